@@ -1,0 +1,21 @@
+"""What plotindex raises on purpose. Every message is one sentence that says the remedy."""
+
+
+class PlotIndexError(Exception):
+    """Something the caller or the operator can mend; the message says how."""
+
+
+class SettingsError(PlotIndexError):
+    """Wrong use or configuration: the command line exits with 2."""
+
+
+class CatalogError(PlotIndexError):
+    """The catalogue cannot be read or written now; the tree still answers by scan."""
+
+
+class LockTimeoutError(CatalogError):
+    """Another writer held the catalogue for longer than the caller would wait."""
+
+
+class RootLostError(PlotIndexError):
+    """The root is gone, or is another file system that shares no session with the catalogue."""
