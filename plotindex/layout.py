@@ -1,0 +1,163 @@
+"""What a path in the tree means: sessions, projects, plots, keys and scopes. Pure: no I/O.
+
+ROOT/<session>/<project>/<filename>        filename may hold folders: sub/hist.svg
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fnmatch import translate
+from hashlib import blake2b
+from typing import NamedTuple
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+
+class PlotKey(NamedTuple):
+    """What a caller asks for."""
+
+    session: str
+    filename: str
+
+
+class Plot(NamedTuple):
+    """One regular image file below a project, as it was when it was looked at."""
+
+    session: str
+    project: str
+    filename: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @property
+    def path(self) -> str:
+        return f"{self.session}/{self.project}/{self.filename}"
+
+    @property
+    def version(self) -> str:
+        """A short digest that changes whenever the file is rewritten, replaced or touched."""
+        identity = b"%d:%d:%d:%d" % self[3:]
+        return blake2b(identity, digest_size=8).hexdigest()
+
+
+def newest_first(copies: Iterable[Plot]) -> list[Plot]:
+    """Copies of one key; the first is the current copy: newest, then the greatest project name."""
+    return sorted(copies, key=lambda copy: (copy.mtime_ns, copy.project), reverse=True)
+
+
+class Scope(NamedTuple):
+    """An entry of the tree, and everything below it, that may have changed; all None is the root."""
+
+    session: str | None = None
+    project: str | None = None
+    path: str | None = None
+
+    def __str__(self) -> str:
+        return "/".join(part for part in self if part is not None)
+
+
+ROOT_SCOPE = Scope()
+
+
+def is_name(name: str) -> bool:
+    """Whether `name` can be one component of a path that plotindex keeps.
+
+    Names that are not UTF-8 reach Python with lone surrogates, which no SQL text can hold.
+    """
+    return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name and is_text(name)
+
+
+def is_text(name: str) -> bool:
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def clamp(nanoseconds: int) -> int:
+    """A time as 64 signed bits hold it: the years 1677 to 2262."""
+    return min(max(nanoseconds, INT64_MIN), INT64_MAX)
+
+
+def signed(inode: int) -> int:
+    """An unsigned 64-bit inode number as the signed one that SQL can store."""
+    return inode if inode <= INT64_MAX else inode - 2**64
+
+
+def printable(name: str) -> str:
+    """`name` for a terminal or a log: control characters, bidirectional marks and surrogates escaped."""
+    if name.isprintable() and "\\" not in name:
+        return name
+    return "".join(
+        c if c.isprintable() and c != "\\" else c.encode("unicode_escape", "surrogatepass").decode() for c in name
+    )
+
+
+def covers(outer: str, inner: str) -> bool:
+    """Whether the scope `outer` is `inner` or holds it."""
+    return not outer or outer == inner or inner.startswith(outer + "/")
+
+
+def glob_matcher(pattern: str) -> Callable[[str], object]:
+    """A function that says whether a name matches a glob; `*` matches slashes too."""
+    return re.compile(translate(pattern)).match
+
+
+def collapse(scopes: Iterable[str]) -> list[str]:
+    """The fewest scopes that cover the same entries: one inside another disappears. Sorted."""
+    given = set(scopes)
+    return sorted(scope for scope in given if not any(outer in given for outer in _outer_scopes(scope)))
+
+
+def _outer_scopes(scope: str) -> Iterable[str]:
+    if not scope:
+        return
+    yield ""
+    position = scope.find("/")
+    while position != -1:
+        yield scope[:position]
+        position = scope.find("/", position + 1)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The one grammar of the walk, the events, the scan and the request."""
+
+    project_pattern: str = "project_*"
+    suffixes: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"})
+    _matches_project: Callable[[str], object] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_matches_project", glob_matcher(self.project_pattern))
+
+    def is_project(self, name: str) -> bool:
+        return self._matches_project(name) is not None and is_name(name)
+
+    def has_suffix(self, name: str) -> bool:
+        """Whether the last dot of `name` starts one of the suffixes, in any case; `.png` alone has none."""
+        stem, dot, extension = name.rpartition(".")
+        return bool(stem) and (dot + extension.lower()) in self.suffixes
+
+    def parse_key(self, session: str, filename: str) -> PlotKey | None:
+        """The key that a caller names, or None when no plot can have it."""
+        parts = filename.split("/")
+        if is_name(session) and all(map(is_name, parts)) and self.has_suffix(parts[-1]):
+            return PlotKey(session, filename)
+        return None
+
+    def parse_scope(self, path: str) -> Scope | None:
+        """The scope that a path relative to the root names, or None when no plot can be there."""
+        if not path:
+            return ROOT_SCOPE
+        session, _, rest = path.partition("/")
+        project, _, below = rest.partition("/")
+        if not is_name(session) or (rest and not self.is_project(project)):
+            return None
+        if below and not all(map(is_name, below.split("/"))):
+            return None
+        return Scope(session, project or None, below or None)
