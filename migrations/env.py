@@ -1,0 +1,37 @@
+"""Alembic's entry: on the connection handed over, or on the database named by -x or the environment.
+
+The transaction is the caller's: on SQLite, too, a migration is applied whole or not at all.
+"""
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection
+
+from plotindex.database import Database
+from plotindex.errors import SettingsError
+from plotindex.tables import metadata
+
+
+def run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, compare_type=True)
+    context.run_migrations()
+
+
+def database_url() -> str:
+    url = context.get_x_argument(as_dictionary=True).get("database") or os.environ.get("PLOTINDEX_DATABASE_URL")
+    if not url:
+        raise SettingsError(
+            "Name the database: alembic -x database=sqlite:////path/catalog.db, or PLOTINDEX_DATABASE_URL."
+        )
+    return url
+
+
+if context.is_offline_mode():
+    context.configure(url=database_url(), target_metadata=metadata, literal_binds=True)
+    context.run_migrations()
+elif (given := context.config.attributes.get("connection")) is not None:
+    run(given)
+else:
+    with Database(database_url()).writing() as connection:
+        run(connection)

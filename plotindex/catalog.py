@@ -1,0 +1,168 @@
+"""The catalogue: every SQL statement of the product."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from sqlalchemy import and_, bindparam, delete, func, insert, select, true, update
+
+from plotindex.database import Database
+from plotindex.errors import SettingsError
+from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, printable
+from plotindex.tables import catalogue, indexer, plot, session
+from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_header, read_rows
+
+
+class Heartbeat(NamedTuple):
+    """What an indexer says of itself. Times are seconds since the epoch."""
+
+    host: str
+    pid: int
+    started: float
+    heartbeat: float
+    state: str
+    watched: int = 0
+    watch_limit: int | None = None
+    unwatched: int = 0
+    reconciled: float | None = None
+    missed: int | None = None
+    overflows: int = 0
+    pending: int = 0
+
+
+class Found(NamedTuple):
+    """A line of `find`: a plot, and whether it is its key's current copy."""
+
+    plot: Plot
+    current: bool
+
+
+class Catalog:
+    """The plots of one root, as the last reconcile left them."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        key = and_(plot.c.session == bindparam("session"), plot.c.filename == bindparam("filename"))
+        current = select(plot.c.project, *NUMBERS).where(key)
+        self._current = database.prepare(current.order_by(plot.c.mtime_ns.desc(), plot.c.project.desc()).limit(1))
+        self._copy = database.prepare(
+            select(plot.c.project, *NUMBERS).where(key, plot.c.project == bindparam("project"))
+        )
+
+    def current(self, key: PlotKey) -> Plot | None:
+        """The current copy of a key.
+
+        Raises:
+            CatalogError: the catalogue cannot be read.
+        """
+        row = self._current(session=key.session, filename=key.filename)
+        return Plot(key.session, row[0], key.filename, *row[1:]) if row else None
+
+    def copy(self, key: PlotKey, project: str) -> Plot | None:
+        """The copy that one project has of a key. Raises as `current` does."""
+        row = self._copy(session=key.session, filename=key.filename, project=project)
+        return Plot(key.session, row[0], key.filename, *row[1:]) if row else None
+
+    def header(self) -> Header:
+        with self.database.reading() as connection:
+            return read_header(connection)
+
+    def sessions(self) -> list[str]:
+        """Names of the sessions that have plots, in byte order."""
+        with self.database.reading() as connection:
+            return list(connection.execute(select(session.c.session).order_by(session.c.session)).scalars())
+
+    def counts(self) -> tuple[int, int]:
+        """How many sessions and how many plots there are."""
+        with self.database.reading() as connection:
+            row = connection.execute(select(func.count(), func.coalesce(func.sum(session.c.plots), 0))).one()
+            return int(row[0]), int(row[1])
+
+    def plots(self, name: str) -> list[Plot]:
+        """Every plot of a session, by filename and project."""
+        with self.database.reading() as connection:
+            return read_rows(connection, Scope(name))
+
+    def session_row(self, name: str) -> tuple[int, int] | None:
+        """What the catalogue says of a session: how many plots, and the newest one's mtime_ns."""
+        with self.database.reading() as connection:
+            row = connection.execute(
+                select(session.c.plots, session.c.mtime_ns).where(session.c.session == name)
+            ).first()
+            return (row[0], row[1]) if row else None
+
+    def newest(self) -> Plot | None:
+        """The current copy that was drawn last, of the session in which something was."""
+        with self.database.reading() as connection:
+            name = connection.execute(select(session.c.session).order_by(session.c.mtime_ns.desc()).limit(1)).scalar()
+            query = select(*PLOT).where(plot.c.session == name).order_by(plot.c.mtime_ns.desc(), plot.c.project.desc())
+            row = connection.execute(query.limit(1)).first()
+            return Plot._make(row) if row else None
+
+    def search(self, text: str, name: str | None = None) -> Iterator[Found]:
+        """Plots whose path holds `text` in any case or, when it is a glob, whose filename or path matches it.
+
+        By session and filename, each key's current copy first.
+        """
+        matches = glob_matcher(text) if any(c in text for c in "*?[") else None
+        query = select(*PLOT).order_by(plot.c.session, plot.c.filename, plot.c.mtime_ns.desc(), plot.c.project.desc())
+        if name is not None:
+            query = query.where(plot.c.session == name)
+        path = plot.c.session + "/" + plot.c.project + "/" + plot.c.filename
+        match = path.icontains(text, autoescape=True) if matches is None else true()
+        previous: PlotKey | None = None
+        with self.database.reading() as connection:
+            rows = connection.execution_options(yield_per=1000).execute(query.add_columns(match))
+            for *fields, matched in rows:
+                found = Plot._make(fields)
+                key = PlotKey(found.session, found.filename)
+                if matched and (matches is None or matches(found.filename) or matches(found.path)):
+                    yield Found(found, current=key != previous)
+                previous = key
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """Every indexer that has said something, the latest first."""
+        with self.database.reading() as connection:
+            query = select(*(indexer.c[name] for name in Heartbeat._fields)).order_by(indexer.c.heartbeat.desc())
+            return [Heartbeat._make(row) for row in connection.execute(query)]
+
+    @contextmanager
+    def writing(self, timeout: float | None = None) -> Iterator[Writer]:
+        """One write transaction; `timeout` in seconds is for its turn.
+
+        Raises:
+            LockTimeoutError: others held the catalogue for longer.
+            CatalogError: it cannot be written.
+        """
+        with self.database.writing(timeout) as connection:
+            yield Writer(connection)
+
+    def claim(self, root: str, layout: Layout, now_us: int, *, adopt: bool = False) -> None:
+        """Make this the catalogue of `root`: write its header when it has none.
+
+        Raises:
+            SettingsError: it is another root's, and `adopt` is not given.
+        """
+        with self.writing() as writer:
+            row = writer.connection.execute(select(catalogue.c.root)).first()
+            if row is None:
+                pattern, suffixes = grammar(layout)
+                values = {"root": root, "pattern": pattern, "suffixes": suffixes}
+                clocks = dict.fromkeys(("clock", "born", "trimmed"), now_us)
+                writer.connection.execute(insert(catalogue).values(**values, **clocks))
+            elif row[0] != root and adopt:
+                writer.connection.execute(update(catalogue).values(root=root))
+            elif row[0] != root:
+                raise SettingsError(
+                    f"The catalogue is that of {printable(row[0])}, not of {printable(root)}: name another "
+                    "--database or, if the root has moved here, run `plotindex rebuild --adopt`."
+                )
+
+    def beat(self, heartbeat: Heartbeat, timeout: float | None = None) -> None:
+        """Store what the indexer says of itself, in place of what any earlier one said."""
+        with self.writing(timeout) as writer:
+            mine = and_(indexer.c.host == heartbeat.host, indexer.c.pid == heartbeat.pid)
+            values = heartbeat._asdict()
+            if not writer.connection.execute(update(indexer).where(mine).values(**values)).rowcount:
+                writer.connection.execute(delete(indexer))
+                writer.connection.execute(insert(indexer).values(**values))

@@ -1,0 +1,255 @@
+"""The database: engines, pragmas, the writers' queue, migrations."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
+from plotindex.locks import WriterQueue, open_private
+
+SCHEMA = "0001"
+"""The newest revision in migrations/versions."""
+
+BUSY_SECONDS = 60.0
+"""How long to wait for a program that is not plotindex and holds the database."""
+
+
+class Database:
+    """One SQLite database in WAL mode: a read engine, a write engine and the queue of its writers.
+
+    Nothing is opened or created before it is used.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        """`place` is a database URL, or the database file itself."""
+        self.url = URL.create("sqlite", database=str(place)) if isinstance(place, Path) else _parse(place)
+        assert self.url.database is not None
+        self.path = Path(self.url.database)
+        self.queue = WriterQueue(self.path)
+        self.reader = self._engine(read_only=True)
+        self.writer = self._engine(read_only=False)
+
+    @contextmanager
+    def writing(self, timeout: float | None = None) -> Iterator[Connection]:
+        """One write transaction, begun with the lock held. `timeout` in seconds is for the queue and the lock.
+
+        Raises:
+            LockTimeoutError: others held the catalogue for longer.
+            CatalogError: the database cannot be written.
+        """
+        with _translated(self.path), self.queue.turn(timeout), self.writer.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            busy = BUSY_SECONDS if timeout is None else timeout
+            driver.execute(f"PRAGMA busy_timeout = {int(busy * 1000)}")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One read transaction: every statement in it sees the same commit.
+
+        Raises:
+            CatalogError: the database is missing or cannot be read.
+        """
+        with _translated(self.path), self.reader.connect() as connection, connection.begin():
+            yield connection
+
+    def prepare(self, statement: Select[Any]) -> Callable[..., Any]:
+        """`statement` as a function of its bind parameters, by name, that returns one row or None.
+
+        A Core execute costs three times what the look-up itself does; this is the look-up alone.
+        """
+        compiled = statement.compile(self.reader)
+        sql, order = str(compiled), compiled.positiontup or []
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+        def fetch(**parameters: str) -> Any:  # noqa: ANN401 - a row of the driver
+            with _translated(self.path):
+                pooled = self.reader.raw_connection()
+                try:
+                    driver = pooled.driver_connection
+                    assert driver is not None
+                    values = [parameters[name] if name in parameters else constants[name] for name in order]
+                    return driver.execute(sql, values).fetchone()
+                finally:
+                    pooled.close()
+
+        return fetch
+
+    def revision(self) -> str | None:
+        """The schema revision of the database, or None when it has none yet.
+
+        Raises:
+            CatalogError: there is no database, or it is none.
+        """
+        with self.reading() as connection:
+            tables = (
+                connection.execute(text("SELECT name FROM sqlite_master WHERE name IN ('alembic_version', 'plot')"))
+                .scalars()
+                .all()
+            )
+            if "alembic_version" not in tables:
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def require_schema(self) -> None:
+        """Check, without changing anything, that the database is of this version's schema.
+
+        Raises:
+            CatalogError: it is missing, older or newer.
+        """
+        revision = self.revision()
+        if revision == SCHEMA:
+            return
+        if revision is None or revision in known_revisions():
+            raise CatalogError(
+                f"The database {self.path} is of an older schema; run `plotindex migrate` with the same options."
+            )
+        raise CatalogError(_newer(self.path, revision))
+
+    def migrate(self) -> None:
+        """Create the database, or bring its schema to this version's, in one transaction.
+
+        Raises:
+            SettingsError: the file is no database of plotindex, or one of a newer version.
+            CatalogError: it cannot be written.
+        """
+        with _translated(self.path):
+            self._create_file()
+        with self.queue.turn():
+            revision = self._revision_to_migrate()
+            if revision == SCHEMA:
+                return
+            if revision is not None and revision not in known_revisions():
+                raise SettingsError(_newer(self.path, revision))
+            with _translated(self.path), self.writer.connect() as connection:
+                _upgrade(connection)
+
+    def close(self) -> None:
+        self.reader.dispose()
+        self.writer.dispose()
+
+    def _revision_to_migrate(self) -> str | None:
+        try:
+            revision = self.revision()
+            with self.reading() as connection:
+                others = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
+        except CatalogError as error:
+            if isinstance(error.__cause__, DBAPIError) and "not a database" in str(error.__cause__):
+                raise SettingsError(
+                    f"{self.path} is not an SQLite database: name another file with --database, or move it away."
+                ) from error
+            raise
+        if revision is None and others:
+            raise SettingsError(f"{self.path} is a database of another program: name another file with --database.")
+        return revision
+
+    def _create_file(self) -> None:
+        try:
+            os.close(open_private(self.path))
+        except FileNotFoundError:
+            raise SettingsError(
+                f"The folder {self.path.parent} for the database does not exist: create it, or name another --database."
+            ) from None
+        except OSError as error:
+            raise SettingsError(
+                f"The database {self.path} cannot be opened ({error.strerror}): name another --database."
+            ) from None
+
+    def _engine(self, *, read_only: bool) -> Engine:
+        # mode=rw: a missing file is an error, not a new empty database. The read engine keeps the file open for
+        # writing because a WAL reader may have to create its -shm file; query_only refuses every write.
+        engine = create_engine(
+            self.url.set(database=f"file:{_quoted(self.path)}", query={"mode": "rw", "uri": "true"}),
+            pool_reset_on_return=None if read_only else "rollback",
+            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        )
+
+        @event.listens_for(engine, "connect")
+        def configure(connection: sqlite3.Connection, _record: object) -> None:
+            # Transactions are begun below, not guessed by the driver: it would commit before each CREATE TABLE.
+            connection.isolation_level = None
+            if read_only:
+                connection.execute("PRAGMA query_only = ON")
+            else:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+        return engine
+
+
+def migrations_folder() -> Path:
+    """Inside the package once installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def known_revisions() -> set[str]:
+    """Every revision that this version can migrate from."""
+    return {path.name.partition("_")[0] for path in migrations_folder().glob("versions/[0-9]*.py")}
+
+
+def _upgrade(connection: Connection) -> None:
+    # Imported here: a server that finds its schema current never pays for it.
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    with connection.begin():
+        command.upgrade(config, "head")
+
+
+def _newer(path: Path, revision: str | None) -> str:
+    return f"The database {path} is of a newer plotindex (schema {revision}): upgrade plotindex, nothing was changed."
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingsError(f"{url!r} is no database URL: write sqlite:////absolute/path/catalog.db.") from None
+    if parsed.get_backend_name() != "sqlite":
+        raise SettingsError(
+            f"The catalogue cannot be kept in {parsed.get_backend_name()}: write sqlite:////absolute/path/catalog.db."
+        )
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        raise SettingsError(
+            "The catalogue must be a file, seen by indexer and server: write sqlite:////absolute/path/catalog.db."
+        )
+    return parsed.set(database=os.path.abspath(parsed.database))
+
+
+def _quoted(path: Path) -> str:
+    """A path inside an SQLite URI (https://www.sqlite.org/uri.html)."""
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Say what SQLAlchemy, the driver and the system say about a database in one sentence."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        if "locked" in reason:
+            raise LockTimeoutError(f"The database {path} is locked by another program.") from error
+        if not path.exists():
+            raise CatalogError(
+                f"There is no catalogue at {path} yet: run `plotindex run`, `watch` or `rebuild` with the same options."
+            ) from error
+        raise CatalogError(f"The database {path} cannot be used ({reason}).") from error

@@ -1,0 +1,90 @@
+"""Locks between processes, all flock(2): the kernel lets go of them when their holder dies."""
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
+
+
+class WriterQueue:
+    """Writers take turns, in the order they came.
+
+    SQLite's own busy-waiting starves: whoever sleeps misses the gap. Here a writer waits on flock(2), which
+    wakes it; and it waits for its place in the queue before it waits for its turn, so that one who
+    has just written cannot come first again while another waits.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._queue = database.with_name(database.name + ".queue")
+        self._turn = database.with_name(database.name + ".turn")
+
+    @contextmanager
+    def turn(self, timeout: float | None = None) -> Iterator[None]:
+        """Hold the turn. `timeout` in seconds; None waits as long as it takes.
+
+        Raises:
+            LockTimeoutError: others held it for longer.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._opened(self._turn) as turn_fd:
+            with self._opened(self._queue) as queue_fd:
+                _lock(queue_fd, deadline)
+                _lock(turn_fd, deadline)
+            yield
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[int]:
+        try:
+            fd = open_private(path)
+        except OSError as error:
+            raise CatalogError(f"The catalogue cannot be written: {path} ({error.strerror}).") from error
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+@contextmanager
+def sole_indexer(path: Path) -> Iterator[None]:
+    """Be the one indexer that holds the lock file `path`.
+
+    Raises:
+        SettingsError: another one does; the message says which.
+    """
+    fd = open_private(path)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 300, 0).decode(errors="replace").strip() or "another process"
+            raise SettingsError(f"An indexer already watches this root: {holder}. Stop it first.") from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def open_private(path: Path) -> int:
+    """Open a file for reading and writing, made readable by its owner alone when it is new."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _lock(fd: int, deadline: float | None) -> None:
+    if deadline is None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise LockTimeoutError("The catalogue is being written by others.") from None
+            time.sleep(0.001)
+        else:
+            return

@@ -1,0 +1,76 @@
+"""The tables of the catalogue. migrations/ makes them; `alembic check` holds the two together."""
+
+from sqlalchemy import BigInteger, Column, Double, Index, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import TEXT
+
+# Text compares by bytes, so that what lies below a folder is a range.
+Name = Text().with_variant(TEXT(collation="C"), "postgresql")
+
+metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(column_0_N_label)s"})
+
+plot = Table(
+    "plot",
+    metadata,
+    Column("session", Name, primary_key=True),
+    Column("filename", Name, primary_key=True),
+    Column("project", Name, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("ctime_ns", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+    Column("clock", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_plot_scope", plot.c.session, plot.c.project, plot.c.filename)
+# The current copy is the last entry of its key: one step, however many projects drew it.
+Index("ix_plot_current", plot.c.session, plot.c.filename, plot.c.mtime_ns, plot.c.project)
+Index("ix_plot_clock", plot.c.clock)
+
+session = Table(
+    "session",
+    metadata,
+    Column("session", Name, primary_key=True),
+    Column("plots", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("clock", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+removal = Table(
+    "removal",
+    metadata,
+    Column("clock", BigInteger, primary_key=True),
+    Column("session", Name, primary_key=True),
+    Column("filename", Name, primary_key=True),
+    Column("project", Name, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+catalogue = Table(
+    "catalogue",
+    metadata,
+    Column("root", Text, primary_key=True),
+    Column("identity", Text),
+    Column("pattern", Text, nullable=False),
+    Column("suffixes", Text, nullable=False),
+    Column("clock", BigInteger, nullable=False),
+    Column("born", BigInteger, nullable=False),
+    Column("trimmed", BigInteger, nullable=False),
+)
+
+indexer = Table(
+    "indexer",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("pid", BigInteger, primary_key=True),
+    Column("started", Double, nullable=False),
+    Column("heartbeat", Double, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("watched", BigInteger, nullable=False),
+    Column("watch_limit", BigInteger),
+    Column("unwatched", BigInteger, nullable=False),
+    Column("reconciled", Double),
+    Column("missed", BigInteger),
+    Column("overflows", BigInteger, nullable=False),
+    Column("pending", BigInteger, nullable=False),
+)

@@ -1,0 +1,185 @@
+"""Reading and writing within one transaction: rows, changes, and what must be kept beside them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, tuple_, update
+
+from plotindex.layout import Layout, Plot, Scope
+from plotindex.tables import catalogue, plot, removal, session
+
+KEPT_REMOVALS = 100_000
+"""How many removals a cursor of /changes can still be told of."""
+
+NUMBERS = (plot.c.size, plot.c.mtime_ns, plot.c.ctime_ns, plot.c.inode)
+PLOT = (plot.c.session, plot.c.project, plot.c.filename, *NUMBERS)
+
+
+class Header(NamedTuple):
+    """The one row that says whose catalogue this is."""
+
+    root: str
+    identity: str | None
+    pattern: str
+    suffixes: str
+    clock: int
+    born: int
+    trimmed: int
+
+    def is_of(self, layout: Layout) -> bool:
+        """Whether the catalogue was built with that grammar."""
+        return (self.pattern, self.suffixes) == grammar(layout)
+
+
+class Change(NamedTuple):
+    """One copy in the catalogue and in the tree; None where there is none."""
+
+    before: Plot | None
+    after: Plot | None
+
+
+class Writer:
+    """What can be read and written within one write transaction. Made by `Catalog.writing`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def header(self) -> Header:
+        return read_header(self.connection)
+
+    def sessions(self) -> list[str]:
+        return list(self.connection.execute(select(session.c.session)).scalars())
+
+    def rows(self, scope: Scope, after: tuple[str, str] | None, limit: int) -> list[Plot]:
+        """The plots within a scope, by filename and project, from behind the position `after`."""
+        return read_rows(self.connection, scope, after, limit)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes, with the removals, session rows and clock that belong to them."""
+        if not changes:
+            return
+        clock = self._tick()
+        removed = [change.before for change in changes if change.before and not change.after]
+        added = [change.after for change in changes if change.after and not change.before]
+        changed = [change.after for change in changes if change.after and change.before]
+        if removed:
+            self.connection.execute(_DELETE, [_key_parameters(row) for row in removed])
+            self.connection.execute(insert(removal), [_removal(row, clock) for row in removed])
+        if added:
+            self.connection.execute(insert(plot), [{**row._asdict(), "clock": clock} for row in added])
+        if changed:
+            self.connection.execute(
+                _UPDATE, [{**_key_parameters(row), **_numbers(row), "clock": clock} for row in changed]
+            )
+        by_session: dict[str, list[Change]] = defaultdict(list)
+        for change in changes:
+            by_session[(change.after or change.before).session].append(change)  # type: ignore[union-attr]  # one is there
+        for name, own in by_session.items():
+            self._tally(name, own, clock)
+
+    def recount(self, name: str) -> None:
+        """Write a session's row anew from its plots."""
+        plots, newest, clock = self.connection.execute(
+            select(func.count(), func.max(plot.c.mtime_ns), func.max(plot.c.clock)).where(plot.c.session == name)
+        ).one()
+        self._store_session(name, plots, newest, clock)
+
+    def record(self, *, identity: str | None = None, layout: Layout | None = None) -> None:
+        """Record the root's identity, or the grammar that the catalogue now answers for."""
+        if identity is not None:
+            self.connection.execute(update(catalogue).values(identity=identity))
+        if layout is not None:
+            pattern, suffixes = grammar(layout)
+            self.connection.execute(update(catalogue).values(pattern=pattern, suffixes=suffixes))
+
+    def trim(self, keep: int = KEPT_REMOVALS) -> None:
+        """Forget all but the latest removals: a cursor from before them starts afresh, with none kept every one."""
+        if keep == 0:
+            self._tick()
+            self.connection.execute(delete(removal))
+            self.connection.execute(update(catalogue).values(trimmed=catalogue.c.clock))
+            return
+        newest = select(removal.c.clock).order_by(removal.c.clock.desc()).offset(keep).limit(1)
+        bound = self.connection.execute(newest).scalar()
+        if bound is not None:
+            self.connection.execute(delete(removal).where(removal.c.clock <= bound))
+            self.connection.execute(update(catalogue).values(trimmed=bound))
+
+    def _tick(self) -> int:
+        statement = update(catalogue).values(clock=catalogue.c.clock + 1).returning(catalogue.c.clock)
+        return int(self.connection.execute(statement).scalar_one())
+
+    def _tally(self, name: str, changes: Sequence[Change], clock: int) -> None:
+        row = self.connection.execute(
+            select(session.c.plots, session.c.mtime_ns).where(session.c.session == name)
+        ).first()
+        plots, newest = (row[0], row[1]) if row else (0, None)
+        plots += sum((change.after is not None) - (change.before is not None) for change in changes)
+        latest = max((change.after.mtime_ns for change in changes if change.after), default=None)
+        lost = max((change.before.mtime_ns for change in changes if change.before), default=None)
+        if newest is None or (latest is not None and latest >= newest):
+            newest = latest
+        elif lost is not None and lost >= newest:
+            newest = self.connection.execute(select(func.max(plot.c.mtime_ns)).where(plot.c.session == name)).scalar()
+        self._store_session(name, plots, newest, clock)
+
+    def _store_session(self, name: str, plots: int, newest: int | None, clock: int | None) -> None:
+        mine = session.c.session == name
+        if not plots:
+            self.connection.execute(delete(session).where(mine))
+            return
+        values = {"plots": plots, "mtime_ns": newest, "clock": clock}
+        if not self.connection.execute(update(session).where(mine).values(**values)).rowcount:
+            self.connection.execute(insert(session).values(session=name, **values))
+
+
+_OWN_KEY = and_(
+    plot.c.session == bindparam("of_session"),
+    plot.c.filename == bindparam("of_filename"),
+    plot.c.project == bindparam("of_project"),
+)
+_DELETE = delete(plot).where(_OWN_KEY)
+_UPDATE = update(plot).where(_OWN_KEY)
+
+
+def _key_parameters(row: Plot) -> dict[str, Any]:
+    return {"of_session": row.session, "of_filename": row.filename, "of_project": row.project}
+
+
+def _numbers(row: Plot) -> dict[str, Any]:
+    return {"size": row.size, "mtime_ns": row.mtime_ns, "ctime_ns": row.ctime_ns, "inode": row.inode}
+
+
+def _removal(row: Plot, clock: int) -> dict[str, Any]:
+    return {"clock": clock, "session": row.session, "filename": row.filename, "project": row.project}
+
+
+def grammar(layout: Layout) -> tuple[str, str]:
+    return layout.project_pattern, " ".join(sorted(layout.suffixes))
+
+
+def read_header(connection: Connection) -> Header:
+    row = connection.execute(select(*(catalogue.c[name] for name in Header._fields))).one()
+    return Header._make(row)
+
+
+def _within(scope: Scope) -> Iterable[ColumnElement[bool]]:
+    yield plot.c.session == scope.session
+    if scope.project is not None:
+        yield plot.c.project == scope.project
+    if scope.path is not None:
+        # "0" is the character behind "/": below a folder is a range.
+        below = and_(plot.c.filename > scope.path + "/", plot.c.filename < scope.path + "0")
+        yield or_(plot.c.filename == scope.path, below)
+
+
+def read_rows(
+    connection: Connection, scope: Scope, after: tuple[str, str] | None = None, limit: int | None = None
+) -> list[Plot]:
+    query = select(*PLOT).where(*_within(scope)).order_by(plot.c.filename, plot.c.project)
+    if after is not None:
+        query = query.where(tuple_(plot.c.filename, plot.c.project) > after)
+    if limit is not None:
+        query = query.limit(limit)
+    return [Plot._make(row) for row in connection.execute(query)]
