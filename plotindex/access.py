@@ -1,0 +1,159 @@
+"""Who may see which session: bearer tokens for programs.
+
+A token's secret is shown once and kept as its SHA-256 alone. The file is read again when it changes, so that
+revoking works at once in every process.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from plotindex.errors import PlotIndexError, SettingsError
+from plotindex.layout import glob_matcher, is_name, printable
+from plotindex.locks import open_private
+
+PREFIX = "plotindex_"
+"""So that a leaked secret is known for what it is."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a token allows. Times are seconds since the epoch."""
+
+    sha256: str
+    created: float
+    session: str | None = None
+    session_glob: str | None = None
+    expires: float | None = None
+
+    def allows(self, session: str) -> bool:
+        """Whether its holder may see that session."""
+        if self.session is not None:
+            return session == self.session
+        return self.session_glob is None or bool(glob_matcher(self.session_glob)(session))
+
+    def is_expired(self, now: float) -> bool:
+        return self.expires is not None and now >= self.expires
+
+
+class Tokens:
+    """The tokens of one root, kept in one file that only its owner can read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen: tuple[int, ...] | None = None
+        self._by_digest: dict[str, Token] = {}
+
+    def create(
+        self,
+        name: str,
+        *,
+        session: str | None = None,
+        session_glob: str | None = None,
+        expires: str | None = None,
+        replace: bool = False,
+    ) -> str:
+        """Make a token; return its secret, which is kept nowhere. `expires` is a duration such as 30d.
+
+        Raises:
+            SettingsError: the name is taken, or something given is wrong.
+        """
+        if not name or not name.isprintable():
+            raise SettingsError("A token needs a name of printable characters.")
+        if session is not None and session_glob is not None:
+            raise SettingsError("Give either --session or --session-glob, not both.")
+        if session is not None and not is_name(session):
+            raise SettingsError(f"{session!r} can be no session: a session is the name of one folder.")
+        now = time.time()
+        secret = PREFIX + secrets.token_urlsafe(32)
+        until = None if expires is None else now + parse_duration(expires)
+        with self._changing() as tokens:
+            if name in tokens and not replace:
+                raise SettingsError(f"There is a token {name!r} already: revoke it first, or choose another name.")
+            tokens[name] = Token(_digest(secret), now, session, session_glob, until)
+        return secret
+
+    def revoke(self, name: str) -> bool:
+        """End a token; return whether there was one."""
+        with self._changing() as tokens:
+            return tokens.pop(name, None) is not None
+
+    def list(self) -> dict[str, Token]:
+        """Every token by name."""
+        return self._read()
+
+    def check(self, secret: str) -> Token | None:
+        """The token of that secret, or None when there is none or it has expired.
+
+        Raises:
+            PlotIndexError: the file of tokens is damaged; nobody is let in.
+        """
+        seen = self._signature()
+        if seen != self._seen:
+            self._by_digest = {token.sha256: token for token in self._read().values()}
+            self._seen = seen
+        token = self._by_digest.get(_digest(secret))
+        return None if token is None or token.is_expired(time.time()) else token
+
+    def _signature(self) -> tuple[int, ...]:
+        try:
+            status = self._file.stat()
+        except FileNotFoundError:
+            return ()
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def _read(self) -> dict[str, Token]:
+        try:
+            content = json.loads(self._file.read_text())
+            return {name: Token(**fields) for name, fields in content.items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise PlotIndexError(
+                f"The tokens in {printable(str(self._file))} cannot be read: restore the file, "
+                "or remove it and create the tokens anew."
+            ) from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Token]]:
+        lock = open_private(self._file.with_name(self._file.name + ".lock"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            tokens = self._read()
+            yield tokens
+            content = {name: asdict(token) for name, token in tokens.items()}
+            new = self._file.with_name(self._file.name + ".new")
+            new.unlink(missing_ok=True)
+            with os.fdopen(open_private(new), "w") as file:
+                json.dump(content, file, indent=2)
+                file.flush()
+                os.fsync(file.fileno())
+            new.rename(self._file)
+        finally:
+            os.close(lock)
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of a duration such as 90s, 15m, 12h, 30d or 8w.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", text)
+    if not match:
+        raise SettingsError(f"{text!r} is no duration: write a number and a unit, such as 12h, 30d or 8w.")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
