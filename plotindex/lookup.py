@@ -1,0 +1,179 @@
+"""A key becomes a copy: one look-up in the catalogue or, on a miss, a scan that heals it."""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from enum import StrEnum
+from typing import NamedTuple
+
+from plotindex.catalog import Catalog
+from plotindex.errors import CatalogError, PlotIndexError, RootLostError
+from plotindex.layout import Plot, PlotKey
+from plotindex.reconcile import Options, reconcile
+from plotindex.tree import OpenPlot, Tree
+
+HEARTBEAT_SECONDS = 15.0
+"""How old an indexer's heartbeat may be before the catalogue counts as unwatched."""
+HEAL_SECONDS = 0.05
+"""How long a request waits for a turn to write; after that the indexer will do it."""
+REMEMBERED_SECONDS = 1.0
+"""How long the result of a scan stands for the next request of the same key."""
+REMEMBERED_KEYS = 10_000
+SCANS_AT_ONCE = 2
+
+log = logging.getLogger(__name__)
+
+
+class Source(StrEnum):
+    """Where an answer came from, as Cache-Status says it (RFC 9211)."""
+
+    HIT = "hit"
+    UNWATCHED = "hit; detail=unwatched"
+    MISS = "fwd=miss"
+    STALE = "fwd=stale"
+
+
+class Answer(NamedTuple):
+    """A plot that is open for reading, or None when there is none; and who said so."""
+
+    opened: OpenPlot | None
+    source: Source
+
+
+class ScansBusyError(PlotIndexError):
+    """As many scans as may run at once are running; ask again in a second."""
+
+
+class Lookup:
+    """Answers for one tree and its catalogue. Safe to share between threads."""
+
+    def __init__(self, tree: Tree, catalog: Catalog, *, heal: bool = True) -> None:
+        self.tree = tree
+        self.catalog = catalog
+        self._heals = heal
+        self._scans = _Scans()
+        self._heals_again = 0.0
+        self._watched_until = 0.0
+        self._is_watched = False
+
+    def open(self, session: str, filename: str, project: str | None = None) -> Answer:
+        """Open the current copy of a key or, when a project is named, that project's copy.
+
+        The caller closes the descriptor.
+
+        Raises:
+            ScansBusyError: it is not in the catalogue, and too many others are being looked for.
+            OSError: the plot is there but cannot be opened.
+        """
+        key = self.tree.layout.parse_key(session, filename)
+        if key is None or (project is not None and not self.tree.layout.is_project(project)):
+            return Answer(None, Source.MISS)
+        row = self._row(key, project)
+        if row is not None:
+            opened = self.tree.open(row.session, row.project, row.filename)
+            if opened is not None:
+                if opened.plot != row:
+                    self._heal([row])
+                return Answer(opened, Source.HIT if self.is_watched() else Source.UNWATCHED)
+        source = Source.STALE if row else Source.MISS
+        for copy in self._find(key, project, row):
+            opened = self.tree.open(copy.session, copy.project, copy.filename)
+            if opened is not None:
+                return Answer(opened, source)
+        return Answer(None, source)
+
+    def is_watched(self) -> bool:
+        """Whether an indexer keeps the catalogue up to date. Asked of the database once a second."""
+        now = time.monotonic()
+        if now >= self._watched_until:
+            self._is_watched = self._ask_whether_watched()
+            self._watched_until = now + 1.0
+        return self._is_watched
+
+    def _ask_whether_watched(self) -> bool:
+        try:
+            heartbeats = self.catalog.heartbeats()
+            same_grammar = self.catalog.header().is_of(self.tree.layout)
+        except CatalogError:
+            return False
+        now = time.time()
+        return same_grammar and any(
+            beat.state == "watching" and abs(now - beat.heartbeat) < HEARTBEAT_SECONDS for beat in heartbeats
+        )
+
+    def _row(self, key: PlotKey, project: str | None) -> Plot | None:
+        try:
+            return self.catalog.current(key) if project is None else self.catalog.copy(key, project)
+        except CatalogError as error:
+            # Without a catalogue the tree still answers; Cache-Status says how.
+            log.debug("answering by scan: %s", error)
+            return None
+
+    def _find(self, key: PlotKey, project: str | None, row: Plot | None) -> Sequence[Plot]:
+        if project is not None:
+            plot = self.tree.look(key.session, project, key.filename)
+            self._heal([plot or row])
+            return [plot] if plot else []
+
+        def scan() -> Sequence[Plot]:
+            copies = self.tree.find(key)
+            self._heal([row, *copies])
+            return copies
+
+        return self._scans.share(key, scan)
+
+    def _heal(self, plots: Sequence[Plot | None]) -> None:
+        paths = {plot.path for plot in plots if plot}
+        if not paths or not self._heals or time.monotonic() < self._heals_again:
+            return
+        try:
+            reconcile(self.tree, self.catalog, paths, Options(timeout=HEAL_SECONDS))
+        except (CatalogError, RootLostError) as error:
+            log.debug("left to the indexer: %s", error)
+            self._heals_again = time.monotonic() + 1.0
+
+
+class _Scans:
+    """Bounds what a flood of unknown names costs: requests for one key share a scan and, for a second, its result."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[PlotKey, tuple[float, Future[Sequence[Plot]]]] = OrderedDict()
+        self._running = 0
+
+    def share(self, key: PlotKey, scan: Callable[[], Sequence[Plot]]) -> Sequence[Plot]:
+        with self._lock:
+            started, result = self._known.get(key, (0.0, None))
+            mine = result is None or (result.done() and time.monotonic() - started >= REMEMBERED_SECONDS)
+            if mine:
+                if self._running >= SCANS_AT_ONCE:
+                    raise ScansBusyError("Too many plots are being looked for; ask again in a second")
+                result = Future()
+                self._running += 1
+                self._remember(key, result)
+        assert result is not None
+        if mine:
+            self._run(key, scan, result)
+        return result.result()
+
+    def _run(self, key: PlotKey, scan: Callable[[], Sequence[Plot]], result: Future[Sequence[Plot]]) -> None:
+        try:
+            result.set_result(scan())
+        except BaseException as error:
+            # Whoever shares this scan shares its failure; the next request tries again.
+            with self._lock:
+                self._known.pop(key, None)
+            result.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _remember(self, key: PlotKey, result: Future[Sequence[Plot]]) -> None:
+        self._known[key] = (time.monotonic(), result)
+        self._known.move_to_end(key)
+        while len(self._known) > REMEMBERED_KEYS:
+            self._known.popitem(last=False)

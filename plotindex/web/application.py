@@ -1,0 +1,71 @@
+"""plotindex's own application: the same view behind bearer tokens."""
+
+import logging
+import secrets
+
+from flask import Flask, Request, Response, request
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from plotindex.access import Token, Tokens
+from plotindex.errors import PlotIndexError
+from plotindex.settings import Settings, load_settings
+from plotindex.web.extension import make_lookup
+from plotindex.web.responses import respond_with_error
+from plotindex.web.view import answer_plot, respond_not_found
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """A WSGI application for any server; without settings they are read from the environment and plotindex.toml.
+
+    Raises:
+        SettingsError: a setting is missing or wrong.
+    """
+    settings = settings or load_settings({})
+    app = Flask("plotindex", static_folder=None)
+    lookup = make_lookup(settings)
+    tokens = Tokens(settings.state_folder / "tokens.json")
+
+    def plot(session_id: str, filename: str) -> Response:
+        token = _token_of(request, tokens)
+        if token is None:
+            return respond_with_error(401, "A bearer token is needed", WWW_Authenticate="Bearer")
+        # Decided before anything is looked up: what the caller may not see is not there.
+        if not token.allows(session_id):
+            return respond_not_found()
+        return answer_plot(lookup, request, session_id, filename)
+
+    rule = f"{settings.url_prefix}/plots/<session_id>/<path:filename>"
+    app.add_url_rule(rule, "plot", plot, methods=["GET"], merge_slashes=False)
+    app.add_url_rule("/healthz", "healthz", _healthz)
+    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(Exception, _answer_failure)
+    return app
+
+
+def _token_of(request: Request, tokens: Tokens) -> Token | None:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return tokens.check(secret.strip()) if scheme.lower() == "bearer" else None
+
+
+def _healthz() -> Response:
+    return Response("ok\n", mimetype="text/plain")
+
+
+def _answer_http_error(error: HTTPException) -> Response:
+    response = respond_with_error(error.code or 500, error.description or error.name)
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _answer_failure(error: Exception) -> Response:
+    """500 with nothing but an id, which the log has too."""
+    number = secrets.token_hex(4)
+    if isinstance(error, PlotIndexError):
+        log.error("%s [%s]", error, number)
+    else:
+        log.error("A request failed [%s]", number, exc_info=error)
+    return respond_with_error(InternalServerError.code, f"It failed; the log says why under {number}")

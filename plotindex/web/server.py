@@ -1,0 +1,55 @@
+"""The HTTP service: Granian over WSGI. The only module that imports granian."""
+
+import os
+import socket
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from plotindex.errors import SettingsError
+from plotindex.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: the address cannot be had.
+    """
+    check_address(settings)
+    # Workers are new processes: they read the same settings from the environment.
+    os.environ.update(settings.as_environment())
+    Granian(
+        "plotindex.web:create_app",
+        factory=True,
+        interface=Interfaces.WSGI,
+        address=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=2,
+    ).serve()
+
+
+def check_address(settings: Settings) -> None:
+    """Check that the host and port can be listened on.
+
+    Raises:
+        SettingsError: they cannot.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        raise SettingsError(
+            f"{settings.host} port {settings.port} cannot be listened on ({error.strerror}): "
+            "stop what uses it, or name another --host or --port."
+        ) from None
