@@ -1,0 +1,5 @@
+"""`python -m plotindex` is `plotindex`."""
+
+from plotindex.cli import main
+
+main()

@@ -1,0 +1,355 @@
+"""The command line: parse, call, print.
+
+Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is no; 2: wrong use or configuration.
+"""
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plotindex import __version__
+from plotindex.access import Tokens
+from plotindex.catalog import Catalog
+from plotindex.database import Database
+from plotindex.errors import CatalogError, PlotIndexError, RootLostError, SettingsError
+from plotindex.indexer import Indexer
+from plotindex.layout import Plot, printable
+from plotindex.locks import sole_indexer
+from plotindex.logs import configure_logs
+from plotindex.reconcile import Options, Report, reconcile
+from plotindex.running import ChildDiedError, run_both
+from plotindex.settings import Settings, load_settings
+from plotindex.status import read_status
+from plotindex.terminal import Progress
+from plotindex.tree import Tree
+from plotindex.verify import differences
+from plotindex.web.server import check_address
+from plotindex.web.server import serve as serve_http
+
+Command = Callable[..., Any]
+
+
+class Program(click.Group):
+    """A group of commands in which each mistake is one sentence on stderr."""
+
+    def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - as click.Group
+        try:
+            return super().invoke(context)
+        except (SettingsError, PlotIndexError) as error:
+            click.echo(f"plotindex: {error}", err=True)
+            sys.exit(2 if isinstance(error, SettingsError) else 1)
+
+
+def setting_options(*names: str) -> Callable[[Command], Command]:
+    """Options for settings: each is also a variable of the environment and a line of plotindex.toml."""
+    described = {
+        "host": "Address to listen on.  [default: 127.0.0.1]",
+        "port": "Port to listen on.  [default: 8517]",
+        "url_prefix": "Path before /plots.  [default: /api/smartstat]",
+        "workers": "Server processes.  [default: 1]",
+        "threads": "Threads of each server process.  [default: 4]",
+        "heal": "Whether the server writes what a scan found: on or off.  [default: on]",
+        "rescan_seconds": "Seconds between looks at everything.  [default: 3600]",
+        "log_format": "text or json.  [default: text]",
+    }
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            command = click.option("--" + name.replace("_", "-"), name, help=described[name])(command)
+        return command
+
+    return decorate
+
+
+def common_options(command: Command) -> Command:
+    """What every command takes."""
+    for option in (
+        click.option("--config", type=Path, help="Settings file.  [default: plotindex.toml]"),
+        click.option("--database", help="SQLAlchemy URL of the catalogue, or PLOTINDEX_DATABASE_URL."),
+        click.option("--root", help="Directory that holds the sessions, or PLOTINDEX_ROOT."),
+    ):
+        command = option(command)
+    return command
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="plotindex")
+def main() -> None:
+    """An indexed catalogue of plots: every image below ROOT/<session>/project_*/."""
+
+
+@main.command()
+@common_options
+@setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "rescan_seconds", "log_format")
+def run(config: Path | None, **options: str | None) -> None:
+    """Index and serve in one command."""
+    settings = _settings(config, options)
+    settings.check_root()
+    check_address(settings)
+    catalog = _prepare(settings)
+    stop = _stop_on_signals()
+    try:
+        run_both(settings, catalog, click.echo, stop)
+    except ChildDiedError as error:
+        click.echo(f"plotindex: {error}", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@common_options
+@setting_options("rescan_seconds", "log_format")
+def watch(config: Path | None, **options: str | None) -> None:
+    """Run the indexer service: every plot is in the catalogue as it is drawn."""
+    settings = _settings(config, options)
+    folder = settings.make_state_folder()
+    with sole_indexer(folder / "indexer.lock"):
+        catalog = _prepare(settings)
+        _check_root_unless_known(settings, catalog)
+        stop = _stop_on_signals(grace=1.5)
+        try:
+            Indexer(_tree(settings), catalog, rescan_seconds=settings.rescan_seconds, stop=stop).run()
+        except KeyboardInterrupt:
+            # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
+            if not stop.is_set():
+                raise
+
+
+@main.command()
+@common_options
+@setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "log_format")
+def serve(config: Path | None, **options: str | None) -> None:
+    """Run the HTTP service."""
+    settings = _settings(config, options)
+    try:
+        Database(settings.catalog_place).require_schema()
+    except CatalogError as error:
+        click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
+    serve_http(settings)
+
+
+@main.command()
+@common_options
+@click.option("--from-scratch", is_flag=True, help="Write every row anew, session by session.")
+@click.option("--allow-empty", is_flag=True, help="Believe a root that shares no session with the catalogue.")
+@click.option("--adopt", is_flag=True, help="The root has moved here: the catalogue is now this root's.")
+@json_option
+def rebuild(
+    config: Path | None, from_scratch: bool, allow_empty: bool, adopt: bool, as_json: bool, **options: str | None
+) -> None:
+    """Make the catalogue equal the whole tree."""
+    settings = _settings(config, options)
+    database = Database(settings.catalog_place)
+    if not settings.root.is_dir() and database.path.exists():
+        _check_root_unless_known(settings, Catalog(database))
+        raise RootLostError(f"The root {settings.root} is not there, so nothing was written: mount it again.")
+    settings.check_root()
+    catalog = _prepare(settings, adopt=adopt)
+    began = time.monotonic()
+    with Progress("sessions") as progress:
+        how = Options(rewrite=from_scratch, allow_empty=allow_empty)
+        report = reconcile(_tree(settings), catalog, [""], how, progress=progress)
+    _print_report(report, time.monotonic() - began, as_json)
+    if "" in report.unreadable:
+        raise SettingsError(f"The root {settings.root} cannot be read: let this user read it.")
+
+
+@main.command()
+@common_options
+@json_option
+def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
+    """Compare catalogue and tree; change nothing; exit 1 and a list where they differ."""
+    settings = _settings(config, options)
+    catalog = _open_catalog(settings)
+    with Progress("sessions") as progress:
+        found = list(differences(_tree(settings), catalog, progress))
+    if as_json:
+        click.echo(json.dumps([difference._asdict() for difference in found], indent=2))
+    else:
+        for path, what in found:
+            click.echo(f"{printable(path)}: {what}")
+    if found:
+        click.echo(f"{len(found)} differences; mend them with `plotindex rebuild`.", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@common_options
+@click.argument("text")
+@click.option("--session", help="Only in this session.")
+@json_option
+def find(config: Path | None, text: str, session: str | None, as_json: bool, **options: str | None) -> None:
+    """Say where plots are whose path holds TEXT, or matches it when it is a glob.
+
+    The first line of each key is its current copy.
+    """
+    catalog = _open_catalog(_settings(config, options))
+    found = catalog.search(text, session)
+    if as_json:
+        listed = [{**_describe(plot), "current": current} for plot, current in found]
+        click.echo(json.dumps(listed, indent=2))
+        matched = bool(listed)
+    else:
+        matched = False
+        for plot, _ in found:
+            matched = True
+            click.echo(printable(plot.path))
+    if not matched:
+        click.echo(f"plotindex: nothing in the catalogue matches {printable(text)}.", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@common_options
+@json_option
+def status(config: Path | None, as_json: bool, **options: str | None) -> None:
+    """Say what is indexed, how fresh it is and how well the indexer is; exit 1 when it is not."""
+    settings = _settings(config, options)
+    told = read_status(_open_catalog(settings), settings.layout)
+    click.echo(json.dumps(told.as_json(), indent=2) if as_json else told.as_text())
+    if told.trouble:
+        click.echo(f"plotindex: {told.trouble}", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@common_options
+def migrate(config: Path | None, **options: str | None) -> None:
+    """Bring the database to this version's schema."""
+    settings = _settings(config, options)
+    _prepare(settings)
+    click.echo("The database is of this version's schema.")
+
+
+@main.group()
+def token() -> None:
+    """Create, list and revoke the tokens with which programs fetch plots."""
+
+
+@token.command("create")
+@common_options
+@click.option("--name", required=True, help="What to call it.")
+@click.option("--session", help="Only this session.  [default: every session]")
+@click.option("--session-glob", help="Only sessions whose name matches.")
+@click.option("--expires", help="How long it is good for, such as 12h or 30d.  [default: for ever]")
+def create_token(
+    config: Path | None,
+    name: str,
+    session: str | None,
+    session_glob: str | None,
+    expires: str | None,
+    **options: str | None,
+) -> None:
+    """Print a new token's secret, once."""
+    settings = _settings(config, options)
+    tokens = Tokens(settings.make_state_folder() / "tokens.json")
+    click.echo(tokens.create(name, session=session, session_glob=session_glob, expires=expires))
+
+
+@token.command("list")
+@common_options
+@json_option
+def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> None:
+    """List tokens by name; secrets are kept nowhere."""
+    tokens = Tokens(_settings(config, options).state_folder / "tokens.json").list()
+    fields = ("session", "session_glob", "created", "expires")
+    listed = [{"name": name, **{field: getattr(token, field) for field in fields}} for name, token in tokens.items()]
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    for entry in listed:
+        sees = entry["session"] or entry["session_glob"] or "every session"
+        ends = f"until {_date(entry['expires'])}" if entry["expires"] else "for ever"
+        click.echo(f"{printable(entry['name'])}\t{printable(sees)}\t{ends}")
+
+
+@token.command("revoke")
+@common_options
+@click.argument("name")
+def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
+    """End a token at once."""
+    settings = _settings(config, options)
+    if not Tokens(settings.make_state_folder() / "tokens.json").revoke(name):
+        click.echo(f"plotindex: there is no token {printable(name)}.", err=True)
+        sys.exit(1)
+
+
+def _settings(config: Path | None, options: dict[str, str | None]) -> Settings:
+    settings = load_settings(options, config=config)
+    configure_logs(settings.log_format)
+    return settings
+
+
+def _tree(settings: Settings) -> Tree:
+    return Tree(settings.root, settings.layout)
+
+
+def _prepare(settings: Settings, *, adopt: bool = False) -> Catalog:
+    """The catalogue, created or migrated when it has to be."""
+    if not settings.database:
+        settings.make_state_folder()
+    database = Database(settings.catalog_place)
+    database.migrate()
+    catalog = Catalog(database)
+    catalog.claim(str(settings.root), settings.layout, time.time_ns() // 1000, adopt=adopt)
+    return catalog
+
+
+def _open_catalog(settings: Settings) -> Catalog:
+    """The catalogue as it is, for commands that change nothing."""
+    database = Database(settings.catalog_place)
+    database.require_schema()
+    return Catalog(database)
+
+
+def _check_root_unless_known(settings: Settings, catalog: Catalog) -> None:
+    """A root that had plots and is gone is a lost mount, which may come back; one that never had any is a mistake."""
+    if not catalog.counts()[0]:
+        settings.check_root()
+
+
+def _stop_on_signals(grace: float | None = None) -> threading.Event:
+    """An event that SIGTERM and SIGINT set; what has not ended `grace` seconds later is interrupted."""
+    stop = threading.Event()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def request(_number: int, _frame: object) -> None:
+        stop.set()
+        if grace is not None:
+            signal.signal(signal.SIGALRM, interrupt)
+            signal.setitimer(signal.ITIMER_REAL, grace)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, request)
+    return stop
+
+
+def _print_report(report: Report, seconds: float, as_json: bool) -> None:
+    numbers = {name: getattr(report, name) for name in ("sessions", "plots", "added", "changed", "removed")}
+    left_out = {**{path: str(error.strerror) for path, error in report.unreadable.items()}, **report.odd}
+    if as_json:
+        click.echo(json.dumps({**numbers, "seconds": round(seconds, 3), "named": left_out}, indent=2))
+        return
+    for path, why in left_out.items():
+        click.echo(f"{printable(path)}: {why}", err=True)
+    told = ", ".join(f"{number} {name}" for name, number in numbers.items())
+    click.echo(f"{told} in {seconds:.1f} seconds" + (f"; {len(left_out)} named above" if left_out else ""))
+
+
+def _describe(plot: Plot) -> dict[str, Any]:
+    return {**plot._asdict(), "version": plot.version, "path": plot.path}
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -1,0 +1,114 @@
+"""`plotindex run`: the indexer and the server as two processes that live and end together."""
+
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from urllib.error import URLError
+from urllib.parse import quote
+
+from plotindex.access import Tokens
+from plotindex.catalog import Catalog
+from plotindex.errors import CatalogError
+from plotindex.layout import Plot
+from plotindex.settings import Settings
+
+TOKEN_NAME = "run"  # noqa: S105 - a name
+"""The token of the printed command; it ends with the run that printed it."""
+STOP_SECONDS = 5.0
+POLL_SECONDS = 0.1
+
+
+class ChildDiedError(Exception):
+    """The indexer or the server ended by itself."""
+
+
+def run_both(settings: Settings, catalog: Catalog, say: Callable[[str], None], stop: threading.Event) -> None:
+    """Index and serve until `stop` is set; say the address and, once there is a plot, a command that fetches it.
+
+    Raises:
+        ChildDiedError: one of the two ended; the other has been stopped.
+    """
+    tokens = Tokens(settings.state_folder / "tokens.json")
+    secret = tokens.create(TOKEN_NAME, replace=True)
+    children = {name: _start(name, settings) for name in ("watch", "serve")}
+    try:
+        while not stop.wait(POLL_SECONDS) and not _is_served(settings):
+            _check_alive(children)
+        say(f"Serving the plots below {settings.root} at {base_url(settings)}{settings.url_prefix}/plots/")
+        while not stop.wait(POLL_SECONDS) and not (plot := _newest(catalog)):
+            _check_alive(children)
+        if plot:
+            say(f"Fetch one of them:\n  {curl_command(settings, plot, secret)}")
+        while not stop.wait(POLL_SECONDS):
+            _check_alive(children)
+    finally:
+        _end(children)
+        tokens.revoke(TOKEN_NAME)
+
+
+def _check_alive(children: "dict[str, subprocess.Popen[bytes]]") -> None:
+    for name, child in children.items():
+        if child.poll() is not None:
+            raise ChildDiedError(f"`plotindex {name}` ended by itself, with exit code {child.returncode}.")
+
+
+def curl_command(settings: Settings, plot: Plot, secret: str) -> str:
+    """A command for a shell that downloads the plot."""
+    path = quote(f"{plot.session}/{plot.filename}")
+    name = plot.filename.rpartition("/")[2]
+    words = ["curl", "-f", "-H", f"Authorization: Bearer {secret}", "-o", name]
+    return shlex.join([*words, f"{base_url(settings)}{settings.url_prefix}/plots/{path}"])
+
+
+def base_url(settings: Settings) -> str:
+    """Where this machine reaches the server."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - not bound here
+    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
+
+
+def _start(name: str, settings: Settings) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603 - this program itself
+        [sys.executable, "-m", "plotindex", name],
+        env={**os.environ, **settings.as_environment()},
+        stdin=subprocess.DEVNULL,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no thread is running yet
+    )
+
+
+def _die_with_parent() -> None:
+    # prctl(2) PR_SET_PDEATHSIG: nobody is left on the port when this process is killed.
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _end(children: dict[str, "subprocess.Popen[bytes]"]) -> None:
+    for child in children.values():
+        child.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in children.values():
+        try:
+            child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _is_served(settings: Settings) -> bool:
+    try:
+        with urllib.request.urlopen(f"{base_url(settings)}/healthz", timeout=1):  # noqa: S310 - http
+            return True
+    except (URLError, OSError):
+        return False
+
+
+def _newest(catalog: Catalog) -> Plot | None:
+    try:
+        return catalog.newest()
+    except CatalogError:
+        return None

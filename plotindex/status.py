@@ -1,0 +1,82 @@
+"""How the catalogue and its indexer are, in words and numbers."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from plotindex.catalog import Catalog, Heartbeat
+from plotindex.layout import Layout, printable
+from plotindex.lookup import HEARTBEAT_SECONDS
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `plotindex status` says."""
+
+    root: str
+    database: str
+    sessions: int
+    plots: int
+    clock: int
+    indexer: Heartbeat | None
+    trouble: str | None
+    """What is wrong, with the command that mends it; None when all is well."""
+
+    def as_json(self) -> dict[str, Any]:
+        numbers = {name: getattr(self, name) for name in ("root", "database", "sessions", "plots", "clock", "trouble")}
+        return {**numbers, "well": self.trouble is None, "indexer": self.indexer._asdict() if self.indexer else None}
+
+    def as_text(self) -> str:
+        lines = [
+            f"root       {printable(self.root)}",
+            f"catalogue  {printable(self.database)}",
+            f"indexed    {self.plots} plots in {self.sessions} sessions",
+        ]
+        if self.indexer:
+            beat = self.indexer
+            lines += [
+                f"indexer    {beat.state}, process {beat.pid} on {printable(beat.host)}, heard {_ago(beat.heartbeat)}",
+                f"watching   {beat.watched} folders of at most {beat.watch_limit}; {beat.unwatched} unwatched; "
+                f"{beat.overflows} overflows; {beat.pending} changes pending",
+                f"looked     at everything {_ago(beat.reconciled)}{_missed(beat.missed)}",
+            ]
+        return "\n".join([*lines, f"well       {'no' if self.trouble else 'yes'}"])
+
+
+def read_status(catalog: Catalog, layout: Layout) -> Status:
+    """What the catalogue says of itself and its indexer.
+
+    Raises:
+        CatalogError: it cannot be read.
+    """
+    header = catalog.header()
+    sessions, plots = catalog.counts()
+    beats = catalog.heartbeats()
+    beat = beats[0] if beats else None
+    trouble = _trouble(beat)
+    if not trouble and not header.is_of(layout):
+        trouble = "The catalogue was built with another project_pattern or suffixes: start the indexer with these."
+    return Status(header.root, str(catalog.database.path), sessions, plots, header.clock, beat, trouble)
+
+
+def _trouble(beat: Heartbeat | None) -> str | None:
+    if beat is None or beat.state == "stopped":
+        return "No indexer is running: start `plotindex watch`."
+    if abs(time.time() - beat.heartbeat) >= HEARTBEAT_SECONDS:
+        return f"The indexer was last heard {_ago(beat.heartbeat)}: start `plotindex watch` again."
+    return {
+        "watching": f"{beat.unwatched} folders are not watched: raise fs.inotify.max_user_watches with sysctl, "
+        "or let the indexer read them."
+        if beat.unwatched
+        else None,
+        "starting": "The indexer is still looking at everything: ask again when it is done.",
+        "lost": "The root is not there: mount it again or, if it is empty, run `plotindex rebuild --allow-empty`.",
+    }.get(beat.state, f"The indexer is {beat.state}: its log says why.")
+
+
+def _ago(moment: float | None) -> str:
+    return "never" if moment is None else f"{max(0.0, time.time() - moment):.0f} seconds ago"
+
+
+def _missed(missed: int | None) -> str:
+    return "" if missed is None else f", and found {missed} that the watcher had missed"
