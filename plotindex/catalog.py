@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, true, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, true, union, update
 
 from plotindex.database import Database
 from plotindex.errors import SettingsError
@@ -68,9 +68,10 @@ class Catalog:
             return read_header(connection)
 
     def sessions(self) -> list[str]:
-        """Names of the sessions that have plots, in byte order."""
+        """Names of the sessions that have plots, in byte order; also of one whose tally was lost."""
+        names = union(select(session.c.session), select(plot.c.session).distinct()).order_by("session")
         with self.database.reading() as connection:
-            return list(connection.execute(select(session.c.session).order_by(session.c.session)).scalars())
+            return list(connection.execute(names).scalars())
 
     def counts(self) -> tuple[int, int]:
         """How many sessions and how many plots there are."""

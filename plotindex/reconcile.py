@@ -127,7 +127,9 @@ class _Look:
     """What one scope held when it was looked at without the lock, and how far it has been settled."""
 
     def __init__(self, tree: Tree, scope: Scope, options: Options, report: Report) -> None:
+        assert scope.session is not None
         self.scope = scope
+        self.session = scope.session
         walk = tree.walk(scope)
         self._found = {(plot.filename, plot.project): plot for plot in walk.plots}
         self._order = sorted(self._found)
@@ -157,7 +159,7 @@ class _Look:
                 row = known.get(position)
                 if self._differs(position, row):
                     filename, project = position
-                    suspects.append(Suspect(self.scope.session or "", project, filename, row))
+                    suspects.append(Suspect(self.session, project, filename, row))
                 self._after = position
         self._after = bound
         return bound is None, len(rows) + len(ahead)
@@ -165,7 +167,7 @@ class _Look:
     def _differs(self, position: tuple[str, str], row: Plot | None) -> bool:
         found = self._found.get(position)
         if found is None and self._unreadable:
-            path = f"{self.scope.session}/{position[1]}/{position[0]}"
+            path = f"{self.session}/{position[1]}/{position[0]}"
             return not any(covers(outer, path) for outer in self._unreadable)
         return self._rewrite or found != row
 
@@ -194,16 +196,19 @@ def _settle(looks: list[_Look], tree: Tree, catalog: Catalog, options: Options, 
     while pending:
         with catalog.writing(options.timeout) as writer, tree.looking() as glance:
             suspects: list[Suspect] = []
+            finished: list[str] = []
             compared = 0
             while pending and len(suspects) < MOST_CHANGES and compared < MOST_ROWS:
                 settled, rows = pending[0].advance(writer, suspects)
                 compared += rows
                 if settled:
-                    pending.popleft()
+                    finished.append(pending.popleft().session)
             changes = list(_look_again(suspects, glance, options, report))
             if changes:
                 _confirm_root(tree, writer, options)
                 writer.apply(changes)
+            for session in finished if options.rewrite else ():
+                writer.recount(session)
         _tell(changes, report)
 
 

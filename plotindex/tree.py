@@ -136,6 +136,8 @@ class Tree:
         Raises:
             OSError: the session cannot be listed, or no copy was found and some project refused a look.
         """
+        if self.layout.parse_key(*key) is None:
+            return []
         parts = key.filename.split("/")
         copies = []
         refused: OSError | None = None

@@ -1,0 +1,176 @@
+"""Fixtures: a root, its catalogue, and the command that works on both. Each test has its own."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from plotindex.catalog import Catalog
+from plotindex.database import Database
+from plotindex.settings import Settings, load_settings
+from plotindex.tree import Tree
+from tests.helpers import (
+    PATIENCE,
+    UNPRIVILEGED,
+    Refused,
+    RunPlotindex,
+    Service,
+    StartService,
+    are_refused,
+    free_port,
+    run_plotindex,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty directory for the sessions."""
+    folder = tmp_path / "plots"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """No PLOTINDEX_ variable but PLOTINDEX_STATE_DIR, which is the test's own; Python's warnings are errors."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PLOTINDEX_")}
+    return {**kept, "PLOTINDEX_STATE_DIR": str(tmp_path / "state"), "PYTHONWARNINGS": "error"}
+
+
+@pytest.fixture
+def settings(root: Path, environment: dict[str, str], tmp_path: Path) -> Settings:
+    """The settings that the commands of this test have."""
+    assert not (tmp_path / "plotindex.toml").exists()
+    return load_settings({"root": str(root)}, environment)
+
+
+@pytest.fixture
+def tree(settings: Settings) -> Tree:
+    """The root's tree, in this process."""
+    return Tree(settings.root, settings.layout)
+
+
+@pytest.fixture
+def catalog(settings: Settings) -> Iterator[Catalog]:
+    """The root's catalogue, in this process: new, migrated and empty; the one that the commands of this test use."""
+    settings.make_state_folder()
+    database = Database(settings.catalog_place)
+    database.migrate()
+    catalog = Catalog(database)
+    catalog.claim(str(settings.root), settings.layout, 1)
+    yield catalog
+    database.close()
+
+
+@pytest.fixture
+def plotindex(root: Path, environment: dict[str, str], tmp_path: Path) -> RunPlotindex:
+    """Run `plotindex *args` on the root, in tmp_path, for at most `seconds`; `env` adds to its environment."""
+
+    def run(
+        *args: str | bytes | Path, env: Mapping[str, str] | None = None, seconds: float = 60
+    ) -> CompletedProcess[str]:
+        given = {**environment, "PLOTINDEX_ROOT": str(root), **(env or {})}
+        return run_plotindex(args, given, tmp_path, seconds=seconds)
+
+    return run
+
+
+@pytest.fixture
+def unprivileged(root: Path, environment: dict[str, str], tmp_path: Path) -> RunPlotindex:
+    """As the fixture `plotindex`, with no privilege to pass by permissions."""
+
+    def run(*args: str) -> "CompletedProcess[str]":
+        command = [sys.executable, "-c", UNPRIVILEGED, *args]
+        given = {**environment, "PLOTINDEX_ROOT": str(root), "PLOTINDEX_PORT": str(free_port())}
+        return subprocess.run(
+            command, env=given, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def refused(plotindex: RunPlotindex) -> Refused:
+    """`are_refused`, by the fixture `plotindex`."""
+
+    def check(commands: list[str], *says: str, options: tuple[str | Path | bytes, ...] = (), **env: str) -> None:
+        def run(*args: str) -> "CompletedProcess[str]":
+            given = {"PLOTINDEX_PORT": str(free_port()), **env}
+            done: CompletedProcess[str] = plotindex(*args, env=given, seconds=PATIENCE)
+            return done
+
+        are_refused(run, commands, *says, options=options)
+
+    return check
+
+
+@pytest.fixture
+def service(root: Path, environment: dict[str, str], tmp_path: Path) -> StartService:
+    """`with service(*args) as running:` starts a long-running command on the root, and ends it with all it started."""
+    numbers = count(1)
+
+    @contextmanager
+    def start(*args: str, env: Mapping[str, str] | None = None) -> Iterator[Service]:
+        given = {**environment, "PLOTINDEX_ROOT": str(root), **(env or {})}
+        running = Service(args, given, tmp_path, tmp_path / f"service-{next(numbers)}")
+        try:
+            yield running
+        finally:
+            running.clean_up()
+
+    return start
+
+
+@pytest.fixture
+def indexer(service: StartService, environment: dict[str, str]) -> StartService:
+    """`with indexer() as running:` is `plotindex watch`, once it has looked at everything and watches."""
+
+    @contextmanager
+    def start(*args: str, env: Mapping[str, str] | None = None) -> Iterator[Service]:
+        with service("watch", *args, env=env) as running:
+            running.wait_for(lambda: "Everything was looked at" in running.stderr)
+            for database in Path(environment["PLOTINDEX_STATE_DIR"]).glob("*/catalog.db"):
+                running.wait_for(partial(is_watched_by, database, running.pid))
+            yield running
+
+    return start
+
+
+@pytest.fixture
+def server(service: StartService) -> StartService:
+    """`with server() as running:` is `plotindex serve` on a free port, once it answers at `running.url`."""
+
+    @contextmanager
+    def start(*args: str, env: Mapping[str, str] | None = None) -> Iterator[Service]:
+        port = free_port()
+        with service("serve", "--port", str(port), *args, env=env) as running:
+            running.url = f"http://127.0.0.1:{port}"
+            running.wait_for(lambda: answers(running.url))
+            yield running
+
+    return start
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers there."""
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def is_watched_by(database: Path, pid: int) -> bool:
+    """Whether the catalogue says that this process watches."""
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT count(*) FROM indexer WHERE state = 'watching' AND pid = ?"
+        return bool(connection.execute(query, (pid,)).fetchone()[0])

@@ -1,0 +1,37 @@
+"""The books of the watcher."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plotindex.labels import Labels, Watch
+from plotindex.layout import covers
+
+paths = st.lists(st.sampled_from("ab"), max_size=4).map("/".join)
+moves = st.one_of(st.tuples(st.just("put"), paths, st.integers(1, 9)), st.tuples(st.just("remove"), paths, st.just(0)))
+
+
+@given(st.lists(moves))
+def test_each_path_has_one_watch_and_each_watch_one_path(steps: list[tuple[str, str, int]]) -> None:
+    labels = Labels()
+    expected: dict[str, Watch] = {}
+    for number, (step, path, descriptor) in enumerate(steps):
+        if step == "put":
+            watch = Watch(descriptor, number)
+            former = {p: w for p, w in expected.items() if p == path or w.descriptor == descriptor}
+            expected = {p: w for p, w in expected.items() if p not in former} | {path: watch}
+            assert sorted(labels.put(path, watch)) == sorted(former.values())
+        else:
+            assert labels.remove(path) == expected.pop(path, None)
+        assert len(labels) == len(expected)
+        assert {p: labels.path(w.descriptor) for p, w in expected.items()} == {p: p for p in expected}
+        assert labels.descriptors() == {w.descriptor for w in expected.values()}
+        for top in ("", "a", "a/b"):
+            assert sorted(labels.at_and_below(top)) == sorted(p for p in expected if covers(top, p))
+
+
+def test_nothing_is_kept_of_paths_that_are_forgotten() -> None:
+    labels = Labels()
+    for number in range(1000):
+        labels.put(f"s{number}/project_a/sub", Watch(number, number))
+        labels.remove(f"s{number}/project_a/sub")
+    assert vars(Labels()) == vars(labels)

@@ -1,0 +1,108 @@
+"""The grammar of paths, keys and scopes."""
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from plotindex.layout import INT64_MAX, INT64_MIN, Layout, PlotKey, clamp, collapse, covers, printable, signed
+
+LAYOUT = Layout()
+
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=20).filter(
+    lambda name: name not in (".", "..")
+)
+plot_names = st.builds(str.__add__, names, st.sampled_from([*sorted(LAYOUT.suffixes), ".PNG", ".Jpg"]))
+filenames = st.builds(lambda folders, name: "/".join([*folders, name]), st.lists(names, max_size=4), plot_names)
+anything = st.text(max_size=30)
+
+
+@given(names, filenames)
+def test_any_key_that_is_named_parses_and_joins_back_to_itself(session: str, filename: str) -> None:
+    assert LAYOUT.parse_key(session, filename) == PlotKey(session, filename)
+
+
+@given(anything, anything)
+@example("s", "../x.png")
+@example("s", "a/../x.png")
+@example("s", "./x.png")
+@example("s", "/x.png")
+@example("s", "a//x.png")
+@example("s", "x.png/")
+@example("s", "x\0.png")
+@example("s", "\udcff.png")
+@example("\udcff", "x.png")
+@example("..", "x.png")
+@example("", "x.png")
+@example("a/b", "x.png")
+@example("s", "x.html")
+@example("s", "png")
+@example("s", ".png")
+@example("s", "")
+def test_what_parses_has_no_part_that_leads_elsewhere(session: str, filename: str) -> None:
+    key = LAYOUT.parse_key(session, filename)
+    parts = [session, *filename.split("/")]
+    hostile = any(part in ("", ".", "..") or re.search("[/\0\ud800-\udfff]", part) for part in parts)
+    has_suffix = re.search(r"[^/]\.(png|jpe?g|svg|gif|webp)\Z", filename, re.IGNORECASE | re.ASCII) is not None
+    assert (key is not None) == (not hostile and has_suffix)
+
+
+@pytest.mark.parametrize("name", ["100%.png", "a#b.png", "a;b.png", "a..b.png", "a b.png", "a\nb.png", "\u202ea.svg"])
+def test_odd_but_legal_names_are_names(name: str) -> None:
+    assert LAYOUT.parse_key("s", name) == PlotKey("s", name)
+
+
+def test_each_unicode_form_is_its_own_name() -> None:
+    assert LAYOUT.parse_key("s", "\u00e9.png") != LAYOUT.parse_key("s", "e\u0301.png")
+
+
+@given(names, names, filenames)
+def test_a_scope_joins_back_to_its_path(session: str, project: str, filename: str) -> None:
+    for path in (session, f"{session}/project_{project}", f"{session}/project_{project}/{filename}"):
+        assert str(LAYOUT.parse_scope(path)) == path
+
+
+@pytest.mark.parametrize("path", ["s/other/x.png", "s/project_a//x.png", "s/project_a/../x.png", "..", "s/\udcff"])
+def test_a_path_where_no_plot_can_be_is_no_scope(path: str) -> None:
+    assert LAYOUT.parse_scope(path) is None
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "a-", "b", "a0"]), max_size=4).map("/".join)))
+def test_collapsed_scopes_cover_the_same_and_none_lies_in_another(scopes: list[str]) -> None:
+    collapsed = collapse(scopes)
+    assert all(any(covers(outer, scope) for outer in collapsed) for scope in scopes)
+    assert not any(covers(a, b) for a in collapsed for b in collapsed if a != b)
+    assert set(collapsed) <= set(scopes)
+
+
+@given(st.text())
+def test_printed_names_are_printable_and_unambiguous(name: str) -> None:
+    shown = printable(name)
+    assert shown.isprintable()
+    assert (shown == name) == (name.isprintable() and "\\" not in name)
+
+
+@given(st.text(), st.text())
+def test_two_names_are_never_printed_alike(one: str, other: str) -> None:
+    assert (printable(one) == printable(other)) == (one == other)
+
+
+@given(st.integers())
+def test_times_are_clamped_to_64_bits(nanoseconds: int) -> None:
+    assert INT64_MIN <= clamp(nanoseconds) <= INT64_MAX
+    assert clamp(nanoseconds) == nanoseconds or not INT64_MIN <= nanoseconds <= INT64_MAX
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_inode_numbers_fit_and_stay_different(one: int, other: int) -> None:
+    assert INT64_MIN <= signed(one) <= INT64_MAX
+    assert (signed(one) == signed(other)) == (one == other)
+
+
+def test_the_project_pattern_matches_whole_names_only() -> None:
+    assert LAYOUT.is_project("project_")
+    assert LAYOUT.is_project("project_a\nb")
+    assert not LAYOUT.is_project("my_project_a")
+    assert not LAYOUT.is_project("Project_a")
+    assert not LAYOUT.is_project("project")
