@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, insert, select, true, union, update
 
-from plotindex.database import Database
+from plotindex.database import Database, Prepared
 from plotindex.errors import SettingsError
 from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, printable
 from plotindex.tables import catalogue, indexer, plot, session
@@ -37,17 +37,17 @@ class Found(NamedTuple):
     current: bool
 
 
+_OF_KEY = and_(plot.c.session == bindparam("of_session"), plot.c.filename == bindparam("of_filename"))
+_COPIES = select(plot.c.project, *NUMBERS).where(_OF_KEY)
+_CURRENT = Prepared(_COPIES.order_by(plot.c.mtime_ns.desc(), plot.c.project.desc()).limit(1))
+_COPY = Prepared(_COPIES.where(plot.c.project == bindparam("of_project")))
+
+
 class Catalog:
     """The plots of one root, as the last reconcile left them."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        key = and_(plot.c.session == bindparam("session"), plot.c.filename == bindparam("filename"))
-        current = select(plot.c.project, *NUMBERS).where(key)
-        self._current = database.prepare(current.order_by(plot.c.mtime_ns.desc(), plot.c.project.desc()).limit(1))
-        self._copy = database.prepare(
-            select(plot.c.project, *NUMBERS).where(key, plot.c.project == bindparam("project"))
-        )
 
     def current(self, key: PlotKey) -> Plot | None:
         """The current copy of a key.
@@ -55,12 +55,14 @@ class Catalog:
         Raises:
             CatalogError: the catalogue cannot be read.
         """
-        row = self._current(session=key.session, filename=key.filename)
+        row = self.database.fetch_one(_CURRENT, {"of_session": key.session, "of_filename": key.filename})
         return Plot(key.session, row[0], key.filename, *row[1:]) if row else None
 
     def copy(self, key: PlotKey, project: str) -> Plot | None:
         """The copy that one project has of a key. Raises as `current` does."""
-        row = self._copy(session=key.session, filename=key.filename, project=project)
+        row = self.database.fetch_one(
+            _COPY, {"of_session": key.session, "of_filename": key.filename, "of_project": project}
+        )
         return Plot(key.session, row[0], key.filename, *row[1:]) if row else None
 
     def header(self) -> Header:

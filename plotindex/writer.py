@@ -1,12 +1,27 @@
 """Reading and writing within one transaction: rows, changes, and what must be kept beside them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    not_,
+    select,
+    tuple_,
+    update,
+)
 
-from plotindex.layout import Layout, Plot, Scope
+from plotindex.database import Prepared
+from plotindex.layout import INT64_MAX, Layout, Plot, Scope
 from plotindex.tables import catalogue, plot, removal, session
 
 KEPT_REMOVALS = 100_000
@@ -164,22 +179,36 @@ def read_header(connection: Connection) -> Header:
     return Header._make(row)
 
 
-def _within(scope: Scope) -> Iterable[ColumnElement[bool]]:
-    yield plot.c.session == scope.session
-    if scope.project is not None:
-        yield plot.c.project == scope.project
-    if scope.path is not None:
-        # "0" is the character behind "/": below a folder is a range.
-        below = and_(plot.c.filename > scope.path + "/", plot.c.filename < scope.path + "0")
-        yield or_(plot.c.filename == scope.path, below)
+def _rows_within(*conditions: ColumnElement[bool]) -> Select[Any]:
+    beyond = tuple_(plot.c.filename, plot.c.project) > tuple_(bindparam("after_filename"), bindparam("after_project"))
+    query = select(*PLOT).where(plot.c.session == bindparam("of_session"), *conditions, beyond)
+    return query.order_by(plot.c.filename, plot.c.project).limit(bindparam("most", type_=BigInteger))
+
+
+_OF_PROJECT = plot.c.project == bindparam("of_project")
+# "0" is the character behind "/": what lies below a folder is a range, and the folder's own name begins it.
+# What else is in that range (x.png and x.png-old) is left out by a condition that tempts no planner away from it.
+_AT_OR_BELOW = and_(
+    plot.c.filename >= bindparam("at"),
+    plot.c.filename < bindparam("end"),
+    not_(and_(plot.c.filename > bindparam("at"), plot.c.filename < bindparam("below"))),
+)
+_ROWS_OF_SESSION = Prepared(_rows_within())
+_ROWS_OF_PROJECT = Prepared(_rows_within(_OF_PROJECT))
+_ROWS_OF_PATH = Prepared(_rows_within(_OF_PROJECT, _AT_OR_BELOW))
 
 
 def read_rows(
-    connection: Connection, scope: Scope, after: tuple[str, str] | None = None, limit: int | None = None
+    connection: Connection, scope: Scope, after: tuple[str, str] | None = None, limit: int = INT64_MAX
 ) -> list[Plot]:
-    query = select(*PLOT).where(*_within(scope)).order_by(plot.c.filename, plot.c.project)
-    if after is not None:
-        query = query.where(tuple_(plot.c.filename, plot.c.project) > after)
-    if limit is not None:
-        query = query.limit(limit)
-    return [Plot._make(row) for row in connection.execute(query)]
+    """The plots within a scope that lies in one session, by filename and project, from behind a position."""
+    filename, project = after or ("", "")
+    values = {"of_session": scope.session, "after_filename": filename, "after_project": project, "most": limit}
+    query = _ROWS_OF_SESSION
+    if scope.project is not None:
+        query = _ROWS_OF_PROJECT
+        values["of_project"] = scope.project
+    if scope.path is not None:
+        query = _ROWS_OF_PATH
+        values |= {"at": scope.path, "below": scope.path + "/", "end": scope.path + "0"}
+    return list(map(Plot._make, query(connection, values)))

@@ -11,7 +11,7 @@ from plotindex.errors import PlotIndexError
 from plotindex.settings import Settings, load_settings
 from plotindex.web.extension import make_lookup
 from plotindex.web.responses import respond_with_error
-from plotindex.web.view import answer_plot, respond_not_found
+from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             return respond_not_found()
         return answer_plot(lookup, request, session_id, filename)
 
-    rule = f"{settings.url_prefix}/plots/<session_id>/<path:filename>"
+    rule = plot_rule(app, settings.url_prefix)
     app.add_url_rule(rule, "plot", plot, methods=["GET"], merge_slashes=False)
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.register_error_handler(HTTPException, _answer_http_error)

@@ -13,7 +13,7 @@ from plotindex.errors import SettingsError
 from plotindex.lookup import Lookup
 from plotindex.settings import Settings, load_settings
 from plotindex.tree import Tree
-from plotindex.web.view import answer_plot, respond_not_found
+from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
 View = Callable[..., Any]
 
@@ -72,7 +72,7 @@ class PlotIndex:
         if self._decorator is not None:
             view = self._decorator(view)
         blueprint, _, name = self._endpoint.rpartition(".")
-        rule = f"{settings.url_prefix}/plots/<session_id>/<path:filename>"
+        rule = plot_rule(app, settings.url_prefix)
         target: Flask | Blueprint = Blueprint(blueprint, __name__) if blueprint else app
         # Slashes are not merged: an empty part is no part of a key.
         target.add_url_rule(rule, name, view, methods=["GET"], merge_slashes=False)

@@ -5,6 +5,7 @@ from typing import Self
 from urllib.parse import quote
 
 from flask import Request, Response, jsonify
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date
 
 from plotindex.lookup import Source
@@ -72,7 +73,19 @@ def respond_with_plot(opened: OpenPlot, source: Source, request: Request, now_ns
         name = plot.filename.rpartition("/")[2]
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     if _has_conditions(request):
-        response.make_conditional(request.environ, accept_ranges=True, complete_length=plot.size)
+        try:
+            response.make_conditional(request.environ, accept_ranges=True, complete_length=plot.size)
+        except RequestedRangeNotSatisfiable:
+            body.close()
+            raise
+    elif plot.size <= CHUNK and request.method != "HEAD":
+        # A list is sent in one piece. Shorter than it was a moment ago: it goes as it is, and no cache keeps it.
+        response.response = [content := b"".join(body)]
+        body.close()
+        if len(content) != plot.size:
+            headers["Content-Length"] = str(len(content))
+            headers["Cache-Control"] = "no-store"
+            del headers["ETag"], headers["Last-Modified"]
     return response
 
 

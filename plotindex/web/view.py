@@ -3,7 +3,8 @@
 import logging
 import time
 
-from flask import Request, Response
+from flask import Flask, Request, Response
+from werkzeug.routing import BaseConverter
 
 from plotindex.lookup import Lookup, ScansBusyError, Source
 from plotindex.web.responses import respond_with_error, respond_with_plot
@@ -11,6 +12,20 @@ from plotindex.web.responses import respond_with_error, respond_with_plot
 log = logging.getLogger(__name__)
 
 NOT_FOUND = "Plot not found"
+
+
+class FilenameConverter(BaseConverter):
+    """All that follows, also a line break, at which Werkzeug's `path` ends."""
+
+    regex = r"[\s\S]+?"
+    part_isolating = False
+    weight = 200
+
+
+def plot_rule(app: Flask, url_prefix: str) -> str:
+    """The rule of the image route; makes its converter known to the application."""
+    app.url_map.converters["plotindex_filename"] = FilenameConverter
+    return f"{url_prefix}/plots/<session_id>/<plotindex_filename:filename>"
 
 
 def answer_plot(lookup: Lookup, request: Request, session_id: str, filename: str) -> Response:

@@ -1,0 +1,44 @@
+"""python -m benchmarks [NAME ...]: every benchmark, or those named, in the order of the list."""
+
+import signal
+import sys
+from collections.abc import Callable
+
+from benchmarks.measure import describe_machine
+from benchmarks.rebuild import rebuild
+from benchmarks.serving import serving
+
+
+def _lookup() -> None:
+    # Not imported before its turn: it brings SQLAlchemy along, and the peak memory of a child that is smaller than
+    # this process cannot be told (see run_measured).
+    from benchmarks.lookup import lookup  # noqa: PLC0415 - see above
+
+    lookup()
+
+
+BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
+    ("serving", serving),
+    ("rebuild", rebuild),
+    ("lookup", _lookup),
+]
+
+
+def main(names: list[str]) -> int:
+    known = [name for name, _ in BENCHMARKS]
+    if unknown := [name for name in names if name not in known]:
+        print(
+            f"There is no benchmark {unknown[0]!r}: name some of {', '.join(known)}, or none for all.", file=sys.stderr
+        )
+        return 2
+    # So that SIGTERM, too, unwinds: what was started is stopped, what was drawn is deleted.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    print(describe_machine(), flush=True)
+    for name, benchmark in BENCHMARKS:
+        if not names or name in names:
+            benchmark()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

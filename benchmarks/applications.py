@@ -1,0 +1,65 @@
+"""What plotindex is compared with, and the server for all: `python -m benchmarks.applications TARGET PORT`."""
+
+import os
+import sys
+from pathlib import Path
+
+from flask import Flask, Response, jsonify, send_file, send_from_directory
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from benchmarks.serving import ASKED_PROJECT, THREADS
+
+RULE = "/api/smartstat/plots/<session_id>/<path:filename>"
+
+
+def create_glob() -> Flask:
+    """The function that plotindex replaces, as it was, but for its authentication."""
+    app = Flask("glob", static_folder=None)
+    root = Path(os.environ["PLOTINDEX_ROOT"])
+
+    @app.get(RULE)
+    def plot(session_id: str, filename: str) -> Response | tuple[Response, int]:
+        try:
+            for project_dir in (root / session_id).glob("project_*"):
+                plot_path = project_dir / filename
+                if plot_path.exists() and plot_path.suffix in [".png", ".jpg", ".svg"]:
+                    return send_file(plot_path, mimetype=f"image/{plot_path.suffix[1:]}")
+            return jsonify({"error": "Plot not found"}), 404
+        except Exception as error:  # noqa: BLE001 - as it was
+            return jsonify({"error": str(error)}), 500
+
+    return app
+
+
+def create_known_path() -> Flask:
+    """The least that Flask can do: no look-up, no check of who asks."""
+    app = Flask("known path", static_folder=None)
+    root = os.environ["PLOTINDEX_ROOT"]
+
+    @app.get(RULE)
+    def plot(session_id: str, filename: str) -> Response:
+        return send_from_directory(f"{root}/{session_id}/{ASKED_PROJECT}", filename)
+
+    return app
+
+
+def serve(target: str, port: int) -> None:
+    """As plotindex.web.server does, for any application."""
+    Granian(
+        target,
+        factory=True,
+        interface=Interfaces.WSGI,
+        address="127.0.0.1",
+        port=port,
+        workers=1,
+        blocking_threads=THREADS,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=2,
+    ).serve()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]))

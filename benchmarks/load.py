@@ -1,0 +1,95 @@
+"""The load generator, a process of its own: `python -m benchmarks.load` reads a Job as JSON, prints a Load.
+
+Raw sockets kept alive, one thread each: cheap enough that the server, not this, decides how many answers there are.
+Every answer is compared with what it must be; a wrong one ends the benchmark.
+"""
+
+import json
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+HEAD_ROOM = 1 << 16
+
+
+class Job(NamedTuple):
+    """What to ask, how long, and what each answer must be."""
+
+    port: int
+    path: str
+    token: str
+    seconds: float
+    connections: int
+    file: str
+    """Holds the body that must come."""
+    header: str | None
+    """A line that the head must hold."""
+
+
+class Load(NamedTuple):
+    """What came of a job."""
+
+    requests: int
+    seconds: float
+    p50: float
+    cpu_seconds: float
+    """Spent by the load generator itself."""
+
+
+def run_job(job: Job) -> Load:
+    """Ask from all connections until the time is over.
+
+    Raises:
+        ValueError: an answer is wrong.
+    """
+    body = Path(job.file).read_bytes()
+    began = time.perf_counter()
+    with ThreadPoolExecutor(job.connections) as pool:
+        asked = [pool.submit(_ask, job, body, began + job.seconds) for _ in range(job.connections)]
+        latencies = [latency for one in asked for latency in one.result()]
+    return Load(len(latencies), time.perf_counter() - began, median(latencies), time.process_time())
+
+
+def _ask(job: Job, body: bytes, until: float) -> list[float]:
+    request = (
+        f"GET {job.path} HTTP/1.1\r\nHost: 127.0.0.1:{job.port}\r\nAuthorization: Bearer {job.token}\r\n\r\n"
+    ).encode()
+    buffer = bytearray(len(body) + HEAD_ROOM)
+    latencies = []
+    with socket.create_connection(("127.0.0.1", job.port), timeout=60) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while (began := time.perf_counter()) < until:
+            connection.sendall(request)
+            _receive(connection, buffer, body, job.header)
+            latencies.append(time.perf_counter() - began)
+    return latencies
+
+
+def _receive(connection: socket.socket, buffer: bytearray, body: bytes, header: str | None) -> None:
+    view = memoryview(buffer)
+    filled, start = 0, 0
+    while not start or filled < start + len(body):
+        received = connection.recv_into(view[filled:])
+        if not received:
+            raise ValueError(f"The server closed the connection after {bytes(view[:filled])[:400]!r}")
+        filled += received
+        if not start and (end := buffer.find(b"\r\n\r\n", 0, filled)) >= 0:
+            _check_head(bytes(view[: end + 2]), len(body), header)
+            start = end + 4
+    if buffer[start:filled] != body:
+        raise ValueError("The body is not the file's content")
+
+
+def _check_head(head: bytes, length: int, header: str | None) -> None:
+    lines = head.lower().split(b"\r\n")
+    wanted = [f"content-length: {length}", *([header.lower()] if header else [])]
+    if not head.startswith(b"HTTP/1.1 200 ") or any(line.encode() not in lines for line in wanted):
+        raise ValueError(f"The answer must be a 200 with {wanted}, but is {head!r}")
+
+
+if __name__ == "__main__":
+    print(json.dumps(run_job(Job(*json.load(sys.stdin)))))

@@ -1,0 +1,87 @@
+"""The look-up alone, in this process: what `Catalog.current` costs in a small and in a large catalogue."""
+
+import random
+import time
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import in_turn, median_ratio, print_table
+from plotindex.catalog import Catalog
+from plotindex.database import Database
+from plotindex.layout import Layout, Plot, PlotKey
+from plotindex.writer import Change
+
+SIZES = [10_000, 1_000_000]
+PROJECTS = 10
+"""Each has every filename of its session: so many copies has a key."""
+FILES = 100
+ROWS_AT_ONCE = 10_000
+LOOKUPS = 5_000
+ROUNDS = 9
+NOW_NS = 1_700_000_000_000_000_000
+
+
+def lookup() -> None:
+    with TemporaryDirectory() as folder:
+        catalogs = {rows: _fill(Path(folder) / f"{rows}.db", rows) for rows in SIZES}
+        try:
+            times = in_turn(ROUNDS, {rows: partial(_look_up, catalogs[rows], rows) for rows in SIZES})
+        finally:
+            for catalog in catalogs.values():
+                catalog.database.close()
+    print_table(
+        f"One look-up of a current copy, in process: a small and a large catalogue.\n"
+        f"  Keys at random, {PROJECTS} copies each; {ROUNDS} rounds in turn of {LOOKUPS:,} look-ups; "
+        "medians, ratios within each round.",
+        ["rows", "us", f"us / at {SIZES[0]:,}"],
+        [
+            [f"{rows:,}", f"{median(times[rows]):.1f}", f"{median_ratio(times[rows], times[SIZES[0]]):.2f}"]
+            for rows in SIZES
+        ],
+    )
+
+
+def _fill(path: Path, rows: int) -> Catalog:
+    database = Database(path)
+    database.migrate()
+    catalog = Catalog(database)
+    catalog.claim("/plots", Layout(), NOW_NS // 1000)
+    plots = _plots(rows)
+    while chunk := list(islice(plots, ROWS_AT_ONCE)):
+        with catalog.writing() as writer:
+            writer.apply([Change(None, plot) for plot in chunk])
+    return catalog
+
+
+def _plots(rows: int) -> Iterator[Plot]:
+    for session in range(rows // (PROJECTS * FILES)):
+        for number in range(FILES):
+            for project in range(PROJECTS):
+                times = (NOW_NS + project, NOW_NS + project)
+                yield Plot(_session(session), f"project_{project:02}", _filename(number), 30_000, *times, inode=number)
+
+
+def _session(number: int) -> str:
+    return f"session_{number:06}"
+
+
+def _filename(number: int) -> str:
+    return f"plot_{number:03}.png"
+
+
+def _look_up(catalog: Catalog, rows: int) -> float:
+    """Microseconds of one look-up."""
+    sessions = rows // (PROJECTS * FILES)
+    pick = random.Random(rows)
+    keys = [PlotKey(_session(pick.randrange(sessions)), _filename(pick.randrange(FILES))) for _ in range(LOOKUPS)]
+    began = time.perf_counter()
+    found = [catalog.current(key) for key in keys]
+    seconds = time.perf_counter() - began
+    newest = f"project_{PROJECTS - 1:02}"
+    if any(plot is None or plot.project != newest for plot in found):
+        raise RuntimeError(f"A look-up at {rows} rows did not answer with the newest copy")
+    return seconds / LOOKUPS * 1e6

@@ -1,0 +1,117 @@
+"""Measuring on a noisy machine: things in turn, several rounds, medians; and tables to print them in."""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from statistics import median, quantiles
+from typing import NamedTuple, TypeVar
+
+import psutil
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+# What ru_maxrss counts in (getrusage(2)): kilobytes, but bytes on macOS.
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class Run(NamedTuple):
+    """What one process cost from its start to its end."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float | None
+    """None when the system cannot tell it from this process's own peak."""
+    output: str
+
+
+def describe_machine() -> str:
+    return f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}"
+
+
+def in_turn(count: int, measures: Mapping[K, Callable[[], T]]) -> dict[K, list[T]]:
+    """Each measure once, A B C, and that `count` times: what disturbs the machine disturbs all of them alike."""
+    results: dict[K, list[T]] = {key: [] for key in measures}
+    for number in range(1, count + 1):
+        for key, measure in measures.items():
+            _tell(f"round {number} of {count}: {key}")
+            results[key].append(measure())
+    _tell("")
+    return results
+
+
+def median_ratio(of: Sequence[float], to: Sequence[float]) -> float:
+    """The median of the ratios within each round: closer than the ratio of medians when the machine drifts."""
+    return median(_ratios(of, to))
+
+
+def ratio_quartiles(of: Sequence[float], to: Sequence[float]) -> tuple[float, float]:
+    """Between which two the middle half of the rounds' ratios lies: how far the median can be trusted."""
+    first, _, third = quantiles(_ratios(of, to), n=4, method="inclusive")
+    return first, third
+
+
+def _ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
+    return [one / other for one, other in zip(of, to, strict=True)]
+
+
+def tree_cpu_seconds(process: psutil.Process) -> float:
+    """User and system time of a process and all its descendants."""
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        times = one.cpu_times()
+        total += times.user + times.system
+    return total
+
+
+def run_measured(command: Sequence[str], folder: Path, environment: Mapping[str, str], *, discard: bool = False) -> Run:
+    """Run a command to its end.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    # Files, not pipes: nobody reads while the process runs.
+    output, errors = folder / "measured.out", folder / "measured.err"
+    with output.open("wb") as out, errors.open("wb") as err:
+        stdout = subprocess.DEVNULL if discard else out
+        began = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=stdout, stderr=err)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command[:4])} ended with {process.returncode}: {errors.read_text()}")
+    # A child begins as a copy of this process, and the system counts that copy into the child's peak.
+    own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_mb = usage.ru_maxrss * _RSS_UNIT / 1e6 if usage.ru_maxrss > own_peak else None
+    return Run(seconds, usage.ru_utime + usage.ru_stime, peak_mb, output.read_text())
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A line that says what is compared, then columns: the words to the left, numbers to the right."""
+    table = [columns, *rows]
+    widths = [max(len(row[place]) for row in table) for place in range(len(columns))]
+    words = [all(not row[place][:1].isdigit() for row in rows) for place in range(len(columns))]
+    print(f"\n{title}")
+    for row in table:
+        cells = [
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(row, widths, words, strict=True)
+        ]
+        print("  " + "  ".join(cells).rstrip())
+    sys.stdout.flush()
+
+
+def _tell(progress: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)

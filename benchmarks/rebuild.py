@@ -1,0 +1,83 @@
+"""The whole tree, looked at from nothing and again: `plotindex rebuild` beside `find`."""
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import Run, in_turn, median_ratio, print_table, run_measured
+from benchmarks.processes import Site, python
+
+SESSIONS = 100
+PROJECTS = 10
+FILES = 100
+PLOTS = SESSIONS * PROJECTS * FILES
+ROUNDS = 5
+FIND = "find, size and time of each"
+
+
+def rebuild() -> None:
+    with TemporaryDirectory() as folder:
+        site = Site(Path(folder))
+        _draw(site.root)
+        measures = {
+            "rebuild, new database": partial(_rebuild_anew, site),
+            "rebuild, nothing changed": partial(_rebuild, site, added=0),
+            FIND: partial(_find, site),
+        }
+        _print(in_turn(ROUNDS, measures))
+
+
+def _draw(root: Path) -> None:
+    for session in range(SESSIONS):
+        for project in range(PROJECTS):
+            folder = root / f"session_{session:03}" / f"project_{project:02}"
+            folder.mkdir(parents=True)
+            for number in range(FILES):
+                (folder / f"plot_{number:03}.png").write_bytes(b"\x89PNG")
+    # So that what is measured is not the system still writing these.
+    os.sync()
+
+
+def _rebuild_anew(site: Site) -> Run:
+    rmtree(site.environment["PLOTINDEX_STATE_DIR"], ignore_errors=True)
+    return _rebuild(site, added=PLOTS)
+
+
+def _rebuild(site: Site, added: int) -> Run:
+    run = run_measured(python("plotindex", "rebuild", "--json"), site.folder, site.environment)
+    report = json.loads(run.output)
+    if (report["plots"], report["added"], report["changed"], report["removed"]) != (PLOTS, added, 0, 0):
+        raise RuntimeError(f"The rebuild must find {PLOTS} plots and add {added}, but says {report}")
+    return run
+
+
+def _find(site: Site) -> Run:
+    command = ["find", str(site.root), "-printf", r"%T@ %s %P\n"]
+    return run_measured(command, site.folder, site.environment, discard=True)
+
+
+def _print(runs: dict[str, list[Run]]) -> None:
+    print_table(
+        f"Looking at {PLOTS:,} plots ({SESSIONS * PROJECTS:,} projects in {SESSIONS} sessions, in the page cache): "
+        f"`plotindex rebuild` and `find -printf`, as whole processes.\n"
+        f"  {ROUNDS} rounds in turn; medians, ratios within each round.",
+        ["command", "seconds", "CPU s", "peak MB", "seconds / find", "CPU / find"],
+        [_row(name, runs[name], runs[FIND]) for name in runs],
+    )
+
+
+def _row(name: str, runs: list[Run], finds: list[Run]) -> list[str]:
+    seconds, cpu = [run.seconds for run in runs], [run.cpu_seconds for run in runs]
+    peaks = [run.peak_mb for run in runs if run.peak_mb is not None]
+    return [
+        name,
+        f"{median(seconds):.2f}",
+        f"{median(cpu):.2f}",
+        f"{max(peaks):.0f}" if peaks else "-",
+        f"{median_ratio(seconds, [run.seconds for run in finds]):.1f}",
+        f"{median_ratio(cpu, [run.cpu_seconds for run in finds]):.1f}",
+    ]

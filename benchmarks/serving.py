@@ -1,0 +1,177 @@
+"""One plot over HTTP: the replaced glob, a path that is known beforehand, and plotindex."""
+
+import json
+import random
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from os import scandir
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import psutil
+
+from benchmarks.load import Job, Load
+from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles, tree_cpu_seconds
+from benchmarks.processes import Site, free_port, python
+
+TARGETS = {
+    "glob": "benchmarks.applications:create_glob",
+    "known path": "benchmarks.applications:create_known_path",
+    "plotindex": "plotindex.web:create_app",
+}
+SIZES = [1, 10, 100, 1_000, 10_000]
+# Many short rounds: each ratio is of two measurements close in time, before the machine changes its pace.
+ROUNDS = 9
+SECONDS = 0.5
+THREADS = 4
+CONNECTIONS = THREADS
+ASKED_PROJECT = "project_asked"
+"""Where the plot that is asked for lies, in every session."""
+PLOT = "correlation_plot.png"
+PLOT_BYTES = 30_000
+HIT = "Cache-Status: plotindex; hit"
+COLUMNS = [
+    "projects",
+    "listed at",
+    "application",
+    "requests/s",
+    "p50 ms",
+    "CPU us",
+    "CPU / known path",
+    "quartiles",
+    "requests/s / glob",
+    "CPU / at 1",
+    "requests/s / at 1",
+]
+
+
+class Server(NamedTuple):
+    name: str
+    process: psutil.Process
+    port: int
+    token: str
+
+
+class Sample(NamedTuple):
+    """One measurement."""
+
+    load: Load
+    rate: float
+    cpu_us: float
+
+
+Samples = dict[tuple[int, str], list[Sample]]
+
+
+def serving() -> None:
+    with TemporaryDirectory() as folder:
+        site = Site(Path(folder))
+        listed_at = {projects: _draw(site.root / _session(projects), projects) for projects in SIZES}
+        with _servers(site) as servers:
+            measures = {
+                (projects, server.name): partial(_sample, site, server, projects)
+                for projects in SIZES
+                for server in servers
+            }
+            samples = in_turn(ROUNDS, measures)
+    _print(samples, listed_at)
+
+
+def _session(projects: int) -> str:
+    return f"session_{projects}"
+
+
+def _draw(session: Path, projects: int) -> int:
+    """Draw a session; return at which place the system lists the project that is asked for."""
+    # Every project holds a plot, as they do, but only the last one created holds the plot asked for: a page shows what
+    # was just drawn. Where the file system lists that project is luck, which the glob depends on, so it is printed.
+    for number in range(1, projects):
+        folder = session / f"project_{number:05}"
+        folder.mkdir(parents=True)
+        (folder / "other.png").write_bytes(b"\x89PNG")
+    asked = session / ASKED_PROJECT
+    asked.mkdir(parents=True)
+    (asked / PLOT).write_bytes(b"\x89PNG\r\n\x1a\n" + random.Random(0).randbytes(PLOT_BYTES - 8))
+    with scandir(session) as entries:
+        return [entry.name for entry in entries].index(ASKED_PROJECT) + 1
+
+
+@contextmanager
+def _servers(site: Site) -> Iterator[list[Server]]:
+    """Every application, listening; and an indexer, without which plotindex's hits are unwatched."""
+    with ExitStack() as stack:
+        stack.enter_context(site.started("plotindex", "watch", log="watch.log"))
+        site.watched()
+        token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
+        servers = []
+        for name, target in TARGETS.items():
+            port, log = free_port(), f"{name}.log"
+            process = stack.enter_context(site.started("benchmarks.applications", target, str(port), log=log))
+            site.listens(process, port, log)
+            servers.append(Server(name, process, port, token))
+        yield servers
+
+
+def _sample(site: Site, server: Server, projects: int) -> Sample:
+    session = _session(projects)
+    job = Job(
+        port=server.port,
+        path=f"/api/smartstat/plots/{session}/{PLOT}",
+        token=server.token,
+        seconds=SECONDS,
+        connections=CONNECTIONS,
+        file=str(site.root / session / ASKED_PROJECT / PLOT),
+        header=HIT if server.name == "plotindex" else None,
+    )
+    before = tree_cpu_seconds(server.process)
+    result = subprocess.run(
+        python("benchmarks.load"),
+        input=json.dumps(job),
+        cwd=site.folder,
+        env=site.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    cpu_seconds = tree_cpu_seconds(server.process) - before
+    if result.returncode:
+        raise RuntimeError(f"{server.name} at {projects} projects: {result.stderr}")
+    load = Load(*json.loads(result.stdout))
+    return Sample(load, load.requests / load.seconds, cpu_seconds / load.requests * 1e6)
+
+
+def _print(samples: Samples, listed_at: dict[int, int]) -> None:
+    busiest = max(sample.load.cpu_seconds / sample.load.seconds for some in samples.values() for sample in some)
+    print_table(
+        f"Serving one plot of {PLOT_BYTES:,} bytes: the replaced glob, a path known beforehand (send_from_directory), "
+        f"and plotindex with its token.\n  The same server, {THREADS} threads, {CONNECTIONS} connections; "
+        f"{ROUNDS} rounds in turn of {SECONDS:g} s; medians, ratios within each round.\n"
+        f"  CPU is the server's, per request. The load generator used at most {busiest:.0%} of one CPU.",
+        COLUMNS,
+        [_row(samples, projects, name, listed_at[projects]) for projects, name in samples],
+    )
+
+
+def _row(samples: Samples, projects: int, name: str, listed_at: int) -> list[str]:
+    mine = samples[projects, name]
+    cpu, rate = [sample.cpu_us for sample in mine], [sample.rate for sample in mine]
+    at_one = samples[SIZES[0], name]
+    known_cpu = [sample.cpu_us for sample in samples[projects, "known path"]]
+    low, high = ratio_quartiles(cpu, known_cpu)
+    return [
+        f"{projects:,}",
+        f"{listed_at:,}",
+        name,
+        f"{median(rate):,.0f}",
+        f"{median(sample.load.p50 for sample in mine) * 1000:.2f}",
+        f"{median(cpu):,.0f}",
+        f"{median_ratio(cpu, known_cpu):.2f}",
+        f"{low:.2f}-{high:.2f}",
+        f"{median_ratio(rate, [sample.rate for sample in samples[projects, 'glob']]):,.2f}",
+        f"{median_ratio(cpu, [sample.cpu_us for sample in at_one]):,.2f}",
+        f"{median_ratio(rate, [sample.rate for sample in at_one]):.3f}",
+    ]

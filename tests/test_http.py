@@ -1,0 +1,269 @@
+"""The endpoint over real sockets: types, headers, conditions, hostile paths."""
+
+import http.client
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.helpers import PNG, SVG, RunPlotindex, StartService, draw
+
+PREFIX = "/api/smartstat/plots"
+
+
+@dataclass
+class Site:
+    """A served root, and a client with a token."""
+
+    url: str
+    pid: int
+    token: str
+    root: Path
+
+    def get(self, path: str, method: str = "GET", token: str | None = None, **headers: str) -> requests.Response:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        given["Authorization"] = f"Bearer {self.token if token is None else token}"
+        return requests.request(method, self.url + PREFIX + path, headers=given, timeout=20)
+
+    def raw(self, target: bytes) -> int:
+        """The status of a request whose target is sent as it is: no client tidies it up."""
+        host, port = self.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            head = b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\n\r\n"
+            connection.sendall(head % (target, self.token.encode()))
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            response.read()
+            return response.status
+
+
+@pytest.fixture
+def site(root: Path, server: StartService, plotindex: RunPlotindex) -> Iterator[Site]:
+    draw(root, "s/project_a/x.png")
+    draw(root, "s/project_a/sub/h.SVG", SVG)
+    draw(root, "s/project_b/photo.JPG", b"jpeg", mtime_ns=0)
+    draw(root, "other/project_a/x.png")
+    token = plotindex("token", "create", "--name", "all").stdout.strip()
+    assert plotindex("rebuild").returncode == 0
+    with server() as running:
+        yield Site(running.url, running.pid, token, root)
+
+
+def test_each_plot_has_its_type_and_headers(site: Site) -> None:
+    for path, kind, content in [
+        ("/s/x.png", "image/png", PNG),
+        ("/s/sub/h.SVG", "image/svg+xml", SVG),
+        ("/s/photo.JPG", "image/jpeg", b"jpeg"),
+    ]:
+        answer = site.get(path)
+        assert (answer.status_code, answer.content) == (200, content)
+        assert answer.headers["Content-Type"] == kind
+        assert answer.headers["Content-Length"] == str(len(content))
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+        assert answer.headers["Accept-Ranges"] == "bytes"
+        assert answer.headers["Cache-Status"] == "plotindex; hit; detail=unwatched"
+        policy = answer.headers.get("Content-Security-Policy", "")
+        assert policy.startswith("sandbox; default-src 'none'") == (kind == "image/svg+xml")
+    assert site.get("/s/photo.JPG").headers["Last-Modified"] == "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def test_a_hit_a_miss_and_a_stale_row_are_told_apart(site: Site, indexer: StartService) -> None:
+    with indexer():
+        draw(site.root, "s/project_a/new.png")
+        seen = {site.get("/s/new.png").headers["Cache-Status"] for _ in range(2)}
+        assert seen <= {"plotindex; fwd=miss", "plotindex; hit", "plotindex; hit; detail=unwatched"}
+    (site.root / "s/project_a/x.png").unlink()
+    gone = site.get("/s/x.png")
+    assert (gone.status_code, gone.headers["Cache-Status"]) == (404, "plotindex; fwd=stale")
+    gone = site.get("/s/never.png")
+    assert (gone.status_code, gone.headers["Cache-Status"]) == (404, "plotindex; fwd=miss")
+    assert gone.json() == {"error": "Plot not found"}
+
+
+def test_a_project_can_be_named(site: Site) -> None:
+    draw(site.root, "s/project_b/x.png", b"of b")
+    assert site.get("/s/x.png?project=project_b").content == b"of b"
+    assert site.get("/s/x.png?project=project_a").content == PNG
+    for project in ("project_c", "", ".", "..", "project_a/../project_b", "project_a%00", "project_a/sub", "%ff"):
+        assert site.get(f"/s/x.png?project={project}").status_code == 404
+
+
+def test_who_has_no_token_is_told_how_and_nothing_else(site: Site) -> None:
+    for headers in (
+        {},
+        {"Authorization": "Basic eDp5"},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Bearer"},
+    ):
+        for path in ("/s/x.png", "/s/gone.png", "/nowhere/x.png"):
+            answer = requests.get(site.url + PREFIX + path, headers=headers, timeout=20)
+            assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+            assert list(answer.json()) == ["error"]
+
+
+def test_a_session_outside_the_token_is_answered_like_one_that_does_not_exist(
+    site: Site, plotindex: RunPlotindex
+) -> None:
+    narrow = plotindex("token", "create", "--name", "narrow", "--session", "other").stdout.strip()
+    assert site.get("/other/x.png", token=narrow).status_code == 200
+
+    def told(path: str) -> tuple[int, bytes, dict[str, str]]:
+        answer = site.get(path, token=narrow)
+        return answer.status_code, answer.content, {k: v for k, v in answer.headers.items() if k != "Date"}
+
+    assert told("/s/x.png") == told("/nowhere/x.png") == told("/other/gone.png")
+    assert plotindex("token", "revoke", "narrow").returncode == 0
+    assert site.get("/other/x.png", token=narrow).status_code == 401
+
+
+def test_conditions_and_ranges(site: Site) -> None:
+    first = site.get("/s/x.png")
+    tag = first.headers["ETag"]
+    for condition in (tag, f'"zzz", {tag}', f"W/{tag}", "*"):
+        answer = site.get("/s/x.png", If_None_Match=condition)
+        assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", tag)
+    assert site.get("/s/x.png", If_None_Match='"zzz"').status_code == 200
+    assert site.get("/s/x.png", If_Modified_Since=first.headers["Last-Modified"]).status_code == 304
+    for wanted, expected in [("bytes=0-9", PNG[:10]), ("bytes=60-", PNG[60:]), ("bytes=-5", PNG[-5:])]:
+        answer = site.get("/s/x.png", Range=wanted)
+        assert (answer.status_code, answer.content) == (206, expected)
+        assert answer.headers["Content-Length"] == str(len(expected))
+    assert site.get("/s/x.png", Range="bytes=0-9", If_Range='"zzz"').content == PNG
+    refused = site.get("/s/x.png", Range="bytes=9999-")
+    assert (refused.status_code, refused.headers["Content-Range"]) == (416, f"bytes */{len(PNG)}")
+    assert list(refused.json()) == ["error"]
+
+
+def test_a_head_is_a_get_without_its_body(site: Site) -> None:
+    for path in ("/s/x.png", "/s/sub/h.SVG", "/s/gone.png"):
+        got, head = site.get(path), site.get(path, "HEAD")
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert {k: v for k, v in head.headers.items() if k != "Date"} == {
+            k: v for k, v in got.headers.items() if k != "Date"
+        }
+
+
+def test_no_kind_of_request_leaves_a_descriptor_open(site: Site) -> None:
+    def descriptors() -> int:
+        workers = [int(pid) for pid in Path(f"/proc/{site.pid}/task/{site.pid}/children").read_text().split()]
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in workers)
+
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"method": "HEAD"},
+        {"Range": "bytes=0-3"},
+        {"Range": "bytes=9999-"},
+        {"Range": "bytes=x"},
+        {"If_None_Match": "*"},
+    ]
+    draw(site.root, "s/project_a/large.png", os.urandom(600_000))
+    for kind in kinds:
+        site.get("/s/large.png", **kind)
+    before = descriptors()
+    for _ in range(10):
+        for kind in kinds:
+            site.get("/s/large.png", **kind)
+    assert descriptors() <= before + 2
+
+
+def test_a_version_in_the_address_is_cached_for_ever_only_when_it_is_the_current_one(site: Site) -> None:
+    os.utime(site.root / "s/project_a/x.png", ns=(1, 1))
+    young = site.get("/s/x.png")
+    version = young.headers["ETag"].strip('"')
+    assert site.get(f"/s/x.png?v={version}").headers["Cache-Control"] == "private, no-cache"
+    assert site.get("/s/x.png?v=0000").headers["Cache-Control"] == "private, no-cache"
+
+
+def test_a_download_is_named(site: Site) -> None:
+    draw(site.root, 's/project_a/sub/caf\u00e9 "1".png')
+    answer = site.get("/s/sub/caf%C3%A9%20%221%22.png?download=1")
+    assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''caf%C3%A9%20%221%22.png"
+
+
+def test_other_methods_and_paths_are_json_errors(site: Site) -> None:
+    assert site.get("/s/x.png", "DELETE").status_code == 405
+    assert "error" in site.get("/s/x.png", "POST").json()
+    for path in ("", "/", "/s", "/s/"):
+        assert site.get(path).status_code == 404
+        assert "error" in site.get(path).json()
+
+
+ODD = [
+    "100%.png",
+    "a#b.png",
+    "a;b.png",
+    "a..b.png",
+    "a b.png",
+    "a'b\"c.png",
+    "a\nb.png",
+    "e\u0301.png",
+    "\u00e9.png",
+    "\u202ereversed.png",
+    "+.png",
+    "&x=y.png",
+    "..hidden.png",
+    "\\back\\slash.png",
+]
+
+
+def test_odd_but_legal_names_work(site: Site) -> None:
+    for name in ODD:
+        draw(site.root, f"odd session/project_%61/{name}", name.encode())
+    for name in ODD:
+        target = b"".join(b"%%%02X" % byte for byte in name.encode())
+        address = f"{site.url}{PREFIX}/odd%20session/{target.decode()}"
+        answer = requests.get(address, headers={"Authorization": f"Bearer {site.token}"}, timeout=20)
+        assert (answer.status_code, answer.content) == (200, name.encode()), name
+
+
+HOSTILE = [
+    b"/s/../s/x.png",
+    b"/s/./x.png",
+    b"/s//x.png",
+    b"//s/x.png",
+    b"/s/x.png/",
+    b"/s/%2e%2e/other/project_a/x.png",
+    b"/s/..%2f..%2f..%2fsecret.png",
+    b"/..%2fsecret.png",
+    b"/%2e%2e/secret.png",
+    b"/s/%2Fetc%2Fpasswd.png",
+    b"/s/x.png%00",
+    b"/s/x%00.png",
+    b"/s/%ff.png",
+    b"/s/\xff.png",
+    b"/s/%c0%ae%c0%ae/secret.png",
+    b"/s/x.png%0a",
+    b"/s/..\\secret.png",
+    b"/s/%252e%252e/secret.png",
+    b"/s/sub/..%2fx.png",
+    b"/s/link.png",
+    b"/s/dir/secret.png",
+    b"/linked/secret.png",
+    b"/s/fifo.png",
+    b"/s/folder.png",
+    b"/s/" + b"n" * 300 + b".png",
+    b"/s/notes.txt",
+    b"/s/.png",
+]
+
+
+def test_no_hostile_path_gets_a_byte(site: Site, tmp_path: Path) -> None:
+    draw(tmp_path, "secret.png", b"secret")
+    project = site.root / "s/project_a"
+    (project / "link.png").symlink_to(tmp_path / "secret.png")
+    (project / "dir").symlink_to(tmp_path)
+    (site.root / "linked").symlink_to(tmp_path)
+    (site.root / "s/project_linked").symlink_to(tmp_path)
+    os.mkfifo(project / "fifo.png")
+    (project / "folder.png").mkdir()
+    draw(site.root, "s/project_a/notes.txt")
+    assert site.raw(PREFIX.encode() + b"/s/x.png") == 200
+    for target in HOSTILE:
+        assert site.raw(PREFIX.encode() + target) in (400, 404), target
+    assert site.get("/s/secret.png?project=project_linked").status_code == 404

@@ -1,0 +1,125 @@
+"""The service, as a real process on a real tree."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from plotindex.catalog import Catalog
+from plotindex.layout import PlotKey
+from plotindex.tree import Tree
+from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until
+from tests.test_convergence import plots_by_hand
+
+
+def test_a_plot_is_in_the_catalogue_as_it_is_drawn(root: Path, catalog: Catalog, indexer: StartService) -> None:
+    with indexer():
+        draw(root, "s/project_a/x.png")
+        wait_until(lambda: catalog.current(PlotKey("s", "x.png")))
+        draw(root, "s/project_b/x.png")
+        wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
+        (root / "s/project_b/x.png").unlink()
+        wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
+
+
+def test_what_was_drawn_while_no_indexer_ran_is_found_at_its_start(
+    root: Path, catalog: Catalog, indexer: StartService
+) -> None:
+    draw(root, "s/project_a/x.png")
+    with indexer():
+        assert all_plots(catalog) == plots_by_hand(root)
+    draw(root, "s/project_a/y.png")
+    (root / "s/project_a/x.png").unlink()
+    with indexer():
+        assert all_plots(catalog) == plots_by_hand(root)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_a_storm_the_catalogue_equals_the_tree(
+    root: Path, catalog: Catalog, indexer: StartService, seed: int
+) -> None:
+    draw(root, "kept/project_a/x.png")
+    with indexer() as running:
+        storms = [
+            subprocess.Popen([sys.executable, "-m", "tests.churn", str(root), str(seed * 10 + part), "3"])
+            for part in range(2)
+        ]
+        assert [storm.wait(60) for storm in storms] == [0, 0]
+        wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
+        assert "Traceback" not in running.stderr
+
+
+def test_a_full_reconcile_comes_round_and_finds_what_no_event_told(
+    root: Path, tmp_path: Path, catalog: Catalog, indexer: StartService
+) -> None:
+    """A write through a hard link outside the root is invisible to inotify(7)."""
+    plot = draw(root, "s/project_a/x.png")
+    os.link(plot, tmp_path / "outside.png")
+    with indexer("--rescan-seconds", "2") as running:
+        (tmp_path / "outside.png").write_bytes(b"written elsewhere")
+        wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
+        wait_until(lambda: "found 1 plots that the watcher had missed" in running.stderr)
+
+
+def test_the_rescan_counts_nothing_as_missed_that_the_watcher_tells_of(
+    root: Path, catalog: Catalog, indexer: StartService
+) -> None:
+    with indexer("--rescan-seconds", "1") as running:
+        deadline = time.monotonic() + 2.5
+        number = 0
+        while time.monotonic() < deadline:
+            draw(root, f"s{number % 3}/project_a/{number}.png")
+            number += 1
+        wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
+        assert "missed" not in running.stderr
+
+
+def test_a_lost_root_is_said_kept_and_recovered_from(
+    root: Path, tmp_path: Path, catalog: Catalog, indexer: StartService, plotindex: RunPlotindex
+) -> None:
+    draw(root, "s/project_a/x.png")
+    with indexer() as running:
+        before = all_plots(catalog)
+        root.rename(tmp_path / "away")
+        wait_until(lambda: "mount it again" in running.stderr)
+        wait_until(lambda: catalog.heartbeats()[0].state == "lost")
+        assert plotindex("status").returncode == 1
+        root.mkdir()
+        draw(root, "stranger/project_a/x.png")
+        wait_until(lambda: "shares no session" in running.stderr)
+        assert all_plots(catalog) == before
+        shutil.rmtree(root)
+        (tmp_path / "away").rename(root)
+        wait_until(lambda: catalog.heartbeats()[0].state == "watching")
+        draw(root, "s/project_a/y.png")
+        wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
+        assert running.stderr.count("shares no session") == 1
+
+
+def test_the_indexer_beats_and_a_stop_is_told_at_once(
+    root: Path, catalog: Catalog, indexer: StartService, tree: Tree
+) -> None:
+    with indexer() as running:
+        first = wait_until(lambda: catalog.heartbeats()[0])
+        assert (first.state, first.pid, first.watched) == ("watching", running.pid, 1)
+        wait_until(lambda: catalog.heartbeats()[0].heartbeat > first.heartbeat)
+        assert running.stop(signal.SIGTERM, 2.0) == 0
+    assert [beat.state for beat in catalog.heartbeats()] == ["stopped"]
+
+
+def test_a_long_look_is_cut_short_when_the_service_is_asked_to_stop(
+    root: Path, catalog: Catalog, service: StartService
+) -> None:
+    for number in range(40):
+        for project in range(10):
+            for plot in range(25):
+                draw(root, f"s{number}/project_{project}/{plot}.png", b"x")
+    with service("watch") as running:
+        wait_until(lambda: catalog.counts()[1])
+        assert running.stop(signal.SIGINT, 2.0) == 0
+    assert catalog.counts()[1] <= 10_000
