@@ -4,7 +4,6 @@ A token's secret is shown once and kept as its SHA-256 alone. The file is read a
 revoking works at once in every process.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.layout import glob_matcher, is_name, printable
-from plotindex.locks import open_private
+from plotindex.locks import changing, open_private
 
 PREFIX = "plotindex_"
 """So that a leaked secret is known for what it is."""
@@ -61,7 +60,6 @@ class Tokens:
         session: str | None = None,
         session_glob: str | None = None,
         expires: str | None = None,
-        replace: bool = False,
     ) -> str:
         """Make a token; return its secret, which is kept nowhere. `expires` is a duration such as 30d.
 
@@ -78,7 +76,9 @@ class Tokens:
         secret = PREFIX + secrets.token_urlsafe(32)
         until = None if expires is None else now + parse_duration(expires)
         with self._changing() as tokens:
-            if name in tokens and not replace:
+            for ended in [name for name, token in tokens.items() if token.is_expired(now)]:
+                del tokens[ended]
+            if name in tokens:
                 raise SettingsError(f"There is a token {name!r} already: revoke it first, or choose another name.")
             tokens[name] = Token(_digest(secret), now, session, session_glob, until)
         return secret
@@ -118,6 +118,10 @@ class Tokens:
             return {name: Token(**fields) for name, fields in content.items()}
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise SettingsError(
+                f"The tokens in {printable(str(self._file))} cannot be read ({error.strerror}): let this user read it."
+            ) from error
         except (ValueError, TypeError, AttributeError) as error:
             raise PlotIndexError(
                 f"The tokens in {printable(str(self._file))} cannot be read: restore the file, "
@@ -126,9 +130,7 @@ class Tokens:
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Token]]:
-        lock = open_private(self._file.with_name(self._file.name + ".lock"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with changing(self._file):
             tokens = self._read()
             yield tokens
             content = {name: asdict(token) for name, token in tokens.items()}
@@ -139,8 +141,6 @@ class Tokens:
                 file.flush()
                 os.fsync(file.fileno())
             new.rename(self._file)
-        finally:
-            os.close(lock)
 
 
 def parse_duration(text: str) -> int:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import and_, bindparam, delete, func, insert, select, true, union, update
 
 from plotindex.database import Database, Prepared
-from plotindex.errors import SettingsError
-from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, printable
+from plotindex.errors import CatalogError, SettingsError
+from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_text, printable
 from plotindex.tables import catalogue, indexer, plot, session
 from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_header, read_rows
 
@@ -66,8 +66,16 @@ class Catalog:
         return Plot(key.session, row[0], key.filename, *row[1:]) if row else None
 
     def header(self) -> Header:
+        """Whose catalogue it is.
+
+        Raises:
+            CatalogError: it cannot be read, or no indexer or rebuild has begun it yet.
+        """
         with self.database.reading() as connection:
-            return read_header(connection)
+            header = read_header(connection)
+        if header is None:
+            raise CatalogError(f"The catalogue {self.database.path} is not begun yet: run `plotindex rebuild`.")
+        return header
 
     def sessions(self) -> list[str]:
         """Names of the sessions that have plots, in byte order; also of one whose tally was lost."""
@@ -107,6 +115,8 @@ class Catalog:
 
         By session and filename, each key's current copy first.
         """
+        if not is_text(text) or not is_text(name or ""):
+            return
         matches = glob_matcher(text) if any(c in text for c in "*?[") else None
         query = select(*PLOT).order_by(plot.c.session, plot.c.filename, plot.c.mtime_ns.desc(), plot.c.project.desc())
         if name is not None:
@@ -156,10 +166,19 @@ class Catalog:
             elif row[0] != root and adopt:
                 writer.connection.execute(update(catalogue).values(root=root))
             elif row[0] != root:
-                raise SettingsError(
-                    f"The catalogue is that of {printable(row[0])}, not of {printable(root)}: name another "
-                    "--database or, if the root has moved here, run `plotindex rebuild --adopt`."
-                )
+                raise _of_another_root(row[0], root)
+
+    def require_root(self, root: str) -> None:
+        """Check, without changing anything, that this is the catalogue of `root`.
+
+        Raises:
+            SettingsError: it is another root's.
+            CatalogError: it cannot be read, or is none yet.
+        """
+        self.database.require_schema()
+        recorded = self.header().root
+        if recorded != root:
+            raise _of_another_root(recorded, root)
 
     def beat(self, heartbeat: Heartbeat, timeout: float | None = None) -> None:
         """Store what the indexer says of itself, in place of what any earlier one said."""
@@ -169,3 +188,10 @@ class Catalog:
             if not writer.connection.execute(update(indexer).where(mine).values(**values)).rowcount:
                 writer.connection.execute(delete(indexer))
                 writer.connection.execute(insert(indexer).values(**values))
+
+
+def _of_another_root(recorded: str, root: str) -> SettingsError:
+    return SettingsError(
+        f"The catalogue is that of {printable(recorded)}, not of {printable(root)}: name another "
+        "--database or, if the root has moved here, run `plotindex rebuild --adopt`."
+    )

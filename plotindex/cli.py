@@ -4,6 +4,7 @@ Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is n
 """
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -18,9 +19,9 @@ from plotindex import __version__
 from plotindex.access import Tokens
 from plotindex.catalog import Catalog
 from plotindex.database import Database
-from plotindex.errors import CatalogError, PlotIndexError, RootLostError, SettingsError
+from plotindex.errors import CatalogError, PlotIndexError, SettingsError
 from plotindex.indexer import Indexer
-from plotindex.layout import Plot, printable
+from plotindex.layout import Plot, escape, printable
 from plotindex.locks import sole_indexer
 from plotindex.logs import configure_logs
 from plotindex.reconcile import Options, Report, reconcile
@@ -43,7 +44,7 @@ class Program(click.Group):
         try:
             return super().invoke(context)
         except (SettingsError, PlotIndexError) as error:
-            click.echo(f"plotindex: {error}", err=True)
+            click.echo(f"plotindex: {escape(str(error))}", err=True)
             sys.exit(2 if isinstance(error, SettingsError) else 1)
 
 
@@ -102,7 +103,7 @@ def run(config: Path | None, **options: str | None) -> None:
         run_both(settings, catalog, click.echo, stop)
     except ChildDiedError as error:
         click.echo(f"plotindex: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if error.code == 2 else 1)
 
 
 @main.command()
@@ -111,10 +112,9 @@ def run(config: Path | None, **options: str | None) -> None:
 def watch(config: Path | None, **options: str | None) -> None:
     """Run the indexer service: every plot is in the catalogue as it is drawn."""
     settings = _settings(config, options)
-    folder = settings.make_state_folder()
-    with sole_indexer(folder / "indexer.lock"):
+    _check_root_unless_known(settings)
+    with sole_indexer(settings.make_state_folder() / "indexer.lock"):
         catalog = _prepare(settings)
-        _check_root_unless_known(settings, catalog)
         stop = _stop_on_signals(grace=1.5)
         try:
             Indexer(_tree(settings), catalog, rescan_seconds=settings.rescan_seconds, stop=stop).run()
@@ -131,7 +131,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     """Run the HTTP service."""
     settings = _settings(config, options)
     try:
-        Database(settings.catalog_place).require_schema()
+        _open_catalog(settings)
     except CatalogError as error:
         click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
     serve_http(settings)
@@ -148,11 +148,7 @@ def rebuild(
 ) -> None:
     """Make the catalogue equal the whole tree."""
     settings = _settings(config, options)
-    database = Database(settings.catalog_place)
-    if not settings.root.is_dir() and database.path.exists():
-        _check_root_unless_known(settings, Catalog(database))
-        raise RootLostError(f"The root {settings.root} is not there, so nothing was written: mount it again.")
-    settings.check_root()
+    _check_root_unless_known(settings)
     catalog = _prepare(settings, adopt=adopt)
     began = time.monotonic()
     with Progress("sessions") as progress:
@@ -169,6 +165,7 @@ def rebuild(
 def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Compare catalogue and tree; change nothing; exit 1 and a list where they differ."""
     settings = _settings(config, options)
+    settings.check_root()
     catalog = _open_catalog(settings)
     with Progress("sessions") as progress:
         found = list(differences(_tree(settings), catalog, progress))
@@ -306,15 +303,22 @@ def _prepare(settings: Settings, *, adopt: bool = False) -> Catalog:
 
 def _open_catalog(settings: Settings) -> Catalog:
     """The catalogue as it is, for commands that change nothing."""
-    database = Database(settings.catalog_place)
-    database.require_schema()
-    return Catalog(database)
+    catalog = Catalog(Database(settings.catalog_place))
+    catalog.require_root(str(settings.root))
+    return catalog
 
 
-def _check_root_unless_known(settings: Settings, catalog: Catalog) -> None:
+def _check_root_unless_known(settings: Settings) -> None:
     """A root that had plots and is gone is a lost mount, which may come back; one that never had any is a mistake."""
-    if not catalog.counts()[0]:
+    if os.path.lexists(settings.root) or not _knows_plots(settings):
         settings.check_root()
+
+
+def _knows_plots(settings: Settings) -> bool:
+    try:
+        return _open_catalog(settings).counts()[0] > 0
+    except CatalogError:
+        return False
 
 
 def _stop_on_signals(grace: float | None = None) -> threading.Event:

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
+from plotindex.errors import CatalogError, LockTimeoutError, SettingsError, UnusableDatabaseError
 from plotindex.locks import WriterQueue, open_private
 
 SCHEMA = "0001"
@@ -97,32 +97,27 @@ class Database:
         """Check, without changing anything, that the database is of this version's schema.
 
         Raises:
-            CatalogError: it is missing, older or newer.
+            CatalogError: it is missing or older.
+            UnusableDatabaseError: it is newer, or of another program.
         """
-        revision = self.revision()
-        if revision == SCHEMA:
-            return
-        if revision is None or revision in known_revisions():
+        revision = self._known_revision()
+        if revision != SCHEMA:
             raise CatalogError(
                 f"The database {self.path} is of an older schema; run `plotindex migrate` with the same options."
             )
-        raise CatalogError(_newer(self.path, revision))
 
     def migrate(self) -> None:
         """Create the database, or bring its schema to this version's, in one transaction.
 
         Raises:
-            SettingsError: the file is no database of plotindex, or one of a newer version.
+            UnusableDatabaseError: the file is no database of plotindex, or one of a newer version.
             CatalogError: it cannot be written.
         """
         with _translated(self.path):
             self._create_file()
         with self.queue.turn():
-            revision = self._revision_to_migrate()
-            if revision == SCHEMA:
+            if self._known_revision() == SCHEMA:
                 return
-            if revision is not None and revision not in known_revisions():
-                raise SettingsError(_newer(self.path, revision))
             with _translated(self.path), self.writer.connect() as connection:
                 _upgrade(connection)
 
@@ -130,19 +125,21 @@ class Database:
         self.reader.dispose()
         self.writer.dispose()
 
-    def _revision_to_migrate(self) -> str | None:
-        try:
-            revision = self.revision()
+    def _known_revision(self) -> str | None:
+        """The revision of a database that this version can use or migrate; None for one that is empty."""
+        revision = self.revision()
+        if revision is None:
             with self.reading() as connection:
-                others = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
-        except CatalogError as error:
-            if isinstance(error.__cause__, DBAPIError) and "not a database" in str(error.__cause__):
-                raise SettingsError(
-                    f"{self.path} is not an SQLite database: name another file with --database, or move it away."
-                ) from error
-            raise
-        if revision is None and others:
-            raise SettingsError(f"{self.path} is a database of another program: name another file with --database.")
+                tables = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
+            if set(tables) - {"alembic_version"}:
+                raise UnusableDatabaseError(
+                    f"{self.path} is a database of another program: name another file with --database."
+                )
+        elif revision not in known_revisions():
+            raise UnusableDatabaseError(
+                f"The database {self.path} is of a newer plotindex (schema {revision}): "
+                "upgrade plotindex, nothing was changed."
+            )
         return revision
 
     def _create_file(self) -> None:
@@ -233,18 +230,14 @@ def _upgrade(connection: Connection) -> None:
         command.upgrade(config, "head")
 
 
-def _newer(path: Path, revision: str | None) -> str:
-    return f"The database {path} is of a newer plotindex (schema {revision}): upgrade plotindex, nothing was changed."
-
-
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise SettingsError(f"{url!r} is no database URL: write sqlite:////absolute/path/catalog.db.") from None
-    if parsed.get_backend_name() != "sqlite":
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise SettingsError(
-            f"The catalogue cannot be kept in {parsed.get_backend_name()}: write sqlite:////absolute/path/catalog.db."
+            f"The catalogue cannot be kept in {parsed.drivername}: write sqlite:////absolute/path/catalog.db."
         )
     if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
         raise SettingsError(
@@ -271,4 +264,14 @@ def _translated(path: Path) -> Iterator[None]:
             raise CatalogError(
                 f"There is no catalogue at {path} yet: run `plotindex run`, `watch` or `rebuild` with the same options."
             ) from error
+        if "not a database" in reason:
+            raise UnusableDatabaseError(
+                f"{path} is not an SQLite database: name another file with --database, or move it away."
+            ) from error
+        if "malformed" in reason:
+            raise UnusableDatabaseError(
+                f"The database {path} is damaged: move it away and run `plotindex rebuild`, which makes it anew."
+            ) from error
+        if path.is_dir():
+            raise UnusableDatabaseError(f"{path} is a folder: name a file with --database.") from error
         raise CatalogError(f"The database {path} cannot be used ({reason}).") from error

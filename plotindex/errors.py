@@ -13,6 +13,10 @@ class CatalogError(PlotIndexError):
     """The catalogue cannot be read or written now; the tree still answers by scan."""
 
 
+class UnusableDatabaseError(CatalogError, SettingsError):
+    """The database will stay unusable until somebody acts: damaged, newer, or of another program."""
+
+
 class LockTimeoutError(CatalogError):
     """Another writer held the catalogue for longer than the caller would wait."""
 

@@ -90,12 +90,15 @@ def signed(inode: int) -> int:
 
 
 def printable(name: str) -> str:
-    """`name` for a terminal or a log: control characters, bidirectional marks and surrogates escaped."""
-    if name.isprintable() and "\\" not in name:
-        return name
-    return "".join(
-        c if c.isprintable() and c != "\\" else c.encode("unicode_escape", "surrogatepass").decode() for c in name
-    )
+    """`name` for a terminal or a log, unambiguously: as `escape`, and backslashes doubled."""
+    return escape(name.replace("\\", "\\\\"))
+
+
+def escape(text: str) -> str:
+    """`text` with its control characters, bidirectional marks and surrogates escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def covers(outer: str, inner: str) -> bool:

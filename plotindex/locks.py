@@ -56,7 +56,8 @@ def sole_indexer(path: Path) -> Iterator[None]:
     Raises:
         SettingsError: another one does; the message says which.
     """
-    fd = open_private(path)
+    with _for_the_operator(path):
+        fd = open_private(path)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,6 +69,32 @@ def sole_indexer(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Be the one process that changes the file `path`, by a lock file beside it.
+
+    Raises:
+        SettingsError: this user cannot write there.
+    """
+    with _for_the_operator(path):
+        fd = open_private(path.with_name(path.name + ".lock"))
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _for_the_operator(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(
+            f"{path.parent} cannot be written ({error.strerror}): let this user write it, or set PLOTINDEX_STATE_DIR."
+        ) from None
 
 
 def open_private(path: Path) -> int:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from enum import StrEnum
 from typing import NamedTuple
 
-from plotindex.catalog import Catalog
+from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.layout import Plot, PlotKey
 from plotindex.reconcile import Options, reconcile
@@ -17,6 +17,8 @@ from plotindex.tree import OpenPlot, Tree
 
 HEARTBEAT_SECONDS = 15.0
 """How old an indexer's heartbeat may be before the catalogue counts as unwatched."""
+ASKED_SECONDS = 1.0
+"""How long what the catalogue says of itself is believed."""
 HEAL_SECONDS = 0.05
 """How long a request waits for a turn to write; after that the indexer will do it."""
 REMEMBERED_SECONDS = 1.0
@@ -56,7 +58,8 @@ class Lookup:
         self._heals = heal
         self._scans = _Scans()
         self._heals_again = 0.0
-        self._watched_until = 0.0
+        self._asked_at = -ASKED_SECONDS
+        self._is_ours = False
         self._is_watched = False
 
     def open(self, session: str, filename: str, project: str | None = None) -> Answer:
@@ -86,29 +89,33 @@ class Lookup:
         return Answer(None, source)
 
     def is_watched(self) -> bool:
-        """Whether an indexer keeps the catalogue up to date. Asked of the database once a second."""
-        now = time.monotonic()
-        if now >= self._watched_until:
-            self._is_watched = self._ask_whether_watched()
-            self._watched_until = now + 1.0
+        """Whether an indexer keeps the catalogue up to date."""
+        self._ask_catalogue()
         return self._is_watched
 
-    def _ask_whether_watched(self) -> bool:
+    def _ask_catalogue(self) -> None:
+        """Once a second: is there a catalogue of this root, of this grammar, with an indexer that is heard?"""
+        now = time.monotonic()
+        if now - self._asked_at < ASKED_SECONDS:
+            return
         try:
-            heartbeats = self.catalog.heartbeats()
-            same_grammar = self.catalog.header().is_of(self.tree.layout)
-        except CatalogError:
-            return False
-        now = time.time()
-        return same_grammar and any(
-            beat.state == "watching" and abs(now - beat.heartbeat) < HEARTBEAT_SECONDS for beat in heartbeats
-        )
+            header, beats = self.catalog.header(), self.catalog.heartbeats()
+        except CatalogError as error:
+            # Without a catalogue the tree still answers; Cache-Status says how.
+            log.debug("answering by scan: %s", error)
+            self._is_ours = self._is_watched = False
+        else:
+            self._is_ours = header.root == str(self.tree.root)
+            self._is_watched = header.is_of(self.tree.layout) and any(map(_is_heard, beats))
+        self._asked_at = now
 
     def _row(self, key: PlotKey, project: str | None) -> Plot | None:
+        self._ask_catalogue()
+        if not self._is_ours:
+            return None
         try:
             return self.catalog.current(key) if project is None else self.catalog.copy(key, project)
         except CatalogError as error:
-            # Without a catalogue the tree still answers; Cache-Status says how.
             log.debug("answering by scan: %s", error)
             return None
 
@@ -127,13 +134,17 @@ class Lookup:
 
     def _heal(self, plots: Sequence[Plot | None]) -> None:
         paths = {plot.path for plot in plots if plot}
-        if not paths or not self._heals or time.monotonic() < self._heals_again:
+        if not paths or not self._heals or not self._is_ours or time.monotonic() < self._heals_again:
             return
         try:
             reconcile(self.tree, self.catalog, paths, Options(timeout=HEAL_SECONDS))
         except (CatalogError, RootLostError) as error:
             log.debug("left to the indexer: %s", error)
             self._heals_again = time.monotonic() + 1.0
+
+
+def _is_heard(beat: Heartbeat) -> bool:
+    return beat.state == "watching" and abs(time.time() - beat.heartbeat) < HEARTBEAT_SECONDS
 
 
 class _Scans:

@@ -245,7 +245,8 @@ def _confirm_root(tree: Tree, writer: Writer, options: Options) -> None:
         identity = tree.identity()
     except OSError as error:
         raise RootLostError(_lost(tree, f"cannot be seen ({error.strerror})")) from error
-    if identity == writer.header().identity:
+    header = writer.header()
+    if header is not None and identity == header.identity:
         return
     sessions = writer.sessions()
     if sessions and not options.allow_empty and not any(map(tree.has_session, sessions)):

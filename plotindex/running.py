@@ -1,9 +1,8 @@
 """`plotindex run`: the indexer and the server as two processes that live and end together."""
 
-import ctypes
 import os
+import re
 import shlex
-import signal
 import subprocess
 import sys
 import threading
@@ -16,17 +15,20 @@ from urllib.parse import quote
 from plotindex.access import Tokens
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
-from plotindex.layout import Plot
+from plotindex.layout import Plot, printable
+from plotindex.processes import die_with_parent
 from plotindex.settings import Settings
 
-TOKEN_NAME = "run"  # noqa: S105 - a name
-"""The token of the printed command; it ends with the run that printed it."""
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.1
 
 
 class ChildDiedError(Exception):
     """The indexer or the server ended by itself."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"`plotindex {name}` ended by itself, with exit code {code}.")
+        self.code = code
 
 
 def run_both(settings: Settings, catalog: Catalog, say: Callable[[str], None], stop: threading.Event) -> None:
@@ -35,13 +37,17 @@ def run_both(settings: Settings, catalog: Catalog, say: Callable[[str], None], s
     Raises:
         ChildDiedError: one of the two ended; the other has been stopped.
     """
-    tokens = Tokens(settings.state_folder / "tokens.json")
-    secret = tokens.create(TOKEN_NAME, replace=True)
-    children = {name: _start(name, settings) for name in ("watch", "serve")}
+    tokens = Tokens(settings.make_state_folder() / "tokens.json")
+    name = f"run-{os.getpid()}"
+    # The token of the printed command ends with the run that printed it, and by itself when that is killed.
+    secret = tokens.create(name, expires="30d")
+    children = {command: _start(command, settings) for command in ("watch", "serve")}
     try:
         while not stop.wait(POLL_SECONDS) and not _is_served(settings):
             _check_alive(children)
-        say(f"Serving the plots below {settings.root} at {base_url(settings)}{settings.url_prefix}/plots/")
+        root = printable(str(settings.root))
+        say(f"Serving the plots below {root} at {base_url(settings)}{settings.url_prefix}/plots/")
+        plot = None
         while not stop.wait(POLL_SECONDS) and not (plot := _newest(catalog)):
             _check_alive(children)
         if plot:
@@ -50,19 +56,20 @@ def run_both(settings: Settings, catalog: Catalog, say: Callable[[str], None], s
             _check_alive(children)
     finally:
         _end(children)
-        tokens.revoke(TOKEN_NAME)
+        tokens.revoke(name)
 
 
 def _check_alive(children: "dict[str, subprocess.Popen[bytes]]") -> None:
     for name, child in children.items():
         if child.poll() is not None:
-            raise ChildDiedError(f"`plotindex {name}` ended by itself, with exit code {child.returncode}.")
+            raise ChildDiedError(name, child.returncode)
 
 
 def curl_command(settings: Settings, plot: Plot, secret: str) -> str:
     """A command for a shell that downloads the plot."""
     path = quote(f"{plot.session}/{plot.filename}")
-    name = plot.filename.rpartition("/")[2]
+    # Whatever a script called it, the name to save it under is harmless.
+    name = re.sub(r"[^\w.-]", "_", plot.filename.rpartition("/")[2], flags=re.ASCII).lstrip(".-") or "plot"
     words = ["curl", "-f", "-H", f"Authorization: Bearer {secret}", "-o", name]
     return shlex.join([*words, f"{base_url(settings)}{settings.url_prefix}/plots/{path}"])
 
@@ -78,13 +85,10 @@ def _start(name: str, settings: Settings) -> "subprocess.Popen[bytes]":
         [sys.executable, "-m", "plotindex", name],
         env={**os.environ, **settings.as_environment()},
         stdin=subprocess.DEVNULL,
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no thread is running yet
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread is running
+        # A group of its own: a terminal's Ctrl-C reaches this process alone, which ends both in order.
+        start_new_session=True,
     )
-
-
-def _die_with_parent() -> None:
-    # prctl(2) PR_SET_PDEATHSIG: nobody is left on the port when this process is killed.
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _end(children: dict[str, "subprocess.Popen[bytes]"]) -> None:

@@ -29,7 +29,11 @@ def _text(name: str, value: Any) -> str:  # noqa: ANN401 - TOML and environment 
 
 
 def _path(name: str, value: Any) -> Path:  # noqa: ANN401 - see above
-    return Path(os.path.abspath(Path(_text(name, os.fspath(value))).expanduser()))
+    text = _text(name, str(value) if isinstance(value, Path) else value)
+    try:
+        return Path(os.path.abspath(Path(text).expanduser()))
+    except RuntimeError:
+        raise SettingsError(f"{name} must be a path whose home directory is known, not {value!r}.") from None
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str, Any], int]:
@@ -116,7 +120,9 @@ class Settings:
     def state_folder(self) -> Path:
         """Where the state of this root lives: outside it, since scripts can write there."""
         digest = blake2b(os.fsencode(self.root), digest_size=4).hexdigest()
-        return self.state_dir / f"{self.root.name or 'root'}-{digest}"
+        # Short enough for a file system, whatever the root is called.
+        name = self.root.name.encode()[:200].decode(errors="ignore") or "root"
+        return self.state_dir / f"{name}-{digest}"
 
     @property
     def catalog_place(self) -> str | Path:
@@ -157,15 +163,16 @@ class Settings:
             ) from None
 
     def as_environment(self) -> dict[str, str]:
-        """The environment in which a child process reads these settings."""
+        """The environment in which a child process reads these settings, and no file."""
         given = {name: getattr(self, name) for name in PARSERS if getattr(self, name) is not None}
-        return {variable(name): _as_text(value) for name, value in given.items()}
+        return {"PLOTINDEX_CONFIG": os.devnull, **{variable(name): _as_text(value) for name, value in given.items()}}
 
 
 def _as_text(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return " ".join(sorted(value)) if isinstance(value, frozenset) else str(value)
+    # An empty variable counts as unset; "/" is the prefix that is empty.
+    return " ".join(sorted(value)) if isinstance(value, frozenset) else str(value) or "/"
 
 
 PARSERS: dict[str, Callable[[str, Any], Any]] = {f.name: f.metadata["parse"] for f in fields(Settings)}
@@ -187,8 +194,9 @@ def load_settings(
     if sys.platform == "win32":
         raise SettingsError("plotindex runs on Linux and macOS, not on Windows: run it in WSL.")
     values: dict[str, Any] = {}
-    file = config or Path(CONFIG_FILE)
-    for name, value in _read_file(file, required=config is not None).items():
+    named = config or environment.get("PLOTINDEX_CONFIG")
+    file = Path(named or CONFIG_FILE)
+    for name, value in _read_file(file, required=bool(named)).items():
         values[name] = PARSERS[name](f"{name} in {file}", value)
     for name, parse in PARSERS.items():
         # An empty variable is what a service manager leaves of an unset one.

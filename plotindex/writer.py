@@ -60,7 +60,7 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def header(self) -> Header:
+    def header(self) -> Header | None:
         return read_header(self.connection)
 
     def sessions(self) -> list[str]:
@@ -174,9 +174,9 @@ def grammar(layout: Layout) -> tuple[str, str]:
     return layout.project_pattern, " ".join(sorted(layout.suffixes))
 
 
-def read_header(connection: Connection) -> Header:
-    row = connection.execute(select(*(catalogue.c[name] for name in Header._fields))).one()
-    return Header._make(row)
+def read_header(connection: Connection) -> Header | None:
+    row = connection.execute(select(*(catalogue.c[name] for name in Header._fields))).first()
+    return Header._make(row) if row else None
 
 
 def _rows_within(*conditions: ColumnElement[bool]) -> Select[Any]:

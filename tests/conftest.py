@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -89,11 +88,9 @@ def unprivileged(root: Path, environment: dict[str, str], tmp_path: Path) -> Run
     """As the fixture `plotindex`, with no privilege to pass by permissions."""
 
     def run(*args: str) -> "CompletedProcess[str]":
-        command = [sys.executable, "-c", UNPRIVILEGED, *args]
         given = {**environment, "PLOTINDEX_ROOT": str(root), "PLOTINDEX_PORT": str(free_port())}
-        return subprocess.run(
-            command, env=given, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False
-        )
+        command = (sys.executable, "-c", UNPRIVILEGED)
+        return run_plotindex(args, given, tmp_path, command=command, seconds=PATIENCE)
 
     return run
 

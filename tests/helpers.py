@@ -82,21 +82,35 @@ def run_plotindex(
     environment: Mapping[str, str],
     cwd: Path,
     *,
-    python: str = sys.executable,
+    command: Sequence[str] = (sys.executable, "-m", "plotindex"),
     seconds: float = 60,
-) -> subprocess.CompletedProcess[str]:
-    """Run `plotindex args…` in exactly this environment and folder; return its exit code, stdout and stderr."""
-    return subprocess.run(
-        [python, "-m", "plotindex", *args],
+) -> "subprocess.CompletedProcess[str]":
+    """Run `plotindex args…` in exactly this environment and folder; return its exit code, stdout and stderr.
+
+    When it goes on for longer than `seconds`, it is ended with all it started, and this raises TimeoutExpired.
+    """
+    with subprocess.Popen(
+        [*command, *args],
         env=environment,
         cwd=cwd,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="surrogateescape",
-        timeout=seconds,
-        check=False,
-    )
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=seconds)
+        finally:
+            end_group(process.pid)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def end_group(pid: int) -> None:
+    """End what is left of the processes that one which led its own session has started, and itself."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 class Service:
@@ -150,9 +164,14 @@ class Service:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(10)
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        end_group(self.pid)
         self.process.wait()
+
+
+def at_once(run: RunPlotindex, *commands: Sequence[str | bytes | Path]) -> "list[subprocess.CompletedProcess[str]]":
+    """Run several commands side by side, none of which minds the others."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda command: run(*command), commands))
 
 
 def are_refused(

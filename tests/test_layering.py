@@ -16,7 +16,7 @@ LAYERS = [
     {"catalog", "tree"},
     {"writer"},
     {"database", "tables", "mounts"},
-    {"settings", "locks", "logs", "terminal"},
+    {"settings", "locks", "logs", "terminal", "processes"},
     {"errors", "layout"},
 ]
 ONE_MODULE_EACH = {

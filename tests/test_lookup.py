@@ -101,7 +101,7 @@ def test_without_a_catalogue_every_answer_comes_from_a_scan_until_there_is_one(
     database.migrate()
     Catalog(database).claim(str(root), tree.layout, 1)
     reconcile(tree, Catalog(database), [""])
-    assert ask("s", "x.png") == (b"a", Source.UNWATCHED)
+    wait_until(lambda: ask("s", "x.png") == (b"a", Source.UNWATCHED))
     database.close()
 
 

@@ -1,14 +1,18 @@
 """The HTTP service: Granian over WSGI. The only module that imports granian."""
 
 import os
+import signal
 import socket
 
+from flask import Flask
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from plotindex.errors import SettingsError
+from plotindex.processes import die_with_parent
 from plotindex.settings import Settings
+from plotindex.web.application import create_app
 
 
 def serve(settings: Settings) -> None:
@@ -21,7 +25,7 @@ def serve(settings: Settings) -> None:
     # Workers are new processes: they read the same settings from the environment.
     os.environ.update(settings.as_environment())
     Granian(
-        "plotindex.web:create_app",
+        "plotindex.web.server:load_application",
         factory=True,
         interface=Interfaces.WSGI,
         address=settings.host,
@@ -32,6 +36,12 @@ def serve(settings: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=2,
     ).serve()
+
+
+def load_application() -> Flask:
+    """The application, in a worker process."""
+    die_with_parent(signal.SIGKILL)
+    return create_app()
 
 
 def check_address(settings: Settings) -> None:
@@ -48,8 +58,9 @@ def check_address(settings: Settings) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no name of a host"
         raise SettingsError(
-            f"{settings.host} port {settings.port} cannot be listened on ({error.strerror}): "
+            f"{settings.host} port {settings.port} cannot be listened on ({reason}): "
             "stop what uses it, or name another --host or --port."
         ) from None

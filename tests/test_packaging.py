@@ -1,0 +1,127 @@
+"""What is installed: sdist and wheel hold the same product, and it works in a clean environment in another folder."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from plotindex import __version__
+from tests.helpers import draw, run_plotindex
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+class Built(NamedTuple):
+    sdist: Path
+    wheel: Path
+    """Built from the sdist."""
+    direct: Path
+    """Built from the checkout."""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has `build` and nothing of the project but what building it requires."""
+    required = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["build-system"]["requires"]
+    return make_environment(tmp_path_factory.mktemp("builder"), "build", *required)
+
+
+@pytest.fixture(scope="module")
+def built(builder: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("built")
+    build: list[str | Path] = [builder, "-m", "build", "--no-isolation"]
+    run(*build, "--outdir", folder / "both", CHECKOUT, cwd=folder)
+    run(*build, "--wheel", "--outdir", folder / "direct", CHECKOUT, cwd=folder)
+    [sdist] = (folder / "both").glob("*.tar.gz")
+    [wheel] = (folder / "both").glob("*.whl")
+    [direct] = (folder / "direct").glob("*.whl")
+    return Built(sdist, wheel, direct)
+
+
+@pytest.fixture(scope="module")
+def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a clean environment in which nothing but the wheel was installed."""
+    return make_environment(tmp_path_factory.mktemp("clean"), str(built.wheel))
+
+
+def make_environment(folder: Path, *packages: str) -> Path:
+    run(sys.executable, "-m", "venv", folder, cwd=folder)
+    python = folder / "bin/python"
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages, cwd=folder)
+    return python
+
+
+def content(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.timeout(300)
+def test_the_wheel_from_the_sdist_is_the_wheel_from_the_checkout(built: Built) -> None:
+    assert content(built.wheel) == content(built.direct)
+
+
+def test_the_wheel_holds_the_product_with_its_migrations_and_nothing_else(built: Built) -> None:
+    held = content(built.wheel)
+    metadata = f"plotindex-{__version__}.dist-info/"
+    assert {name.partition("/")[0] for name in held} == {"plotindex", metadata.rstrip("/")}
+    package = {name for name in held if not name.startswith(metadata)}
+    wanted = {file.relative_to(CHECKOUT) for file in (CHECKOUT / "plotindex").rglob("*.py")}
+    moved = {file.relative_to(CHECKOUT) for file in (CHECKOUT / "migrations").rglob("*.py")}
+    assert package >= {str(file) for file in wanted} | {f"plotindex/{file}" for file in moved}
+    assert "plotindex/py.typed" in package
+    assert not [name for name in package if not name.endswith((".py", "/py.typed", "/script.py.mako"))]
+    assert f"{metadata}licenses/LICENSE" in held
+    described = held[f"{metadata}METADATA"].decode()
+    assert (CHECKOUT / "README.md").read_text().strip() in described
+    required = [line for line in described.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
+    assert not [line for line in required if "matplotlib" in line or "pytest" in line]
+
+
+def test_the_sdist_holds_what_the_tests_and_the_next_author_need(built: Built) -> None:
+    with tarfile.open(built.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    for name in ("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "alembic.ini", "pyproject.toml", "docs/design.md"):
+        assert name in names
+    for folder in ("plotindex", "migrations", "tests", "examples", "benchmarks"):
+        sources = {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / folder).rglob("*.py")}
+        assert sources <= names
+    assert not [name for name in names if name.endswith((".pyc", ".db")) or name.startswith((".ci", "plots/"))]
+
+
+@pytest.mark.timeout(300)
+def test_it_works_in_a_clean_environment_in_another_folder(
+    installed: Path, root: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
+    program = installed.with_name("plotindex")
+    version = subprocess.run([program, "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert version.stdout == f"plotindex, version {__version__}\n"
+    draw(root, "s/project_1/x.png")
+    done = run_plotindex(
+        ["rebuild", "--root", root], environment, tmp_path, command=(str(installed), "-m", "plotindex")
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1 sessions, 1 plots, 1 added")
+    question = "import plotindex, plotindex.database as d; print(plotindex.__file__, d.migrations_folder())"
+    where = subprocess.run(
+        [installed, "-c", question], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    for place in where.stdout.split():
+        assert Path(place).is_relative_to(installed.parent.parent)
+        assert not Path(place).is_relative_to(CHECKOUT)
