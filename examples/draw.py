@@ -32,9 +32,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, metavar="ROOT", help="directory to draw into, made if missing")
     parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="rounds of plots (default 3)")
-    parser.add_argument(
-        "--pause", type=duration, default=1.0, metavar="SECONDS", help="wait between plots (default 1)"
-    )
+    parser.add_argument("--pause", type=duration, default=1.0, metavar="SECONDS", help="wait between plots (default 1)")
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="random seed (default 0)")
     options = parser.parse_args(arguments)
     try:

@@ -4,12 +4,10 @@ Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is n
 """
 
 import json
-import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,70 +15,28 @@ import click
 
 from plotindex import __version__
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog
-from plotindex.database import Database
-from plotindex.errors import CatalogError, PlotIndexError, SettingsError
+from plotindex.errors import CatalogError, SettingsError
 from plotindex.indexer import Indexer
-from plotindex.layout import Plot, escape, printable
+from plotindex.layout import Plot, printable
 from plotindex.locks import sole_indexer
-from plotindex.logs import configure_logs
+from plotindex.options import (
+    Program,
+    check_root_unless_known,
+    common_options,
+    json_option,
+    open_catalog,
+    prepare_catalog,
+    read_settings,
+    setting_options,
+    tree_of,
+)
 from plotindex.reconcile import Options, Report, reconcile
 from plotindex.running import ChildDiedError, run_both
-from plotindex.settings import Settings, load_settings
 from plotindex.status import read_status
 from plotindex.terminal import Progress
-from plotindex.tree import Tree
 from plotindex.verify import differences
 from plotindex.web.server import check_address
 from plotindex.web.server import serve as serve_http
-
-Command = Callable[..., Any]
-
-
-class Program(click.Group):
-    """A group of commands in which each mistake is one sentence on stderr."""
-
-    def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - as click.Group
-        try:
-            return super().invoke(context)
-        except (SettingsError, PlotIndexError) as error:
-            click.echo(f"plotindex: {escape(str(error))}", err=True)
-            sys.exit(2 if isinstance(error, SettingsError) else 1)
-
-
-def setting_options(*names: str) -> Callable[[Command], Command]:
-    """Options for settings: each is also a variable of the environment and a line of plotindex.toml."""
-    described = {
-        "host": "Address to listen on.  [default: 127.0.0.1]",
-        "port": "Port to listen on.  [default: 8517]",
-        "url_prefix": "Path before /plots.  [default: /api/smartstat]",
-        "workers": "Server processes.  [default: 1]",
-        "threads": "Threads of each server process.  [default: 4]",
-        "heal": "Whether the server writes what a scan found: on or off.  [default: on]",
-        "rescan_seconds": "Seconds between looks at everything.  [default: 3600]",
-        "log_format": "text or json.  [default: text]",
-    }
-
-    def decorate(command: Command) -> Command:
-        for name in reversed(names):
-            command = click.option("--" + name.replace("_", "-"), name, help=described[name])(command)
-        return command
-
-    return decorate
-
-
-def common_options(command: Command) -> Command:
-    """What every command takes."""
-    for option in (
-        click.option("--config", type=Path, help="Settings file.  [default: plotindex.toml]"),
-        click.option("--database", help="SQLAlchemy URL of the catalogue, or PLOTINDEX_DATABASE_URL."),
-        click.option("--root", help="Directory that holds the sessions, or PLOTINDEX_ROOT."),
-    ):
-        command = option(command)
-    return command
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,10 +50,10 @@ def main() -> None:
 @setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "rescan_seconds", "log_format")
 def run(config: Path | None, **options: str | None) -> None:
     """Index and serve in one command."""
-    settings = _settings(config, options)
+    settings = read_settings(config, options)
     settings.check_root()
     check_address(settings)
-    catalog = _prepare(settings)
+    catalog = prepare_catalog(settings)
     stop = _stop_on_signals()
     try:
         run_both(settings, catalog, click.echo, stop)
@@ -111,13 +67,13 @@ def run(config: Path | None, **options: str | None) -> None:
 @setting_options("rescan_seconds", "log_format")
 def watch(config: Path | None, **options: str | None) -> None:
     """Run the indexer service: every plot is in the catalogue as it is drawn."""
-    settings = _settings(config, options)
-    _check_root_unless_known(settings)
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
     with sole_indexer(settings.make_state_folder() / "indexer.lock"):
-        catalog = _prepare(settings)
+        catalog = prepare_catalog(settings)
         stop = _stop_on_signals(grace=1.5)
         try:
-            Indexer(_tree(settings), catalog, rescan_seconds=settings.rescan_seconds, stop=stop).run()
+            Indexer(tree_of(settings), catalog, rescan_seconds=settings.rescan_seconds, stop=stop).run()
         except KeyboardInterrupt:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
             if not stop.is_set():
@@ -129,9 +85,9 @@ def watch(config: Path | None, **options: str | None) -> None:
 @setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Run the HTTP service."""
-    settings = _settings(config, options)
+    settings = read_settings(config, options)
     try:
-        _open_catalog(settings)
+        open_catalog(settings)
     except CatalogError as error:
         click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
     serve_http(settings)
@@ -147,13 +103,13 @@ def rebuild(
     config: Path | None, from_scratch: bool, allow_empty: bool, adopt: bool, as_json: bool, **options: str | None
 ) -> None:
     """Make the catalogue equal the whole tree."""
-    settings = _settings(config, options)
-    _check_root_unless_known(settings)
-    catalog = _prepare(settings, adopt=adopt)
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    catalog = prepare_catalog(settings, adopt=adopt)
     began = time.monotonic()
     with Progress("sessions") as progress:
         how = Options(rewrite=from_scratch, allow_empty=allow_empty)
-        report = reconcile(_tree(settings), catalog, [""], how, progress=progress)
+        report = reconcile(tree_of(settings), catalog, [""], how, progress=progress)
     _print_report(report, time.monotonic() - began, as_json)
     if "" in report.unreadable:
         raise SettingsError(f"The root {settings.root} cannot be read: let this user read it.")
@@ -164,11 +120,11 @@ def rebuild(
 @json_option
 def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Compare catalogue and tree; change nothing; exit 1 and a list where they differ."""
-    settings = _settings(config, options)
+    settings = read_settings(config, options)
     settings.check_root()
-    catalog = _open_catalog(settings)
+    catalog = open_catalog(settings)
     with Progress("sessions") as progress:
-        found = list(differences(_tree(settings), catalog, progress))
+        found = list(differences(tree_of(settings), catalog, progress))
     if as_json:
         click.echo(json.dumps([difference._asdict() for difference in found], indent=2))
     else:
@@ -189,7 +145,7 @@ def find(config: Path | None, text: str, session: str | None, as_json: bool, **o
 
     The first line of each key is its current copy.
     """
-    catalog = _open_catalog(_settings(config, options))
+    catalog = open_catalog(read_settings(config, options))
     found = catalog.search(text, session)
     if as_json:
         listed = [{**_describe(plot), "current": current} for plot, current in found]
@@ -210,8 +166,8 @@ def find(config: Path | None, text: str, session: str | None, as_json: bool, **o
 @json_option
 def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Say what is indexed, how fresh it is and how well the indexer is; exit 1 when it is not."""
-    settings = _settings(config, options)
-    told = read_status(_open_catalog(settings), settings.layout)
+    settings = read_settings(config, options)
+    told = read_status(open_catalog(settings), settings.layout)
     click.echo(json.dumps(told.as_json(), indent=2) if as_json else told.as_text())
     if told.trouble:
         click.echo(f"plotindex: {told.trouble}", err=True)
@@ -222,8 +178,8 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
 @common_options
 def migrate(config: Path | None, **options: str | None) -> None:
     """Bring the database to this version's schema."""
-    settings = _settings(config, options)
-    _prepare(settings)
+    settings = read_settings(config, options)
+    prepare_catalog(settings)
     click.echo("The database is of this version's schema.")
 
 
@@ -247,7 +203,7 @@ def create_token(
     **options: str | None,
 ) -> None:
     """Print a new token's secret, once."""
-    settings = _settings(config, options)
+    settings = read_settings(config, options)
     tokens = Tokens(settings.make_state_folder() / "tokens.json")
     click.echo(tokens.create(name, session=session, session_glob=session_glob, expires=expires))
 
@@ -257,7 +213,7 @@ def create_token(
 @json_option
 def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> None:
     """List tokens by name; secrets are kept nowhere."""
-    tokens = Tokens(_settings(config, options).state_folder / "tokens.json").list()
+    tokens = Tokens(read_settings(config, options).state_folder / "tokens.json").list()
     fields = ("session", "session_glob", "created", "expires")
     listed = [{"name": name, **{field: getattr(token, field) for field in fields}} for name, token in tokens.items()]
     if as_json:
@@ -274,51 +230,10 @@ def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> No
 @click.argument("name")
 def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
     """End a token at once."""
-    settings = _settings(config, options)
+    settings = read_settings(config, options)
     if not Tokens(settings.make_state_folder() / "tokens.json").revoke(name):
         click.echo(f"plotindex: there is no token {printable(name)}.", err=True)
         sys.exit(1)
-
-
-def _settings(config: Path | None, options: dict[str, str | None]) -> Settings:
-    settings = load_settings(options, config=config)
-    configure_logs(settings.log_format)
-    return settings
-
-
-def _tree(settings: Settings) -> Tree:
-    return Tree(settings.root, settings.layout)
-
-
-def _prepare(settings: Settings, *, adopt: bool = False) -> Catalog:
-    """The catalogue, created or migrated when it has to be."""
-    if not settings.database:
-        settings.make_state_folder()
-    database = Database(settings.catalog_place)
-    database.migrate()
-    catalog = Catalog(database)
-    catalog.claim(str(settings.root), settings.layout, time.time_ns() // 1000, adopt=adopt)
-    return catalog
-
-
-def _open_catalog(settings: Settings) -> Catalog:
-    """The catalogue as it is, for commands that change nothing."""
-    catalog = Catalog(Database(settings.catalog_place))
-    catalog.require_root(str(settings.root))
-    return catalog
-
-
-def _check_root_unless_known(settings: Settings) -> None:
-    """A root that had plots and is gone is a lost mount, which may come back; one that never had any is a mistake."""
-    if os.path.lexists(settings.root) or not _knows_plots(settings):
-        settings.check_root()
-
-
-def _knows_plots(settings: Settings) -> bool:
-    try:
-        return _open_catalog(settings).counts()[0] > 0
-    except CatalogError:
-        return False
 
 
 def _stop_on_signals(grace: float | None = None) -> threading.Event:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
 from plotindex.errors import RootLostError
 from plotindex.layout import ROOT_SCOPE, Plot, Scope, collapse, covers, printable
-from plotindex.tree import ABSENT, Glance, Tree
+from plotindex.tree import Glance, Tree
 from plotindex.writer import Change, Writer
 
 MOST_CHANGES = 1_000

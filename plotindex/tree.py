@@ -1,7 +1,7 @@
 """The tree on disk: walk, look, find, open. The only module that touches plot files.
 
 Whoever writes plots is not trusted. Every path is opened beneath the root one component at a time,
-refusing a symlink at each (open(2): O_NOFOLLOW with dir_fd), so what cannot be served is never seen.
+refusing a symlink at each, so what cannot be served is never seen.
 """
 
 import errno
@@ -12,17 +12,9 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from plotindex.beneath import ABSENT, FILE, FOLDER, FOLDER_PATH, closing_descriptor, folder_beneath, status_beneath
 from plotindex.layout import Layout, Plot, PlotKey, Scope, clamp, is_name, is_text, newest_first, signed
 from plotindex.mounts import mount_of
-
-# Not able to look is not the same as gone: any other errno leaves what is known as it is.
-# ENXIO is open(2) on a socket, which is no regular file.
-ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO})
-
-FOLDER_PATH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Non-blocking, so that a FIFO called x.png hangs nobody.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 NOT_UTF8 = "its name is not UTF-8"
 OUT_OF_RANGE = "its time is beyond 64 bits and counts as the nearest that is not"
@@ -145,7 +137,7 @@ class Tree:
             with self.folder((key.session,)) as session_fd:
                 for project in self._project_names(session_fd):
                     try:
-                        status = _status_beneath((project, *parts), session_fd)
+                        status = status_beneath((project, *parts), session_fd)
                     except OSError as error:
                         refused = refused or (error if error.errno not in ABSENT else None)
                         continue
@@ -169,7 +161,7 @@ class Tree:
         *folders, name = f"{session}/{project}/{filename}".split("/")
         try:
             with self.folder(folders, FOLDER_PATH) as folder_fd:
-                fd = os.open(name, _FILE, dir_fd=folder_fd)
+                fd = os.open(name, FILE, dir_fd=folder_fd)
         except OSError as error:
             if error.errno in ABSENT:
                 return None
@@ -185,11 +177,11 @@ class Tree:
         return OpenPlot(_plot(session, project, filename, status), fd)
 
     @contextmanager
-    def folder(self, parts: Sequence[str], flags: int = _FOLDER) -> Iterator[int]:
+    def folder(self, parts: Sequence[str], flags: int = FOLDER) -> Iterator[int]:
         """A descriptor of the folder that `parts` lead to below the root; with FOLDER_PATH not for listing."""
         # The root's own path may lead through symlinks: the operator chose it. Nothing below it may.
         root_fd = os.open(self.root, (FOLDER_PATH if parts else flags) & ~os.O_NOFOLLOW)
-        with _closing(root_fd), _folder_beneath(parts, root_fd, flags) as fd:
+        with closing_descriptor(root_fd), folder_beneath(parts, root_fd, flags) as fd:
             yield fd
 
     def _projects(self, session: str, walk: Walk) -> list[str]:
@@ -239,7 +231,7 @@ class Tree:
         folders = []
         parts = folder.split("/")[:-1]
         has_suffix, plots = self.layout.has_suffix, walk.plots
-        with _folder_beneath(parts, project_fd) as fd, os.scandir(fd) as entries:
+        with folder_beneath(parts, project_fd) as fd, os.scandir(fd) as entries:
             for entry in entries:
                 name = entry.name
                 is_folder = entry.is_dir(follow_symlinks=False)
@@ -306,34 +298,3 @@ def _plot(session: str, project: str, filename: str, status: os.stat_result, wal
     if walk is not None and mtime_ns != status.st_mtime_ns:
         walk.odd[f"{session}/{project}/{filename}"] = OUT_OF_RANGE
     return Plot(session, project, filename, status.st_size, mtime_ns, ctime_ns, signed(status.st_ino))
-
-
-@contextmanager
-def _closing(fd: int) -> Iterator[int]:
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def _folder_beneath(parts: Sequence[str], fd: int, flags: int = _FOLDER) -> Iterator[int]:
-    """The folder that `parts` lead to from the directory `fd`, through no symlink."""
-    opened = fd
-    try:
-        for position, part in enumerate(parts, 1):
-            last = position == len(parts)
-            deeper = os.open(part, flags if last else FOLDER_PATH, dir_fd=opened)
-            if opened != fd:
-                os.close(opened)
-            opened = deeper
-        yield opened
-    finally:
-        if opened != fd:
-            os.close(opened)
-
-
-def _status_beneath(parts: Sequence[str], fd: int) -> os.stat_result:
-    *folders, name = parts
-    with _folder_beneath(folders, fd, FOLDER_PATH) as folder_fd:
-        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)

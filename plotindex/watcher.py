@@ -17,9 +17,10 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, EventEmitter, EventQueue, ObservedWatch
 from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 
+from plotindex.beneath import ABSENT, FOLDER_PATH
 from plotindex.labels import Labels, Watch
 from plotindex.layout import covers, is_text
-from plotindex.tree import ABSENT, FOLDER_PATH, Tree
+from plotindex.tree import Tree
 
 # Never opens and reads: serving plots causes no event.
 MASK = Mask(

@@ -10,12 +10,12 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 # Each module may import from its own layer and those behind it.
 LAYERS = [
     {"cli", "web", "__main__"},
-    {"running", "status"},
+    {"running", "status", "options"},
     {"indexer", "lookup", "access"},
     {"reconcile", "verify", "watcher", "labels"},
     {"catalog", "tree"},
     {"writer"},
-    {"database", "tables", "mounts"},
+    {"database", "tables", "mounts", "beneath"},
     {"settings", "locks", "logs", "terminal", "processes"},
     {"errors", "layout"},
 ]
@@ -23,7 +23,7 @@ ONE_MODULE_EACH = {
     "watchdog": {"watcher.py"},
     "flask": {"web"},
     "granian": {"web"},
-    "click": {"cli.py", "terminal.py"},
+    "click": {"cli.py", "options.py", "terminal.py"},
     "platformdirs": {"settings.py"},
     "alembic": {"database.py"},
     "sqlalchemy": {"database.py", "catalog.py", "writer.py", "tables.py"},

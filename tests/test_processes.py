@@ -77,17 +77,19 @@ def tokens(settings: Settings) -> Tokens:
     return Tokens(settings.make_state_folder() / "tokens.json")
 
 
-@pytest.mark.parametrize("to_all", [False, True], ids=["alone", "to-the-group"])
-def test_run_ends_on_one_interrupt_and_takes_both_children_with_it(both: RunBoth, to_all: bool) -> None:
+def ends_with_its_children(running: Service, end: Callable[[], None]) -> None:
+    children = family(running)
+    assert len(children) >= 2
+    end()
+    assert running.process.wait(10) == 0, running.stderr
+    assert all_gone(children)
+    assert is_free(port_of(running))
+    assert "Traceback" not in running.stderr
+
+
+def test_run_ends_on_one_interrupt_and_takes_both_children_with_it(both: RunBoth) -> None:
     with both() as running:
-        children = family(running)
-        assert len(children) >= 2
-        # A terminal's Ctrl-C goes to every process of the group; a service manager's signal to one.
-        os.killpg(running.pid, signal.SIGINT) if to_all else os.kill(running.pid, signal.SIGINT)
-        assert running.process.wait(10) == 0, running.stderr
-        assert all_gone(children)
-        assert is_free(port_of(running))
-        assert "Traceback" not in running.stderr
+        ends_with_its_children(running, lambda: os.kill(running.pid, signal.SIGINT))
 
 
 @pytest.mark.parametrize("victim", ["watch", "serve"])
@@ -128,12 +130,12 @@ def test_the_printed_command_works_as_printed_and_its_token_alone_ends_with_the_
     assert tokens.check(others)
 
 
-def test_run_works_with_a_database_elsewhere_and_no_state_folder_yet(
+def test_run_works_with_a_database_elsewhere_and_ends_on_the_ctrl_c_that_its_children_get_too(
     both: RunBoth, settings: Settings, tmp_path: Path
 ) -> None:
     assert not settings.state_folder.exists()
     with both("--database", f"sqlite:///{tmp_path}/elsewhere.db") as running:
-        assert running.stop() == 0, running.stderr
+        ends_with_its_children(running, lambda: os.killpg(running.pid, signal.SIGINT))
 
 
 def test_a_second_run_says_who_holds_the_root_and_leaves_the_first_as_it_is(

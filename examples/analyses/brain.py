@@ -58,9 +58,7 @@ def spectrum(segment: int) -> Figure:
     for band, (low, high) in zip(BANDS, pairwise(edges), strict=True):
         axes.axvline(high, color=QUIET, lw=0.7, ls=(0, (2, 3)))
         top = axes.get_xaxis_transform()
-        axes.text(
-            (low + high) / 2, 0.985, band, transform=top, ha="center", va="top", color=QUIET, fontsize=9
-        )
+        axes.text((low + high) / 2, 0.985, band, transform=top, ha="center", va="top", color=QUIET, fontsize=9)
     axes.set(xlabel="Frequency (Hz)", ylabel="Power density (units²/Hz)", xlim=(0, EEG_RATE / 2))
     axes.margins(y=0.12)
     subtitle = f"Welch's method, segments of {segment / EEG_RATE:.1f} s, half overlapping"

@@ -40,9 +40,7 @@ def histogram(values: Array, title: str, what: str, *, fit: bool = True, counted
     """A histogram with its moments and, if asked for, the normal density of the same moments."""
     figure, axes = new_axes(8.0, 4.8)
     mean, deviation, skewness, kurtosis = moments(values)
-    _, edges, _ = axes.hist(
-        values, bin_edges(values).tolist(), color=COOL, alpha=0.85, edgecolor="white", lw=0.5
-    )
+    _, edges, _ = axes.hist(values, bin_edges(values).tolist(), color=COOL, alpha=0.85, edgecolor="white", lw=0.5)
     if fit:
         at = np.linspace(edges[0], edges[-1], 300)
         density = np.exp(-0.5 * ((at - mean) / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))

@@ -28,9 +28,7 @@ def correlations(along: str) -> Figure:
     title, what = f"Correlation of image {along}", "Pearson correlation"
     subtitle = f"{len(matrix)} {along} that cross the head"
     extent = (first, last, last, first)
-    figure = square(
-        matrix, title, subtitle, "RdBu_r", what, vmin=-1, vmax=1, extent=extent, interpolation="nearest"
-    )
+    figure = square(matrix, title, subtitle, "RdBu_r", what, vmin=-1, vmax=1, extent=extent, interpolation="nearest")
     axis = along[:-1].capitalize()
     figure.axes[0].set(xlabel=f"{axis} (pixel)", ylabel=f"{axis} (pixel)")
     return figure

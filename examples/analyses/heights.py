@@ -30,9 +30,7 @@ def hillshade(grid: Grid, azimuth: int, colours: Colours) -> Figure:
     figure = grid_map(grid, grid.heights, f"Hill shade, light from {azimuth}°", colours, "Elevation (m)")
     image = figure.axes[0].images[0]
     light = LightSource(azdeg=azimuth, altdeg=45)
-    shaded = light.shade(
-        grid.heights, image.get_cmap(), blend_mode="soft", vert_exag=2, dx=grid.dx, dy=grid.dy
-    )
+    shaded = light.shade(grid.heights, image.get_cmap(), blend_mode="soft", vert_exag=2, dx=grid.dx, dy=grid.dy)
     figure.axes[0].imshow(shaded, extent=grid.extent)
     return figure
 
@@ -44,9 +42,7 @@ def contours(grid: Grid, interval: int) -> Figure:
     figure, axes = new_axes(7.8, 6.8)
     tints = axes.contourf(heights, levels, cmap=LAND_COLOURS, alpha=0.8, extent=grid.extent)
     axes.contour(heights, levels, colors=INK, linewidths=0.4, alpha=0.7, extent=grid.extent)
-    bold = axes.contour(
-        heights, levels[levels % (2 * interval) == 0], colors=INK, linewidths=0.9, extent=grid.extent
-    )
+    bold = axes.contour(heights, levels[levels % (2 * interval) == 0], colors=INK, linewidths=0.9, extent=grid.extent)
     axes.clabel(bold, fontsize=7)
     axes.set(aspect="equal", xlim=grid.extent[:2], ylim=grid.extent[2:])
     frame_map(axes)

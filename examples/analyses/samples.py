@@ -80,9 +80,7 @@ def monthly_prices() -> Prices:
 @cache
 def google_days() -> Days:
     quotes = np.load(sample_path("goog.npz"))["price_data"]
-    return Days(
-        quotes["date"], quotes["adj_close"], quotes["high"], quotes["low"], quotes["volume"].astype(float)
-    )
+    return Days(quotes["date"], quotes["adj_close"], quotes["high"], quotes["low"], quotes["volume"].astype(float))
 
 
 @cache

@@ -1,0 +1,109 @@
+"""What commands share: options, the mistakes they name, and what they open."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plotindex.catalog import Catalog
+from plotindex.database import Database
+from plotindex.errors import CatalogError, PlotIndexError, SettingsError
+from plotindex.layout import escape
+from plotindex.logs import configure_logs
+from plotindex.settings import Settings, load_settings
+from plotindex.tree import Tree
+
+Command = Callable[..., Any]
+
+
+class Program(click.Group):
+    """A group of commands in which each mistake is one sentence on stderr."""
+
+    def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - as click.Group
+        try:
+            return super().invoke(context)
+        except (SettingsError, PlotIndexError) as error:
+            click.echo(f"plotindex: {escape(str(error))}", err=True)
+            sys.exit(2 if isinstance(error, SettingsError) else 1)
+
+
+def setting_options(*names: str) -> Callable[[Command], Command]:
+    """Options for settings: each is also a variable of the environment and a line of plotindex.toml."""
+    described = {
+        "host": "Address to listen on.  [default: 127.0.0.1]",
+        "port": "Port to listen on.  [default: 8517]",
+        "url_prefix": "Path before /plots.  [default: /api/smartstat]",
+        "workers": "Server processes.  [default: 1]",
+        "threads": "Threads of each server process.  [default: 4]",
+        "heal": "Whether the server writes what a scan found: on or off.  [default: on]",
+        "rescan_seconds": "Seconds between looks at everything.  [default: 3600]",
+        "log_format": "text or json.  [default: text]",
+    }
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            command = click.option("--" + name.replace("_", "-"), name, help=described[name])(command)
+        return command
+
+    return decorate
+
+
+def common_options(command: Command) -> Command:
+    """What every command takes."""
+    for option in (
+        click.option("--config", type=Path, help="Settings file.  [default: plotindex.toml]"),
+        click.option("--database", help="SQLAlchemy URL of the catalogue, or PLOTINDEX_DATABASE_URL."),
+        click.option("--root", help="Directory that holds the sessions, or PLOTINDEX_ROOT."),
+    ):
+        command = option(command)
+    return command
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def read_settings(config: Path | None, options: dict[str, str | None]) -> Settings:
+    """The settings of a command; logs go where they say."""
+    settings = load_settings(options, config=config)
+    configure_logs(settings.log_format)
+    return settings
+
+
+def tree_of(settings: Settings) -> Tree:
+    """The tree of the root."""
+    return Tree(settings.root, settings.layout)
+
+
+def prepare_catalog(settings: Settings, *, adopt: bool = False) -> Catalog:
+    """The catalogue, created or migrated when it has to be."""
+    if not settings.database:
+        settings.make_state_folder()
+    database = Database(settings.catalog_place)
+    database.migrate()
+    catalog = Catalog(database)
+    catalog.claim(str(settings.root), settings.layout, time.time_ns() // 1000, adopt=adopt)
+    return catalog
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """The catalogue as it is, for commands that change nothing."""
+    catalog = Catalog(Database(settings.catalog_place))
+    catalog.require_root(str(settings.root))
+    return catalog
+
+
+def check_root_unless_known(settings: Settings) -> None:
+    """A root that had plots and is gone is a lost mount, which may come back; one that never had any is a mistake."""
+    if os.path.lexists(settings.root) or not _knows_plots(settings):
+        settings.check_root()
+
+
+def _knows_plots(settings: Settings) -> bool:
+    try:
+        return open_catalog(settings).counts()[0] > 0
+    except CatalogError:
+        return False
