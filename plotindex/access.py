@@ -98,11 +98,15 @@ class Tokens:
         Raises:
             PlotIndexError: the file of tokens is damaged; nobody is let in.
         """
+        return self.find(_digest(secret))
+
+    def find(self, digest: str) -> Token | None:
+        """The token whose secret has that SHA-256. Raises as `check` does."""
         seen = self._signature()
         if seen != self._seen:
             self._by_digest = {token.sha256: token for token in self._read().values()}
             self._seen = seen
-        token = self._by_digest.get(_digest(secret))
+        token = self._by_digest.get(digest)
         return None if token is None or token.is_expired(time.time()) else token
 
     def _signature(self) -> tuple[int, ...]:

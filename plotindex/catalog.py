@@ -30,6 +30,14 @@ class Heartbeat(NamedTuple):
     pending: int = 0
 
 
+class SessionRow(NamedTuple):
+    """A session, how many plots it has, and when the newest was drawn."""
+
+    session: str
+    plots: int
+    mtime_ns: int
+
+
 class Found(NamedTuple):
     """A line of `find`: a plot, and whether it is its key's current copy."""
 
@@ -101,6 +109,25 @@ class Catalog:
                 select(session.c.plots, session.c.mtime_ns).where(session.c.session == name)
             ).first()
             return (row[0], row[1]) if row else None
+
+    def latest_sessions(self) -> list[SessionRow]:
+        """Every session that has plots, the one in which something was drawn last first."""
+        with self.database.reading() as connection:
+            query = select(session.c.session, session.c.plots, session.c.mtime_ns).order_by(session.c.mtime_ns.desc())
+            return [SessionRow._make(row) for row in connection.execute(query)]
+
+    def latest_plots(self, name: str, most: int) -> list[Plot]:
+        """The current copies that were drawn last in a session, the latest first; at most so many."""
+        if not is_text(name):
+            return []
+        query = select(*PLOT).where(plot.c.session == name).order_by(plot.c.mtime_ns.desc(), plot.c.project.desc())
+        current: dict[str, Plot] = {}
+        with self.database.reading() as connection:
+            for row in connection.execution_options(yield_per=most).execute(query):
+                current.setdefault(row.filename, Plot._make(row))
+                if len(current) == most:
+                    break
+        return list(current.values())
 
     def newest(self) -> Plot | None:
         """The current copy that was drawn last, of the session in which something was."""

@@ -16,6 +16,7 @@ from plotindex.access import Tokens
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.layout import Plot, printable
+from plotindex.logins import Logins
 from plotindex.processes import die_with_parent
 from plotindex.settings import Settings
 
@@ -46,7 +47,9 @@ def run_both(settings: Settings, catalog: Catalog, say: Callable[[str], None], s
         while not stop.wait(POLL_SECONDS) and not _is_served(settings):
             _check_alive(children)
         root = printable(str(settings.root))
-        say(f"Serving the plots below {root} at {base_url(settings)}{settings.url_prefix}/plots/")
+        code = Logins(settings.state_folder, tokens).create_code(secret)
+        say(f"Serving the plots below {root}. Open this, once and within ten minutes:")
+        say(f"  {base_url(settings)}/login?code={code}")
         plot = None
         while not stop.wait(POLL_SECONDS) and not (plot := _newest(catalog)):
             _check_alive(children)

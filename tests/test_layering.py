@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 LAYERS = [
     {"cli", "web", "__main__"},
     {"running", "status", "options"},
-    {"indexer", "lookup", "access"},
+    {"indexer", "lookup", "logins"},
+    {"access"},
     {"reconcile", "verify", "watcher", "labels"},
     {"catalog", "tree"},
     {"writer"},
@@ -25,6 +26,7 @@ ONE_MODULE_EACH = {
     "granian": {"web"},
     "click": {"cli.py", "options.py", "terminal.py"},
     "platformdirs": {"settings.py"},
+    "itsdangerous": {"logins.py"},
     "alembic": {"database.py"},
     "sqlalchemy": {"database.py", "catalog.py", "writer.py", "tables.py"},
 }

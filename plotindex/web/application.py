@@ -1,15 +1,19 @@
 """plotindex's own application: the same view behind bearer tokens."""
 
 import logging
+import os
 import secrets
+from hashlib import blake2b
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from plotindex.access import Token, Tokens
 from plotindex.errors import PlotIndexError
+from plotindex.logins import Logins
 from plotindex.settings import Settings, load_settings
 from plotindex.web.extension import make_lookup
+from plotindex.web.gallery import make_gallery
 from plotindex.web.responses import respond_with_error
 from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
@@ -26,9 +30,19 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("plotindex", static_folder=None)
     lookup = make_lookup(settings)
     tokens = Tokens(settings.state_folder / "tokens.json")
+    logins = Logins(settings.state_folder, tokens)
+    # A name of its own for each instance: cookies take no notice of ports.
+    cookie = f"plotindex_{blake2b(os.fsencode(settings.state_folder), digest_size=4).hexdigest()}"
+
+    def token_of() -> Token | None:
+        """What the caller may see: a program brings a bearer token, a browser a cookie."""
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        if scheme:
+            return tokens.check(secret.strip()) if scheme.lower() == "bearer" else None
+        return logins.check_cookie(request.cookies.get(cookie, ""))
 
     def plot(session_id: str, filename: str) -> Response:
-        token = _token_of(request, tokens)
+        token = token_of()
         if token is None:
             return respond_with_error(401, "A bearer token is needed", WWW_Authenticate="Bearer")
         # Decided before anything is looked up: what the caller may not see is not there.
@@ -38,15 +52,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     rule = plot_rule(app, settings.url_prefix)
     app.add_url_rule(rule, "plot", plot, methods=["GET"], merge_slashes=False)
+    app.register_blueprint(make_gallery(lookup.catalog, logins, cookie, token_of))
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(Exception, _answer_failure)
     return app
-
-
-def _token_of(request: Request, tokens: Tokens) -> Token | None:
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    return tokens.check(secret.strip()) if scheme.lower() == "bearer" else None
 
 
 def _healthz() -> Response:

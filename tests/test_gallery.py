@@ -1,0 +1,144 @@
+"""The pages, by a real client over real sockets: who may see them, and what hostile names do there."""
+
+import html
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from plotindex.access import Tokens
+from plotindex.logins import Logins
+from plotindex.settings import Settings
+from tests.helpers import PNG, RunPlotindex, Service, StartService, draw, free_port
+
+HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202e.png"
+
+
+@pytest.fixture
+def tokens(settings: Settings) -> Tokens:
+    return Tokens(settings.make_state_folder() / "tokens.json")
+
+
+@pytest.fixture
+def logins(settings: Settings, tokens: Tokens) -> Logins:
+    return Logins(settings.state_folder, tokens)
+
+
+@pytest.fixture
+def served(root: Path, server: StartService, plotindex: RunPlotindex) -> Iterator[Service]:
+    draw(root, "mine/project_a/x.png")
+    draw(root, f"mine/project_b/sub/{HOSTILE}")
+    draw(root, "other/project_a/secret.png")
+    assert plotindex("rebuild").returncode == 0
+    with server() as running:
+        yield running
+
+
+def log_in(served: Service, code: str) -> requests.Session:
+    browser = requests.Session()
+    page = browser.get(f"{served.url}/login", params={"code": code}, timeout=10)
+    assert (page.status_code, "Log in" in page.text, len(browser.cookies)) == (200, True, 0)
+    given = re.search('name="code" value="([^"]+)"', page.text)
+    assert given is not None
+    browser.post(f"{served.url}/login", data={"code": given[1]}, timeout=10)
+    return browser
+
+
+def test_a_code_is_good_for_one_login_and_the_cookie_shows_what_its_token_may_see(
+    served: Service, tokens: Tokens, logins: Logins
+) -> None:
+    secret = tokens.create("browser", session="mine")
+    code = logins.create_code(secret)
+    browser = log_in(served, code)
+    again = {"code": logins.create_code(secret)}
+    answer = requests.post(f"{served.url}/login", data=again, timeout=10, allow_redirects=False)
+    assert re.search("; HttpOnly; Path=/; SameSite=Strict$", answer.headers["Set-Cookie"])
+    page = browser.get(f"{served.url}/", timeout=10)
+    assert (page.status_code, "mine" in page.text, "other" in page.text) == (200, True, False)
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    image = "/api/smartstat/plots/{}/{}"
+    assert browser.get(served.url + image.format("mine", "x.png"), timeout=10).content == PNG
+    assert browser.get(served.url + image.format("other", "secret.png"), timeout=10).status_code == 404
+    assert "secret.png" not in browser.get(f"{served.url}/?session=other", timeout=10).text
+    assert requests.post(f"{served.url}/login", data={"code": code}, timeout=10).status_code == 401
+    tokens.revoke("browser")
+    assert browser.get(f"{served.url}/", timeout=10).url.endswith("/login")
+    assert browser.get(served.url + image.format("mine", "x.png"), timeout=10).status_code == 401
+
+
+def test_who_has_not_logged_in_sees_nothing(served: Service) -> None:
+    for path in ("/", "/?session=mine"):
+        page = requests.get(served.url + path, timeout=10)
+        assert page.url.endswith("/login")
+        assert "mine" not in page.text
+    for value in ("x", "", "a.b.c", "\u00e9"):
+        cookies = {"plotindex_00000000": value}
+        assert requests.get(served.url, cookies=cookies, timeout=10).url.endswith("/login")
+
+
+def test_hostile_names_are_text_and_each_image_on_a_page_is_there(
+    served: Service, tokens: Tokens, logins: Logins
+) -> None:
+    browser = log_in(served, logins.create_code(tokens.create("browser")))
+    page = browser.get(f"{served.url}/?session=mine", timeout=10).text
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    sources = re.findall('<img src="([^"]+)"', page)
+    assert len(sources) == 2
+    for source in sources:
+        assert browser.get(served.url + html.unescape(source), timeout=10).content == PNG
+    assert "No plot yet" in browser.get(f"{served.url}/?session=nowhere", timeout=10).text
+
+
+def test_logging_out_ends_the_cookie_in_this_browser(served: Service, tokens: Tokens, logins: Logins) -> None:
+    browser = log_in(served, logins.create_code(tokens.create("browser")))
+    assert browser.post(f"{served.url}/logout", timeout=10).url.endswith("/login")
+    assert browser.get(f"{served.url}/", timeout=10).url.endswith("/login")
+
+
+def test_the_address_that_run_prints_logs_in(service: StartService, root: Path, plotindex: RunPlotindex) -> None:
+    draw(root, "mine/project_a/x.png")
+    port = free_port()
+    with service("run", "--port", str(port)) as running:
+        running.wait_for(lambda: "curl" in running.stdout)
+        address = re.search(r"http://127\.0\.0\.1:\d+/login\?code=(\S+)", running.stdout)
+        assert address is not None
+        running.url = f"http://127.0.0.1:{port}"
+        browser = log_in(running, address[1])
+        assert "mine" in browser.get(f"{running.url}/", timeout=10).text
+        assert address[1] not in running.stderr
+
+
+def test_codes_end_after_ten_minutes_and_only_digests_and_a_private_key_are_kept(
+    settings: Settings, tokens: Tokens, logins: Logins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tokens.create("browser")
+    codes = [logins.create_code(secret) for _ in range(2)]
+    cookie = logins.consume_code(codes[0])
+    assert cookie is not None
+    assert logins.check_cookie(cookie) == tokens.check(secret)
+    for changed in (cookie[:-1], cookie + "x", cookie.replace(cookie[0], "A", 1) if cookie[0] != "A" else "B" + cookie):
+        assert logins.check_cookie(changed) is None
+    for file in settings.state_folder.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+        assert not any(word.encode() in file.read_bytes() for word in (*codes, secret)), file
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 601)
+    assert logins.consume_code(codes[1]) is None
+    assert logins.check_cookie(cookie) is not None
+    monkeypatch.setattr(time, "time", lambda: now + 31 * 86400)
+    assert logins.check_cookie(cookie) is None
+
+
+def test_a_key_of_another_instance_opens_nothing(tmp_path: Path, tokens: Tokens, logins: Logins) -> None:
+    secret = tokens.create("browser")
+    (tmp_path / "stranger").mkdir()
+    stranger = Logins(tmp_path / "stranger", tokens)
+    cookie = stranger.consume_code(stranger.create_code(secret))
+    assert cookie is not None
+    assert logins.consume_code(logins.create_code(secret)) is not None
+    assert logins.check_cookie(cookie) is None
