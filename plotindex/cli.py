@@ -35,8 +35,6 @@ from plotindex.running import ChildDiedError, run_both
 from plotindex.status import read_status
 from plotindex.terminal import Progress
 from plotindex.verify import differences
-from plotindex.web.server import check_address
-from plotindex.web.server import serve as serve_http
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,6 +48,8 @@ def main() -> None:
 @setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "rescan_seconds", "log_format")
 def run(config: Path | None, **options: str | None) -> None:
     """Index and serve in one command."""
+    from plotindex.web.server import check_address  # noqa: PLC0415 - Flask and Granian are a third of a start
+
     settings = read_settings(config, options)
     settings.check_root()
     check_address(settings)
@@ -85,6 +85,8 @@ def watch(config: Path | None, **options: str | None) -> None:
 @setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Run the HTTP service."""
+    from plotindex.web.server import serve as serve_http  # noqa: PLC0415 - see run
+
     settings = read_settings(config, options)
     try:
         open_catalog(settings)

@@ -1,6 +1,7 @@
 """Events become scopes, and no order of changes leaves a folder unwatched."""
 
 import ctypes
+import gc
 import os
 import random
 import shutil
@@ -213,6 +214,7 @@ def test_an_overflow_of_the_kernels_queue_makes_the_root_the_scope(watcher: Watc
 def test_stopping_leaves_no_thread_descriptor_or_watch(tree: Tree, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     wait_until(lambda: not watched_inodes())
+    gc.collect()
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         watcher = Watcher(tree)
