@@ -6,7 +6,6 @@ revoking works at once in every process.
 
 import hashlib
 import json
-import os
 import re
 import secrets
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.layout import glob_matcher, is_name, printable
-from plotindex.locks import changing, open_private
+from plotindex.locks import changing, write_private
 
 PREFIX = "plotindex_"
 """So that a leaked secret is known for what it is."""
@@ -80,7 +79,7 @@ class Tokens:
                 del tokens[ended]
             if name in tokens:
                 raise SettingsError(f"There is a token {name!r} already: revoke it first, or choose another name.")
-            tokens[name] = Token(_digest(secret), now, session, session_glob, until)
+            tokens[name] = Token(digest_of(secret), now, session, session_glob, until)
         return secret
 
     def revoke(self, name: str) -> bool:
@@ -98,7 +97,7 @@ class Tokens:
         Raises:
             PlotIndexError: the file of tokens is damaged; nobody is let in.
         """
-        return self.find(_digest(secret))
+        return self.find(digest_of(secret))
 
     def find(self, digest: str) -> Token | None:
         """The token whose secret has that SHA-256. Raises as `check` does."""
@@ -138,13 +137,7 @@ class Tokens:
             tokens = self._read()
             yield tokens
             content = {name: asdict(token) for name, token in tokens.items()}
-            new = self._file.with_name(self._file.name + ".new")
-            new.unlink(missing_ok=True)
-            with os.fdopen(open_private(new), "w") as file:
-                json.dump(content, file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            new.rename(self._file)
+            write_private(self._file, json.dumps(content, indent=2).encode())
 
 
 def parse_duration(text: str) -> int:
@@ -159,5 +152,6 @@ def parse_duration(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _digest(secret: str) -> str:
+def digest_of(secret: str) -> str:
+    """What is kept of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -97,6 +97,17 @@ def _for_the_operator(path: Path) -> Iterator[None]:
         ) from None
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file's content, whole or not at all; its owner alone can read it. The caller is its one writer."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(open_private(new), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+
+
 def open_private(path: Path) -> int:
     """Open a file for reading and writing, made readable by its owner alone when it is new."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -4,16 +4,14 @@ Both stand for a token and end with it.
 """
 
 import json
-import os
 import secrets
 import time
-from hashlib import sha256
 from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from plotindex.access import Token, Tokens
-from plotindex.locks import changing, open_private
+from plotindex.access import Token, Tokens, digest_of
+from plotindex.locks import changing, write_private
 
 CODE_SECONDS = 600
 COOKIE_SECONDS = 30 * 86400
@@ -36,7 +34,7 @@ class Logins:
         code = secrets.token_urlsafe(24)
         with changing(self._codes):
             codes = self._read_codes()
-            codes[_digest(code)] = {"token": _digest(secret), "expires": time.time() + CODE_SECONDS}
+            codes[digest_of(code)] = {"token": digest_of(secret), "expires": time.time() + CODE_SECONDS}
             self._write_codes(codes)
         return code
 
@@ -44,7 +42,7 @@ class Logins:
         """The value of a cookie for whoever brings that code first, or None."""
         with changing(self._codes):
             codes = self._read_codes()
-            entry = codes.pop(_digest(code), None)
+            entry = codes.pop(digest_of(code), None)
             if entry is None:
                 return None
             self._write_codes(codes)
@@ -70,12 +68,7 @@ class Logins:
             pass
         with changing(self._key):
             if not self._key.exists():
-                new = self._key.with_name(self._key.name + ".new")
-                new.unlink(missing_ok=True)
-                with os.fdopen(open_private(new), "wb") as file:
-                    file.write(secrets.token_bytes(32))
-                # Whole or not at all: an empty key would sign for anybody.
-                new.rename(self._key)
+                write_private(self._key, secrets.token_bytes(32))
             return self._key.read_bytes()
 
     def _read_codes(self) -> dict[str, dict[str, float | str]]:
@@ -87,12 +80,4 @@ class Logins:
         return {code: entry for code, entry in codes.items() if entry["expires"] > now}
 
     def _write_codes(self, codes: dict[str, dict[str, float | str]]) -> None:
-        new = self._codes.with_name(self._codes.name + ".new")
-        new.unlink(missing_ok=True)
-        with os.fdopen(open_private(new), "w") as file:
-            json.dump(codes, file)
-        new.rename(self._codes)
-
-
-def _digest(secret: str) -> str:
-    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+        write_private(self._codes, json.dumps(codes).encode())
