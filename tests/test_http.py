@@ -192,6 +192,7 @@ def test_other_methods_and_paths_are_json_errors(site: Site) -> None:
     for path in ("", "/", "/s", "/s/"):
         assert site.get(path).status_code == 404
         assert "error" in site.get(path).json()
+        assert site.get(path).headers["Cache-Status"] == "plotindex; fwd=miss"
 
 
 ODD = [

@@ -6,11 +6,12 @@ import secrets
 from hashlib import blake2b
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 
 from plotindex.access import Token, Tokens
 from plotindex.errors import PlotIndexError
 from plotindex.logins import Logins
+from plotindex.lookup import Source
 from plotindex.settings import Settings, load_settings
 from plotindex.web.extension import make_lookup
 from plotindex.web.gallery import make_gallery
@@ -65,6 +66,8 @@ def _healthz() -> Response:
 
 def _answer_http_error(error: HTTPException) -> Response:
     response = respond_with_error(error.code or 500, error.description or error.name)
+    if error.code == NotFound.code:
+        response.headers["Cache-Status"] = f"plotindex; {Source.MISS}"
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
