@@ -19,7 +19,9 @@ REDRAWN = 0.4  # part of the known plots that a later round draws again
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a shell starts what runs in its background without it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         for path in run(options.root, options.rounds, options.pause, options.seed):
             print(path, flush=True)

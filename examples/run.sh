@@ -7,6 +7,5 @@ if [ -z "$(ls -A "$root")" ]; then
     echo "$root is empty: the examples draw into it for the next minutes."
     # After the service is up, so that the plots can be seen arriving.
     (sleep 3 && exec "$bin/python" "$(dirname "$0")/draw.py" "$root" >/dev/null) &
-    trap 'kill $! 2>/dev/null' EXIT INT TERM
 fi
 "$bin/plotindex" run --root "$root"

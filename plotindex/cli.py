@@ -53,7 +53,9 @@ def run(config: Path | None, **options: str | None) -> None:
     settings = read_settings(config, options)
     settings.check_root()
     check_address(settings)
-    catalog = prepare_catalog(settings)
+    # Whether it is free: the indexer itself takes it a moment later.
+    with sole_indexer(settings.make_state_folder() / "indexer.lock"):
+        catalog = prepare_catalog(settings)
     stop = _stop_on_signals()
     try:
         run_both(settings, catalog, click.echo, stop)
@@ -88,6 +90,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     from plotindex.web.server import serve as serve_http  # noqa: PLC0415 - see run
 
     settings = read_settings(config, options)
+    check_root_unless_known(settings)
     try:
         open_catalog(settings)
     except CatalogError as error:
@@ -143,11 +146,14 @@ def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
 @click.option("--session", help="Only in this session.")
 @json_option
 def find(config: Path | None, text: str, session: str | None, as_json: bool, **options: str | None) -> None:
-    """Say where plots are whose path holds TEXT, or matches it when it is a glob.
+    """Say where plots are whose path holds TEXT, in any case.
 
-    The first line of each key is its current copy.
+    With * ? or [ in it TEXT is a glob, tried on the filename and on the whole path; * matches slashes too. The first
+    line of each key is its current copy.
     """
-    catalog = open_catalog(read_settings(config, options))
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    catalog = open_catalog(settings)
     found = catalog.search(text, session)
     if as_json:
         listed = [{**_describe(plot), "current": current} for plot, current in found]
@@ -159,7 +165,8 @@ def find(config: Path | None, text: str, session: str | None, as_json: bool, **o
             matched = True
             click.echo(printable(plot.path))
     if not matched:
-        click.echo(f"plotindex: nothing in the catalogue matches {printable(text)}.", err=True)
+        where = f" in session {printable(session)}" if session else ""
+        click.echo(f"plotindex: nothing in the catalogue{where} matches {printable(text)}.", err=True)
         sys.exit(1)
 
 
@@ -169,6 +176,7 @@ def find(config: Path | None, text: str, session: str | None, as_json: bool, **o
 def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Say what is indexed, how fresh it is and how well the indexer is; exit 1 when it is not."""
     settings = read_settings(config, options)
+    check_root_unless_known(settings)
     told = read_status(open_catalog(settings), settings.layout)
     click.echo(json.dumps(told.as_json(), indent=2) if as_json else told.as_text())
     if told.trouble:

@@ -57,6 +57,7 @@ class Indexer:
         finally:
             self._watcher.stop()
             self._say("stopped")
+            log.info("Stopped.")
 
     def _step(self) -> None:
         try:

@@ -61,6 +61,7 @@ class Lookup:
         self._asked_at = -ASKED_SECONDS
         self._is_ours = False
         self._is_watched = False
+        self._is_lost = False
 
     def open(self, session: str, filename: str, project: str | None = None) -> Answer:
         """Open the current copy of a key or, when a project is named, that project's copy.
@@ -69,6 +70,7 @@ class Lookup:
 
         Raises:
             ScansBusyError: it is not in the catalogue, and too many others are being looked for.
+            RootLostError: it is not found, but the root is not there either.
             OSError: the plot is there but cannot be opened.
         """
         key = self.tree.layout.parse_key(session, filename)
@@ -82,11 +84,19 @@ class Lookup:
                     self._heal([row])
                 return Answer(opened, Source.HIT if self.is_watched() else Source.UNWATCHED)
         source = Source.STALE if row else Source.MISS
-        for copy in self._find(key, project, row):
-            opened = self.tree.open(copy.session, copy.project, copy.filename)
-            if opened is not None:
-                return Answer(opened, source)
-        return Answer(None, source)
+        opened = self._open_first(self._find(key, project, row)) or self._open_first(self._find_again(key, project))
+        if opened is None:
+            self._require_root()
+        return Answer(opened, source)
+
+    def _open_first(self, copies: Sequence[Plot]) -> OpenPlot | None:
+        return next(filter(None, (self.tree.open(copy.session, copy.project, copy.filename) for copy in copies)), None)
+
+    def _require_root(self) -> None:
+        """Nothing is absent for sure below a root that is not there."""
+        self._ask_catalogue()
+        if self._is_lost or not self.tree.is_there():
+            raise RootLostError("The plots cannot be seen now")
 
     def is_watched(self) -> bool:
         """Whether an indexer keeps the catalogue up to date."""
@@ -103,10 +113,12 @@ class Lookup:
         except CatalogError as error:
             # Without a catalogue the tree still answers; Cache-Status says how.
             log.debug("answering by scan: %s", error)
-            self._is_ours = self._is_watched = False
+            self._is_ours = self._is_watched = self._is_lost = False
         else:
             self._is_ours = header.root == str(self.tree.root)
-            self._is_watched = header.is_of(self.tree.layout) and any(map(_is_heard, beats))
+            states = {beat.state for beat in beats if _is_heard(beat)}
+            self._is_watched = header.is_of(self.tree.layout) and "watching" in states
+            self._is_lost = self._is_ours and "lost" in states
         self._asked_at = now
 
     def _row(self, key: PlotKey, project: str | None) -> Plot | None:
@@ -132,6 +144,10 @@ class Lookup:
 
         return self._scans.share(key, scan)
 
+    def _find_again(self, key: PlotKey, project: str | None) -> Sequence[Plot]:
+        """Look anew when there were copies a moment ago and none is where it was: a project was renamed, say."""
+        return self._find(key, None, None) if project is None and self._scans.forget_found(key) else ()
+
     def _heal(self, plots: Sequence[Plot | None]) -> None:
         paths = {plot.path for plot in plots if plot}
         if not paths or not self._heals or not self._is_ours or time.monotonic() < self._heals_again:
@@ -144,7 +160,7 @@ class Lookup:
 
 
 def _is_heard(beat: Heartbeat) -> bool:
-    return beat.state == "watching" and abs(time.time() - beat.heartbeat) < HEARTBEAT_SECONDS
+    return abs(time.time() - beat.heartbeat) < HEARTBEAT_SECONDS
 
 
 class _Scans:
@@ -169,6 +185,15 @@ class _Scans:
         if mine:
             self._run(key, scan, result)
         return result.result()
+
+    def forget_found(self, key: PlotKey) -> bool:
+        """Forget a result that named copies; return whether there was one."""
+        with self._lock:
+            _, result = self._known.get(key, (0.0, None))
+            found = result is not None and result.done() and not result.exception() and bool(result.result())
+            if found:
+                del self._known[key]
+            return found
 
     def _run(self, key: PlotKey, scan: Callable[[], Sequence[Plot]], result: Future[Sequence[Plot]]) -> None:
         try:

@@ -191,8 +191,8 @@ def load_settings(
     Raises:
         SettingsError: one is missing, unknown or wrong.
     """
-    if sys.platform == "win32":
-        raise SettingsError("plotindex runs on Linux and macOS, not on Windows: run it in WSL.")
+    if sys.platform != "linux":
+        raise SettingsError("plotindex runs on Linux: on Windows in WSL, on macOS in a virtual machine.")
     values: dict[str, Any] = {}
     named = config or environment.get("PLOTINDEX_CONFIG")
     file = Path(named or CONFIG_FILE)
@@ -223,7 +223,8 @@ def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
         raise SettingsError(f"{file} cannot be read as TOML: {error}.") from None
     for name in content:
         if name not in PARSERS:
-            near = get_close_matches(name, PARSERS, n=1)
+            # Of equally near ones, that which begins alike.
+            near = sorted(get_close_matches(name, PARSERS), key=lambda candidate: candidate[0] != name[0])
             hint = f"do you mean {near[0]}?" if near else f"it can hold {', '.join(PARSERS)}."
             raise SettingsError(f"{file} has an unknown setting {name!r}: {hint}")
     return content

@@ -56,6 +56,10 @@ class Tree:
         mount = mount_of(self.root)
         return f"{mount.fs_type if mount else 'unknown'}:{inode}"
 
+    def is_there(self) -> bool:
+        """Whether the root's path leads to a directory now."""
+        return self.root.is_dir()
+
     def sessions(self, odd: dict[str, str] | None = None) -> list[str]:
         """Names of the sessions, in byte order; directories that can be none go into `odd`.
 

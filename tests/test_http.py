@@ -135,6 +135,7 @@ def test_conditions_and_ranges(site: Site) -> None:
         assert (answer.status_code, answer.content) == (206, expected)
         assert answer.headers["Content-Length"] == str(len(expected))
     assert site.get("/s/x.png", Range="bytes=0-9", If_Range='"zzz"').content == PNG
+    assert site.get("/s/x.png", Range="bytes=0-9,20-29").content == PNG
     refused = site.get("/s/x.png", Range="bytes=9999-")
     assert (refused.status_code, refused.headers["Content-Range"]) == (416, f"bytes */{len(PNG)}")
     assert list(refused.json()) == ["error"]

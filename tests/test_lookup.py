@@ -13,6 +13,7 @@ import pytest
 
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.database import Database
+from plotindex.errors import RootLostError
 from plotindex.layout import Plot, PlotKey
 from plotindex.lookup import Answer, Lookup, ScansBusyError, Source
 from plotindex.reconcile import reconcile
@@ -127,7 +128,8 @@ def test_healing_below_a_lost_root_deletes_nothing(
     reconcile(tree, catalog, [""])
     before = all_plots(catalog)
     root.rename(tmp_path / "away")
-    assert ask("s", "x.png") == (None, Source.STALE)
+    with pytest.raises(RootLostError):
+        ask("s", "x.png")
     root.mkdir()
     assert ask("s", "x.png") == (None, Source.STALE)
     draw(root, "t/project_a/x.png", b"t")
@@ -195,6 +197,22 @@ def test_a_failed_scan_is_tried_again(
             with pytest.raises(OSError, match="provoked"):
                 ask("s", "x.png")
     assert ask("s", "x.png") == (b"a", Source.MISS)
+
+
+def test_a_project_renamed_right_after_a_scan_is_found_where_it_is_now(ask: Reader, root: Path) -> None:
+    draw(root, "s/project_a/x.png", b"a")
+    assert ask("s", "x.png") == (b"a", Source.MISS)
+    (root / "s/project_a").rename(root / "s/project_b")
+    assert ask("s", "x.png") == (b"a", Source.STALE)
+
+
+def test_nothing_is_called_absent_while_the_indexer_says_that_the_root_is_lost(
+    tree: Tree, catalog: Catalog, root: Path
+) -> None:
+    now = time.time()
+    catalog.beat(Heartbeat("here", 1, now, now, "lost"))
+    with pytest.raises(RootLostError):
+        Lookup(tree, catalog).open("s", "x.png")
 
 
 def test_a_row_that_points_outside_leads_nowhere(ask: Reader, catalog: Catalog, tmp_path: Path, root: Path) -> None:

@@ -85,7 +85,10 @@ def test_the_wheel_holds_the_product_with_its_migrations_and_nothing_else(built:
     moved = {file.relative_to(CHECKOUT) for file in (CHECKOUT / "migrations").rglob("*.py")}
     assert package >= {str(file) for file in wanted} | {f"plotindex/{file}" for file in moved}
     assert "plotindex/py.typed" in package
-    assert not [name for name in package if not name.endswith((".py", "/py.typed", "/script.py.mako"))]
+    pages = {file.relative_to(CHECKOUT) for file in (CHECKOUT / "plotindex/web").rglob("*.*") if file.suffix != ".pyc"}
+    assert package >= {str(file) for file in pages}
+    allowed = (".py", "/py.typed", "/script.py.mako", ".html", ".css")
+    assert not [name for name in package if not name.endswith(allowed)]
     assert f"{metadata}licenses/LICENSE" in held
     described = held[f"{metadata}METADATA"].decode()
     assert (CHECKOUT / "README.md").read_text().strip() in described

@@ -45,7 +45,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     def plot(session_id: str, filename: str) -> Response:
         token = token_of()
         if token is None:
-            return respond_with_error(401, "A bearer token is needed", WWW_Authenticate="Bearer")
+            sent = "Authorization" in request.headers
+            message = "The token is unknown, expired or revoked" if sent else "A bearer token is needed"
+            return respond_with_error(401, message, WWW_Authenticate="Bearer")
         # Decided before anything is looked up: what the caller may not see is not there.
         if not token.allows(session_id):
             return respond_not_found()

@@ -74,7 +74,9 @@ def respond_with_plot(opened: OpenPlot, source: Source, request: Request, now_ns
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     if _has_conditions(request):
         try:
-            response.make_conditional(request.environ, accept_ranges=True, complete_length=plot.size)
+            # Several ranges at once are answered with the whole, as RFC 9110 14.2 allows.
+            single = "," not in request.environ.get("HTTP_RANGE", "")
+            response.make_conditional(request.environ, accept_ranges=single, complete_length=plot.size)
         except RequestedRangeNotSatisfiable:
             body.close()
             raise

@@ -1,5 +1,6 @@
 """The HTTP service: Granian over WSGI. The only module that imports granian."""
 
+import logging
 import os
 import signal
 import socket
@@ -10,9 +11,13 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from plotindex.errors import SettingsError
+from plotindex.layout import printable
 from plotindex.processes import die_with_parent
+from plotindex.running import base_url
 from plotindex.settings import Settings
 from plotindex.web.application import create_app
+
+log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
@@ -22,6 +27,7 @@ def serve(settings: Settings) -> None:
         SettingsError: the address cannot be had.
     """
     check_address(settings)
+    log.info("Serving the plots below %s at %s.", printable(str(settings.root)), base_url(settings))
     # Workers are new processes: they read the same settings from the environment.
     os.environ.update(settings.as_environment())
     Granian(

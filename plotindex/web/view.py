@@ -6,6 +6,7 @@ import time
 from flask import Flask, Request, Response
 from werkzeug.routing import BaseConverter
 
+from plotindex.errors import RootLostError
 from plotindex.lookup import Lookup, ScansBusyError, Source
 from plotindex.web.responses import respond_with_error, respond_with_plot
 
@@ -41,6 +42,8 @@ def answer_plot(lookup: Lookup, request: Request, session_id: str, filename: str
         return respond_with_error(
             503, "The plot cannot be read now", Retry_After="5", Cache_Status="plotindex; fwd=miss"
         )
+    except RootLostError as error:
+        return respond_with_error(503, str(error), Retry_After="5", Cache_Status="plotindex; fwd=miss")
     if answer.opened is None:
         return respond_not_found(answer.source)
     return respond_with_plot(answer.opened, answer.source, request, time.time_ns())
