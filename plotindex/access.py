@@ -49,8 +49,7 @@ class Tokens:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._seen: tuple[int, ...] | None = None
-        self._by_digest: dict[str, Token] = {}
+        self._known: tuple[tuple[int, ...] | None, dict[str, Token]] = None, {}
 
     def create(
         self,
@@ -102,10 +101,11 @@ class Tokens:
     def find(self, digest: str) -> Token | None:
         """The token whose secret has that SHA-256. Raises as `check` does."""
         seen = self._signature()
-        if seen != self._seen:
-            self._by_digest = {token.sha256: token for token in self._read().values()}
-            self._seen = seen
-        token = self._by_digest.get(digest)
+        known = self._known
+        if seen != known[0]:
+            # One assignment: two threads that read it again around a change never mix what they read.
+            self._known = known = seen, {token.sha256: token for token in self._read().values()}
+        token = known[1].get(digest)
         return None if token is None or token.is_expired(time.time()) else token
 
     def _signature(self) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """The catalogue: every SQL statement of the product."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -176,6 +177,11 @@ class Catalog:
         """
         with self.database.writing(timeout) as connection:
             yield Writer(connection)
+
+    def begin(self, root: str, layout: Layout, *, adopt: bool = False) -> None:
+        """Create or migrate the database, and make it the catalogue of `root`. Raises as `migrate` and `claim` do."""
+        self.database.migrate()
+        self.claim(root, layout, time.time_ns() // 1000, adopt=adopt)
 
     def claim(self, root: str, layout: Layout, now_us: int, *, adopt: bool = False) -> None:
         """Make this the catalogue of `root`: write its header when it has none.

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from plotindex.errors import CatalogError, LockTimeoutError, SettingsError, UnusableDatabaseError
-from plotindex.locks import WriterQueue, open_private
+from plotindex.locks import WriterQueue
 
 SCHEMA = "0001"
 """The newest revision in migrations/versions."""
@@ -35,6 +35,9 @@ class Database:
         self.queue = WriterQueue(self.path)
         self.reader = self._engine(read_only=True)
         self.writer = self._engine(read_only=False)
+        self._opened: tuple[int, int] | None = None
+        self.replaced = 0
+        """How often the file was seen to be another one than before; the first is counted too."""
 
     @contextmanager
     def writing(self, timeout: float | None = None) -> Iterator[Connection]:
@@ -44,6 +47,7 @@ class Database:
             LockTimeoutError: others held the catalogue for longer.
             CatalogError: the database cannot be written.
         """
+        self.check_file()
         with _translated(self.path), self.queue.turn(timeout), self.writer.connect() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None
@@ -51,6 +55,25 @@ class Database:
             driver.execute(f"PRAGMA busy_timeout = {int(busy * 1000)}")
             with connection.begin():
                 yield connection
+
+    def check_file(self) -> None:
+        """Let go of a database file that was deleted or replaced: what is open is no longer what its path leads to.
+
+        Raises:
+            CatalogError: there is none any more.
+        """
+        try:
+            status = self.path.stat()
+        except OSError:
+            found = None
+        else:
+            found = status.st_dev, status.st_ino
+        if found != self._opened:
+            self.close()
+            self._opened = found
+            self.replaced += 1
+        if found is None:
+            raise CatalogError(_missing(self.path))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -101,6 +124,10 @@ class Database:
             UnusableDatabaseError: it is newer, or of another program.
         """
         revision = self._known_revision()
+        if revision is None:
+            raise CatalogError(
+                f"The database {self.path} has no tables yet: start `plotindex watch`, or run `plotindex migrate`."
+            )
         if revision != SCHEMA:
             raise CatalogError(
                 f"The database {self.path} is of an older schema; run `plotindex migrate` with the same options."
@@ -144,7 +171,14 @@ class Database:
 
     def _create_file(self) -> None:
         try:
-            os.close(open_private(self.path))
+            # Only a new file is opened here: closing any descriptor of one that SQLite has open in this process would
+            # drop SQLite's own locks on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            if not os.access(self.path, os.R_OK | os.W_OK):
+                raise SettingsError(
+                    f"The database {self.path} cannot be opened (Permission denied): name another --database."
+                ) from None
         except FileNotFoundError:
             raise SettingsError(
                 f"The folder {self.path.parent} for the database does not exist: create it, or name another --database."
@@ -251,6 +285,10 @@ def _quoted(path: Path) -> str:
     return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
+def _missing(path: Path) -> str:
+    return f"There is no catalogue at {path} yet: run `plotindex run`, `watch` or `rebuild` with the same options."
+
+
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     """Say what SQLAlchemy, the driver and the system say about a database in one sentence."""
@@ -261,9 +299,7 @@ def _translated(path: Path) -> Iterator[None]:
         if "locked" in reason:
             raise LockTimeoutError(f"The database {path} is locked by another program.") from error
         if not path.exists():
-            raise CatalogError(
-                f"There is no catalogue at {path} yet: run `plotindex run`, `watch` or `rebuild` with the same options."
-            ) from error
+            raise CatalogError(_missing(path)) from error
         if "not a database" in reason:
             raise UnusableDatabaseError(
                 f"{path} is not an SQLite database: name another file with --database, or move it away."

@@ -46,6 +46,7 @@ class Indexer:
         self._heard: set[str] | None = None
         self._named: set[str] = set()
         self._trouble = ""
+        self._replaced: int | None = None
 
     def run(self) -> None:
         """Watch, then reconcile the whole root, then what changes, until the stop event is set."""
@@ -61,6 +62,7 @@ class Indexer:
 
     def _step(self) -> None:
         try:
+            self._check_database()
             if why := self._watcher.why_deaf():
                 self._listen(why)
             elif time.monotonic() >= self._rescan_at:
@@ -72,6 +74,7 @@ class Indexer:
             self._endure("lost", str(error))
         except CatalogError as error:
             self._endure("blocked", str(error))
+            self._begin_anew()
         except OSError as error:
             self._endure("deaf", f"The root cannot be watched: {error.strerror}; it is tried again.")
 
@@ -170,6 +173,23 @@ class Indexer:
         self._owed.clear()
         self._beat(state)
         self._stop.wait(RETRY_SECONDS)
+
+    def _check_database(self) -> None:
+        """Somebody may have deleted the database, or put another in its place: then everything is owed to that."""
+        self._catalog.database.check_file()
+        replaced = self._catalog.database.replaced
+        if self._replaced is not None and replaced != self._replaced:
+            log.warning("The database is another file than before; everything is looked at again.")
+            self._begin_anew()
+            self._rescan_at = 0.0
+        self._replaced = replaced
+
+    def _begin_anew(self) -> None:
+        """The plots in the database are a cache: when it was deleted, there is a new one a moment later."""
+        try:
+            self._catalog.begin(str(self._tree.root), self._tree.layout)
+        except CatalogError as error:
+            log.debug("still without a catalogue: %s", error)
 
     def _name(self, report: Report) -> None:
         """Log, once each, what could not be looked at or indexed as it is."""

@@ -109,6 +109,7 @@ class Lookup:
         if now - self._asked_at < ASKED_SECONDS:
             return
         try:
+            self.catalog.database.check_file()
             header, beats = self.catalog.header(), self.catalog.heartbeats()
         except CatalogError as error:
             # Without a catalogue the tree still answers; Cache-Status says how.

@@ -22,8 +22,8 @@ def mount_of(path: Path) -> Mount | None:
         return None
     real = os.path.realpath(path)
     found = None
-    for line in table.splitlines():
-        mount = _parse(line)
+    # Not splitlines(): the kernel escapes a line feed in a name, but no form feed and its like.
+    for mount in map(_parse, table.rstrip("\n").split("\n")):
         # A later line is mounted over an earlier one with the same or a shorter point.
         if _holds(mount.point, real) and (found is None or len(mount.point) >= len(found.point)):
             found = mount

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +69,12 @@ def read_settings(config: Path | None, options: dict[str, str | None]) -> Settin
     """The settings of a command; logs go where they say."""
     settings = load_settings(options, config=config)
     configure_logs(settings.log_format)
+    if settings.state_folder.resolve().is_relative_to(settings.root.resolve()):
+        click.echo(
+            f"plotindex: the state folder {escape(str(settings.state_folder))} lies below the root, where scripts can "
+            "replace its tokens: set PLOTINDEX_STATE_DIR to a folder outside.",
+            err=True,
+        )
     return settings
 
 
@@ -82,10 +87,8 @@ def prepare_catalog(settings: Settings, *, adopt: bool = False) -> Catalog:
     """The catalogue, created or migrated when it has to be."""
     if not settings.database:
         settings.make_state_folder()
-    database = Database(settings.catalog_place)
-    database.migrate()
-    catalog = Catalog(database)
-    catalog.claim(str(settings.root), settings.layout, time.time_ns() // 1000, adopt=adopt)
+    catalog = Catalog(Database(settings.catalog_place))
+    catalog.begin(str(settings.root), settings.layout, adopt=adopt)
     return catalog
 
 

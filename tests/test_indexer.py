@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from plotindex.catalog import Catalog
 from plotindex.layout import PlotKey
@@ -123,3 +124,30 @@ def test_a_long_look_is_cut_short_when_the_service_is_asked_to_stop(
         wait_until(lambda: catalog.counts()[1])
         assert running.stop(signal.SIGINT, 2.0) == 0
     assert catalog.counts()[1] <= 10_000
+
+
+def test_a_database_that_is_deleted_under_indexer_and_server_is_made_anew(
+    root: Path, catalog: Catalog, indexer: StartService, server: StartService, plotindex: RunPlotindex
+) -> None:
+    draw(root, "s/project_a/x.png")
+    token = plotindex("token", "create", "--name", "t").stdout.strip()
+    with indexer() as watching, server() as serving:
+
+        def answer() -> str:
+            url = f"{serving.url}/api/smartstat/plots/s/x.png"
+            got = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+            assert got.status_code == 200
+            return got.headers["Cache-Status"]
+
+        wait_until(lambda: answer() == "plotindex; hit")
+        before = catalog.database.path.stat().st_ino
+        for file in catalog.database.path.parent.glob("catalog.db*"):
+            # Moved, not removed: a new file may get the number of one that is gone.
+            file.rename(root.parent / f"away-{file.name}")
+        wait_until(lambda: catalog.database.path.exists() and plotindex("status").returncode == 0)
+        assert catalog.database.path.stat().st_ino != before
+        wait_until(lambda: answer() == "plotindex; hit")
+        draw(root, "s/project_a/y.png")
+        wait_until(lambda: plotindex("find", "y.png").returncode == 0)
+        assert plotindex("verify").returncode == 0
+        assert watching.process.poll() is None
