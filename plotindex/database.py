@@ -107,12 +107,7 @@ class Database:
             CatalogError: there is no database, or it is none.
         """
         with self.reading() as connection:
-            tables = (
-                connection.execute(text("SELECT name FROM sqlite_master WHERE name IN ('alembic_version', 'plot')"))
-                .scalars()
-                .all()
-            )
-            if "alembic_version" not in tables:
+            if "alembic_version" not in _tables(connection):
                 return None
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
@@ -157,8 +152,8 @@ class Database:
         revision = self.revision()
         if revision is None:
             with self.reading() as connection:
-                tables = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
-            if set(tables) - {"alembic_version"}:
+                others = _tables(connection) - {"alembic_version"}
+            if others:
                 raise UnusableDatabaseError(
                     f"{self.path} is a database of another program: name another file with --database."
                 )
@@ -250,6 +245,10 @@ def migrations_folder() -> Path:
 def known_revisions() -> set[str]:
     """Every revision that this version can migrate from."""
     return {path.name.partition("_")[0] for path in migrations_folder().glob("versions/[0-9]*.py")}
+
+
+def _tables(connection: Connection) -> set[str]:
+    return set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
 
 
 def _upgrade(connection: Connection) -> None:

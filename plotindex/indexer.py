@@ -134,8 +134,6 @@ class Indexer:
             self._owed.clear()
 
     def _check_stop(self, _settled: int, _to_settle: int) -> None:
-        if self._stop.is_set():
-            raise StopRequested
         self._beat(self._state.state)
 
     def _seconds_to_rescan(self) -> float:
