@@ -1,7 +1,7 @@
 """The catalogue: every SQL statement of the product."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -10,8 +10,11 @@ from sqlalchemy import and_, bindparam, delete, func, insert, select, true, unio
 from plotindex.database import Database, Prepared
 from plotindex.errors import CatalogError, SettingsError
 from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_text, printable
-from plotindex.tables import catalogue, indexer, plot, session
-from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_header, read_rows
+from plotindex.tables import catalogue, excess, indexer, plot, session
+from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_cut, read_header, read_rows
+
+MOST_IN_LIST = 10_000
+"""Values that one statement names at most (SQLITE_MAX_VARIABLE_NUMBER is 32,766)."""
 
 
 class Heartbeat(NamedTuple):
@@ -29,6 +32,21 @@ class Heartbeat(NamedTuple):
     missed: int | None = None
     overflows: int = 0
     pending: int = 0
+    """Changes that wait to be looked at, about."""
+    replaced: int = 0
+    """How often watching was lost and begun anew."""
+    missed_folders: int = 0
+    """Folders that the last full reconcile found unwatched, though the watcher thought otherwise."""
+    unreadable: int = 0
+    """Paths that could not be looked at since the last full reconcile; what is known of them is kept."""
+    odd: int = 0
+    """Paths that are not indexed as they are: names that are not UTF-8, times beyond 64 bits."""
+    behind: float = 0.0
+    """Seconds for which the change that waits longest has waited."""
+    proven: float | None = None
+    """When a self-test last came back."""
+    polled: str | None = None
+    """What is looked at again and again, since no event tells of it, and why."""
 
 
 class SessionRow(NamedTuple):
@@ -37,6 +55,18 @@ class SessionRow(NamedTuple):
     session: str
     plots: int
     mtime_ns: int
+
+
+class Excess(NamedTuple):
+    """A session of which not everything is indexed."""
+
+    session: str
+    cut: str | None
+    """The first filename that is left out, or None."""
+    plots: int
+    """How many plots are left out from there on, at the last count."""
+    folders: int
+    """How many folders lie too deep, at the last count."""
 
 
 class Found(NamedTuple):
@@ -110,6 +140,27 @@ class Catalog:
                 select(session.c.plots, session.c.mtime_ns).where(session.c.session == name)
             ).first()
             return (row[0], row[1]) if row else None
+
+    def cut(self, name: str) -> str | None:
+        """The first filename of a session that is left out of the catalogue, or None."""
+        with self.database.reading() as connection:
+            return read_cut(connection, name)
+
+    def excess(self, most: int) -> list[Excess]:
+        """Sessions of which not everything is indexed; at most so many."""
+        with self.database.reading() as connection:
+            query = select(*(excess.c[name] for name in Excess._fields)).order_by(excess.c.session).limit(most)
+            return [Excess._make(row) for row in connection.execute(query)]
+
+    def plots_of_inodes(self, inodes: Collection[int]) -> list[Plot]:
+        """The plots that have one of those inodes. Reads every row: an index on it would cost each write."""
+        found: list[Plot] = []
+        with self.database.reading() as connection:
+            for start in range(0, len(inodes), MOST_IN_LIST):
+                given = sorted(inodes)[start : start + MOST_IN_LIST]
+                rows = connection.execute(select(*PLOT).where(plot.c.inode.in_(given)))
+                found.extend(map(Plot._make, rows))
+        return found
 
     def latest_sessions(self) -> list[SessionRow]:
         """Every session that has plots, the one in which something was drawn last first."""

@@ -15,8 +15,9 @@ import click
 
 from plotindex import __version__
 from plotindex.access import Tokens
+from plotindex.barriers import wait_for_answer
 from plotindex.errors import CatalogError, SettingsError
-from plotindex.indexer import Indexer
+from plotindex.indexer import Indexer, Rhythm
 from plotindex.layout import Plot, printable
 from plotindex.locks import sole_indexer
 from plotindex.options import (
@@ -30,11 +31,15 @@ from plotindex.options import (
     setting_options,
     tree_of,
 )
+from plotindex.polling import Polling
 from plotindex.reconcile import Options, Report, reconcile
 from plotindex.running import ChildDiedError, run_both
-from plotindex.status import read_status
+from plotindex.status import read_status, require_indexer
 from plotindex.terminal import Progress
 from plotindex.verify import differences
+
+INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session", "max_depth")
+"""Settings of what is looked at, and how often."""
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,7 +50,7 @@ def main() -> None:
 
 @main.command()
 @common_options
-@setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "rescan_seconds", "log_format")
+@setting_options("host", "port", "url_prefix", "workers", "threads", "heal", *INDEXING, "log_format")
 def run(config: Path | None, **options: str | None) -> None:
     """Index and serve in one command."""
     from plotindex.web.server import check_address  # noqa: PLC0415 - Flask and Granian are a third of a start
@@ -66,7 +71,7 @@ def run(config: Path | None, **options: str | None) -> None:
 
 @main.command()
 @common_options
-@setting_options("rescan_seconds", "log_format")
+@setting_options(*INDEXING, "log_format")
 def watch(config: Path | None, **options: str | None) -> None:
     """Run the indexer service: every plot is in the catalogue as it is drawn."""
     settings = read_settings(config, options)
@@ -75,7 +80,8 @@ def watch(config: Path | None, **options: str | None) -> None:
         catalog = prepare_catalog(settings)
         stop = _stop_on_signals(grace=1.5)
         try:
-            Indexer(tree_of(settings), catalog, rescan_seconds=settings.rescan_seconds, stop=stop).run()
+            rhythm = Rhythm(settings.rescan_seconds, settings.poll_seconds, Polling(settings.polling))
+            Indexer(tree_of(settings), catalog, settings.barrier_folder, rhythm, stop).run()
         except KeyboardInterrupt:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
             if not stop.is_set():
@@ -84,7 +90,7 @@ def watch(config: Path | None, **options: str | None) -> None:
 
 @main.command()
 @common_options
-@setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "log_format")
+@setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "max_depth", "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Run the HTTP service."""
     from plotindex.web.server import serve as serve_http  # noqa: PLC0415 - see run
@@ -100,6 +106,21 @@ def serve(config: Path | None, **options: str | None) -> None:
 
 @main.command()
 @common_options
+@click.option("--timeout", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds to wait.")
+def sync(config: Path | None, timeout: float, **options: str | None) -> None:
+    """Return when all that was drawn before the call is in the catalogue; exit 1 when it is not in time."""
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    catalog = open_catalog(settings)
+    if not wait_for_answer(settings.barrier_folder, timeout, lambda: require_indexer(catalog)):
+        beat = catalog.heartbeats()[0]
+        click.echo(f"plotindex: not within {timeout:g} seconds; the indexer is {beat.state}.", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@common_options
+@setting_options("max_plots_per_session", "max_depth")
 @click.option("--from-scratch", is_flag=True, help="Write every row anew, session by session.")
 @click.option("--allow-empty", is_flag=True, help="Believe a root that shares no session with the catalogue.")
 @click.option("--adopt", is_flag=True, help="The root has moved here: the catalogue is now this root's.")
@@ -122,6 +143,7 @@ def rebuild(
 
 @main.command()
 @common_options
+@setting_options("max_plots_per_session", "max_depth")
 @json_option
 def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Compare catalogue and tree; change nothing; exit 1 and a list where they differ."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from plotindex.errors import CatalogError, LockTimeoutError, SettingsError, UnusableDatabaseError
 from plotindex.locks import WriterQueue
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest revision in migrations/versions."""
 
 BUSY_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""The service: the watcher's scopes become reconciles, for months on end."""
+"""The service: what may have changed is looked at, for months on end."""
 
 import logging
 import os
@@ -6,45 +6,72 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
+from plotindex.barriers import Barriers
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, RootLostError
-from plotindex.layout import collapse, covers, printable
-from plotindex.reconcile import Report, reconcile
+from plotindex.layout import printable
+from plotindex.links import Links
+from plotindex.polling import Polled, Polling
+from plotindex.rescan import Rescan
+from plotindex.scopes import Scopes
 from plotindex.tree import Tree
+from plotindex.troubles import Troubles
+from plotindex.turns import Turns
 from plotindex.watcher import Watcher
 
 HEARTBEAT_SECONDS = 3.0
+IDLE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 """How long to wait before looking again for a root, a watch or a database that cannot be had."""
-
-GRACE_SECONDS = 1.0
-"""How long after a rescan an event may still come that explains a difference."""
-MOST_NAMED = 10_000
-"""How many troubles are remembered, so as to log each of them once."""
-
+UNWATCHED_SECONDS = 5.0
+"""How often folders that are not watched are looked at, and tried again."""
+UNWATCHED_PER_SECOND = 200
+"""Very many of them are looked at less often, so that it costs a few percent of a core."""
+SELF_TEST_SECONDS = 30.0
+SILENT_SECONDS = 10.0
+"""Without an answer to a self-test and any other event for so long, watching begins anew."""
 log = logging.getLogger(__name__)
 
 
 class StopRequested(Exception):  # noqa: N818 - no error: somebody asked
-    """Raised between two transactions when the service was asked to stop."""
+    """Raised between two steps when the service was asked to stop."""
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often the indexer looks at what no event tells of. Seconds."""
+
+    rescan: float = 3600
+    poll: float = 30
+    polling: Polling = Polling.AUTO
 
 
 class Indexer:
     """Keeps the catalogue of one root equal to its tree until it is asked to stop."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, *, rescan_seconds: float, stop: threading.Event) -> None:
+    def __init__(self, tree: Tree, catalog: Catalog, barriers: Path, rhythm: Rhythm, stop: threading.Event) -> None:
+        """`barriers` is the folder in which `plotindex sync` asks."""
         self._tree = tree
         self._catalog = catalog
-        self._rescan_seconds = rescan_seconds
+        self._rhythm = rhythm
         self._stop = stop
-        self._watcher = Watcher(tree)
+        self._watcher = Watcher(tree, barriers)
+        self._barriers = Barriers(barriers)
+        self._polled = Polled(tree, rhythm.polling)
+        self._turns = Turns(tree, catalog, self._watcher)
+        self._links = Links()
+        self._rescan: Rescan | None = None
+        self._rescans_begun = 0
+        self._rescans_done = 0
+        self._rescan_owed = 0
+        """The number of the rescan that makes up for events that were lost."""
+        self._owed_since = 0.0
+        self._due = {"rescan": 0.0, "poll": 0.0, "unwatched": 0.0, "self-test": 0.0, "links": 0.0, "beat": 0.0}
         self._state = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
-        self._beat_at = 0.0
-        self._rescan_at = 0.0
-        self._owed: set[str] = set()
-        self._heard: set[str] | None = None
-        self._named: set[str] = set()
+        self._troubles = Troubles()
         self._trouble = ""
         self._replaced: int | None = None
 
@@ -56,20 +83,26 @@ class Indexer:
         except StopRequested:
             pass
         finally:
+            self._turns.clear()
             self._watcher.stop()
+            self._polled.close()
             self._say("stopped")
             log.info("Stopped.")
 
     def _step(self) -> None:
         try:
             self._check_database()
-            if why := self._watcher.why_deaf():
+            if not self._is_blind and (why := self._watcher.why_deaf()):
                 self._listen(why)
-            elif time.monotonic() >= self._rescan_at:
-                self._rescan()
-            else:
-                self._serve(self._watcher.take(min(HEARTBEAT_SECONDS / 3, self._seconds_to_rescan())))
-                self._beat("watching")
+            busy = self._turns or (self._rescan is not None and self._rescan.ended is None)
+            changes = self._watcher.take(0 if busy else self._seconds_to_next())
+            self._hear(changes.scopes, changes.barriers)
+            self._look_after_the_unwatched()
+            self._go_on_with_rescan()
+            self._take_turns()
+            self._barriers.answer(self._rescans_done if not self._links.unknown else -1)
+            self._test_self()
+            self._beat(self._state.state)
         except RootLostError as error:
             self._endure("lost", str(error))
         except CatalogError as error:
@@ -78,76 +111,169 @@ class Indexer:
         except OSError as error:
             self._endure("deaf", f"The root cannot be watched: {error.strerror}; it is tried again.")
 
+    @property
+    def _is_blind(self) -> bool:
+        return self._rhythm.polling is Polling.ALWAYS
+
     def _listen(self, why: str) -> None:
         if self._watcher.is_started:
             log.warning("Watching was lost: %s; it begins anew and everything is looked at again.", why)
+            self._state = self._state._replace(replaced=self._state.replaced + 1)
         self._beat("starting")
+        self._forget_all()
         try:
+            self._barriers.prepare()
             self._watcher.start()
         except FileNotFoundError as error:
             raise RootLostError(f"The root {printable(str(self._tree.root))} is not there: mount it again.") from error
-        # Watch first, look second: what is drawn in between is seen by either.
-        self._rescan_at = 0.0
 
-    def _rescan(self) -> None:
-        first = self._state.state != "watching"
-        self._heard = set()
-        began = time.monotonic()
-        report = reconcile(self._tree, self._catalog, [""], progress=self._between)
-        seconds = time.monotonic() - began
-        self._name(report)
-        self._rescan_at = time.monotonic() + self._rescan_seconds
-        missed = None if first else self._count_missed(report)
-        self._state = self._state._replace(reconciled=time.time(), missed=missed)
-        if first:
+    def _forget_all(self) -> None:
+        """Whatever waits is forgotten: everything is looked at instead."""
+        self._turns.clear()
+        self._barriers.forget()
+        self._rescan = None
+        self._owe_rescan()
+
+    def _owe_rescan(self) -> None:
+        """Events were lost: a look at everything, begun from now on, makes up for them."""
+        self._rescan_owed = self._rescans_begun + 1
+        self._owed_since = self._owed_since or time.monotonic()
+        self._due["rescan"] = 0.0
+
+    def _hear(self, scopes: Scopes, barriers: list[str]) -> None:
+        waiting = scopes.by_session()
+        if waiting.pop("", None):
+            self._owe_rescan()
+            # What was lost may be a barrier: the folder says.
+            barriers = sorted({*barriers, *self._barriers.listed()})
+        if self._rescan is not None:
+            self._rescan.explain(scopes.paths())
+        self._turns.add(waiting)
+        if barriers:
+            self._look_at_unwatched()
+            if self._polled.everything:
+                self._owe_rescan()
+            self._barriers.meet(barriers, self._turns.targets(), self._rescan_owed)
+            self._due["links"] = 0.0
+
+    def _look_after_the_unwatched(self) -> None:
+        """Let that wait for a look which no event tells of."""
+        mounted = [scope for scope in self._polled.look() if not self._is_blind]
+        if "" in mounted:
+            self._owe_rescan()
+        self._add(mounted)
+        if self._is_due("poll", self._rhythm.poll) and self._polled.scopes:
+            if self._polled.everything:
+                self._due["rescan"] = 0.0
+            self._add(self._polled.scopes)
+        unwatched = len(self._watcher.unwatched)
+        if unwatched and self._is_due("unwatched", max(UNWATCHED_SECONDS, unwatched / UNWATCHED_PER_SECOND)):
+            self._look_at_unwatched()
+        if self._links.unknown and self._is_due("links", RETRY_SECONDS):
+            began = time.monotonic()
+            self._add(self._links.learn(self._catalog.plots_of_inodes(self._links.unknown)))
+            self._due["links"] = time.monotonic() + max(RETRY_SECONDS, 20 * (time.monotonic() - began))
+        if self._is_blind or self._polled.everything:
+            self._hear(Scopes(), self._barriers.listed())
+
+    def _look_at_unwatched(self) -> None:
+        if "" in self._watcher.unwatched:
+            self._owe_rescan()
+        self._add(self._watcher.unwatched)
+
+    def _add(self, paths: Iterable[str]) -> None:
+        """Let scopes wait that were not told of by events; open barriers wait for them."""
+        waiting = Scopes(paths).by_session()
+        waiting.pop("", None)
+        self._barriers.extend(self._turns.add(waiting))
+
+    def _go_on_with_rescan(self) -> None:
+        if self._rescan is None:
+            if not self._is_due("rescan", self._rhythm.rescan):
+                return
+            self._rescans_begun += 1
+            self._rescan = Rescan(self._tree, self._catalog, self._turns, self._watcher)
+            if self._rescans_begun == self._rescan_owed:
+                self._barriers.meet(self._barriers.listed(), self._turns.targets(), self._rescan_owed)
+        was_done = self._rescan.ended is not None
+        self._rescan.go_on()
+        if self._rescan.ended is not None:
+            if not was_done:
+                self._conclude(self._rescan)
+            self._count_missed(self._rescan)
+
+    def _conclude(self, rescan: Rescan) -> None:
+        """Everything was looked at."""
+        self._rescans_done = self._rescans_begun
+        if self._rescans_done >= self._rescan_owed:
+            self._owed_since = 0.0
+        report = rescan.report
+        self._troubles.clear()
+        self._troubles.add(report)
+        if "" in report.unreadable:
+            self._watcher.unwatched[""] = report.unreadable[""]
+        self._state = self._state._replace(reconciled=time.time())
+        if self._state.state not in ("watching", "polling"):
             log.info(
                 "Everything was looked at in %.1f seconds: %d plots in %d sessions; %d added, %d changed, %d removed.",
-                *(seconds, report.plots, report.sessions, report.added, report.changed, report.removed),
+                *(time.monotonic() - rescan.began, report.plots, report.sessions),
+                *(report.added, report.changed, report.removed),
             )
-        if missed:
-            log.warning("The rescan found %d plots that the watcher had missed.", missed)
+            # What is different at a start, the watcher was not there to see.
+            self._rescan = None
+            self._state = self._state._replace(missed=None, missed_folders=0)
         self._trouble = ""
-        self._say("watching")
+        self._say("polling" if self._polled.scopes else "watching")
 
-    def _count_missed(self, report: Report) -> int:
-        """How many of the differences found no event tells of, not even a moment later."""
-        if report.differing:
-            self._serve(self._watcher.take(GRACE_SECONDS))
-        heard, self._heard = collapse(self._heard or ()), None
-        return sum(not any(covers(scope, path) for scope in heard) for path in report.differing)
+    def _count_missed(self, rescan: Rescan) -> None:
+        missed = rescan.missed() if self._rescan is not None else None
+        if missed is None:
+            return
+        self._rescan = None
+        plots, folders = missed if not self._polled.everything else (0, 0)
+        self._state = self._state._replace(missed=plots, missed_folders=folders)
+        if plots or folders:
+            log.warning("The rescan found %d plots and %d folders that the watcher had missed.", plots, folders)
+            self._say(self._state.state)
 
-    def _between(self, settled: int, to_settle: int) -> None:
-        """Called between the transactions of a rescan: what is drawn meanwhile does not wait for its end."""
-        self._check_stop(settled, to_settle)
-        if self._state.state == "watching":
-            self._serve(self._watcher.take(0))
+    def _take_turns(self) -> None:
+        if not self._turns:
+            return
+        step = self._turns.step()
+        self._links.see(step.linked, ask=self._state.state != "starting")
+        self._add(self._links.affected(step.changes))
+        self._troubles.add(self._turns.take_report())
 
-    def _serve(self, scopes: Iterable[str]) -> None:
-        self._owed.update(scopes)
-        if self._heard is not None:
-            self._heard.update(self._owed)
-        if "" in self._owed:
-            self._owed.clear()
-            self._rescan_at = 0.0
-        if self._owed:
-            self._name(reconcile(self._tree, self._catalog, self._owed, progress=self._check_stop))
-            self._owed.clear()
+    def _test_self(self) -> None:
+        """Ask whether events still come; when nothing does, begin anew."""
+        asked, now = self._barriers.asked_at, time.monotonic()
+        if self._is_blind or self._state.state == "starting":
+            return
+        if asked is None and self._is_due("self-test", SELF_TEST_SECONDS):
+            self._barriers.ask_self()
+        elif asked is not None and now - max(asked, self._watcher.read_at) > SILENT_SECONDS and not self._turns:
+            self._listen("a self-test did not come back")
 
-    def _check_stop(self, _settled: int, _to_settle: int) -> None:
-        self._beat(self._state.state)
+    def _is_due(self, what: str, seconds: float) -> bool:
+        """Whether that is due; then it is due again so many seconds from now."""
+        now = time.monotonic()
+        if now < self._due[what]:
+            return False
+        self._due[what] = now + seconds
+        return True
 
-    def _seconds_to_rescan(self) -> float:
-        return max(0.0, self._rescan_at - time.monotonic())
+    def _seconds_to_next(self) -> float:
+        return min(IDLE_SECONDS, max(0.0, self._due["rescan"] - time.monotonic())) if self._rescan is None else 0.1
 
     def _beat(self, state: str) -> None:
         if self._stop.is_set():
             raise StopRequested
-        if state != self._state.state or time.monotonic() >= self._beat_at:
+        if state != self._state.state or time.monotonic() >= self._due["beat"]:
             self._say(state)
 
     def _say(self, state: str) -> None:
         """Store how the indexer is; not being able to is what makes readers call the catalogue unwatched."""
-        self._beat_at = time.monotonic() + HEARTBEAT_SECONDS
+        self._due["beat"] = time.monotonic() + HEARTBEAT_SECONDS
         self._state = self._state._replace(
             state=state,
             heartbeat=time.time(),
@@ -155,20 +281,29 @@ class Indexer:
             watch_limit=self._watcher.limit,
             unwatched=len(self._watcher.unwatched),
             overflows=self._watcher.overflows,
-            pending=self._watcher.pending + len(self._owed),
+            pending=self._watcher.pending + self._turns.pending,
+            unreadable=len(self._troubles.unreadable),
+            odd=len(self._troubles.odd),
+            behind=self._behind(),
+            proven=self._barriers.proven,
+            polled=self._polled.described(),
         )
         try:
             self._catalog.beat(self._state, timeout=RETRY_SECONDS)
         except CatalogError as error:
             log.warning("The heartbeat was not stored: %s", error)
 
+    def _behind(self) -> float:
+        """For how many seconds the oldest thing waits: a scope, a rescan that is owed, a self-test."""
+        since = [moment for moment in (self._owed_since, self._barriers.asked_at) if moment]
+        return max([self._turns.behind, *(time.monotonic() - moment for moment in since)])
+
     def _endure(self, state: str, trouble: str) -> None:
         """Say once what is wrong, wait, and look at everything again afterwards."""
         if trouble != self._trouble:
             log.error("%s", trouble)
             self._trouble = trouble
-        self._rescan_at = 0.0
-        self._owed.clear()
+        self._forget_all()
         self._beat(state)
         self._stop.wait(RETRY_SECONDS)
 
@@ -179,7 +314,7 @@ class Indexer:
         if self._replaced is not None and replaced != self._replaced:
             log.warning("The database is another file than before; everything is looked at again.")
             self._begin_anew()
-            self._rescan_at = 0.0
+            self._forget_all()
         self._replaced = replaced
 
     def _begin_anew(self) -> None:
@@ -188,12 +323,3 @@ class Indexer:
             self._catalog.begin(str(self._tree.root), self._tree.layout)
         except CatalogError as error:
             log.debug("still without a catalogue: %s", error)
-
-    def _name(self, report: Report) -> None:
-        """Log, once each, what could not be looked at or indexed as it is."""
-        troubles = {**{path: str(error.strerror) for path, error in report.unreadable.items()}, **report.odd}
-        for path, why in troubles.items():
-            line = f"{printable(path) or 'the root'}: {why}"
-            if line not in self._named and len(self._named) < MOST_NAMED:
-                self._named.add(line)
-                log.warning("%s", line)

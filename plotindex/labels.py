@@ -18,6 +18,7 @@ class Labels:
         self._paths: dict[int, tuple[str, Watch]] = {}
         self._watches: dict[str, Watch] = {}
         self._below: dict[str, set[str]] = {}
+        self._sizes: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -26,6 +27,18 @@ class Labels:
         """The path that a watch stands for, or None when it stands for none any more."""
         entry = self._paths.get(descriptor)
         return entry[0] if entry else None
+
+    def watch(self, path: str) -> Watch | None:
+        """The watch that stands for a path."""
+        return self._watches.get(path)
+
+    def size_of(self, session: str) -> int:
+        """How many folders of a session are watched."""
+        return self._sizes.get(session, 0)
+
+    def sessions(self) -> list[str]:
+        """The sessions of which something is watched."""
+        return [session for session in self._sizes if session]
 
     def put(self, path: str, watch: Watch) -> list[Watch]:
         """Let `watch` stand for `path`; return the watches that stand for nothing now and are to be removed.
@@ -37,23 +50,25 @@ class Labels:
         if former is not None:
             obsolete.append(former[1])
             if former[0] != path:
-                del self._watches[former[0]]
-                self._unlink(former[0])
+                self._drop(former[0])
         replaced = self._watches.get(path)
         if replaced is not None and replaced.descriptor != watch.descriptor:
             del self._paths[replaced.descriptor]
             obsolete.append(replaced)
         self._paths[watch.descriptor] = path, watch
+        if path not in self._watches:
+            session = path.partition("/")[0]
+            self._sizes[session] = self._sizes.get(session, 0) + 1
+            self._link(path)
         self._watches[path] = watch
-        self._link(path)
         return obsolete
 
     def remove(self, path: str) -> Watch | None:
         """Forget the watch of a path; return it, when there was one."""
-        watch = self._watches.pop(path, None)
+        watch = self._watches.get(path)
         if watch is not None:
             del self._paths[watch.descriptor]
-            self._unlink(path)
+            self._drop(path)
         return watch
 
     def at_and_below(self, top: str) -> Iterator[str]:
@@ -67,6 +82,14 @@ class Labels:
 
     def descriptors(self) -> set[int]:
         return set(self._paths)
+
+    def _drop(self, path: str) -> None:
+        del self._watches[path]
+        session = path.partition("/")[0]
+        self._sizes[session] -= 1
+        if not self._sizes[session]:
+            del self._sizes[session]
+        self._unlink(path)
 
     def _link(self, path: str) -> None:
         while path:

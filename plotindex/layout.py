@@ -133,6 +133,10 @@ class Layout:
 
     project_pattern: str = "project_*"
     suffixes: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"})
+    max_depth: int = 32
+    """How many folders below its project a plot may lie and still be indexed."""
+    max_plots: int = 100_000
+    """How many plots of one session are indexed."""
     _matches_project: Callable[[str], object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -145,6 +149,10 @@ class Layout:
         """Whether the last dot of `name` starts one of the suffixes, in any case; `.png` alone has none."""
         stem, dot, extension = name.rpartition(".")
         return bool(stem) and (dot + extension.lower()) in self.suffixes
+
+    def is_too_deep(self, path: str) -> bool:
+        """Whether a plot of that filename, or a folder below its project with a slash at its end, is not indexed."""
+        return path.count("/") > self.max_depth
 
     def parse_key(self, session: str, filename: str) -> PlotKey | None:
         """The key that a caller names, or None when no plot can have it."""

@@ -117,9 +117,10 @@ class Lookup:
             self._is_ours = self._is_watched = self._is_lost = False
         else:
             self._is_ours = header.root == str(self.tree.root)
-            states = {beat.state for beat in beats if _is_heard(beat)}
+            heard = [beat for beat in beats if _is_heard(beat)]
+            states = {beat.state for beat in heard if beat.behind < HEARTBEAT_SECONDS}
             self._is_watched = header.is_of(self.tree.layout) and "watching" in states
-            self._is_lost = self._is_ours and "lost" in states
+            self._is_lost = self._is_ours and any(beat.state == "lost" for beat in heard)
         self._asked_at = now
 
     def _row(self, key: PlotKey, project: str | None) -> Plot | None:
@@ -150,7 +151,8 @@ class Lookup:
         return self._find(key, None, None) if project is None and self._scans.forget_found(key) else ()
 
     def _heal(self, plots: Sequence[Plot | None]) -> None:
-        paths = {plot.path for plot in plots if plot}
+        is_too_deep = self.tree.layout.is_too_deep
+        paths = {plot.path for plot in plots if plot and not is_too_deep(plot.filename)}
         if not paths or not self._heals or not self._is_ours or time.monotonic() < self._heals_again:
             return
         try:

@@ -1,14 +1,20 @@
-"""Which file system a path lies on, from /proc/self/mountinfo (proc_pid_mountinfo(5))."""
+"""Which file systems a tree lies on, from /proc/self/mountinfo (proc_pid_mountinfo(5))."""
 
 import os
 import re
+import select
 from pathlib import Path
 from typing import NamedTuple
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 
+# Changes that other hosts make to any other are not told by inotify(7).
+LOCAL = frozenset({"bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "msdos", "nilfs2", "ntfs"})
+LOCAL |= {"ntfs3", "overlay", "ramfs", "reiserfs", "rootfs", "tmpfs", "ubifs", "udf", "vfat", "xfs", "zfs"}
+
 
 class Mount(NamedTuple):
+    number: int
     point: str
     fs_type: str
     source: str
@@ -16,24 +22,53 @@ class Mount(NamedTuple):
 
 def mount_of(path: Path) -> Mount | None:
     """The mount that `path` lies on, or None where the system does not say (no /proc: macOS)."""
-    try:
-        table = MOUNTINFO.read_text(errors="surrogateescape")
-    except FileNotFoundError:
-        return None
     real = os.path.realpath(path)
     found = None
-    # Not splitlines(): the kernel escapes a line feed in a name, but no form feed and its like.
-    for mount in map(_parse, table.rstrip("\n").split("\n")):
+    for mount in _mounts():
         # A later line is mounted over an earlier one with the same or a shorter point.
         if _holds(mount.point, real) and (found is None or len(mount.point) >= len(found.point)):
             found = mount
     return found
 
 
+def mounts_of(root: Path) -> dict[str, Mount]:
+    """The mount that the root lies on, under "", and each one below it, under its path relative to the root."""
+    real = os.path.realpath(root)
+    found = {mount.point[len(real) + 1 :]: mount for mount in _mounts() if mount.point.startswith(f"{real}/")}
+    own = mount_of(root)
+    return {"": own, **found} if own else found
+
+
+class MountChanges:
+    """Tells when something was mounted or unmounted: the kernel makes mountinfo readable anew (proc(5))."""
+
+    def __init__(self) -> None:
+        self._poller = select.poll()
+        self._file = MOUNTINFO.open("rb")
+        self._poller.register(self._file, select.POLLPRI)
+
+    def happened(self) -> bool:
+        """Whether there was any since the last call."""
+        return bool(self._poller.poll(0))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _mounts() -> list[Mount]:
+    try:
+        table = MOUNTINFO.read_text(errors="surrogateescape")
+    except FileNotFoundError:
+        return []
+    # Not splitlines(): the kernel escapes a line feed in a name, but no form feed and its like.
+    return [_parse(line) for line in table.rstrip("\n").split("\n")]
+
+
 def _parse(line: str) -> Mount:
     before, _, after = line.partition(" - ")
     fs_type, source = after.split(" ")[:2]
-    return Mount(_unescape(before.split(" ")[4]), fs_type, _unescape(source))
+    fields = before.split(" ")
+    return Mount(int(fields[0]), _unescape(fields[4]), fs_type, _unescape(source))
 
 
 def _unescape(text: str) -> str:

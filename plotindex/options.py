@@ -40,6 +40,10 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
         "threads": "Threads of each server process.  [default: 4]",
         "heal": "Whether the server writes what a scan found: on or off.  [default: on]",
         "rescan_seconds": "Seconds between looks at everything.  [default: 3600]",
+        "poll_seconds": "Seconds between looks at what no event tells of, such as NFS.  [default: 30]",
+        "polling": "auto: look again and again at network file systems; always; never.  [default: auto]",
+        "max_plots_per_session": "Plots of one session that are indexed.  [default: 100000]",
+        "max_depth": "Folders below a project that are indexed.  [default: 32]",
         "log_format": "text or json.  [default: text]",
     }
 

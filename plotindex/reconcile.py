@@ -17,6 +17,7 @@ from plotindex.catalog import Catalog
 from plotindex.errors import RootLostError
 from plotindex.layout import ROOT_SCOPE, Plot, Scope, collapse, covers, printable
 from plotindex.tree import Glance, Tree
+from plotindex.walk import Enter
 from plotindex.writer import Change, Writer
 
 MOST_CHANGES = 1_000
@@ -43,6 +44,16 @@ class Report:
     """Path -> why it could not be looked at: what the catalogue knows of it was kept."""
     odd: dict[str, str] = field(default_factory=dict)
     """Path -> why it is not indexed as it is."""
+
+    def add(self, change: Change) -> None:
+        """Count a change that was committed."""
+        before, after = change
+        self.added += before is None
+        self.removed += after is None
+        self.changed += before is not None and after is not None and before != after
+        plot = after or before
+        if plot and before != after and len(self.differing) < MOST_NAMED:
+            self.differing.append(plot.path)
 
     @property
     def differences(self) -> int:
@@ -82,20 +93,41 @@ def reconcile(
     """
     report = Report()
     outermost = collapse(scopes)
-    whole = outermost == [""]
     targets = list(_targets(tree, catalog, outermost, report))
     settled = 0
-    for looks in _batches(_Look(tree, scope, options, report) for scope in targets):
-        _settle(looks, tree, catalog, options, report)
-        settled += len(looks)
+    for looks in _batches(Look(tree, scope, report, options) for scope in targets):
+        while looks:
+            settled += len(settle(looks, tree, catalog, options).finished)
         if progress:
             progress(settled, len(targets))
     report.sessions = len({scope.session for scope in targets})
-    if whole and "" not in report.unreadable:
-        with catalog.writing(options.timeout) as writer:
-            writer.record(layout=tree.layout)
-            writer.trim(keep=0) if options.rewrite else writer.trim()
+    if outermost == [""] and "" not in report.unreadable:
+        finish(tree, catalog, options)
     return report
+
+
+def finish(tree: Tree, catalog: Catalog, options: Options = DEFAULT) -> None:
+    """Record that all was looked at: the catalogue now answers for this grammar."""
+    with catalog.writing(options.timeout) as writer:
+        writer.record(layout=tree.layout)
+        writer.trim(keep=0) if options.rewrite else writer.trim()
+
+
+def sessions_to_look_at(tree: Tree, catalog: Catalog, report: Report, enter: Enter | None = None) -> list[str]:
+    """Every session that there is, in the tree or in the catalogue. What cannot be one is told in the report.
+
+    Raises:
+        RootLostError: the root is not there.
+        CatalogError: the catalogue cannot be read.
+    """
+    try:
+        names = tree.sessions(report.odd, enter)
+    except OSError as error:
+        if error.errno in ABSENT:
+            raise RootLostError(_lost(tree, "is not there")) from error
+        report.unreadable[""] = error
+        return []
+    return sorted({*names, *catalog.sessions()})
 
 
 def _targets(tree: Tree, catalog: Catalog, scopes: Iterable[str], report: Report) -> Iterator[Scope]:
@@ -103,14 +135,7 @@ def _targets(tree: Tree, catalog: Catalog, scopes: Iterable[str], report: Report
     for given in scopes:
         scope = tree.layout.parse_scope(given)
         if scope == ROOT_SCOPE:
-            try:
-                names = tree.sessions(report.odd)
-            except OSError as error:
-                if error.errno in ABSENT:
-                    raise RootLostError(_lost(tree, "is not there")) from error
-                report.unreadable[""] = error
-                return
-            yield from (Scope(name) for name in sorted({*names, *catalog.sessions()}))
+            yield from map(Scope, sessions_to_look_at(tree, catalog, report))
         elif scope is not None:
             yield scope
 
@@ -122,27 +147,63 @@ class Suspect(NamedTuple):
     project: str
     filename: str
     row: Plot | None
+    beyond: bool
+    """Whether it lies beyond the bounds of what is indexed, so that it counts as absent."""
+    report: Report
 
 
-class _Look:
+class Look:
     """What one scope held when it was looked at without the lock, and how far it has been settled."""
 
-    def __init__(self, tree: Tree, scope: Scope, options: Options, report: Report) -> None:
+    def __init__(
+        self, tree: Tree, scope: Scope, report: Report, options: Options = DEFAULT, enter: Enter | None = None
+    ) -> None:
         assert scope.session is not None
         self.scope = scope
         self.session = scope.session
-        walk = tree.walk(scope)
-        self._found = {(plot.filename, plot.project): plot for plot in walk.plots}
-        self._order = sorted(self._found)
-        self._unreadable = walk.unreadable
+        self._report = report
+        self._walk = tree.walking(scope, enter, tree.layout.max_plots)
+        self._layout = tree.layout
         self._rewrite = options.rewrite
+        self._found: dict[tuple[str, str], Plot] = {}
+        self._order: list[tuple[str, str]] = []
         self._after: tuple[str, str] | None = None
-        self.plots = len(self._order)
-        report.unreadable.update(walk.unreadable)
-        report.odd.update(walk.odd)
+        self._begun = False
+        self._cut: str | None = None
 
-    def advance(self, writer: Writer, suspects: list[Suspect]) -> tuple[bool, int]:
-        """Compare the next rows; return whether the scope is settled, and how many rows were compared."""
+    @property
+    def plots(self) -> int:
+        return len(self._order)
+
+    @property
+    def linked(self) -> list[Plot]:
+        """Plots found that have a second name."""
+        return self._walk.linked
+
+    @property
+    def closed(self) -> dict[str, OSError]:
+        """Folders that could not be looked into."""
+        return self._walk.closed
+
+    def go_on(self, until: float = float("inf")) -> bool:
+        """Look on until done or `time.monotonic()` is past `until`; return whether done."""
+        if not self._walk.go_on(until):
+            return False
+        self._found = {_position(plot): plot for plot in self._walk.plots}
+        self._order = sorted(self._found)
+        self._walk.plots = []
+        self._report.plots += self.plots
+        self._report.unreadable.update(self._walk.unreadable)
+        self._report.odd.update(self._walk.odd)
+        return True
+
+    def close(self) -> None:
+        """Let go of what an unfinished look holds open."""
+        self._walk.close()
+
+    def advance(self, writer: Writer, suspects: list[Suspect], most: int) -> tuple[bool, int]:
+        """Compare the next rows, for at most so many suspects; return whether settled, and the rows compared."""
+        self._obey_bounds(writer)
         rows = writer.rows(self.scope, self._after, ROWS_AT_ONCE)
         start = bisect_right(self._order, self._after) if self._after else 0
         ahead = self._order[start : start + ROWS_AT_ONCE]
@@ -155,21 +216,38 @@ class _Look:
             for position in sorted(known.keys() | ahead):
                 if bound is not None and position > bound:
                     break
-                if len(suspects) == MOST_CHANGES:
+                if len(suspects) >= most:
                     return False, len(rows)
                 row = known.get(position)
                 if self._differs(position, row):
                     filename, project = position
-                    suspects.append(Suspect(self.session, project, filename, row))
+                    beyond = self._is_beyond(filename)
+                    suspects.append(Suspect(self.session, project, filename, row, beyond, self._report))
                 self._after = position
         self._after = bound
         return bound is None, len(rows) + len(ahead)
 
+    def _obey_bounds(self, writer: Writer) -> None:
+        """Let go of what was found beyond the bounds; a look at a whole session says anew where they are."""
+        if not self._begun and self.scope.project is None:
+            writer.record_excess(self.session, self._walk.cut, self._walk.left_out, self._walk.deep)
+        elif not self._begun and self._walk.deep:
+            writer.note_deep_folders(self.session)
+        self._begun = True
+        cut = writer.cut(self.session)
+        if cut is not None and cut != self._cut:
+            self._found = {position: plot for position, plot in self._found.items() if position[0] < cut}
+            self._order = sorted(self._found)
+        self._cut = cut
+
+    def _is_beyond(self, filename: str) -> bool:
+        return self._layout.is_too_deep(filename) or (self._cut is not None and filename >= self._cut)
+
     def _differs(self, position: tuple[str, str], row: Plot | None) -> bool:
         found = self._found.get(position)
-        if found is None and self._unreadable:
+        if found is None and self._walk.unreadable:
             path = f"{self.session}/{position[1]}/{position[0]}"
-            return not any(covers(outer, path) for outer in self._unreadable)
+            return not any(covers(outer, path) for outer in self._walk.unreadable)
         return self._rewrite or found != row
 
 
@@ -177,63 +255,72 @@ def _position(plot: Plot) -> tuple[str, str]:
     return plot.filename, plot.project
 
 
-def _batches(looks: Iterable[_Look]) -> Iterator[list[_Look]]:
+def _batches(looks: Iterable[Look]) -> Iterator[deque[Look]]:
     """Looks enough for one transaction, or a single one that needs several: memory is bounded by one session."""
-    batch: list[_Look] = []
+    batch: deque[Look] = deque()
     plots = 0
     for look in looks:
+        look.go_on()
         batch.append(look)
         plots += look.plots
         if plots >= MOST_CHANGES or len(batch) >= MOST_CHANGES:
             yield batch
-            batch, plots = [], 0
+            batch, plots = deque(), 0
     if batch:
         yield batch
 
 
-def _settle(looks: list[_Look], tree: Tree, catalog: Catalog, options: Options, report: Report) -> None:
-    pending = deque(looks)
-    report.plots += sum(look.plots for look in looks)
-    while pending:
-        with catalog.writing(options.timeout) as writer, tree.looking() as glance:
-            suspects: list[Suspect] = []
-            finished: list[str] = []
-            compared = 0
-            while pending and len(suspects) < MOST_CHANGES and compared < MOST_ROWS:
-                settled, rows = pending[0].advance(writer, suspects)
-                compared += rows
-                if settled:
-                    finished.append(pending.popleft().session)
-            changes = list(_look_again(suspects, glance, options, report))
-            if changes:
-                _confirm_root(tree, writer, options)
-                writer.apply(changes)
-            for session in finished if options.rewrite else ():
-                writer.recount(session)
-        _tell(changes, report)
+class Settled(NamedTuple):
+    """What one transaction settled and changed."""
+
+    finished: list[Look]
+    changes: list[Change]
 
 
-def _tell(changes: list[Change], report: Report) -> None:
-    """Add what was committed to the report."""
-    for before, after in changes:
-        report.added += before is None
-        report.removed += after is None
-        report.changed += before is not None and after is not None and before != after
-        plot = after or before
-        if plot and before != after and len(report.differing) < MOST_NAMED:
-            report.differing.append(plot.path)
+def settle(
+    looks: deque[Look], tree: Tree, catalog: Catalog, options: Options = DEFAULT, most: int = MOST_CHANGES
+) -> Settled:
+    """One transaction of at most so many changes: settled looks leave the queue, an unsettled one goes to its end.
+
+    Raises as `reconcile` does.
+    """
+    finished: list[Look] = []
+    suspects: list[Suspect] = []
+    compared = 0
+    with catalog.writing(options.timeout) as writer, tree.looking() as glance:
+        while looks and len(suspects) < most and compared < MOST_ROWS:
+            settled, rows = looks[0].advance(writer, suspects, most)
+            compared += rows
+            if not settled:
+                looks.rotate(-1)
+                break
+            finished.append(looks.popleft())
+        told = list(_look_again(suspects, glance, options))
+        changes = [change for change, _ in told]
+        if changes:
+            _confirm_root(tree, writer, options)
+            writer.apply(changes)
+        for session, plots in list(writer.tallies.items()):
+            if plots > tree.layout.max_plots:
+                beyond = writer.leave_out_beyond(session, tree.layout.max_plots)
+                writer.apply([Change(plot, None) for plot in beyond])
+        for look in finished if options.rewrite else ():
+            writer.recount(look.session)
+    for change, report in told:
+        report.add(change)
+    return Settled(finished, changes)
 
 
-def _look_again(suspects: list[Suspect], glance: Glance, options: Options, report: Report) -> Iterator[Change]:
+def _look_again(suspects: list[Suspect], glance: Glance, options: Options) -> Iterator[tuple[Change, Report]]:
     # Sorted by folder, so that each folder is opened once.
-    for session, project, filename, row in sorted(suspects):
+    for session, project, filename, row, beyond, report in sorted(suspects, key=lambda suspect: suspect[:3]):
         try:
-            now = glance(session, project, filename)
+            now = None if beyond else glance(session, project, filename)
         except OSError as error:
             report.unreadable[f"{session}/{project}/{filename}"] = error
             continue
         if now != row or (options.rewrite and now):
-            yield Change(row, now)
+            yield Change(row, now), report
 
 
 def _confirm_root(tree: Tree, writer: Writer, options: Options) -> None:

@@ -107,6 +107,10 @@ class Settings:
     project_pattern: str = _setting(_pattern, "project_*")
     suffixes: frozenset[str] = _setting(_suffixes, frozenset(MEDIA_TYPES))
     rescan_seconds: int = _setting(_whole(1, 10**8), 3600)
+    poll_seconds: int = _setting(_whole(1, 10**8), 30)
+    polling: str = _setting(_one_of(auto="auto", always="always", never="never"), "auto")
+    max_plots_per_session: int = _setting(_whole(1, 10**9), 100_000)
+    max_depth: int = _setting(_whole(0, 1000), 32)
     heal: bool = _setting(_one_of(on=True, off=False), True)
     workers: int = _setting(_whole(1, 256), 1)
     threads: int = _setting(_whole(1, 1024), 4)
@@ -114,7 +118,7 @@ class Settings:
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.project_pattern, self.suffixes)
+        return Layout(self.project_pattern, self.suffixes, self.max_depth, self.max_plots_per_session)
 
     @property
     def state_folder(self) -> Path:
@@ -128,6 +132,11 @@ class Settings:
     def catalog_place(self) -> str | Path:
         """The database: a URL that was given, or a file in the state folder."""
         return self.database or self.state_folder / "catalog.db"
+
+    @property
+    def barrier_folder(self) -> Path:
+        """Where `plotindex sync` asks the indexer."""
+        return self.state_folder / "sync"
 
     def make_state_folder(self) -> Path:
         """The state folder, made when it is not there, readable by its owner alone.

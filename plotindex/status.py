@@ -4,9 +4,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from plotindex.catalog import Catalog, Heartbeat
+from plotindex.catalog import Catalog, Excess, Heartbeat
+from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
 from plotindex.lookup import HEARTBEAT_SECONDS
+
+MOST_NAMED = 20
+"""Sessions with too many plots or too deep folders that are named."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,19 @@ class Status:
     plots: int
     clock: int
     indexer: Heartbeat | None
+    excess: list[Excess]
+    """Sessions of which not everything is indexed; of very many only some."""
     trouble: str | None
     """What is wrong, with the command that mends it; None when all is well."""
 
     def as_json(self) -> dict[str, Any]:
         numbers = {name: getattr(self, name) for name in ("root", "database", "sessions", "plots", "clock", "trouble")}
-        return {**numbers, "well": self.trouble is None, "indexer": self.indexer._asdict() if self.indexer else None}
+        return {
+            **numbers,
+            "well": self.trouble is None,
+            "indexer": self.indexer._asdict() if self.indexer else None,
+            "left_out": [excess._asdict() for excess in self.excess],
+        }
 
     def as_text(self) -> str:
         lines = [
@@ -37,9 +48,15 @@ class Status:
             lines += [
                 f"indexer    {beat.state}, process {beat.pid} on {printable(beat.host)}, heard {_ago(beat.heartbeat)}",
                 f"watching   {beat.watched} folders of at most {beat.watch_limit}; {beat.unwatched} unwatched; "
-                f"{beat.overflows} overflows; {beat.pending} changes pending",
-                f"looked     at everything {_ago(beat.reconciled)}{_missed(beat.missed)}",
+                f"{beat.overflows} overflows; begun anew {beat.replaced} times",
+                f"waiting    {beat.pending} changes, the oldest for {beat.behind:.0f} seconds",
+                f"looked     at everything {_ago(beat.reconciled)}{_missed(beat)}",
+                f"tested     that events come {_ago(beat.proven)}",
+                f"in trouble {beat.unreadable} paths that cannot be looked at, {beat.odd} not indexed as they are",
             ]
+            if beat.polled:
+                lines.append(f"polled     {beat.polled}")
+        lines += [f"left out   {_left_out(excess)}" for excess in self.excess]
         return "\n".join([*lines, f"well       {'no' if self.trouble else 'yes'}"])
 
 
@@ -56,27 +73,62 @@ def read_status(catalog: Catalog, layout: Layout) -> Status:
     trouble = _trouble(beat)
     if not trouble and not header.is_of(layout):
         trouble = "The catalogue was built with another project_pattern or suffixes: start the indexer with these."
-    return Status(header.root, str(catalog.database.path), sessions, plots, header.clock, beat, trouble)
+    excess = catalog.excess(MOST_NAMED)
+    return Status(header.root, str(catalog.database.path), sessions, plots, header.clock, beat, excess, trouble)
 
 
-def _trouble(beat: Heartbeat | None) -> str | None:
+def require_indexer(catalog: Catalog) -> None:
+    """Check that an indexer runs.
+
+    Raises:
+        CatalogError: none does; the message says what to start.
+    """
+    beats = catalog.heartbeats()
+    if trouble := _silence(beats[0] if beats else None):
+        raise CatalogError(trouble)
+
+
+def _silence(beat: Heartbeat | None) -> str | None:
     if beat is None or beat.state == "stopped":
         return "No indexer is running: start `plotindex watch`."
     if abs(time.time() - beat.heartbeat) >= HEARTBEAT_SECONDS:
         return f"The indexer was last heard {_ago(beat.heartbeat)}: start `plotindex watch` again."
+    return None
+
+
+def _trouble(beat: Heartbeat | None) -> str | None:
+    silence = _silence(beat)
+    if silence or beat is None:
+        return silence
+    if beat.unwatched:
+        return (
+            f"{beat.unwatched} folders are not watched: raise fs.inotify.max_user_watches with sysctl, "
+            "or let the indexer read them."
+        )
+    if beat.behind >= HEARTBEAT_SECONDS:
+        return f"The indexer is {beat.behind:.0f} seconds behind: its log says which session keeps it busy."
     return {
-        "watching": f"{beat.unwatched} folders are not watched: raise fs.inotify.max_user_watches with sysctl, "
-        "or let the indexer read them."
-        if beat.unwatched
-        else None,
+        "watching": None,
+        "polling": None,
         "starting": "The indexer is still looking at everything: ask again when it is done.",
         "lost": "The root is not there: mount it again or, if it is empty, run `plotindex rebuild --allow-empty`.",
     }.get(beat.state, f"The indexer is {beat.state}: its log says why.")
+
+
+def _left_out(excess: Excess) -> str:
+    parts = []
+    if excess.plots:
+        parts.append(f"{excess.plots} plots of {printable(excess.session)}, over max_plots_per_session")
+    if excess.folders:
+        parts.append(f"{excess.folders} folders of {printable(excess.session)}, deeper than max_depth")
+    return "; ".join(parts)
 
 
 def _ago(moment: float | None) -> str:
     return "never" if moment is None else f"{max(0.0, time.time() - moment):.0f} seconds ago"
 
 
-def _missed(missed: int | None) -> str:
-    return "" if missed is None else f", and found {missed} that the watcher had missed"
+def _missed(beat: Heartbeat) -> str:
+    if beat.missed is None:
+        return ""
+    return f", and found {beat.missed} plots and {beat.missed_folders} folders that the watcher had missed"

@@ -36,6 +36,18 @@ session = Table(
     sqlite_with_rowid=False,
 )
 
+# Sessions of which not everything is indexed: filenames from `cut` on are left out, `plots` of them at the last count,
+# and so are `folders` that lie too deep.
+excess = Table(
+    "excess",
+    metadata,
+    Column("session", Name, primary_key=True),
+    Column("cut", Name),
+    Column("plots", BigInteger, nullable=False),
+    Column("folders", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 removal = Table(
     "removal",
     metadata,
@@ -73,4 +85,11 @@ indexer = Table(
     Column("missed", BigInteger),
     Column("overflows", BigInteger, nullable=False),
     Column("pending", BigInteger, nullable=False),
+    Column("replaced", BigInteger, nullable=False, server_default="0"),
+    Column("missed_folders", BigInteger, nullable=False, server_default="0"),
+    Column("unreadable", BigInteger, nullable=False, server_default="0"),
+    Column("odd", BigInteger, nullable=False, server_default="0"),
+    Column("behind", Double, nullable=False, server_default="0"),
+    Column("proven", Double),
+    Column("polled", Text),
 )

@@ -13,21 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.beneath import ABSENT, FILE, FOLDER, FOLDER_PATH, closing_descriptor, folder_beneath, status_beneath
-from plotindex.layout import Layout, Plot, PlotKey, Scope, clamp, is_name, is_text, newest_first, signed
+from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, newest_first
 from plotindex.mounts import mount_of
-
-NOT_UTF8 = "its name is not UTF-8"
-OUT_OF_RANGE = "its time is beyond 64 bits and counts as the nearest that is not"
-
-
-class Walk(NamedTuple):
-    """What was found within one scope, what could not be looked at, and what can never be indexed."""
-
-    plots: list[Plot]
-    unreadable: dict[str, OSError]
-    """Scope -> why: nothing is known about what lies at or below it."""
-    odd: dict[str, str]
-    """Path -> what is odd about it: a name that is not UTF-8, a time beyond 64 bits."""
+from plotindex.walk import NOT_UTF8, Enter, Walk, plot_of
 
 
 class OpenPlot(NamedTuple):
@@ -60,21 +48,26 @@ class Tree:
         """Whether the root's path leads to a directory now."""
         return self.root.is_dir()
 
-    def sessions(self, odd: dict[str, str] | None = None) -> list[str]:
+    def sessions(self, odd: dict[str, str] | None = None, enter: Enter | None = None) -> list[str]:
         """Names of the sessions, in byte order; directories that can be none go into `odd`.
+
+        `enter` is called with the root, as `walking` does with each folder.
 
         Raises:
             OSError: the root cannot be listed.
         """
         names = []
-        with self.folder(()) as fd, os.scandir(fd) as entries:
-            for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
-                    continue
-                if is_name(entry.name):
-                    names.append(entry.name)
-                elif odd is not None:
-                    odd[entry.name] = NOT_UTF8
+        with self.folder(()) as fd:
+            if enter is not None:
+                enter("", fd)
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        continue
+                    if is_name(entry.name):
+                        names.append(entry.name)
+                    elif odd is not None:
+                        odd[entry.name] = NOT_UTF8
         return sorted(names)
 
     def has_session(self, session: str) -> bool:
@@ -96,20 +89,13 @@ class Tree:
 
         Says what it could not look at; never raises for it.
         """
-        assert scope.session is not None, "the root is walked session by session"
-        walk = Walk([], {}, {})
-        try:
-            if scope.project is None:
-                for project in self._projects(scope.session, walk):
-                    self._walk_folder(scope.session, project, "", walk)
-            elif scope.path is None:
-                self._walk_folder(scope.session, scope.project, "", walk)
-            else:
-                self._walk_entry(scope.session, scope.project, scope.path, walk)
-        except OSError as error:
-            if error.errno not in ABSENT:
-                walk.unreadable[str(scope)] = error
+        walk = self.walking(scope)
+        walk.go_on()
         return walk
+
+    def walking(self, scope: Scope, enter: Enter | None = None, most: int | None = None) -> Walk:
+        """As `walk`, but the caller lets it go on, step by step; `enter` is called with each folder."""
+        return Walk(self.layout, self.folder, scope, enter, most)
 
     def look(self, session: str, project: str, filename: str) -> Plot | None:
         """That one plot as it is now, or None when it is absent or no plot.
@@ -146,7 +132,7 @@ class Tree:
                         refused = refused or (error if error.errno not in ABSENT else None)
                         continue
                     if stat.S_ISREG(status.st_mode):
-                        copies.append(_plot(key.session, project, key.filename, status))
+                        copies.append(plot_of(key.session, project, key.filename, status))
         except OSError as error:
             if error.errno not in ABSENT:
                 raise
@@ -178,7 +164,7 @@ class Tree:
         if not stat.S_ISREG(status.st_mode):
             os.close(fd)
             return None
-        return OpenPlot(_plot(session, project, filename, status), fd)
+        return OpenPlot(plot_of(session, project, filename, status), fd)
 
     @contextmanager
     def folder(self, parts: Sequence[str], flags: int = FOLDER) -> Iterator[int]:
@@ -188,73 +174,9 @@ class Tree:
         with closing_descriptor(root_fd), folder_beneath(parts, root_fd, flags) as fd:
             yield fd
 
-    def _projects(self, session: str, walk: Walk) -> list[str]:
-        with self.folder((session,)) as fd:
-            return self._project_names(fd, session, walk)
-
-    def _project_names(self, session_fd: int, session: str = "", walk: Walk | None = None) -> list[str]:
-        names = []
+    def _project_names(self, session_fd: int) -> list[str]:
         with os.scandir(session_fd) as entries:
-            for entry in entries:
-                if self.layout.is_project(entry.name) and entry.is_dir(follow_symlinks=False):
-                    names.append(entry.name)
-                elif walk and not is_text(entry.name) and entry.is_dir(follow_symlinks=False):
-                    walk.odd[f"{session}/{entry.name}"] = NOT_UTF8
-        return names
-
-    def _walk_entry(self, session: str, project: str, path: str, walk: Walk) -> None:
-        *folders, name = f"{session}/{project}/{path}".split("/")
-        with self.folder(folders, FOLDER_PATH) as fd:
-            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            self._walk_folder(session, project, path + "/", walk)
-        elif stat.S_ISREG(status.st_mode) and self.layout.has_suffix(path.rpartition("/")[2]):
-            walk.plots.append(_plot(session, project, path, status, walk))
-
-    def _walk_folder(self, session: str, project: str, folder: str, walk: Walk) -> None:
-        """`folder` is "" or a path below the project that ends with a slash.
-
-        Iterative: how deep a tree is, the script chooses.
-        """
-        try:
-            with self.folder((session, project)) as project_fd:
-                pending = [folder]
-                while pending:
-                    below = pending.pop()
-                    try:
-                        pending.extend(self._list_folder(session, project, below, project_fd, walk))
-                    except OSError as error:
-                        if error.errno not in ABSENT:
-                            walk.unreadable[f"{session}/{project}/{below}".rstrip("/")] = error
-        except OSError as error:
-            if error.errno not in ABSENT:
-                walk.unreadable[f"{session}/{project}"] = error
-
-    def _list_folder(self, session: str, project: str, folder: str, project_fd: int, walk: Walk) -> list[str]:
-        """Append the plots directly in `folder` to `walk`; return the folders in it."""
-        folders = []
-        parts = folder.split("/")[:-1]
-        has_suffix, plots = self.layout.has_suffix, walk.plots
-        with folder_beneath(parts, project_fd) as fd, os.scandir(fd) as entries:
-            for entry in entries:
-                name = entry.name
-                is_folder = entry.is_dir(follow_symlinks=False)
-                if not is_folder and not has_suffix(name):
-                    continue
-                if not is_text(name):
-                    walk.odd[f"{session}/{project}/{folder}{name}"] = NOT_UTF8
-                elif is_folder:
-                    folders.append(f"{folder}{name}/")
-                else:
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except OSError as error:
-                        if error.errno not in ABSENT:
-                            walk.unreadable[f"{session}/{project}/{folder}{name}"] = error
-                        continue
-                    if stat.S_ISREG(status.st_mode):
-                        plots.append(_plot(session, project, folder + name, status, walk))
-        return folders
+            return [e.name for e in entries if self.layout.is_project(e.name) and e.is_dir(follow_symlinks=False)]
 
 
 class Glance:
@@ -281,7 +203,7 @@ class Glance:
             if error.errno in ABSENT:
                 return None
             raise
-        return _plot(session, project, filename, status) if stat.S_ISREG(status.st_mode) else None
+        return plot_of(session, project, filename, status) if stat.S_ISREG(status.st_mode) else None
 
     def _go(self, place: tuple[str, ...]) -> None:
         if place == self._place:
@@ -295,10 +217,3 @@ class Glance:
 
     def close(self) -> None:
         self._opened.close()
-
-
-def _plot(session: str, project: str, filename: str, status: os.stat_result, walk: Walk | None = None) -> Plot:
-    mtime_ns, ctime_ns = clamp(status.st_mtime_ns), clamp(status.st_ctime_ns)
-    if walk is not None and mtime_ns != status.st_mtime_ns:
-        walk.odd[f"{session}/{project}/{filename}"] = OUT_OF_RANGE
-    return Plot(session, project, filename, status.st_size, mtime_ns, ctime_ns, signed(status.st_ino))

@@ -5,22 +5,30 @@ may have changed. Of watchdog it uses the observer with its queue and dispatcher
 not its books of moves and recursive watches, which lose folders under renames (docs/design.md).
 """
 
-import errno
 import logging
 import os
 import threading
 import time
-from itertools import count
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, EventEmitter, EventQueue, ObservedWatch
-from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyConstants,
+    InotifyEvent,
+    InotifyFD,
+    Mask,
+    WatchCallback,
+    WatchDescriptor,
+)
 
-from plotindex.beneath import ABSENT, FOLDER_PATH
-from plotindex.labels import Labels, Watch
-from plotindex.layout import covers, is_text
+from plotindex.layout import is_text
+from plotindex.scopes import Scopes
 from plotindex.tree import Tree
+from plotindex.watches import Watches
 
 # Never opens and reads: serving plots causes no event.
 MASK = Mask(
@@ -35,30 +43,43 @@ MASK = Mask(
     | InotifyConstants.IN_ONLYDIR
     | InotifyConstants.IN_EXCL_UNLINK
 )
+BARRIER_MASK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_ONLYDIR)
 CHECK_SECONDS = 1.0
 """How often the emitter checks that it still watches the root."""
-RETRY_SECONDS = 5.0
-"""How often folders that could not be watched are looked at, and tried again."""
-MOST_SCOPES = 50_000
-"""Beyond so many the root stands for all."""
-BATCH_SCOPES = 1_000
-BATCH_SECONDS = 0.025
+BATCH_SECONDS = 0.01
 """While changes keep coming they are taken in batches this long."""
+READ_BYTES = 1 << 20
+"""The kernel's whole queue in one read: it overflows only when as much again happens meanwhile."""
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 
 log = logging.getLogger(__name__)
 
 
-class ScopeEvent(FileSystemEvent):
-    """Something within a scope may have changed; the scope is its `src_path`."""
+class ChangesEvent(FileSystemEvent):
+    """What watchdog's queue carries: scopes within which something may have changed, and barriers behind them."""
 
-    event_type = "scope"
+    event_type = "changes"
+
+    def __init__(self, scopes: Scopes, barriers: list[str]) -> None:
+        super().__init__("")
+        self.scopes = scopes
+        self.barriers = barriers
+
+    # Two events are never the same: the queue would leave out the second.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 class Reader(InotifyFD):
     """watchdog's reader of one inotify descriptor, which keeps what it died of."""
 
     died: BaseException | None = None
+    read_at = 0.0
+    """When something was last read, by `time.monotonic()`."""
+
+    @property
+    def descriptor(self) -> int:
+        return self._inotify_fd
 
     def run(self) -> None:
         try:
@@ -66,240 +87,249 @@ class Reader(InotifyFD):
         except BaseException as error:  # noqa: BLE001 - the emitter sees it within a second and reports it
             self.died = error
 
+    def read_events(self, *, event_buffer_size: int = READ_BYTES) -> list[InotifyEvent]:
+        """Each entry that something happened to once, however often: creating, writing and closing a file is three."""
+        events: dict[tuple[int, bytes, int], InotifyEvent] = {}
+        for event in super().read_events(event_buffer_size=event_buffer_size):
+            kind = event.mask & InotifyConstants.IN_ISDIR if event.name else event.mask
+            events.setdefault((event.wd, event.name, kind), event)
+        self.read_at = time.monotonic()
+        return list(events.values())
+
+
+class BarrierFolder(WatchCallback):
+    """The folder in which a new file is a question: has all that came before it been dealt with?"""
+
+    def __init__(self, emitter: "TreeEmitter") -> None:
+        self._emitter = emitter
+
+    def on_event(self, event: InotifyEvent) -> None:
+        if event.name:
+            self._emitter.hint_barrier(os.fsdecode(event.name))
+
+    def on_watch_deleted(self, _wd: WatchDescriptor) -> None:
+        self._emitter.lose("the folder of barriers was deleted")
+
+    def on_queue_overflow(self) -> None:
+        """The emitter is told, too."""
+
 
 class TreeEmitter(EventEmitter):
-    """Watches the folders that can hold plots, level-triggered.
+    """Turns the events of watched folders into scopes. Which folders those are, `watches` says."""
 
-    An event about a folder says only that this folder and all below it may have changed: the watches there are put
-    right from the disk as it is then, watching first and listing second. So labels are right before the next
-    event is looked at, no event waits for a partner, and no order of renames leaves a folder unwatched.
-    """
-
-    def __init__(self, event_queue: EventQueue, watch: ObservedWatch, *, tree: Tree, **_defaults: object) -> None:
+    def __init__(
+        self, event_queue: EventQueue, watch: ObservedWatch, *, tree: Tree, barriers: Path, **_defaults: object
+    ) -> None:
         super().__init__(event_queue, watch, timeout=CHECK_SECONDS)
         self._tree = tree
-        self._reader: Reader | None = None
+        self._barrier_folder = barriers
         self._root_seen: tuple[int, int] | None = None
-        self._lock = threading.RLock()
-        self._ids = count()
-        self._labels = Labels()
-        self._retry_at = 0.0
+        self._root_checked = 0.0
+        self._lock = threading.Lock()
+        self._arrived = threading.Event()
+        self._scopes = Scopes()
+        self._barriers: list[str] = []
         self._stopping = False
-        self.unwatched: dict[str, OSError] = {}
-        """Folder -> why it is not watched: it is looked at every few seconds instead."""
+        self.reader: Reader | None = None
+        self.watches = Watches(self._add_watch, self._remove_watch)
         self.overflows = 0
         self.lost: str | None = None
         """Why nothing more will be seen; the observer has to be replaced."""
 
-    @property
-    def watched(self) -> int:
-        return len(self._labels)
-
     def on_thread_start(self) -> None:
         self._root_seen = self._see_root()
-        self._reader = Reader()
-        self._reader.start()
-        self._refresh("")
+        self.reader = Reader()
+        self.reader.start()
+        path = os.fsencode(self._barrier_folder)
+        # The first number is the barrier folder's; watches count on from there.
+        if self.reader.add_callback(path, BARRIER_MASK, BarrierFolder(self), CallbackId(0)) == -1:
+            raise PermissionError(f"{self._barrier_folder} cannot be watched")
 
     def on_thread_stop(self) -> None:
         self._stopping = True
-        if self._reader is not None:
-            self._reader.stop()
+        self._arrived.set()
+        if self.reader is not None:
+            self.reader.stop()
 
     def queue_events(self, timeout: float) -> None:
-        """Called again and again by watchdog's thread; here it looks after what no event tells."""
-        if self.stopped_event.wait(timeout) or self.lost:
-            return
-        if self._reader is None or not self._reader.is_alive():
-            self._lose(f"the reader of events ended ({self._reader and self._reader.died!r})")
-            return
-        try:
-            seen = self._see_root()
-        except OSError as error:
-            self._lose(f"the root cannot be seen ({error.strerror})")
-            return
-        if seen != self._root_seen:
-            self._lose("the root is another directory than the one watched")
-        elif self.unwatched and time.monotonic() >= self._retry_at:
-            self._retry_at = time.monotonic() + RETRY_SECONDS
-            for path in list(self.unwatched):
-                self._hint_folder(path)
+        """Called again and again by watchdog's thread: hands on what has arrived, and checks the root."""
+        self._arrived.wait(timeout)
+        self._arrived.clear()
+        with self._lock:
+            scopes, barriers, self._scopes, self._barriers = self._scopes, self._barriers, Scopes(), []
+        if scopes or barriers:
+            self.queue_event(ChangesEvent(scopes, barriers))
+        if not self._stopping and not self.lost and time.monotonic() >= self._root_checked + CHECK_SECONDS:
+            self._check_root()
+            self._root_checked = time.monotonic()
 
     def on_event(self, event: InotifyEvent) -> None:
         """Called by the reader for each event of a watched folder."""
-        with self._lock:
-            folder = self._labels.path(event.wd)
-        if folder is None or self._stopping or not event.name:
+        folder = self.watches.path(event.wd)
+        if folder is None or not event.name:
             return
         name = os.fsdecode(event.name)
         path = f"{folder}/{name}" if folder else name
-        if not is_text(name):
-            return
-        if event.mask & InotifyConstants.IN_ISDIR:
-            self._hint_folder(path, rewatch=not event.is_attrib or path in self.unwatched)
-        elif self._may_be_plot(path):
+        is_folder = event.mask & InotifyConstants.IN_ISDIR
+        if is_text(name) and (self._can_hold_plots(path) if is_folder else self._may_be_plot(path)):
             self._hint(path)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """Called when a folder was deleted, which its parent says too, or unmounted, which only this says."""
-        with self._lock:
-            path = self._labels.path(wd)
-            if path is None or self._stopping:
-                return
-            self._labels.remove(path)
-        if path:
-            self._hint_folder(path)
-        else:
-            self._lose("the root was deleted or unmounted")
+        path = self.watches.drop(wd)
+        if path and not self._stopping:
+            self._hint(path)
+        elif path == "":
+            self.lose("the root was deleted or unmounted")
 
     def on_queue_overflow(self) -> None:
         """Called when the kernel dropped events."""
         self.overflows += 1
         log.warning("The kernel's queue of events overflowed; everything is looked at again.")
-        self._hint_folder("")
+        self._hint("")
+
+    def hint_barrier(self, name: str) -> None:
+        with self._lock:
+            self._barriers.append(name)
+            self._arrived.set()
+
+    def lose(self, why: str) -> None:
+        if not self.lost and not self._stopping:
+            self.lost = why
+            self._hint("")
+
+    def _hint(self, scope: str) -> None:
+        with self._lock:
+            self._scopes.add(scope)
+            self._arrived.set()
+
+    def _check_root(self) -> None:
+        if self.reader is None or not self.reader.is_alive():
+            self.lose(f"the reader of events ended ({self.reader and self.reader.died!r})")
+            return
+        try:
+            seen = self._see_root()
+        except OSError as error:
+            self.lose(f"the root cannot be seen ({error.strerror})")
+            return
+        if seen != self._root_seen:
+            self.lose("the root is another directory than the one watched")
 
     def _see_root(self) -> tuple[int, int]:
         status = self._tree.root.stat()
         return status.st_dev, status.st_ino
 
     def _may_be_plot(self, path: str) -> bool:
-        parts = path.split("/")
+        parts = path.split("/", 2)
         layout = self._tree.layout
-        return len(parts) >= 3 and layout.is_project(parts[1]) and layout.has_suffix(parts[-1])
+        return len(parts) == 3 and layout.is_project(parts[1]) and layout.has_suffix(path.rpartition("/")[2])
 
     def _can_hold_plots(self, path: str) -> bool:
         parts = path.split("/", 2)
         return len(parts) < 2 or self._tree.layout.is_project(parts[1])
 
-    def _hint(self, scope: str) -> None:
-        self.queue_event(ScopeEvent(scope))
+    def _add_watch(self, fd: int, number: int) -> int:
+        assert self.reader is not None
+        # Through the descriptor: whatever its path has become, this is the folder that is listed next.
+        return self.reader.add_callback(b"/proc/self/fd/%d/." % fd, MASK, self, CallbackId(number))
 
-    def _hint_folder(self, path: str, *, rewatch: bool = True) -> None:
-        if self._can_hold_plots(path):
-            if rewatch:
-                self._refresh(path)
-            self._hint(path)
-
-    def _lose(self, why: str) -> None:
-        if not self.lost:
-            self.lost = why
-            self._hint("")
-
-    def _refresh(self, top: str) -> None:
-        """Put the watches at and below `top` right, from the disk as it is now."""
-        with self._lock:
-            seen = set()
-            pending = [top]
-            while pending:
-                path = pending.pop()
-                try:
-                    pending.extend(self._watch_folder(path))
-                except OSError as error:
-                    if error.errno not in ABSENT:
-                        self.unwatched[path] = error
-                else:
-                    seen.add(path)
-                    self.unwatched.pop(path, None)
-            for path in [path for path in self._labels.at_and_below(top) if path not in seen]:
-                self._unwatch(self._labels.remove(path))
-            for path in [path for path in self.unwatched if covers(top, path) and not self._is_there(path)]:
-                del self.unwatched[path]
-
-    def _watch_folder(self, path: str) -> list[str]:
-        """Watch one folder, then list it; return the folders in it that can hold plots."""
-        assert self._reader is not None
-        with self._tree.folder(path.split("/") if path else ()) as fd:
-            identity = CallbackId(next(self._ids))
-            # Through the descriptor: whatever its path has become, this is the folder that is listed next.
-            wd = self._reader.add_callback(b"/proc/self/fd/%d/." % fd, MASK, self, identity)
-            if wd == -1:
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            for obsolete in self._labels.put(path, Watch(wd, identity)):
-                self._unwatch(obsolete)
-            with os.scandir(fd) as entries:
-                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and is_text(entry.name)]
-        folders = (f"{path}/{name}" if path else name for name in names)
-        return [folder for folder in folders if self._can_hold_plots(folder)]
-
-    def _unwatch(self, watch: Watch | None) -> None:
-        if watch is not None and self._reader is not None:
-            self._reader.remove_callbacks([(WatchDescriptor(watch.descriptor), CallbackId(watch.callback))])
-
-    def _is_there(self, path: str) -> bool:
-        try:
-            with self._tree.folder(path.split("/"), FOLDER_PATH):
-                return True
-        except OSError as error:
-            return error.errno not in ABSENT
+    def _remove_watch(self, descriptor: int, number: int) -> None:
+        assert self.reader is not None
+        self.reader.remove_callbacks([(WatchDescriptor(descriptor), CallbackId(number))])
 
 
-class ScopeCollector(FileSystemEventHandler):
-    """What watchdog's dispatcher hands scopes to. It only adds to a set, and never raises."""
+class Changes(NamedTuple):
+    """What may have changed, and the barriers that stand behind it."""
+
+    scopes: Scopes
+    barriers: list[str]
+
+
+class Collector(FileSystemEventHandler):
+    """What watchdog's dispatcher hands changes to. It only collects, and never raises."""
 
     def __init__(self) -> None:
         self._arrived = threading.Condition()
-        self._scopes: set[str] = set()
+        self._changes = Changes(Scopes(), [])
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        with self._arrived:
-            if len(self._scopes) >= MOST_SCOPES:
-                self._scopes = {""}
-            self._scopes.add(os.fsdecode(event.src_path))
-            self._arrived.notify()
+        if isinstance(event, ChangesEvent):
+            with self._arrived:
+                self._changes.scopes.update(event.scopes)
+                self._changes.barriers.extend(event.barriers)
+                self._arrived.notify()
 
     def __len__(self) -> int:
-        return len(self._scopes)
+        return self._changes.scopes.count + len(self._changes.barriers)
 
-    def take(self, timeout: float, at_least: int = 1) -> set[str]:
-        """The scopes that have arrived, as soon as there are `at_least` so many or `timeout` seconds have passed."""
+    def take(self, timeout: float) -> Changes:
+        """What has arrived, as soon as there is something or `timeout` seconds have passed."""
         with self._arrived:
-            if len(self._scopes) < at_least:
-                self._arrived.wait_for(lambda: len(self._scopes) >= at_least, timeout)
-            taken, self._scopes = self._scopes, set()
+            self._arrived.wait_for(lambda: len(self) > 0, timeout)
+            taken, self._changes = self._changes, Changes(Scopes(), [])
             return taken
 
 
 class Watcher:
     """The scopes of a tree that may have changed, as they change."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, barriers: Path) -> None:
+        """`barriers` is a folder outside the tree: the name of each new file in it comes behind earlier changes."""
         self._tree = tree
-        self._collector = ScopeCollector()
+        self._barriers = barriers
+        self._collector = Collector()
         self._observer: BaseObserver | None = None
-        self._last_taken = 0.0
+        self._emitter: TreeEmitter | None = None
         self._former_overflows = 0
 
     def start(self) -> None:
-        """Begin to watch.
+        """Begin to listen; the folders to watch are named by `enter`.
 
         Raises:
-            OSError: the root cannot be watched.
+            OSError: the root cannot be seen, or there is no inotify descriptor or watch to be had.
         """
         self.stop()
-        observer = BaseObserver(TreeEmitter, tree=self._tree)
+        observer = BaseObserver(TreeEmitter, tree=self._tree, barriers=self._barriers)
         observer.schedule(self._collector, str(self._tree.root), recursive=True)
-        observer.start()
         self._observer = observer
+        (self._emitter,) = (emitter for emitter in observer.emitters if isinstance(emitter, TreeEmitter))
+        self._emitter.watches.limit = self.limit
+        observer.start()
 
     def stop(self) -> None:
         """End watching; what was not taken is forgotten."""
-        observer, self._observer = self._observer, None
-        if observer is not None:
-            self._former_overflows += sum(emitter.overflows for emitter in _emitters(observer))
+        observer, emitter = self._observer, self._emitter
+        self._observer = self._emitter = None
+        if observer is not None and emitter is not None:
+            self._former_overflows += emitter.overflows
             observer.stop()
-            observer.join()
+            for thread in (emitter.reader, emitter, observer):
+                if thread is not None and thread.is_alive():
+                    thread.join()
+        self._collector.take(0)
 
-    def take(self, timeout: float) -> set[str]:
-        """Scopes that may have changed; none when there were none for `timeout` seconds.
+    def take(self, timeout: float) -> Changes:
+        """What may have changed; nothing when nothing came for `timeout` seconds."""
+        return self._collector.take(timeout)
 
-        At once when changes are few; while they keep coming, in batches.
-        """
-        since = time.monotonic() - self._last_taken
-        taken = self._collector.take(BATCH_SECONDS - since, BATCH_SCOPES) if since < BATCH_SECONDS else set()
-        taken = taken or self._collector.take(timeout)
-        if taken:
-            self._last_taken = time.monotonic()
-        return taken
+    def enter(self, path: str, fd: int) -> None:
+        """Watch the folder `path`, open as `fd` and about to be listed, or remember why it is not watched."""
+        if self._emitter is not None:
+            self._emitter.watches.enter(path, fd)
+
+    def leave(self, scopes: Iterable[str], entered: Collection[str], closed: dict[str, OSError]) -> None:
+        """All within the scopes was looked at: watch nothing there but the folders that were entered."""
+        if self._emitter is not None:
+            self._emitter.watches.leave(scopes, entered, closed)
+
+    def begin_audit(self) -> None:
+        """Note what the kernel itself says is watched, to compare it with all that is entered from now on."""
+        if self._emitter is not None and self._emitter.reader is not None:
+            self._emitter.watches.begin_audit(self._emitter.reader.descriptor)
+
+    def end_audit(self) -> list[str]:
+        """The folders entered since then that were not watched, or under a wrong name."""
+        return self._emitter.watches.end_audit() if self._emitter else []
 
     @property
     def is_started(self) -> bool:
@@ -307,24 +337,34 @@ class Watcher:
 
     def why_deaf(self) -> str | None:
         """Why no more changes will be seen until the next `start`, or None while they are."""
-        if self._observer is None:
+        if self._observer is None or self._emitter is None:
             return "it is not started"
-        for emitter in self._emitters():
-            if emitter.lost or not emitter.is_alive():
-                return emitter.lost or "the emitter of events ended"
+        if self._emitter.lost or not self._emitter.is_alive():
+            return self._emitter.lost or "the emitter of events ended"
         return None if self._observer.is_alive() else "the dispatcher of events ended"
 
     @property
+    def read_at(self) -> float:
+        """When an event was last read, by `time.monotonic()`."""
+        return self._emitter.reader.read_at if self._emitter and self._emitter.reader else 0.0
+
+    @property
     def watched(self) -> int:
-        return sum(emitter.watched for emitter in self._emitters())
+        return len(self._emitter.watches) if self._emitter else 0
+
+    @property
+    def sessions(self) -> list[str]:
+        """The sessions of which something is watched, or should be."""
+        return self._emitter.watches.sessions() if self._emitter else []
 
     @property
     def unwatched(self) -> dict[str, OSError]:
-        return {path: error for emitter in self._emitters() for path, error in emitter.unwatched.items()}
+        """Folder -> why it is not watched: it has to be looked at again and again instead."""
+        return self._emitter.watches.unwatched if self._emitter else {}
 
     @property
     def overflows(self) -> int:
-        return self._former_overflows + sum(emitter.overflows for emitter in self._emitters())
+        return self._former_overflows + (self._emitter.overflows if self._emitter else 0)
 
     @property
     def limit(self) -> int | None:
@@ -337,10 +377,3 @@ class Watcher:
     @property
     def pending(self) -> int:
         return len(self._collector)
-
-    def _emitters(self) -> list[TreeEmitter]:
-        return _emitters(self._observer) if self._observer else []
-
-
-def _emitters(observer: BaseObserver) -> list[TreeEmitter]:
-    return [emitter for emitter in observer.emitters if isinstance(emitter, TreeEmitter)]

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from plotindex.database import Prepared
 from plotindex.layout import INT64_MAX, Layout, Plot, Scope
-from plotindex.tables import catalogue, plot, removal, session
+from plotindex.tables import catalogue, excess, plot, removal, session
 
 KEPT_REMOVALS = 100_000
 """How many removals a cursor of /changes can still be told of."""
@@ -59,6 +59,8 @@ class Writer:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.tallies: dict[str, int] = {}
+        """How many plots each session has that this transaction changed."""
 
     def header(self) -> Header | None:
         return read_header(self.connection)
@@ -92,6 +94,45 @@ class Writer:
             by_session[(change.after or change.before).session].append(change)  # type: ignore[union-attr]  # one is there
         for name, own in by_session.items():
             self._tally(name, own, clock)
+
+    def cut(self, name: str) -> str | None:
+        """The first filename of a session that is left out, or None."""
+        return read_cut(self.connection, name)
+
+    def record_excess(self, name: str, cut: str | None, plots: int, folders: int) -> None:
+        """Record what of a session is left out, as a look at all of it found."""
+        mine = excess.c.session == name
+        values = {"cut": cut, "plots": plots, "folders": folders}
+        known = self.connection.execute(select(excess.c.cut, excess.c.plots, excess.c.folders).where(mine)).first()
+        if not plots and not folders:
+            if known is not None:
+                self.connection.execute(delete(excess).where(mine))
+        elif known is None:
+            self.connection.execute(insert(excess).values(session=name, **values))
+        elif tuple(known) != (cut, plots, folders):
+            self.connection.execute(update(excess).where(mine).values(**values))
+
+    def note_deep_folders(self, name: str) -> None:
+        """Record that something of a session lies too deep; how much, the next look at all of it counts."""
+        known = self.connection.execute(select(excess.c.folders).where(excess.c.session == name)).scalar()
+        if known is None:
+            self.connection.execute(insert(excess).values(session=name, cut=None, plots=0, folders=1))
+        elif not known:
+            self.connection.execute(update(excess).where(excess.c.session == name).values(folders=1))
+
+    def leave_out_beyond(self, name: str, most: int) -> list[Plot]:
+        """Record that filenames beyond `most` plots are left out, each with all its copies; return these plots."""
+        of_session = plot.c.session == name
+        cut = self.connection.execute(
+            select(plot.c.filename).where(of_session).order_by(plot.c.filename, plot.c.project).offset(most).limit(1)
+        ).scalar_one()
+        beyond = select(*PLOT).where(of_session, plot.c.filename >= cut)
+        rows = [Plot._make(row) for row in self.connection.execute(beyond)]
+        known = self.connection.execute(
+            select(excess.c.plots, excess.c.folders).where(excess.c.session == name)
+        ).first() or (0, 0)
+        self.record_excess(name, cut, known[0] + len(rows), known[1])
+        return rows
 
     def recount(self, name: str) -> None:
         """Write a session's row anew from its plots."""
@@ -140,6 +181,7 @@ class Writer:
         self._store_session(name, plots, newest, clock)
 
     def _store_session(self, name: str, plots: int, newest: int | None, clock: int | None) -> None:
+        self.tallies[name] = plots
         mine = session.c.session == name
         if not plots:
             self.connection.execute(delete(session).where(mine))
@@ -177,6 +219,15 @@ def grammar(layout: Layout) -> tuple[str, str]:
 def read_header(connection: Connection) -> Header | None:
     row = connection.execute(select(*(catalogue.c[name] for name in Header._fields))).first()
     return Header._make(row) if row else None
+
+
+_CUT = Prepared(select(excess.c.cut).where(excess.c.session == bindparam("of_session")))
+
+
+def read_cut(connection: Connection, name: str) -> str | None:
+    """The first filename of a session that is left out, or None."""
+    rows = _CUT(connection, {"of_session": name})
+    return rows[0][0] if rows else None
 
 
 def _rows_within(*conditions: ColumnElement[bool]) -> Select[Any]:

@@ -64,7 +64,7 @@ def test_a_full_reconcile_comes_round_and_finds_what_no_event_told(
     with indexer("--rescan-seconds", "2") as running:
         (tmp_path / "outside.png").write_bytes(b"written elsewhere")
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
-        wait_until(lambda: "found 1 plots that the watcher had missed" in running.stderr)
+        wait_until(lambda: "found 1 plots and 0 folders that the watcher had missed" in running.stderr)
 
 
 def test_the_rescan_counts_nothing_as_missed_that_the_watcher_tells_of(

@@ -12,13 +12,15 @@ LAYERS = [
     {"cli", "web", "__main__"},
     {"running", "status", "options"},
     {"indexer", "lookup", "logins"},
+    {"rescan", "barriers", "polling", "troubles"},
+    {"turns"},
     {"access"},
-    {"reconcile", "verify", "watcher", "labels"},
+    {"reconcile", "verify", "watcher", "watches", "labels", "links"},
     {"catalog", "tree"},
-    {"writer"},
+    {"writer", "walk"},
     {"database", "tables", "mounts", "beneath"},
     {"settings", "locks", "logs", "terminal", "processes"},
-    {"errors", "layout"},
+    {"errors", "layout", "scopes"},
 ]
 ONE_MODULE_EACH = {
     "watchdog": {"watcher.py"},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.layout import PlotKey, Scope
+from plotindex.layout import Layout, PlotKey, Scope
 from plotindex.tree import Tree
 from tests.helpers import PNG, draw
 
@@ -102,7 +102,7 @@ def test_a_folder_swapped_for_a_symlink_again_and_again_never_leads_outside(
     assert seen == {b"public"}
 
 
-def test_a_tree_that_is_very_deep_is_walked(tree: Tree, root: Path) -> None:
+def test_a_tree_that_is_very_deep_is_walked_as_far_as_it_is_indexed(tree: Tree, root: Path) -> None:
     draw(root, "s/project_a/top.png")
     descriptor = os.open(root / "s/project_a", os.O_RDONLY)
     for _ in range(1200):
@@ -112,10 +112,11 @@ def test_a_tree_that_is_very_deep_is_walked(tree: Tree, root: Path) -> None:
         descriptor = deeper
     os.close(os.open("deep.png", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
     os.close(descriptor)
-    names = sorted(plot.filename.count("/") for plot in tree.walk(Scope("s")).plots)
+    walk, whole = (Tree(root, Layout(max_depth=depth)).walk(Scope("s")) for depth in (32, 1200))
     # Python's own rmtree, with which pytest tidies up, does not get so far down.
     subprocess.run(["rm", "-rf", root / "s"], check=True)
-    assert names == [0, 1200]
+    assert (len(walk.plots), walk.deep) == (1, 1)
+    assert sorted(plot.filename.count("/") for plot in whole.plots) == [0, 1200]
 
 
 def test_no_descriptor_is_left_open(tree: Tree, root: Path, tmp_path: Path) -> None:

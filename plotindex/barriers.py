@@ -1,0 +1,117 @@
+"""Barriers: a file in a folder of the state, watched together with the tree, is answered by being deleted.
+
+The kernel's queue is ordered, so the file's event comes out behind all that came before it. When that has been dealt
+with too, the indexer deletes the file. `plotindex sync` asks so, and the indexer asks itself.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from plotindex.errors import CatalogError
+from plotindex.turns import Target
+
+POLL_SECONDS = 0.005
+CHECK_SECONDS = 1.0
+SELF_TEST = "self-"
+
+
+class Barriers:
+    """The barriers that have been met and are to be answered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: dict[str, tuple[list[Target], int]] = {}
+        self.asked_at: float | None = None
+        """When the self-test that has not come back was asked, by `time.monotonic()`."""
+        self.proven: float | None = None
+        """When one last came back, in seconds since the epoch."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def prepare(self) -> None:
+        """Make the folder. Raises OSError where it cannot be."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    def ask_self(self) -> None:
+        """Put up a barrier for the indexer itself."""
+        self._remove_self_tests()
+        ask(self.folder, SELF_TEST + secrets.token_hex(8))
+        self.asked_at = time.monotonic()
+
+    def forget(self) -> None:
+        """Watching begins anew: what was asked is found by `listed` again."""
+        self._open.clear()
+        self.asked_at = None
+
+    def listed(self) -> list[str]:
+        """The barriers that nobody has told of: those asked before watching began, or lost in an overflow."""
+        with suppress(FileNotFoundError):
+            return [name for name in os.listdir(self.folder) if name not in self._open]
+        return []
+
+    def meet(self, names: Iterable[str], targets: list[Target], rescan: int) -> None:
+        """Answer these when the targets are reached, and the rescan of that number is done."""
+        for name in names:
+            self._open[name] = targets, rescan
+
+    def extend(self, targets: list[Target]) -> None:
+        """More came to light that belongs before all barriers that were met."""
+        for awaited, _ in self._open.values():
+            awaited.extend(targets)
+
+    def answer(self, rescans: int) -> None:
+        """Delete the files of those barriers behind which nothing is left; so many rescans are done."""
+        for name, (targets, rescan) in list(self._open.items()):
+            if rescan <= rescans and all(target.is_reached for target in targets):
+                del self._open[name]
+                (self.folder / name).unlink(missing_ok=True)
+                if name.startswith(SELF_TEST):
+                    self.asked_at = None
+                    self.proven = time.time()
+
+    def _remove_self_tests(self) -> None:
+        for name in self.listed():
+            if name.startswith(SELF_TEST):
+                (self.folder / name).unlink(missing_ok=True)
+
+
+def ask(folder: Path, name: str) -> Path:
+    """Put up a barrier. Raises OSError where it cannot be."""
+    file = folder / name
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    return file
+
+
+def wait_for_answer(folder: Path, timeout: float, require_indexer: Callable[[], None]) -> bool:
+    """Ask whether all that was drawn until now is in the catalogue; return whether the answer came in time.
+
+    `require_indexer` is called each second and raises when nobody will answer.
+
+    Raises:
+        CatalogError: the question cannot be asked.
+    """
+    require_indexer()
+    deadline = time.monotonic() + timeout
+    try:
+        file = ask(folder, f"sync-{os.getpid()}-{secrets.token_hex(8)}")
+    except OSError as error:
+        raise CatalogError(
+            f"The indexer cannot be asked: {folder} ({error.strerror}). Run this as the user that runs the indexer."
+        ) from None
+    check_at = time.monotonic() + CHECK_SECONDS
+    try:
+        while file.exists():
+            if time.monotonic() >= deadline:
+                return False
+            if time.monotonic() >= check_at:
+                require_indexer()
+                check_at = time.monotonic() + CHECK_SECONDS
+            time.sleep(POLL_SECONDS)
+    finally:
+        file.unlink(missing_ok=True)
+    return True

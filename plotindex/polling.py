@@ -1,0 +1,72 @@
+"""What no event tells of: trees on file systems that other hosts change too. It is looked at again and again."""
+
+import logging
+from enum import StrEnum
+
+from plotindex.layout import escape, printable
+from plotindex.mounts import LOCAL, Mount, MountChanges, mounts_of
+from plotindex.tree import Tree
+
+log = logging.getLogger(__name__)
+
+
+class Polling(StrEnum):
+    """The setting `polling`."""
+
+    AUTO = "auto"
+    """Poll what lies on network and foreign file systems."""
+    ALWAYS = "always"
+    """Watch nothing; poll everything."""
+    NEVER = "never"
+    """Rely on events alone, and on the rescan."""
+
+
+class Polled:
+    """Which scopes are polled, and why. Follows what is mounted and unmounted below the root."""
+
+    def __init__(self, tree: Tree, polling: Polling) -> None:
+        self._tree = tree
+        self._polling = polling
+        self._changes = MountChanges()
+        self._mounts = mounts_of(tree.root)
+        self.scopes: dict[str, str] = {}
+        """Scope -> why it is polled."""
+        self._judge()
+
+    def look(self) -> list[str]:
+        """The scopes at which something was mounted or unmounted since the last call: no event tells of that."""
+        if not self._changes.happened():
+            return []
+        before, self._mounts = self._mounts, mounts_of(self._tree.root)
+        self._judge()
+        paths = before.keys() | self._mounts.keys()
+        return sorted(path for path in paths if before.get(path) != self._mounts.get(path))
+
+    def close(self) -> None:
+        self._changes.close()
+
+    @property
+    def everything(self) -> bool:
+        return "" in self.scopes
+
+    def described(self) -> str | None:
+        """One line for `status`, or None where nothing is polled."""
+        named = [f"{printable(path) or 'the root'} ({why})" for path, why in sorted(self.scopes.items())]
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        return ", ".join(named[:3]) + more if named else None
+
+    def _judge(self) -> None:
+        before = self.scopes
+        if self._polling is Polling.ALWAYS:
+            self.scopes = {"": "polling is always"}
+        elif self._polling is Polling.NEVER:
+            self.scopes = {}
+        else:
+            self.scopes = {path: why for path, mount in self._mounts.items() if (why := self._why(path, mount))}
+        if self.scopes != before and self.scopes:
+            log.warning("Not every change is told by events; polled instead: %s.", self.described())
+
+    def _why(self, path: str, mount: Mount) -> str | None:
+        if mount.fs_type in LOCAL or (path and self._tree.layout.parse_scope(path) is None):
+            return None
+        return f"file system {escape(mount.fs_type)}"

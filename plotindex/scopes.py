@@ -1,0 +1,73 @@
+"""Scopes that wait: which paths may have changed, kept few. Pure: no I/O."""
+
+from collections.abc import Iterable
+
+from plotindex.layout import collapse
+
+MOST_OF_SESSION = 10_000
+"""Beyond so many the session stands for all of its own: looking at it is cheaper than at each of them."""
+MOST_SESSIONS = 50_000
+"""Beyond so many the root stands for all."""
+
+
+class Scopes:
+    """Paths relative to the root that may have changed, by session."""
+
+    def __init__(self, paths: Iterable[str] = ()) -> None:
+        self._by_session: dict[str, set[str]] = {}
+        self.count = 0
+        for path in paths:
+            self.add(path)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_session)
+
+    def add(self, path: str) -> None:
+        """Keep a path; of a session that has very many, the session's name instead."""
+        session = path.partition("/")[0]
+        own = self._by_session.get(session)
+        if own is None:
+            if len(self._by_session) >= MOST_SESSIONS:
+                self._stand_for("", "")
+                return
+            own = self._by_session[session] = set()
+        if session in own or path in own:
+            return
+        own.add(path)
+        self.count += 1
+        if len(own) > MOST_OF_SESSION:
+            self._stand_for(session, session)
+
+    def update(self, other: "Scopes") -> None:
+        for path in other.paths():
+            self.add(path)
+
+    def paths(self) -> list[str]:
+        return [path for own in self._by_session.values() for path in own]
+
+    def by_session(self) -> dict[str, set[str]]:
+        """The scopes of each session; those of the root are under ""."""
+        return self._by_session
+
+    def covers(self, path: str) -> bool:
+        """Whether one of the scopes is `path` or holds it."""
+        if "" in self._by_session:
+            return True
+        own = self._by_session.get(path.partition("/")[0])
+        while own and path:
+            if path in own:
+                return True
+            path = path.rpartition("/")[0]
+        return False
+
+    def collapsed(self) -> list[str]:
+        """The fewest scopes that cover the same entries."""
+        return collapse(self.paths())
+
+    def _stand_for(self, session: str, path: str) -> None:
+        if not path:
+            self._by_session.clear()
+            self.count = 0
+        self.count -= len(self._by_session.get(session, ()))
+        self._by_session[session] = {path}
+        self.count += 1

@@ -1,0 +1,265 @@
+"""Sessions take turns: one that draws, renames or deletes without pause waits for itself alone."""
+
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from plotindex.catalog import Catalog
+from plotindex.layout import Plot, Scope, collapse
+from plotindex.reconcile import Look, Report, settle
+from plotindex.scopes import MOST_OF_SESSION
+from plotindex.tree import Tree
+from plotindex.watcher import Watcher
+from plotindex.writer import Change
+
+TURN_SECONDS = 0.005
+"""How long one session is looked at before the next one's turn."""
+STEP_SECONDS = 0.02
+"""How long sessions are looked at before what was found is written."""
+STEP_PLOTS = 500
+"""After so many plots it is written in any case."""
+REST_SECONDS = 1.0
+"""Who was not served for so long comes anew."""
+MOST_RESTING = 10_000
+STEP_CHANGES = 250
+"""Rows that one transaction writes at most while several sessions wait."""
+
+
+class Job:
+    """What waits to be looked at in one session, and how far the look has come."""
+
+    def __init__(self, session: str) -> None:
+        self.session = session
+        self.waiting: set[str] = set()
+        self.since = 0.0
+        """When the oldest of what waits came, by `time.monotonic()`."""
+        self.rescan: Report | None = None
+        """Whom a look at the whole session is for, when a rescan asked for it."""
+        self.rounds = 0
+        """How often all that waited at one moment has been dealt with."""
+        self.ready: deque[Look] = deque()
+        """Looks that are to be written."""
+        self.scopes: list[str] = []
+        self.entered: set[str] = set()
+        self.closed: dict[str, OSError] = {}
+        self._began = 0.0
+        self._amount = 0
+        self._todo: deque[Scope] = deque()
+        self._look: Look | None = None
+
+    @property
+    def in_round(self) -> bool:
+        return bool(self._todo or self._look or self.ready)
+
+    @property
+    def has_to_look(self) -> bool:
+        return bool(self._todo or self._look)
+
+    @property
+    def oldest(self) -> float:
+        return self._began if self.in_round else self.since
+
+    @property
+    def next_round(self) -> int:
+        """The number of rounds after which all that is here now has been dealt with."""
+        return self.rounds + self.in_round + bool(self.waiting)
+
+    def wait_for(self, paths: Iterable[str]) -> None:
+        """Let more scopes wait; very many are the whole session."""
+        self.waiting.update(paths)
+        if self.session in self.waiting or len(self.waiting) > MOST_OF_SESSION:
+            self.waiting = {self.session}
+
+    def begin_round(self, tree: Tree) -> None:
+        """Take on all that waits; what comes from now on is for the next round."""
+        self.scopes = collapse(self.waiting)
+        parsed = map(tree.layout.parse_scope, self.scopes)
+        self._todo = deque(scope for scope in parsed if scope is not None and scope.session)
+        self._began, self.waiting = self.since, set()
+        self.entered, self.closed = set(), {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is ready that it is to be written first."""
+        return self._amount >= STEP_PLOTS
+
+    def look(self, tree: Tree, watcher: Watcher, report: Report, until: float) -> int:
+        """Look on until `time.monotonic()` is past `until` or enough is ready; return how much came to that."""
+
+        def enter(path: str, fd: int) -> None:
+            self.entered.add(path)
+            watcher.enter(path, fd)
+
+        before = self._amount
+        while self.has_to_look and not self.is_full:
+            if self._look is None:
+                scope = self._todo.popleft()
+                mine = report
+                if scope.project is None and self.rescan is not None:
+                    mine, self.rescan = self.rescan, None
+                self._look = Look(tree, scope, mine, enter=enter)
+            if self._look.go_on(until):
+                self.closed.update(self._look.closed)
+                self.ready.append(self._look)
+                self._amount += self._look.plots + 1
+                self._look = None
+            if time.monotonic() >= until:
+                break
+        return self._amount - before
+
+    def settled(self, looks: Collection[Look]) -> None:
+        """These of its looks have been written."""
+        self.ready = deque(look for look in self.ready if look not in looks)
+        self._amount = sum(look.plots + 1 for look in self.ready)
+
+    def close(self) -> None:
+        if self._look is not None:
+            self._look.close()
+
+
+class Target(NamedTuple):
+    """A job and how many rounds of it are awaited."""
+
+    job: Job
+    rounds: int
+
+    @property
+    def is_reached(self) -> bool:
+        return self.job.rounds >= self.rounds
+
+
+class Step(NamedTuple):
+    """What one step found out."""
+
+    changes: list[Change]
+    linked: list[Plot]
+
+
+class Turns:
+    """All that waits to be looked at. In each step those who come anew are served, then some of those who go on."""
+
+    def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher) -> None:
+        self._tree = tree
+        self._catalog = catalog
+        self._watcher = watcher
+        self._jobs: dict[str, Job] = {}
+        self._fresh: deque[Job] = deque()
+        self._others: deque[Job] = deque()
+        self._served: dict[str, float] = {}
+        self.report = Report()
+        """What was seen and done, but for rescans."""
+
+    def __len__(self) -> int:
+        """How many sessions wait."""
+        return len(self._jobs)
+
+    @property
+    def pending(self) -> int:
+        """How many scopes wait."""
+        return sum(len(job.waiting) + len(job.scopes) * job.in_round for job in self._jobs.values())
+
+    @property
+    def behind(self) -> float:
+        """For how many seconds the scope that waits longest has waited."""
+        now = time.monotonic()
+        return max((now - job.oldest for job in self._jobs.values()), default=0.0)
+
+    def scopes(self) -> list[str]:
+        """All that waits or is being looked at."""
+        return [path for job in self._jobs.values() for path in (*job.waiting, *(job.scopes if job.in_round else ()))]
+
+    def add(self, scopes: Mapping[str, Iterable[str]], *, is_rescan: bool = False) -> list[Target]:
+        """Let scopes wait, each under its session; return what to wait for until they have been dealt with."""
+        now = time.monotonic()
+        targets = []
+        for session, paths in scopes.items():
+            job = self._jobs.get(session)
+            if job is None:
+                job = self._jobs[session] = Job(session)
+                # Who was served a moment ago goes on with the others: nobody comes first again and again.
+                comes_anew = not is_rescan and now - self._served.get(session, 0.0) > REST_SECONDS
+                (self._fresh if comes_anew else self._others).append(job)
+            if not job.waiting:
+                job.since = now
+            job.wait_for(paths)
+            targets.append(Target(job, job.next_round))
+        return targets
+
+    def rescan(self, session: str, report: Report) -> Target:
+        """Let a whole session wait, and tell `report` of it."""
+        (target,) = self.add({session: [session]}, is_rescan=True)
+        target.job.rescan = report
+        return target
+
+    def targets(self) -> list[Target]:
+        """What to wait for until all that waits now has been dealt with."""
+        return [Target(job, job.next_round) for job in self._jobs.values()]
+
+    def step(self) -> Step:
+        """Serve those who come anew, then some of the others, in at most some 0.1 seconds.
+
+        Raises as `reconcile` does.
+        """
+        fresh = self._serve(self._fresh)
+        others = self._serve(self._others)
+        return Step([*fresh.changes, *others.changes], [*fresh.linked, *others.linked])
+
+    def take_report(self) -> Report:
+        """What was seen and done since the last call, but for rescans."""
+        taken, self.report = self.report, Report()
+        return taken
+
+    def clear(self) -> None:
+        """Forget all that waits: everything will be looked at instead."""
+        for job in self._jobs.values():
+            job.close()
+        self._jobs.clear()
+        self._fresh.clear()
+        self._others.clear()
+
+    def _serve(self, queue: deque[Job]) -> Step:
+        until = time.monotonic() + STEP_SECONDS
+        served: dict[str, Job] = {}
+        again: deque[Job] = deque()
+        plots = 0
+        while (queue or again) and plots < STEP_PLOTS and (now := time.monotonic()) < until:
+            job = (queue or again).popleft()
+            served[job.session] = job
+            if not job.in_round:
+                job.begin_round(self._tree)
+            plots += job.look(self._tree, self._watcher, self.report, min(until, now + TURN_SECONDS))
+            if job.has_to_look and not job.is_full:
+                again.append(job)
+        step = self._settle(served)
+        for job in served.values():
+            self._put_back(job)
+        return step
+
+    def _settle(self, served: Mapping[str, Job]) -> Step:
+        looks = deque(look for job in served.values() for look in job.ready)
+        linked = [plot for look in looks for plot in look.linked]
+        if not looks:
+            return Step([], [])
+        most = STEP_CHANGES if len(self._jobs) > 1 else STEP_PLOTS * 2
+        finished, changes = settle(looks, self._tree, self._catalog, most=most)
+        done = set(finished)
+        for session in {look.session for look in finished}:
+            served[session].settled(done)
+        return Step(changes, linked)
+
+    def _put_back(self, job: Job) -> None:
+        if not job.in_round:
+            self._watcher.leave(job.scopes, job.entered, job.closed)
+            job.rounds += 1
+            if not job.waiting:
+                self._rest(job.session)
+                return
+        self._others.append(job)
+
+    def _rest(self, session: str) -> None:
+        del self._jobs[session]
+        now = time.monotonic()
+        self._served[session] = now
+        if len(self._served) > MOST_RESTING:
+            self._served = {name: when for name, when in self._served.items() if now - when <= REST_SECONDS}

@@ -1,0 +1,190 @@
+"""A look at everything within one scope, in steps so short that others can be served in between."""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
+
+from plotindex.beneath import ABSENT, FOLDER, FOLDER_PATH, folder_beneath
+from plotindex.layout import Layout, Plot, Scope, clamp, is_text, signed
+
+NOT_UTF8 = "its name is not UTF-8"
+OUT_OF_RANGE = "its time is beyond 64 bits and counts as the nearest that is not"
+STEP_ENTRIES = 500
+"""Entries of one folder that are looked at in one step."""
+
+Opener = Callable[[Sequence[str], int], AbstractContextManager[int]]
+Enter = Callable[[str, int], None]
+"""Called with each folder's path and descriptor, before it is listed."""
+
+
+class Walk:
+    """What lies within a scope of one session. Iterative: how deep and wide a tree is, the script chooses."""
+
+    def __init__(
+        self, layout: Layout, opener: Opener, scope: Scope, enter: Enter | None = None, most: int | None = None
+    ) -> None:
+        """Of more than `most` plots only the first by filename are kept, but each filename's copies all or none."""
+        assert scope.session is not None, "the root is walked session by session"
+        self.scope = scope
+        self.plots: list[Plot] = []
+        self.unreadable: dict[str, OSError] = {}
+        """Path -> why it could not be looked at: nothing is known about what lies at or below it."""
+        self.closed: dict[str, OSError] = {}
+        """Those of them that are folders, or may be."""
+        self.odd: dict[str, str] = {}
+        """Path -> what is odd about it: a name that is not UTF-8, a time beyond 64 bits."""
+        self.linked: list[Plot] = []
+        """Plots that have a second name, perhaps elsewhere."""
+        self.deep = 0
+        """Folders that lie too deep to be looked into."""
+        self.cut: str | None = None
+        """The first filename that was left out, since there were too many."""
+        self.left_out = 0
+        self.finished = False
+        self._layout = layout
+        self._opener = opener
+        self._enter = enter
+        self._most = most
+        self._steps = self._walk(scope.session, scope)
+
+    def go_on(self, until: float = float("inf")) -> bool:
+        """Look on until done or `time.monotonic()` is past `until`, but one step at least; return whether done."""
+        for _ in self._steps:
+            if time.monotonic() >= until:
+                return False
+        self.finished = True
+        return True
+
+    def close(self) -> None:
+        """Let go of what an unfinished look holds open."""
+        self._steps.close()
+
+    def _walk(self, session: str, scope: Scope) -> "Generator[None, None, None]":
+        try:
+            if scope.project is None:
+                for project in self._projects(session):
+                    yield from self._walk_project(session, project, "")
+            elif scope.path is None:
+                yield from self._walk_project(session, scope.project, "")
+            else:
+                yield from self._walk_entry(session, scope.project, scope.path)
+        except OSError as error:
+            self._refuse_folder(str(scope), error)
+        self._keep_most(final=True)
+
+    def _projects(self, session: str) -> list[str]:
+        names = []
+        with self._opener((session,), FOLDER) as fd:
+            self._enter_folder(session, fd)
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    if self._layout.is_project(entry.name) and entry.is_dir(follow_symlinks=False):
+                        names.append(entry.name)
+                    elif not is_text(entry.name) and entry.is_dir(follow_symlinks=False):
+                        self.odd[f"{session}/{entry.name}"] = NOT_UTF8
+        return names
+
+    def _walk_entry(self, session: str, project: str, path: str) -> "Generator[None, None, None]":
+        *folders, name = f"{session}/{project}/{path}".split("/")
+        with self._opener(folders, FOLDER_PATH) as fd:
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            yield from self._walk_project(session, project, path + "/")
+        elif stat.S_ISREG(status.st_mode) and self._layout.has_suffix(name):
+            self._add(session, project, path, status)
+
+    def _walk_project(self, session: str, project: str, folder: str) -> "Generator[None, None, None]":
+        """`folder` is "" or a path below the project that ends with a slash."""
+        try:
+            with self._opener((session, project), FOLDER) as project_fd:
+                pending = [folder]
+                while pending:
+                    below = pending.pop()
+                    if self._layout.is_too_deep(below):
+                        self.deep += 1
+                        continue
+                    path = f"{session}/{project}/{below}".rstrip("/")
+                    try:
+                        yield from self._list_folder(session, project, below, project_fd, pending)
+                    except OSError as error:
+                        self._refuse_folder(path, error)
+        except OSError as error:
+            self._refuse_folder(f"{session}/{project}", error)
+
+    def _list_folder(
+        self, session: str, project: str, folder: str, project_fd: int, folders: list[str]
+    ) -> "Generator[None, None, None]":
+        """Add the plots directly in `folder`, and append the folders in it to `folders`."""
+        has_suffix = self._layout.has_suffix
+        with folder_beneath(folder.split("/")[:-1], project_fd) as fd:
+            self._enter_folder(f"{session}/{project}/{folder}".rstrip("/"), fd)
+            with os.scandir(fd) as entries:
+                for number, entry in enumerate(entries, 1):
+                    if number % STEP_ENTRIES == 0:
+                        yield
+                    name = entry.name
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    if not is_folder and not has_suffix(name):
+                        continue
+                    if not is_text(name):
+                        self.odd[f"{session}/{project}/{folder}{name}"] = NOT_UTF8
+                    elif is_folder:
+                        folders.append(f"{folder}{name}/")
+                    else:
+                        self._look(session, project, folder + name, entry)
+        yield
+
+    def _look(self, session: str, project: str, filename: str, entry: "os.DirEntry[str]") -> None:
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            self._refuse(f"{session}/{project}/{filename}", error)
+        else:
+            if stat.S_ISREG(status.st_mode):
+                self._add(session, project, filename, status)
+
+    def _add(self, session: str, project: str, filename: str, status: os.stat_result) -> None:
+        if self._layout.is_too_deep(filename):
+            self.deep += 1
+            return
+        plot = plot_of(session, project, filename, status)
+        if plot.mtime_ns != status.st_mtime_ns:
+            self.odd[plot.path] = OUT_OF_RANGE
+        self.plots.append(plot)
+        if status.st_nlink > 1:
+            self.linked.append(plot)
+        if self._most is not None and len(self.plots) > 2 * self._most:
+            self._keep_most()
+
+    def _keep_most(self, *, final: bool = False) -> None:
+        """Drop the last filenames beyond so many plots, however many are still to come."""
+        if self._most is not None and len(self.plots) > self._most:
+            self.plots.sort(key=lambda plot: plot.filename)
+            cut = self.plots[self._most].filename
+            self.cut = cut if self.cut is None else min(cut, self.cut)
+        if self.cut is not None:
+            kept = [plot for plot in self.plots if plot.filename < self.cut]
+            self.left_out += len(self.plots) - len(kept)
+            self.plots = kept
+        if final and self.left_out:
+            self.linked = [plot for plot in self.linked if self.cut is None or plot.filename < self.cut]
+
+    def _enter_folder(self, path: str, fd: int) -> None:
+        if self._enter is not None:
+            self._enter(path, fd)
+
+    def _refuse_folder(self, path: str, error: OSError) -> None:
+        if error.errno not in ABSENT:
+            self.unreadable[path] = self.closed[path] = error
+
+    def _refuse(self, path: str, error: OSError) -> None:
+        if error.errno not in ABSENT:
+            self.unreadable[path] = error
+
+
+def plot_of(session: str, project: str, filename: str, status: os.stat_result) -> Plot:
+    """The plot of that status, its numbers as SQL can store them."""
+    mtime_ns, ctime_ns = clamp(status.st_mtime_ns), clamp(status.st_ctime_ns)
+    return Plot(session, project, filename, status.st_size, mtime_ns, ctime_ns, signed(status.st_ino))

@@ -1,0 +1,114 @@
+"""Which folders are watched, and which are not and why."""
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable
+from itertools import count
+from pathlib import Path
+
+from plotindex.labels import Labels, Watch
+from plotindex.layout import covers
+
+FDINFO = Path("/proc/self/fdinfo")
+SHARE = 8
+"""Once half of the watches there are is in use, one session may have an eighth of them, not more."""
+
+Add = Callable[[int, int], int]
+"""(descriptor of a folder, number) -> the kernel's watch descriptor, or -1 where it says EACCES."""
+Remove = Callable[[int, int], None]
+
+
+class Watches:
+    """The watches of one inotify descriptor. Entering is for one thread; another may ask for paths and drop."""
+
+    def __init__(self, add: Add, remove: Remove) -> None:
+        self._add = add
+        self._remove = remove
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._labels = Labels()
+        self._audit: set[int] | None = None
+        self._found: list[str] = []
+        self.limit: int | None = None
+        self.unwatched: dict[str, OSError] = {}
+        """Folder -> why it is not watched."""
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def sessions(self) -> list[str]:
+        """The sessions of which something is watched, or should be."""
+        return list({*self._labels.sessions(), *(path.partition("/")[0] for path in self.unwatched if path)})
+
+    def path(self, descriptor: int) -> str | None:
+        """The folder that a watch stands for."""
+        with self._lock:
+            return self._labels.path(descriptor)
+
+    def drop(self, descriptor: int) -> str | None:
+        """Forget a watch that the kernel has ended; return the folder it stood for."""
+        with self._lock:
+            path = self._labels.path(descriptor)
+            if path is not None:
+                self._labels.remove(path)
+            return path
+
+    def enter(self, path: str, fd: int) -> None:
+        """Watch the folder `path`, open as `fd`. Its caller lists it afterwards, so that nothing falls in between."""
+        try:
+            self._require_share(path)
+            number = next(self._numbers)
+            descriptor = self._add(fd, number)
+            if descriptor == -1:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            self.unwatched[path] = error
+            with self._lock:
+                obsolete = [self._labels.remove(path)]
+        else:
+            with self._lock:
+                right = self._labels.path(descriptor) == path
+                obsolete = [*self._labels.put(path, Watch(descriptor, number))]
+            if self._audit is not None and not (right and descriptor in self._audit):
+                self._found.append(path)
+            self.unwatched.pop(path, None)
+        self._end(obsolete)
+
+    def leave(self, scopes: Iterable[str], entered: Collection[str], closed: dict[str, OSError]) -> None:
+        """All within the scopes was looked at: watch nothing there but what was entered.
+
+        `closed` says of folders why they could not be entered.
+        """
+        for scope in scopes:
+            with self._lock:
+                gone = [path for path in self._labels.at_and_below(scope) if path not in entered]
+                obsolete = [self._labels.remove(path) for path in gone]
+            self._end(obsolete)
+            if self.unwatched:
+                for path in [path for path in self.unwatched if covers(scope, path) and path not in entered]:
+                    del self.unwatched[path]
+        self.unwatched.update(closed)
+
+    def begin_audit(self, descriptor: int) -> None:
+        """Note what the kernel says is watched (proc(5), /proc/pid/fdinfo), whatever the books here say."""
+        lines = (FDINFO / str(descriptor)).read_text().splitlines()
+        self._audit = {int(line.split()[1].partition(":")[2], 16) for line in lines if line.startswith("inotify ")}
+        self._found = []
+
+    def end_audit(self) -> list[str]:
+        """The folders entered since then that were not watched, or under a wrong name."""
+        found, self._found, self._audit = self._found, [], None
+        return found
+
+    def _require_share(self, path: str) -> None:
+        if self.limit and len(self._labels) >= self.limit // 2:
+            session = path.partition("/")[0]
+            is_much = self._labels.size_of(session) >= self.limit // SHARE
+            if session and is_much and self._labels.watch(path) is None:
+                raise OSError(errno.ENOSPC, "its session has used up its share of the watches")
+
+    def _end(self, obsolete: Iterable[Watch | None]) -> None:
+        for watch in obsolete:
+            if watch is not None:
+                self._remove(watch.descriptor, watch.callback)
