@@ -94,8 +94,7 @@ class Indexer:
             self._check_database()
             if not self._is_blind and (why := self._watcher.why_deaf()):
                 self._listen(why)
-            busy = self._turns or (self._rescan is not None and self._rescan.ended is None)
-            changes = self._watcher.take(0 if busy else self._seconds_to_next())
+            changes = self._watcher.take(self._seconds_to_next())
             self._hear(changes.scopes, changes.barriers)
             self._look_after_the_unwatched()
             self._go_on_with_rescan()
@@ -154,7 +153,6 @@ class Indexer:
             if self._polled.everything:
                 self._owe_rescan()
             self._barriers.meet(barriers, self._turns.targets(), self._rescan_owed)
-            self._due["links"] = 0.0
 
     def _look_after_the_unwatched(self) -> None:
         """Let that wait for a look which no event tells of."""
@@ -169,7 +167,7 @@ class Indexer:
         unwatched = len(self._watcher.unwatched)
         if unwatched and self._is_due("unwatched", max(UNWATCHED_SECONDS, unwatched / UNWATCHED_PER_SECOND)):
             self._look_at_unwatched()
-        if self._links.unknown and self._is_due("links", RETRY_SECONDS):
+        if self._links.unknown and (len(self._barriers) or self._is_due("links", RETRY_SECONDS)):
             began = time.monotonic()
             self._add(self._links.learn(self._catalog.plots_of_inodes(self._links.unknown)))
             self._due["links"] = time.monotonic() + max(RETRY_SECONDS, 20 * (time.monotonic() - began))
@@ -207,7 +205,11 @@ class Indexer:
         self._rescans_done = self._rescans_begun
         if self._rescans_done >= self._rescan_owed:
             self._owed_since = 0.0
+        self._links.ask_all()
         report = rescan.report
+        if self._rescans_done == self._rescan_owed:
+            # After events were lost, or before any came, differences are no news: they are not counted.
+            self._rescan = None
         self._troubles.clear()
         self._troubles.add(report)
         if "" in report.unreadable:
@@ -219,9 +221,6 @@ class Indexer:
                 *(time.monotonic() - rescan.began, report.plots, report.sessions),
                 *(report.added, report.changed, report.removed),
             )
-            # What is different at a start, the watcher was not there to see.
-            self._rescan = None
-            self._state = self._state._replace(missed=None, missed_folders=0)
         self._trouble = ""
         self._say("polling" if self._polled.scopes else "watching")
 
@@ -240,7 +239,8 @@ class Indexer:
         if not self._turns:
             return
         step = self._turns.step()
-        self._links.see(step.linked, ask=self._state.state != "starting")
+        self._links.see(step.linked_anew, ask=True)
+        self._links.see(step.linked, ask=False)
         self._add(self._links.affected(step.changes))
         self._troubles.add(self._turns.take_report())
 
@@ -263,7 +263,11 @@ class Indexer:
         return True
 
     def _seconds_to_next(self) -> float:
-        return min(IDLE_SECONDS, max(0.0, self._due["rescan"] - time.monotonic())) if self._rescan is None else 0.1
+        """How long there is nothing to do, unless something is told of."""
+        is_busy = self._turns or (self._rescan is not None and self._rescan.ended is None)
+        if is_busy or (self._links.unknown and len(self._barriers)):
+            return 0.0
+        return max(0.0, min(IDLE_SECONDS, self._due["rescan"] - time.monotonic())) if self._rescan is None else 0.1
 
     def _beat(self, state: str) -> None:
         if self._stop.is_set():
@@ -278,7 +282,7 @@ class Indexer:
             state=state,
             heartbeat=time.time(),
             watched=self._watcher.watched,
-            watch_limit=self._watcher.limit,
+            watch_limit=self._watcher.read_limit(),
             unwatched=len(self._watcher.unwatched),
             overflows=self._watcher.overflows,
             pending=self._watcher.pending + self._turns.pending,

@@ -35,12 +35,25 @@ class Links:
             self._count += plot.path not in names
             names.add(plot.path)
 
+    def ask_all(self) -> None:
+        """Ask for all: while everything was looked at, one name may have come after another one's look."""
+        self.unknown.update(self._names)
+
     def learn(self, plots: Iterable[Plot]) -> list[str]:
-        """Remember what the catalogue says of the unknown ones; return the paths to look at."""
-        found = list(plots)
-        self.see(found, ask=False)
+        """Remember what the catalogue says of the unknown ones; return the paths to look at.
+
+        Names of one file that do not say the same of it are such: the older look is no longer true.
+        """
+        found: dict[int, list[Plot]] = {}
+        for plot in plots:
+            found.setdefault(plot.inode, []).append(plot)
         self.unknown.clear()
-        return [plot.path for plot in found]
+        paths = []
+        for same in found.values():
+            self.see(same, ask=False)
+            if len({plot[3:] for plot in same}) > 1:
+                paths += [plot.path for plot in same]
+        return paths
 
     def affected(self, changes: Iterable[Change]) -> list[str]:
         """Paths that may have changed with these, since they name the same files."""

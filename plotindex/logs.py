@@ -32,3 +32,5 @@ def configure_logs(log_format: str) -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    # What watchdog warns of, an overflow, plotindex says itself.
+    logging.getLogger("watchdog").setLevel(logging.ERROR)

@@ -161,19 +161,18 @@ class Look:
         assert scope.session is not None
         self.scope = scope
         self.session = scope.session
-        self._report = report
+        self.report = report
         self._walk = tree.walking(scope, enter, tree.layout.max_plots)
         self._layout = tree.layout
         self._rewrite = options.rewrite
-        self._found: dict[tuple[str, str], Plot] = {}
-        self._order: list[tuple[str, str]] = []
+        self._found: list[Plot] = []
         self._after: tuple[str, str] | None = None
         self._begun = False
         self._cut: str | None = None
 
     @property
     def plots(self) -> int:
-        return len(self._order)
+        return len(self._found)
 
     @property
     def linked(self) -> list[Plot]:
@@ -189,12 +188,11 @@ class Look:
         """Look on until done or `time.monotonic()` is past `until`; return whether done."""
         if not self._walk.go_on(until):
             return False
-        self._found = {_position(plot): plot for plot in self._walk.plots}
-        self._order = sorted(self._found)
-        self._walk.plots = []
-        self._report.plots += self.plots
-        self._report.unreadable.update(self._walk.unreadable)
-        self._report.odd.update(self._walk.odd)
+        self._found, self._walk.plots = self._walk.plots, []
+        self._found.sort(key=_position)
+        self.report.plots += self.plots
+        self.report.unreadable.update(self._walk.unreadable)
+        self.report.odd.update(self._walk.odd)
         return True
 
     def close(self) -> None:
@@ -205,24 +203,23 @@ class Look:
         """Compare the next rows, for at most so many suspects; return whether settled, and the rows compared."""
         self._obey_bounds(writer)
         rows = writer.rows(self.scope, self._after, ROWS_AT_ONCE)
-        start = bisect_right(self._order, self._after) if self._after else 0
-        ahead = self._order[start : start + ROWS_AT_ONCE]
-        bounds = [_position(rows[-1])] if len(rows) == ROWS_AT_ONCE else []
-        if len(ahead) == ROWS_AT_ONCE:
-            bounds.append(ahead[-1])
-        bound = min(bounds, default=None)
-        if self._rewrite or rows != [self._found[position] for position in ahead]:
+        start = bisect_right(self._found, self._after, key=_position) if self._after else 0
+        ahead = self._found[start : start + ROWS_AT_ONCE]
+        full = [part[-1] for part in (rows, ahead) if len(part) == ROWS_AT_ONCE]
+        bound = min(map(_position, full), default=None)
+        if self._rewrite or rows != ahead:
             known = {_position(row): row for row in rows}
-            for position in sorted(known.keys() | ahead):
+            found = {_position(plot): plot for plot in ahead}
+            for position in sorted(known.keys() | found.keys()):
                 if bound is not None and position > bound:
                     break
                 if len(suspects) >= most:
                     return False, len(rows)
                 row = known.get(position)
-                if self._differs(position, row):
+                if self._differs(position, found.get(position), row):
                     filename, project = position
                     beyond = self._is_beyond(filename)
-                    suspects.append(Suspect(self.session, project, filename, row, beyond, self._report))
+                    suspects.append(Suspect(self.session, project, filename, row, beyond, self.report))
                 self._after = position
         self._after = bound
         return bound is None, len(rows) + len(ahead)
@@ -236,15 +233,13 @@ class Look:
         self._begun = True
         cut = writer.cut(self.session)
         if cut is not None and cut != self._cut:
-            self._found = {position: plot for position, plot in self._found.items() if position[0] < cut}
-            self._order = sorted(self._found)
+            self._found = [plot for plot in self._found if plot.filename < cut]
         self._cut = cut
 
     def _is_beyond(self, filename: str) -> bool:
         return self._layout.is_too_deep(filename) or (self._cut is not None and filename >= self._cut)
 
-    def _differs(self, position: tuple[str, str], row: Plot | None) -> bool:
-        found = self._found.get(position)
+    def _differs(self, position: tuple[str, str], found: Plot | None, row: Plot | None) -> bool:
         if found is None and self._walk.unreadable:
             path = f"{self.session}/{position[1]}/{position[0]}"
             return not any(covers(outer, path) for outer in self._walk.unreadable)

@@ -20,8 +20,8 @@ STEP_SECONDS = 0.02
 STEP_PLOTS = 500
 """After so many plots it is written in any case."""
 REST_SECONDS = 1.0
-"""Who was not served for so long comes anew."""
-MOST_RESTING = 10_000
+"""For so long a session that needed more than one turn does not come first again."""
+MOST_BUSY = 10_000
 STEP_CHANGES = 250
 """Rows that one transaction writes at most while several sessions wait."""
 
@@ -134,6 +134,9 @@ class Step(NamedTuple):
 
     changes: list[Change]
     linked: list[Plot]
+    """Plots that have several names."""
+    linked_anew: list[Plot]
+    """Those of them that something was told of, not found by a rescan."""
 
 
 class Turns:
@@ -146,7 +149,8 @@ class Turns:
         self._jobs: dict[str, Job] = {}
         self._fresh: deque[Job] = deque()
         self._others: deque[Job] = deque()
-        self._served: dict[str, float] = {}
+        self._busy: dict[str, float] = {}
+        """When a session last needed more than one turn."""
         self.report = Report()
         """What was seen and done, but for rescans."""
 
@@ -177,8 +181,8 @@ class Turns:
             job = self._jobs.get(session)
             if job is None:
                 job = self._jobs[session] = Job(session)
-                # Who was served a moment ago goes on with the others: nobody comes first again and again.
-                comes_anew = not is_rescan and now - self._served.get(session, 0.0) > REST_SECONDS
+                # Who needed more than one turn a moment ago is not first again.
+                comes_anew = not is_rescan and now - self._busy.get(session, -REST_SECONDS) >= REST_SECONDS
                 (self._fresh if comes_anew else self._others).append(job)
             if not job.waiting:
                 job.since = now
@@ -201,9 +205,9 @@ class Turns:
 
         Raises as `reconcile` does.
         """
-        fresh = self._serve(self._fresh)
-        others = self._serve(self._others)
-        return Step([*fresh.changes, *others.changes], [*fresh.linked, *others.linked])
+        fresh, others = self._serve(self._fresh), self._serve(self._others)
+        changes = [*fresh.changes, *others.changes]
+        return Step(changes, [*fresh.linked, *others.linked], [*fresh.linked_anew, *others.linked_anew])
 
     def take_report(self) -> Report:
         """What was seen and done since the last call, but for rescans."""
@@ -237,29 +241,28 @@ class Turns:
         return step
 
     def _settle(self, served: Mapping[str, Job]) -> Step:
-        looks = deque(look for job in served.values() for look in job.ready)
-        linked = [plot for look in looks for plot in look.linked]
+        # The small ones first: a large one takes several transactions.
+        looks = deque(sorted((look for job in served.values() for look in job.ready), key=lambda look: look.plots))
         if not looks:
-            return Step([], [])
+            return Step([], [], [])
+        linked = [plot for look in looks for plot in look.linked]
+        linked_anew = [plot for look in looks if look.report is self.report for plot in look.linked]
         most = STEP_CHANGES if len(self._jobs) > 1 else STEP_PLOTS * 2
         finished, changes = settle(looks, self._tree, self._catalog, most=most)
         done = set(finished)
         for session in {look.session for look in finished}:
             served[session].settled(done)
-        return Step(changes, linked)
+        return Step(changes, linked, linked_anew)
 
     def _put_back(self, job: Job) -> None:
         if not job.in_round:
             self._watcher.leave(job.scopes, job.entered, job.closed)
             job.rounds += 1
             if not job.waiting:
-                self._rest(job.session)
+                del self._jobs[job.session]
                 return
         self._others.append(job)
-
-    def _rest(self, session: str) -> None:
-        del self._jobs[session]
         now = time.monotonic()
-        self._served[session] = now
-        if len(self._served) > MOST_RESTING:
-            self._served = {name: when for name, when in self._served.items() if now - when <= REST_SECONDS}
+        self._busy[job.session] = now
+        if len(self._busy) > MOST_BUSY:
+            self._busy = {name: when for name, when in self._busy.items() if now - when < REST_SECONDS}

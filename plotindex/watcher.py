@@ -7,6 +7,7 @@ not its books of moves and recursive watches, which lose folders under renames (
 
 import logging
 import os
+import struct
 import threading
 import time
 from collections.abc import Collection, Iterable
@@ -30,7 +31,7 @@ from plotindex.scopes import Scopes
 from plotindex.tree import Tree
 from plotindex.watches import Watches
 
-# Never opens and reads: serving plots causes no event.
+# Never opens and reads: serving plots causes no event. Nor what becomes of a watched folder itself: its parent tells.
 MASK = Mask(
     InotifyConstants.IN_CLOSE_WRITE
     | InotifyConstants.IN_MODIFY
@@ -38,19 +39,21 @@ MASK = Mask(
     | InotifyConstants.IN_MOVE
     | InotifyConstants.IN_CREATE
     | InotifyConstants.IN_DELETE
-    | InotifyConstants.IN_DELETE_SELF
-    | InotifyConstants.IN_MOVE_SELF
     | InotifyConstants.IN_ONLYDIR
     | InotifyConstants.IN_EXCL_UNLINK
 )
+IN_ISDIR = InotifyConstants.IN_ISDIR
+HEADER = struct.Struct("iIII")
+"""inotify(7): watch descriptor, mask, cookie, length of the name that follows."""
 BARRIER_MASK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_ONLYDIR)
 CHECK_SECONDS = 1.0
 """How often the emitter checks that it still watches the root."""
-BATCH_SECONDS = 0.01
-"""While changes keep coming they are taken in batches this long."""
+SAY_SECONDS = 60.0
+"""In a storm of overflows they are counted, and said so often."""
 READ_BYTES = 1 << 20
 """The kernel's whole queue in one read: it overflows only when as much again happens meanwhile."""
-WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
+# inotify(7); namespaces(7): in a container there may be a lower one.
+WATCH_LIMITS = (Path("/proc/sys/fs/inotify/max_user_watches"), Path("/proc/sys/user/max_inotify_watches"))
 
 log = logging.getLogger(__name__)
 
@@ -89,12 +92,20 @@ class Reader(InotifyFD):
 
     def read_events(self, *, event_buffer_size: int = READ_BYTES) -> list[InotifyEvent]:
         """Each entry that something happened to once, however often: creating, writing and closing a file is three."""
-        events: dict[tuple[int, bytes, int], InotifyEvent] = {}
-        for event in super().read_events(event_buffer_size=event_buffer_size):
-            kind = event.mask & InotifyConstants.IN_ISDIR if event.name else event.mask
-            events.setdefault((event.wd, event.name, kind), event)
+        buffer = self._read_event_buffer(event_buffer_size)
         self.read_at = time.monotonic()
-        return list(events.values())
+        events: dict[tuple[int, int, bytes], int] = {}
+        offset = 0
+        while offset < len(buffer):
+            wd, mask, _, length = HEADER.unpack_from(buffer, offset)
+            begin = offset + HEADER.size
+            offset = begin + length
+            # Names come padded with zeros, always alike: so they are compared.
+            events[wd, mask & IN_ISDIR if length else mask, buffer[begin:offset]] = mask
+        return [
+            InotifyEvent(WatchDescriptor(wd), Mask(mask), 0, name.rstrip(b"\0"))
+            for (wd, _, name), mask in events.items()
+        ]
 
 
 class BarrierFolder(WatchCallback):
@@ -132,6 +143,7 @@ class TreeEmitter(EventEmitter):
         self._stopping = False
         self.reader: Reader | None = None
         self.watches = Watches(self._add_watch, self._remove_watch)
+        self._say_overflow_at = 0.0
         self.overflows = 0
         self.lost: str | None = None
         """Why nothing more will be seen; the observer has to be replaced."""
@@ -170,7 +182,7 @@ class TreeEmitter(EventEmitter):
             return
         name = os.fsdecode(event.name)
         path = f"{folder}/{name}" if folder else name
-        is_folder = event.mask & InotifyConstants.IN_ISDIR
+        is_folder = event.mask & IN_ISDIR
         if is_text(name) and (self._can_hold_plots(path) if is_folder else self._may_be_plot(path)):
             self._hint(path)
 
@@ -185,7 +197,10 @@ class TreeEmitter(EventEmitter):
     def on_queue_overflow(self) -> None:
         """Called when the kernel dropped events."""
         self.overflows += 1
-        log.warning("The kernel's queue of events overflowed; everything is looked at again.")
+        now = time.monotonic()
+        if now >= self._say_overflow_at:
+            log.warning("The kernel's queue of events overflowed; everything is looked at again.")
+            self._say_overflow_at = now + SAY_SECONDS
         self._hint("")
 
     def hint_barrier(self, name: str) -> None:
@@ -293,7 +308,7 @@ class Watcher:
         observer.schedule(self._collector, str(self._tree.root), recursive=True)
         self._observer = observer
         (self._emitter,) = (emitter for emitter in observer.emitters if isinstance(emitter, TreeEmitter))
-        self._emitter.watches.limit = self.limit
+        self.read_limit()
         observer.start()
 
     def stop(self) -> None:
@@ -366,13 +381,12 @@ class Watcher:
     def overflows(self) -> int:
         return self._former_overflows + (self._emitter.overflows if self._emitter else 0)
 
-    @property
-    def limit(self) -> int | None:
+    def read_limit(self) -> int | None:
         """How many folders the kernel lets this user watch, or None where it does not say."""
-        try:
-            return int(WATCH_LIMIT.read_text())
-        except FileNotFoundError:
-            return None
+        limit = min((int(file.read_text()) for file in WATCH_LIMITS if file.exists()), default=None)
+        if self._emitter is not None:
+            self._emitter.watches.limit = limit
+        return limit
 
     @property
     def pending(self) -> int:

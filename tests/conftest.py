@@ -4,7 +4,7 @@ import os
 import sqlite3
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from itertools import count
@@ -112,13 +112,16 @@ def refused(plotindex: RunPlotindex) -> Refused:
 
 @pytest.fixture
 def service(root: Path, environment: dict[str, str], tmp_path: Path) -> StartService:
-    """`with service(*args) as running:` starts a long-running command on the root, and ends it with all it started."""
+    """`with service(*args) as running:` starts a long-running command on the root, and ends it with all it started.
+
+    `prefix` is a command that becomes the other in the end, such as `unshare`.
+    """
     numbers = count(1)
 
     @contextmanager
-    def start(*args: str, env: Mapping[str, str] | None = None) -> Iterator[Service]:
+    def start(*args: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Iterator[Service]:
         given = {**environment, "PLOTINDEX_ROOT": str(root), **(env or {})}
-        running = Service(args, given, tmp_path, tmp_path / f"service-{next(numbers)}")
+        running = Service(args, given, tmp_path, tmp_path / f"service-{next(numbers)}", prefix)
         try:
             yield running
         finally:
@@ -132,8 +135,8 @@ def indexer(service: StartService, environment: dict[str, str]) -> StartService:
     """`with indexer() as running:` is `plotindex watch`, once it has looked at everything and watches."""
 
     @contextmanager
-    def start(*args: str, env: Mapping[str, str] | None = None) -> Iterator[Service]:
-        with service("watch", *args, env=env) as running:
+    def start(*args: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Iterator[Service]:
+        with service("watch", *args, env=env, prefix=prefix) as running:
             running.wait_for(lambda: "Everything was looked at" in running.stderr)
             for database in Path(environment["PLOTINDEX_STATE_DIR"]).glob("*/catalog.db"):
                 running.wait_for(partial(is_watched_by, database, running.pid))
