@@ -20,6 +20,7 @@ from plotindex.errors import CatalogError, SettingsError
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.layout import Plot, printable
 from plotindex.locks import sole_indexer
+from plotindex.look import Options, Report
 from plotindex.options import (
     Program,
     check_root_unless_known,
@@ -32,7 +33,7 @@ from plotindex.options import (
     tree_of,
 )
 from plotindex.polling import Polling
-from plotindex.reconcile import Options, Report, reconcile
+from plotindex.reconcile import reconcile
 from plotindex.running import ChildDiedError, run_both
 from plotindex.status import read_status, require_indexer
 from plotindex.terminal import Progress

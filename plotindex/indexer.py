@@ -164,7 +164,7 @@ class Indexer:
             if self._polled.everything:
                 self._due["rescan"] = 0.0
             self._add(self._polled.scopes)
-        unwatched = len(self._watcher.unwatched)
+        unwatched = len(self._watcher.watches.unwatched)
         if unwatched and self._is_due("unwatched", max(UNWATCHED_SECONDS, unwatched / UNWATCHED_PER_SECOND)):
             self._look_at_unwatched()
         if self._links.unknown and (len(self._barriers) or self._is_due("links", RETRY_SECONDS)):
@@ -175,9 +175,9 @@ class Indexer:
             self._hear(Scopes(), self._barriers.listed())
 
     def _look_at_unwatched(self) -> None:
-        if "" in self._watcher.unwatched:
+        if "" in self._watcher.watches.unwatched:
             self._owe_rescan()
-        self._add(self._watcher.unwatched)
+        self._add(self._watcher.watches.unwatched)
 
     def _add(self, paths: Iterable[str]) -> None:
         """Let scopes wait that were not told of by events; open barriers wait for them."""
@@ -213,7 +213,7 @@ class Indexer:
         self._troubles.clear()
         self._troubles.add(report)
         if "" in report.unreadable:
-            self._watcher.unwatched[""] = report.unreadable[""]
+            self._watcher.watches.unwatched[""] = report.unreadable[""]
         self._state = self._state._replace(reconciled=time.time())
         if self._state.state not in ("watching", "polling"):
             log.info(
@@ -278,12 +278,13 @@ class Indexer:
     def _say(self, state: str) -> None:
         """Store how the indexer is; not being able to is what makes readers call the catalogue unwatched."""
         self._due["beat"] = time.monotonic() + HEARTBEAT_SECONDS
+        self._watcher.watches.read_limit()
         self._state = self._state._replace(
             state=state,
             heartbeat=time.time(),
-            watched=self._watcher.watched,
-            watch_limit=self._watcher.read_limit(),
-            unwatched=len(self._watcher.unwatched),
+            watched=len(self._watcher.watches),
+            watch_limit=self._watcher.watches.limit,
+            unwatched=len(self._watcher.watches.unwatched),
             overflows=self._watcher.overflows,
             pending=self._watcher.pending + self._turns.pending,
             unreadable=len(self._troubles.unreadable),

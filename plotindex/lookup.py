@@ -12,7 +12,8 @@ from typing import NamedTuple
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.layout import Plot, PlotKey
-from plotindex.reconcile import Options, reconcile
+from plotindex.look import Options
+from plotindex.reconcile import reconcile
 from plotindex.tree import OpenPlot, Tree
 
 HEARTBEAT_SECONDS = 15.0

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterable
 
 from plotindex.catalog import Catalog
-from plotindex.reconcile import Report, finish, sessions_to_look_at
+from plotindex.look import Report
+from plotindex.reconcile import finish, sessions_to_look_at
 from plotindex.scopes import Scopes
 from plotindex.tree import Tree
 from plotindex.turns import Target, Turns
@@ -33,9 +34,9 @@ class Rescan:
         self.began = time.monotonic()
         self.ended: float | None = None
         self._explained = Scopes(turns.scopes())
-        watcher.begin_audit()
-        names = sessions_to_look_at(tree, catalog, self.report, watcher.enter)
-        self._names = sorted({*names, *watcher.sessions}, reverse=True)
+        watcher.watches.begin_audit()
+        names = sessions_to_look_at(tree, catalog, self.report, watcher.watches.enter)
+        self._names = sorted({*names, *watcher.watches.sessions()}, reverse=True)
         self.report.sessions = len(self._names)
         self._targets: list[Target] = []
         self._unwatched: list[str] = []
@@ -53,7 +54,7 @@ class Rescan:
         while self._names and len(self._targets) < SESSIONS_AT_ONCE:
             self._targets.append(self._turns.rescan(self._names.pop(), self.report))
         if not self._targets:
-            self._unwatched = self._watcher.end_audit()
+            self._unwatched = self._watcher.watches.end_audit()
             if "" not in self.report.unreadable:
                 finish(self._tree, self._catalog)
             self.ended = time.monotonic()

@@ -3,7 +3,7 @@
 import logging
 
 from plotindex.layout import printable
-from plotindex.reconcile import Report
+from plotindex.look import Report
 
 MOST_NAMED = 10_000
 

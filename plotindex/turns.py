@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from plotindex.catalog import Catalog
 from plotindex.layout import Plot, Scope, collapse
-from plotindex.reconcile import Look, Report, settle
+from plotindex.look import Look, Report
+from plotindex.reconcile import settle
 from plotindex.scopes import MOST_OF_SESSION
 from plotindex.tree import Tree
 from plotindex.watcher import Watcher
@@ -89,7 +90,7 @@ class Job:
 
         def enter(path: str, fd: int) -> None:
             self.entered.add(path)
-            watcher.enter(path, fd)
+            watcher.watches.enter(path, fd)
 
         before = self._amount
         while self.has_to_look and not self.is_full:
@@ -248,7 +249,7 @@ class Turns:
         linked = [plot for look in looks for plot in look.linked]
         linked_anew = [plot for look in looks if look.report is self.report for plot in look.linked]
         most = STEP_CHANGES if len(self._jobs) > 1 else STEP_PLOTS * 2
-        finished, changes = settle(looks, self._tree, self._catalog, most=most)
+        finished, changes = settle(looks, self._tree, self._catalog, most)
         done = set(finished)
         for session in {look.session for look in finished}:
             served[session].settled(done)
@@ -256,7 +257,7 @@ class Turns:
 
     def _put_back(self, job: Job) -> None:
         if not job.in_round:
-            self._watcher.leave(job.scopes, job.entered, job.closed)
+            self._watcher.watches.leave(job.scopes, job.entered, job.closed)
             job.rounds += 1
             if not job.waiting:
                 del self._jobs[job.session]

@@ -10,7 +10,6 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,8 +51,6 @@ SAY_SECONDS = 60.0
 """In a storm of overflows they are counted, and said so often."""
 READ_BYTES = 1 << 20
 """The kernel's whole queue in one read: it overflows only when as much again happens meanwhile."""
-# inotify(7); namespaces(7): in a container there may be a lower one.
-WATCH_LIMITS = (Path("/proc/sys/fs/inotify/max_user_watches"), Path("/proc/sys/user/max_inotify_watches"))
 
 log = logging.getLogger(__name__)
 
@@ -126,13 +123,21 @@ class BarrierFolder(WatchCallback):
 
 
 class TreeEmitter(EventEmitter):
-    """Turns the events of watched folders into scopes. Which folders those are, `watches` says."""
+    """Turns the events of the watched folders into scopes."""
 
     def __init__(
-        self, event_queue: EventQueue, watch: ObservedWatch, *, tree: Tree, barriers: Path, **_defaults: object
+        self,
+        event_queue: EventQueue,
+        watch: ObservedWatch,
+        *,
+        tree: Tree,
+        watches: Watches,
+        barriers: Path,
+        **_defaults: object,
     ) -> None:
         super().__init__(event_queue, watch, timeout=CHECK_SECONDS)
         self._tree = tree
+        self._watches = watches
         self._barrier_folder = barriers
         self._root_seen: tuple[int, int] | None = None
         self._root_checked = 0.0
@@ -142,7 +147,6 @@ class TreeEmitter(EventEmitter):
         self._barriers: list[str] = []
         self._stopping = False
         self.reader: Reader | None = None
-        self.watches = Watches(self._add_watch, self._remove_watch)
         self._say_overflow_at = 0.0
         self.overflows = 0
         self.lost: str | None = None
@@ -156,6 +160,7 @@ class TreeEmitter(EventEmitter):
         # The first number is the barrier folder's; watches count on from there.
         if self.reader.add_callback(path, BARRIER_MASK, BarrierFolder(self), CallbackId(0)) == -1:
             raise PermissionError(f"{self._barrier_folder} cannot be watched")
+        self._watches.begin(self._add_watch, self._remove_watch, self.reader.descriptor)
 
     def on_thread_stop(self) -> None:
         self._stopping = True
@@ -177,7 +182,7 @@ class TreeEmitter(EventEmitter):
 
     def on_event(self, event: InotifyEvent) -> None:
         """Called by the reader for each event of a watched folder."""
-        folder = self.watches.path(event.wd)
+        folder = self._watches.path(event.wd)
         if folder is None or not event.name:
             return
         name = os.fsdecode(event.name)
@@ -188,7 +193,7 @@ class TreeEmitter(EventEmitter):
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """Called when a folder was deleted, which its parent says too, or unmounted, which only this says."""
-        path = self.watches.drop(wd)
+        path = self._watches.drop(wd)
         if path and not self._stopping:
             self._hint(path)
         elif path == "":
@@ -293,28 +298,29 @@ class Watcher:
         self._tree = tree
         self._barriers = barriers
         self._collector = Collector()
+        self.watches = Watches()
         self._observer: BaseObserver | None = None
         self._emitter: TreeEmitter | None = None
         self._former_overflows = 0
 
     def start(self) -> None:
-        """Begin to listen; the folders to watch are named by `enter`.
+        """Begin to listen; which folders are watched is for its caller to say, to `watches`.
 
         Raises:
             OSError: the root cannot be seen, or there is no inotify descriptor or watch to be had.
         """
         self.stop()
-        observer = BaseObserver(TreeEmitter, tree=self._tree, barriers=self._barriers)
+        observer = BaseObserver(TreeEmitter, tree=self._tree, watches=self.watches, barriers=self._barriers)
         observer.schedule(self._collector, str(self._tree.root), recursive=True)
         self._observer = observer
         (self._emitter,) = (emitter for emitter in observer.emitters if isinstance(emitter, TreeEmitter))
-        self.read_limit()
         observer.start()
 
     def stop(self) -> None:
         """End watching; what was not taken is forgotten."""
         observer, emitter = self._observer, self._emitter
         self._observer = self._emitter = None
+        self.watches = Watches()
         if observer is not None and emitter is not None:
             self._former_overflows += emitter.overflows
             observer.stop()
@@ -326,25 +332,6 @@ class Watcher:
     def take(self, timeout: float) -> Changes:
         """What may have changed; nothing when nothing came for `timeout` seconds."""
         return self._collector.take(timeout)
-
-    def enter(self, path: str, fd: int) -> None:
-        """Watch the folder `path`, open as `fd` and about to be listed, or remember why it is not watched."""
-        if self._emitter is not None:
-            self._emitter.watches.enter(path, fd)
-
-    def leave(self, scopes: Iterable[str], entered: Collection[str], closed: dict[str, OSError]) -> None:
-        """All within the scopes was looked at: watch nothing there but the folders that were entered."""
-        if self._emitter is not None:
-            self._emitter.watches.leave(scopes, entered, closed)
-
-    def begin_audit(self) -> None:
-        """Note what the kernel itself says is watched, to compare it with all that is entered from now on."""
-        if self._emitter is not None and self._emitter.reader is not None:
-            self._emitter.watches.begin_audit(self._emitter.reader.descriptor)
-
-    def end_audit(self) -> list[str]:
-        """The folders entered since then that were not watched, or under a wrong name."""
-        return self._emitter.watches.end_audit() if self._emitter else []
 
     @property
     def is_started(self) -> bool:
@@ -364,29 +351,8 @@ class Watcher:
         return self._emitter.reader.read_at if self._emitter and self._emitter.reader else 0.0
 
     @property
-    def watched(self) -> int:
-        return len(self._emitter.watches) if self._emitter else 0
-
-    @property
-    def sessions(self) -> list[str]:
-        """The sessions of which something is watched, or should be."""
-        return self._emitter.watches.sessions() if self._emitter else []
-
-    @property
-    def unwatched(self) -> dict[str, OSError]:
-        """Folder -> why it is not watched: it has to be looked at again and again instead."""
-        return self._emitter.watches.unwatched if self._emitter else {}
-
-    @property
     def overflows(self) -> int:
         return self._former_overflows + (self._emitter.overflows if self._emitter else 0)
-
-    def read_limit(self) -> int | None:
-        """How many folders the kernel lets this user watch, or None where it does not say."""
-        limit = min((int(file.read_text()) for file in WATCH_LIMITS if file.exists()), default=None)
-        if self._emitter is not None:
-            self._emitter.watches.limit = limit
-        return limit
 
     @property
     def pending(self) -> int:

@@ -11,6 +11,8 @@ from plotindex.labels import Labels, Watch
 from plotindex.layout import covers
 
 FDINFO = Path("/proc/self/fdinfo")
+# inotify(7); namespaces(7): in a container there may be a lower one.
+LIMITS = (Path("/proc/sys/fs/inotify/max_user_watches"), Path("/proc/sys/user/max_inotify_watches"))
 SHARE = 8
 """Once half of the watches there are is in use, one session may have an eighth of them, not more."""
 
@@ -20,11 +22,15 @@ Remove = Callable[[int, int], None]
 
 
 class Watches:
-    """The watches of one inotify descriptor. Entering is for one thread; another may ask for paths and drop."""
+    """The watches of one inotify descriptor. Entering is for one thread; another may ask for paths and drop.
 
-    def __init__(self, add: Add, remove: Remove) -> None:
-        self._add = add
-        self._remove = remove
+    Until `begin` has been called nothing is watched, and nothing is said to be unwatched.
+    """
+
+    def __init__(self) -> None:
+        self._add: Add | None = None
+        self._remove: Remove | None = None
+        self._info = FDINFO
         self._lock = threading.Lock()
         self._numbers = count(1)
         self._labels = Labels()
@@ -34,8 +40,18 @@ class Watches:
         self.unwatched: dict[str, OSError] = {}
         """Folder -> why it is not watched."""
 
+    def begin(self, add: Add, remove: Remove, descriptor: int) -> None:
+        """Watch by these functions what is entered from now on; `descriptor` is that of inotify(7)."""
+        self._add, self._remove = add, remove
+        self._info = FDINFO / str(descriptor)
+        self.read_limit()
+
     def __len__(self) -> int:
         return len(self._labels)
+
+    def read_limit(self) -> None:
+        """Note how many folders the kernel lets this user watch; None where it does not say."""
+        self.limit = min((int(file.read_text()) for file in LIMITS if file.exists()), default=None)
 
     def sessions(self) -> list[str]:
         """The sessions of which something is watched, or should be."""
@@ -56,6 +72,8 @@ class Watches:
 
     def enter(self, path: str, fd: int) -> None:
         """Watch the folder `path`, open as `fd`. Its caller lists it afterwards, so that nothing falls in between."""
+        if self._add is None:
+            return
         try:
             self._require_share(path)
             number = next(self._numbers)
@@ -80,6 +98,8 @@ class Watches:
 
         `closed` says of folders why they could not be entered.
         """
+        if self._add is None:
+            return
         for scope in scopes:
             with self._lock:
                 gone = [path for path in self._labels.at_and_below(scope) if path not in entered]
@@ -90,9 +110,11 @@ class Watches:
                     del self.unwatched[path]
         self.unwatched.update(closed)
 
-    def begin_audit(self, descriptor: int) -> None:
+    def begin_audit(self) -> None:
         """Note what the kernel says is watched (proc(5), /proc/pid/fdinfo), whatever the books here say."""
-        lines = (FDINFO / str(descriptor)).read_text().splitlines()
+        if self._add is None:
+            return
+        lines = self._info.read_text().splitlines()
         self._audit = {int(line.split()[1].partition(":")[2], 16) for line in lines if line.startswith("inotify ")}
         self._found = []
 
@@ -110,5 +132,5 @@ class Watches:
 
     def _end(self, obsolete: Iterable[Watch | None]) -> None:
         for watch in obsolete:
-            if watch is not None:
+            if watch is not None and self._remove is not None:
                 self._remove(watch.descriptor, watch.callback)

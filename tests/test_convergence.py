@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.layout import Layout, Plot, PlotKey, signed
-from plotindex.reconcile import Options, reconcile
+from plotindex.look import Options
+from plotindex.reconcile import reconcile
 from plotindex.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import all_plots

@@ -15,7 +15,7 @@ LAYERS = [
     {"rescan", "barriers", "polling", "troubles"},
     {"turns"},
     {"access"},
-    {"reconcile", "verify", "watcher", "watches", "labels", "links"},
+    {"reconcile", "look", "verify", "watcher", "watches", "labels", "links"},
     {"catalog", "tree"},
     {"writer", "walk"},
     {"database", "tables", "mounts", "beneath"},

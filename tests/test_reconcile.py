@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from plotindex import look
 from plotindex import reconcile as module
 from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.errors import LockTimeoutError, RootLostError
 from plotindex.layout import Layout, PlotKey
-from plotindex.reconcile import Options, reconcile
+from plotindex.look import Options
+from plotindex.reconcile import reconcile
 from plotindex.tree import Tree
 from plotindex.verify import differences
 from plotindex.writer import Writer
@@ -57,7 +59,7 @@ def test_a_session_of_many_transactions_is_written_whole(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_CHANGES", 7)
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(look, "ROWS_AT_ONCE", 5)
     monkeypatch.setattr(module, "MOST_ROWS", 9)
     for number in range(60):
         draw(root, f"s/project_{number % 4}/{number % 7}/{number}.png")
@@ -146,7 +148,8 @@ import os, sys
 from pathlib import Path
 from plotindex.catalog import Catalog
 from plotindex.database import Database
-from plotindex.reconcile import Options, reconcile
+from plotindex.look import Options
+from plotindex.reconcile import reconcile
 from plotindex.tree import Tree
 root, database = Path(sys.argv[1]), Path(sys.argv[2])
 catalog = Catalog(Database(database))

@@ -124,7 +124,7 @@ def test_the_audit_finds_a_folder_that_is_not_watched_though_the_books_say_so(
     draw(root, "s/project_a/sub/x.png")
     draw(root, "s/project_b/x.png")
     indexer = run_indexer(rescan=2)
-    watches = emitter_of(indexer).watches
+    watches = indexer._watcher.watches
     watch = watches._labels.watch("s/project_a/sub")
     assert watch is not None
     reader_of(indexer).remove_callbacks([(WatchDescriptor(watch.descriptor), CallbackId(watch.callback))])

@@ -172,7 +172,7 @@ def test_only_folders_that_can_hold_plots_are_watched(listening: Listening, root
     draw(root, "s/data/raw/x.png")
     (root / "s/project_link").symlink_to(root / "s/data")
     listening.drain()
-    assert listening.watcher.watched == 4 == folders_by_hand(root)
+    assert len(listening.watcher.watches) == 4 == folders_by_hand(root)
     assert listening.watched_inodes() == inodes_by_hand(root)
 
 
@@ -259,7 +259,7 @@ def test_stopping_leaves_no_thread_descriptor_or_watch(
     for _ in range(20):
         listening = Listening(tree, catalog, tmp_path / "barriers")
         listening.start()
-        assert listening.watcher.watched == 3
+        assert len(listening.watcher.watches) == 3
         listening.watcher.stop()
         wait_until(lambda: not watched_inodes())
         gc.collect()
@@ -281,7 +281,7 @@ def test_after_a_storm_of_renames_exactly_the_right_folders_are_watched(
         listening.take(0.05)
     listening.drain()
     assert listening.watched_inodes() == inodes_by_hand(root)
-    assert listening.watcher.watched == len(inodes_by_hand(root))
+    assert len(listening.watcher.watches) == len(inodes_by_hand(root))
     places = [Path(place) for place, _, _ in os.walk(root)]
     plots = [place / "last.png" for place in places if len(place.relative_to(root).parts) > 1]
     random.Random(seed).shuffle(plots)
@@ -298,6 +298,6 @@ def test_sessions_that_come_and_go_leave_nothing_in_the_books(listening: Listeni
     listening.drain()
     emitter = listening.watcher._emitter
     assert emitter is not None
-    assert listening.watcher.watched == 1
-    assert listening.watcher.unwatched == {}
-    assert not emitter.watches._labels._below
+    assert len(listening.watcher.watches) == 1
+    assert listening.watcher.watches.unwatched == {}
+    assert not listening.watcher.watches._labels._below
