@@ -3,12 +3,9 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import pytest
 import requests
 
 from plotindex.catalog import Catalog
@@ -38,21 +35,6 @@ def test_what_was_drawn_while_no_indexer_ran_is_found_at_its_start(
     (root / "s/project_a/x.png").unlink()
     with indexer():
         assert all_plots(catalog) == plots_by_hand(root)
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_after_a_storm_the_catalogue_equals_the_tree(
-    root: Path, catalog: Catalog, indexer: StartService, seed: int
-) -> None:
-    draw(root, "kept/project_a/x.png")
-    with indexer() as running:
-        storms = [
-            subprocess.Popen([sys.executable, "-m", "tests.churn", str(root), str(seed * 10 + part), "3"])
-            for part in range(2)
-        ]
-        assert [storm.wait(60) for storm in storms] == [0, 0]
-        wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
-        assert "Traceback" not in running.stderr
 
 
 def test_a_full_reconcile_comes_round_and_finds_what_no_event_told(
