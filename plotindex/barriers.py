@@ -54,6 +54,10 @@ class Barriers:
             return [name for name in os.listdir(self.folder) if name not in self._open]
         return []
 
+    def asks_for_others(self, names: Iterable[str]) -> bool:
+        """Whether one of these is not the indexer's own."""
+        return not all(name.startswith(SELF_TEST) for name in names)
+
     def meet(self, names: Iterable[str], targets: list[Target], rescan: int) -> None:
         """Answer these when the targets are reached, and the rescan of that number is done."""
         for name in names:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plotindex.barriers import Barriers
+from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, RootLostError
+from plotindex.gaps import Gaps
 from plotindex.layout import printable
-from plotindex.links import Links
 from plotindex.polling import Polled, Polling
-from plotindex.rescan import Rescan
+from plotindex.rescan import Rescan, Rescans
 from plotindex.scopes import Scopes
 from plotindex.tree import Tree
 from plotindex.troubles import Troubles
@@ -26,10 +27,8 @@ HEARTBEAT_SECONDS = 3.0
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 """How long to wait before looking again for a root, a watch or a database that cannot be had."""
-UNWATCHED_SECONDS = 5.0
-"""How often folders that are not watched are looked at, and tried again."""
-UNWATCHED_PER_SECOND = 200
-"""Very many of them are looked at less often, so that it costs a few percent of a core."""
+LISTEN_SECONDS = 10.0
+"""How long everything is polled before events are asked for again, when none can be had."""
 SELF_TEST_SECONDS = 30.0
 SILENT_SECONDS = 10.0
 """Without an answer to a self-test and any other event for so long, watching begins anew."""
@@ -62,14 +61,9 @@ class Indexer:
         self._barriers = Barriers(barriers)
         self._polled = Polled(tree, rhythm.polling)
         self._turns = Turns(tree, catalog, self._watcher)
-        self._links = Links()
-        self._rescan: Rescan | None = None
-        self._rescans_begun = 0
-        self._rescans_done = 0
-        self._rescan_owed = 0
-        """The number of the rescan that makes up for events that were lost."""
-        self._owed_since = 0.0
-        self._due = {"rescan": 0.0, "poll": 0.0, "unwatched": 0.0, "self-test": 0.0, "links": 0.0, "beat": 0.0}
+        self._rescans = Rescans(tree, catalog, self._turns, self._watcher, rhythm.rescan)
+        self._gaps = Gaps(catalog, self._watcher, self._polled, rhythm.poll)
+        self._listen_at = self._test_at = self._beat_at = 0.0
         self._state = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
         self._troubles = Troubles()
         self._trouble = ""
@@ -96,10 +90,11 @@ class Indexer:
                 self._listen(why)
             changes = self._watcher.take(self._seconds_to_next())
             self._hear(changes.scopes, changes.barriers)
-            self._look_after_the_unwatched()
+            self._owe(self._gaps.due(at_once=len(self._barriers) > 0))
             self._go_on_with_rescan()
             self._take_turns()
-            self._barriers.answer(self._rescans_done if not self._links.unknown else -1)
+            if not self._gaps.is_open:
+                self._barriers.answer(self._rescans.done)
             self._test_self()
             self._beat(self._state.state)
         except RootLostError as error:
@@ -107,109 +102,78 @@ class Indexer:
         except CatalogError as error:
             self._endure("blocked", str(error))
             self._begin_anew()
-        except OSError as error:
-            self._endure("deaf", f"The root cannot be watched: {error.strerror}; it is tried again.")
 
     @property
     def _is_blind(self) -> bool:
-        return self._rhythm.polling is Polling.ALWAYS
+        """Whether there are no events, for now or for good."""
+        if self._rhythm.polling is Polling.ALWAYS:
+            return True
+        return self._polled.blind is not None and time.monotonic() < self._listen_at
 
     def _listen(self, why: str) -> None:
         if self._watcher.is_started:
             log.warning("Watching was lost: %s; it begins anew and everything is looked at again.", why)
             self._state = self._state._replace(replaced=self._state.replaced + 1)
-        self._beat("starting")
         self._forget_all()
         try:
             self._barriers.prepare()
             self._watcher.start()
-        except FileNotFoundError as error:
-            raise RootLostError(f"The root {printable(str(self._tree.root))} is not there: mount it again.") from error
+        except OSError as error:
+            if error.errno in ABSENT:
+                lost = f"The root {printable(str(self._tree.root))} is not there: mount it again."
+                raise RootLostError(lost) from error
+            self._polled.judge(f"no events can be had: {error.strerror}")
+            self._listen_at = time.monotonic() + LISTEN_SECONDS
+        else:
+            self._polled.judge()
+        if self._state.state != "lost":
+            self._beat("starting")
 
     def _forget_all(self) -> None:
         """Whatever waits is forgotten: everything is looked at instead."""
         self._turns.clear()
         self._barriers.forget()
-        self._rescan = None
-        self._owe_rescan()
-
-    def _owe_rescan(self) -> None:
-        """Events were lost: a look at everything, begun from now on, makes up for them."""
-        self._rescan_owed = self._rescans_begun + 1
-        self._owed_since = self._owed_since or time.monotonic()
-        self._due["rescan"] = 0.0
+        self._rescans.forget()
 
     def _hear(self, scopes: Scopes, barriers: list[str]) -> None:
+        """Let that wait which the watcher told of."""
         waiting = scopes.by_session()
-        if waiting.pop("", None):
-            self._owe_rescan()
+        self._rescans.explain(scopes.paths())
+        lost = waiting.pop("", None)
+        if lost:
+            self._rescans.owe()
+        if lost or self._polled.everything:
             # What was lost may be a barrier: the folder says.
             barriers = sorted({*barriers, *self._barriers.listed()})
-        if self._rescan is not None:
-            self._rescan.explain(scopes.paths())
         self._turns.add(waiting)
         if barriers:
-            self._look_at_unwatched()
-            if self._polled.everything:
-                self._owe_rescan()
-            self._barriers.meet(barriers, self._turns.targets(), self._rescan_owed)
+            self._owe(self._gaps.unwatched())
+            if self._polled.everything and self._barriers.asks_for_others(barriers):
+                self._rescans.owe()
+            self._barriers.meet(barriers, self._turns.targets(), self._rescans.owed)
 
-    def _look_after_the_unwatched(self) -> None:
-        """Let that wait for a look which no event tells of."""
-        mounted = [scope for scope in self._polled.look() if not self._is_blind]
-        if "" in mounted:
-            self._owe_rescan()
-        self._add(mounted)
-        if self._is_due("poll", self._rhythm.poll) and self._polled.scopes:
-            if self._polled.everything:
-                self._due["rescan"] = 0.0
-            self._add(self._polled.scopes)
-        unwatched = len(self._watcher.watches.unwatched)
-        if unwatched and self._is_due("unwatched", max(UNWATCHED_SECONDS, unwatched / UNWATCHED_PER_SECOND)):
-            self._look_at_unwatched()
-        if self._links.unknown and (len(self._barriers) or self._is_due("links", RETRY_SECONDS)):
-            began = time.monotonic()
-            self._add(self._links.learn(self._catalog.plots_of_inodes(self._links.unknown)))
-            self._due["links"] = time.monotonic() + max(RETRY_SECONDS, 20 * (time.monotonic() - began))
-        if self._is_blind or self._polled.everything:
-            self._hear(Scopes(), self._barriers.listed())
-
-    def _look_at_unwatched(self) -> None:
-        if "" in self._watcher.watches.unwatched:
-            self._owe_rescan()
-        self._add(self._watcher.watches.unwatched)
-
-    def _add(self, paths: Iterable[str]) -> None:
-        """Let scopes wait that were not told of by events; open barriers wait for them."""
+    def _owe(self, paths: Iterable[str]) -> None:
+        """Let scopes wait that no event told of; open barriers wait for them, too."""
         waiting = Scopes(paths).by_session()
-        waiting.pop("", None)
+        if waiting.pop("", None):
+            self._rescans.owe()
         self._barriers.extend(self._turns.add(waiting))
 
     def _go_on_with_rescan(self) -> None:
-        if self._rescan is None:
-            if not self._is_due("rescan", self._rhythm.rescan):
-                return
-            self._rescans_begun += 1
-            self._rescan = Rescan(self._tree, self._catalog, self._turns, self._watcher)
-            if self._rescans_begun == self._rescan_owed:
-                self._barriers.meet(self._barriers.listed(), self._turns.targets(), self._rescan_owed)
-        was_done = self._rescan.ended is not None
-        self._rescan.go_on()
-        if self._rescan.ended is not None:
-            if not was_done:
-                self._conclude(self._rescan)
-            self._count_missed(self._rescan)
+        if self._rescans.begin():
+            self._barriers.meet(self._barriers.listed(), self._turns.targets(), self._rescans.owed)
+        missed = self._rescans.missed
+        rescan = self._rescans.go_on()
+        if rescan is not None:
+            self._conclude(rescan)
+        plots, folders = self._rescans.missed or (0, 0)
+        if self._rescans.missed != missed and (plots or folders):
+            log.warning("The rescan found %d plots and %d folders that the watcher had missed.", plots, folders)
 
     def _conclude(self, rescan: Rescan) -> None:
         """Everything was looked at."""
-        self._rescans_done = self._rescans_begun
-        if self._rescans_done >= self._rescan_owed:
-            self._owed_since = 0.0
-        self._links.ask_all()
+        self._gaps.doubt()
         report = rescan.report
-        if self._rescans_done == self._rescan_owed:
-            # After events were lost, or before any came, differences are no news: they are not counted.
-            self._rescan = None
         self._troubles.clear()
         self._troubles.add(report)
         if "" in report.unreadable:
@@ -224,60 +188,37 @@ class Indexer:
         self._trouble = ""
         self._say("polling" if self._polled.scopes else "watching")
 
-    def _count_missed(self, rescan: Rescan) -> None:
-        missed = rescan.missed() if self._rescan is not None else None
-        if missed is None:
-            return
-        self._rescan = None
-        plots, folders = missed if not self._polled.everything else (0, 0)
-        self._state = self._state._replace(missed=plots, missed_folders=folders)
-        if plots or folders:
-            log.warning("The rescan found %d plots and %d folders that the watcher had missed.", plots, folders)
-            self._say(self._state.state)
-
     def _take_turns(self) -> None:
-        if not self._turns:
-            return
-        step = self._turns.step()
-        self._links.see(step.linked_anew, ask=True)
-        self._links.see(step.linked, ask=False)
-        self._add(self._links.affected(step.changes))
-        self._troubles.add(self._turns.take_report())
+        if self._turns:
+            self._owe(self._gaps.learn(self._turns.step()))
+            self._troubles.add(self._turns.take_report())
 
     def _test_self(self) -> None:
         """Ask whether events still come; when nothing does, begin anew."""
         asked, now = self._barriers.asked_at, time.monotonic()
-        if self._is_blind or self._state.state == "starting":
+        if self._polled.blind or self._state.state == "starting":
             return
-        if asked is None and self._is_due("self-test", SELF_TEST_SECONDS):
+        if asked is None and now >= self._test_at:
+            self._test_at = now + SELF_TEST_SECONDS
             self._barriers.ask_self()
         elif asked is not None and now - max(asked, self._watcher.read_at) > SILENT_SECONDS and not self._turns:
             self._listen("a self-test did not come back")
 
-    def _is_due(self, what: str, seconds: float) -> bool:
-        """Whether that is due; then it is due again so many seconds from now."""
-        now = time.monotonic()
-        if now < self._due[what]:
-            return False
-        self._due[what] = now + seconds
-        return True
-
     def _seconds_to_next(self) -> float:
         """How long there is nothing to do, unless something is told of."""
-        is_busy = self._turns or (self._rescan is not None and self._rescan.ended is None)
-        if is_busy or (self._links.unknown and len(self._barriers)):
+        if self._turns or self._rescans.is_going_on or (self._gaps.is_open and len(self._barriers)):
             return 0.0
-        return max(0.0, min(IDLE_SECONDS, self._due["rescan"] - time.monotonic())) if self._rescan is None else 0.1
+        return min(IDLE_SECONDS, self._rescans.seconds_to_next)
 
     def _beat(self, state: str) -> None:
         if self._stop.is_set():
             raise StopRequested
-        if state != self._state.state or time.monotonic() >= self._due["beat"]:
+        if state != self._state.state or time.monotonic() >= self._beat_at:
             self._say(state)
 
     def _say(self, state: str) -> None:
         """Store how the indexer is; not being able to is what makes readers call the catalogue unwatched."""
-        self._due["beat"] = time.monotonic() + HEARTBEAT_SECONDS
+        self._beat_at = time.monotonic() + HEARTBEAT_SECONDS
         self._watcher.watches.read_limit()
         self._state = self._state._replace(
             state=state,
@@ -292,6 +233,8 @@ class Indexer:
             behind=self._behind(),
             proven=self._barriers.proven,
             polled=self._polled.described(),
+            missed=self._rescans.missed[0] if self._rescans.missed else None,
+            missed_folders=self._rescans.missed[1] if self._rescans.missed else 0,
         )
         try:
             self._catalog.beat(self._state, timeout=RETRY_SECONDS)
@@ -300,7 +243,7 @@ class Indexer:
 
     def _behind(self) -> float:
         """For how many seconds the oldest thing waits: a scope, a rescan that is owed, a self-test."""
-        since = [moment for moment in (self._owed_since, self._barriers.asked_at) if moment]
+        since = [moment for moment in (self._rescans.owed_since, self._barriers.asked_at) if moment]
         return max([self._turns.behind, *(time.monotonic() - moment for moment in since)])
 
     def _endure(self, state: str, trouble: str) -> None:

@@ -29,16 +29,18 @@ class Polled:
         self._polling = polling
         self._changes = MountChanges()
         self._mounts = mounts_of(tree.root)
+        self.blind: str | None = None
+        """Why there are no events at all."""
         self.scopes: dict[str, str] = {}
         """Scope -> why it is polled."""
-        self._judge()
+        self.judge()
 
     def look(self) -> list[str]:
         """The scopes at which something was mounted or unmounted since the last call: no event tells of that."""
         if not self._changes.happened():
             return []
         before, self._mounts = self._mounts, mounts_of(self._tree.root)
-        self._judge()
+        self.judge(self.blind)
         paths = before.keys() | self._mounts.keys()
         return sorted(path for path in paths if before.get(path) != self._mounts.get(path))
 
@@ -55,10 +57,13 @@ class Polled:
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         return ", ".join(named[:3]) + more if named else None
 
-    def _judge(self) -> None:
-        before = self.scopes
+    def judge(self, blind: str | None = None) -> None:
+        """Decide what is polled: everything, while there are no events for the reason given."""
+        before, self.blind = self.scopes, blind
         if self._polling is Polling.ALWAYS:
-            self.scopes = {"": "polling is always"}
+            self.blind = "polling is always"
+        if self.blind is not None:
+            self.scopes = {"": self.blind}
         elif self._polling is Polling.NEVER:
             self.scopes = {}
         else:

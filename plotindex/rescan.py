@@ -1,4 +1,4 @@
-"""One look at everything, in turns with what changes meanwhile, and a count of what the watcher had missed."""
+"""Looks at everything, in turns with what changes meanwhile, and a count of what the watcher had missed."""
 
 import time
 from collections.abc import Iterable
@@ -46,10 +46,8 @@ class Rescan:
         for path in paths:
             self._explained.add(path)
 
-    def go_on(self) -> None:
-        """Let more sessions wait for their turn, and see whether all have had it."""
-        if self.ended is not None:
-            return
+    def go_on(self) -> bool:
+        """Let more sessions wait for their turn; return whether all have had it."""
         self._targets = [target for target in self._targets if not target.is_reached]
         while self._names and len(self._targets) < SESSIONS_AT_ONCE:
             self._targets.append(self._turns.rescan(self._names.pop(), self.report))
@@ -58,6 +56,7 @@ class Rescan:
             if "" not in self.report.unreadable:
                 finish(self._tree, self._catalog)
             self.ended = time.monotonic()
+        return self.ended is not None
 
     def missed(self) -> tuple[int, int] | None:
         """How many plots and folders no event told of, not even a moment later; None while it is too early to say."""
@@ -67,3 +66,75 @@ class Rescan:
             return None
         plots = sum(not self._explained.covers(path) for path in self.report.differing)
         return plots, sum(not self._explained.covers(path) for path in self._unwatched)
+
+
+class Rescans:
+    """When everything is looked at: now and then, and whenever events were lost."""
+
+    def __init__(self, tree: Tree, catalog: Catalog, turns: Turns, watcher: Watcher, seconds: float) -> None:
+        self._parts = tree, catalog, turns, watcher
+        self._seconds = seconds
+        self._due = 0.0
+        self._begun = 0
+        self._current: Rescan | None = None
+        self.done = 0
+        """How many came to their end."""
+        self.owed = 0
+        """The number of the one that makes up for what was lost."""
+        self.owed_since: float | None = None
+        self.missed: tuple[int, int] | None = None
+        """How many plots and folders the watcher had missed, as the last one found that was not owed."""
+
+    @property
+    def is_going_on(self) -> bool:
+        return self._current is not None and self._current.ended is None
+
+    @property
+    def seconds_to_next(self) -> float:
+        return max(0.0, self._due - time.monotonic()) if self._current is None else GRACE_SECONDS / 10
+
+    def owe(self) -> None:
+        """Events were lost, or never came: one that begins from now on makes up for them."""
+        self.owed = self._begun + 1
+        self.owed_since = self.owed_since or time.monotonic()
+        self._due = 0.0
+        self.explain([""])
+
+    def forget(self) -> None:
+        """Give up the one that is going on; another one is owed."""
+        self._current = None
+        self.owe()
+
+    def explain(self, paths: Iterable[str]) -> None:
+        """Take note of what the watcher told of."""
+        if self._current is not None:
+            self._current.explain(paths)
+
+    def begin(self) -> bool:
+        """Begin one if one is due; return whether it makes up for what was lost. Raises as `Rescan` does."""
+        if self._current is not None or time.monotonic() < self._due:
+            return False
+        self._due = time.monotonic() + self._seconds
+        self._begun += 1
+        self._current = Rescan(*self._parts)
+        return self._begun == self.owed
+
+    def go_on(self) -> Rescan | None:
+        """Go on with the one that has begun; return it when it has just come to its end."""
+        rescan = self._current
+        if rescan is None:
+            return None
+        if rescan.ended is not None:
+            missed = rescan.missed()
+            if missed is not None:
+                self.missed, self._current = missed, None
+            return None
+        if not rescan.go_on():
+            return None
+        self.done = self._begun
+        if self.done >= self.owed:
+            self.owed_since = None
+        if self.done == self.owed:
+            # After events were lost, or before any came, differences are no news: they are not counted.
+            self._current = None
+        return rescan

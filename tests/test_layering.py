@@ -12,7 +12,7 @@ LAYERS = [
     {"cli", "web", "__main__"},
     {"running", "status", "options"},
     {"indexer", "lookup", "logins"},
-    {"rescan", "barriers", "polling", "troubles"},
+    {"rescan", "barriers", "gaps", "polling", "troubles"},
     {"turns"},
     {"access"},
     {"reconcile", "look", "verify", "watcher", "watches", "labels", "links"},
