@@ -21,8 +21,8 @@ from plotindex.writer import Change, Writer
 
 MOST_CHANGES = 1_000
 """Rows that one transaction writes at most: so long, at most, does anybody wait for a turn."""
-MOST_ROWS = 10_000
-"""Rows that one transaction compares at most."""
+ROWS_PER_CHANGE = 8
+"""So many times as many rows does one transaction compare."""
 
 
 def reconcile(
@@ -121,7 +121,7 @@ def settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options:
     suspects: list[Suspect] = []
     compared = 0
     with catalog.writing(options.timeout) as writer, tree.looking() as glance:
-        while looks and len(suspects) < most and compared < MOST_ROWS:
+        while looks and len(suspects) < most and compared < most * ROWS_PER_CHANGE:
             settled, rows = looks[0].advance(writer, suspects, most)
             compared += rows
             if not settled:

@@ -60,7 +60,7 @@ def test_a_session_of_many_transactions_is_written_whole(
 ) -> None:
     monkeypatch.setattr(module, "MOST_CHANGES", 7)
     monkeypatch.setattr(look, "ROWS_AT_ONCE", 5)
-    monkeypatch.setattr(module, "MOST_ROWS", 9)
+    monkeypatch.setattr(module, "ROWS_PER_CHANGE", 1)
     for number in range(60):
         draw(root, f"s/project_{number % 4}/{number % 7}/{number}.png")
     assert reconcile(tree, catalog, [""]).added == 60
