@@ -38,10 +38,11 @@ class Barriers:
         self.folder.mkdir(mode=0o700, exist_ok=True)
 
     def ask_self(self) -> None:
-        """Put up a barrier for the indexer itself."""
+        """Put up a barrier for the indexer itself, where there is room for it."""
         self._remove_self_tests()
-        ask(self.folder, SELF_TEST + secrets.token_hex(8))
-        self.asked_at = time.monotonic()
+        with suppress(OSError):
+            ask(self.folder, SELF_TEST + secrets.token_hex(8))
+            self.asked_at = time.monotonic()
 
     def forget(self) -> None:
         """Watching begins anew: what was asked is found by `listed` again."""
@@ -50,7 +51,7 @@ class Barriers:
 
     def listed(self) -> list[str]:
         """The barriers that nobody has told of: those asked before watching began, or lost in an overflow."""
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             return [name for name in os.listdir(self.folder) if name not in self._open]
         return []
 
@@ -73,7 +74,7 @@ class Barriers:
         for name, (targets, rescan) in list(self._open.items()):
             if rescan <= rescans and all(target.is_reached for target in targets):
                 del self._open[name]
-                (self.folder / name).unlink(missing_ok=True)
+                self._delete(name)
                 if name.startswith(SELF_TEST):
                     self.asked_at = None
                     self.proven = time.time()
@@ -81,7 +82,12 @@ class Barriers:
     def _remove_self_tests(self) -> None:
         for name in self.listed():
             if name.startswith(SELF_TEST):
-                (self.folder / name).unlink(missing_ok=True)
+                self._delete(name)
+
+    def _delete(self, name: str) -> None:
+        # Whoever asked may have gone and tidied up; a folder of that name asks nothing.
+        with suppress(OSError):
+            (self.folder / name).unlink()
 
 
 def ask(folder: Path, name: str) -> Path:

@@ -102,6 +102,8 @@ class Indexer:
         except CatalogError as error:
             self._endure("blocked", str(error))
             self._begin_anew()
+        except OSError as error:
+            self._endure("blocked", f"The system refuses what the indexer needs: {error}; it is tried again.")
 
     @property
     def _is_blind(self) -> bool:

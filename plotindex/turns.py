@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from plotindex.catalog import Catalog
@@ -212,7 +213,9 @@ class Turns:
 
     def take_report(self) -> Report:
         """What was seen and done since the last call, but for rescans."""
-        taken, self.report = self.report, Report()
+        taken = replace(self.report)
+        # The report itself stays: looks that have begun still tell it what they find.
+        vars(self.report).update(vars(Report()))
         return taken
 
     def clear(self) -> None:

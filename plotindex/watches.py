@@ -114,7 +114,11 @@ class Watches:
         """Note what the kernel says is watched (proc(5), /proc/pid/fdinfo), whatever the books here say."""
         if self._add is None:
             return
-        lines = self._info.read_text().splitlines()
+        try:
+            lines = self._info.read_text().splitlines()
+        except OSError:
+            # The descriptor was closed: its reader has ended, and everything begins anew in a moment.
+            return
         self._audit = {int(line.split()[1].partition(":")[2], 16) for line in lines if line.startswith("inotify ")}
         self._found = []
 

@@ -219,6 +219,7 @@ def test_the_state_is_for_its_owner_alone(
     finally:
         os.umask(former)
     assert {"catalog.db", "tokens.json", "indexer.lock"} <= modes.keys()
+    assert modes.pop("sync") == 0o700
     assert set(modes.values()) == {0o600}, modes
     assert stat.S_IMODE(settings.state_folder.stat().st_mode) == 0o700
 
