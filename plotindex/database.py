@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, Select, Update, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -210,21 +210,28 @@ class Database:
 
 
 class Prepared:
-    """A query that is compiled once: for the few that run for every request and every change.
+    """A statement that is compiled once: for the few that run for every request and every change.
 
-    A Core `execute` costs three times what such a query itself does.
+    A Core `execute` costs three times what such a statement itself does.
     """
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[Any] | Update) -> None:
         self._statement = statement
         self._compiled: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
 
     def __call__(self, connection: Connection, values: Mapping[str, object]) -> Sequence[Any]:
         """Its rows, in the transaction of `connection`."""
+        rows: Sequence[Any] = self._execute(connection, values).fetchall()
+        return rows
+
+    def count(self, connection: Connection, values: Mapping[str, object]) -> int:
+        """Execute it, in the transaction of `connection`; return how many rows it changed."""
+        return int(self._execute(connection, values).rowcount)
+
+    def _execute(self, connection: Connection, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - of the driver
         driver = connection.connection.driver_connection
         assert driver is not None
-        rows: Sequence[Any] = driver.execute(*self.bind(connection.dialect, values)).fetchall()
-        return rows
+        return driver.execute(*self.bind(connection.dialect, values))
 
     def bind(self, dialect: Dialect, values: Mapping[str, object]) -> tuple[str, tuple[Any, ...]]:
         """Its text and parameters for the driver."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from plotindex.layout import Plot, Scope, covers
-from plotindex.tree import Tree
+from plotindex.tree import Glance
 from plotindex.walk import Enter
 from plotindex.writer import Change, Writer
 
@@ -76,14 +76,15 @@ class Look:
     """What one scope held when it was looked at without the lock, and how far it has been settled."""
 
     def __init__(
-        self, tree: Tree, scope: Scope, report: Report, options: Options = DEFAULT, enter: Enter | None = None
+        self, glance: Glance, scope: Scope, report: Report, options: Options = DEFAULT, enter: Enter | None = None
     ) -> None:
         assert scope.session is not None
+        layout = glance.tree.layout
         self.scope = scope
         self.session = scope.session
         self.report = report
-        self._walk = tree.walking(scope, enter, tree.layout.max_plots)
-        self._layout = tree.layout
+        self._walk = glance.walking(scope, enter, layout.max_plots)
+        self._layout = layout
         self._rewrite = options.rewrite
         self._found: list[Plot] = []
         self._after: tuple[str, str] | None = None

@@ -45,11 +45,14 @@ def reconcile(
     outermost = collapse(scopes)
     targets = list(_targets(tree, catalog, outermost, report))
     settled = 0
-    for looks in _batches(Look(tree, scope, report, options) for scope in targets):
-        while looks:
-            settled += len(settle(looks, tree, catalog, MOST_CHANGES, options).finished)
-        if progress:
-            progress(settled, len(targets))
+    with tree.looking() as glance:
+        for looks in _batches(Look(glance, scope, report, options) for scope in targets):
+            # A folder is kept open within one batch, no longer: its path may lead elsewhere by then.
+            glance.close()
+            while looks:
+                settled += len(settle(looks, tree, catalog, MOST_CHANGES, options).finished)
+            if progress:
+                progress(settled, len(targets))
     report.sessions = len({scope.session for scope in targets})
     if outermost == [""] and "" not in report.unreadable:
         finish(tree, catalog, options)

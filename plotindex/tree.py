@@ -89,13 +89,10 @@ class Tree:
 
         Says what it could not look at; never raises for it.
         """
-        walk = self.walking(scope)
-        walk.go_on()
+        with self.looking() as glance:
+            walk = glance.walking(scope)
+            walk.go_on()
         return walk
-
-    def walking(self, scope: Scope, enter: Enter | None = None, most: int | None = None) -> Walk:
-        """As `walk`, but the caller lets it go on, step by step; `enter` is called with each folder."""
-        return Walk(self.layout, self.folder, scope, enter, most)
 
     def look(self, session: str, project: str, filename: str) -> Plot | None:
         """That one plot as it is now, or None when it is absent or no plot.
@@ -108,7 +105,7 @@ class Tree:
 
     @contextmanager
     def looking(self) -> Iterator["Glance"]:
-        """Many looks for the price of one: `look`, keeping the last folder open in between."""
+        """Many looks for the price of one, keeping the last folder open in between: not for long, it may move away."""
         with closing(Glance(self)) as glance:
             yield glance
 
@@ -183,27 +180,35 @@ class Glance:
     """A look at one plot after another, in the order of their folders. Made by `Tree.looking`."""
 
     def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+        self.tree = tree
         self._place: tuple[str, ...] = ()
         self._opened: ExitStack = ExitStack()
         self._fd: int | OSError = OSError(errno.ENOENT, "no folder opened yet")
 
     def __call__(self, session: str, project: str, filename: str) -> Plot | None:
         """As `Tree.look`."""
-        layout = self._tree.layout
+        layout = self.tree.layout
         if not (layout.is_project(project) and layout.parse_key(session, filename)):
             return None
-        *folders, name = filename.split("/")
-        self._go((session, project, *folders))
         try:
-            if isinstance(self._fd, OSError):
-                raise self._fd
-            status = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+            status = self.status(session, project, filename)
         except OSError as error:
             if error.errno in ABSENT:
                 return None
             raise
         return plot_of(session, project, filename, status) if stat.S_ISREG(status.st_mode) else None
+
+    def walking(self, scope: Scope, enter: Enter | None = None, most: int | None = None) -> Walk:
+        """As `Tree.walk`, but the caller lets it go on, step by step; `enter` is called with each folder."""
+        return Walk(self.tree.layout, self.tree.folder, self.status, scope, enter=enter, most=most)
+
+    def status(self, session: str, project: str, filename: str) -> os.stat_result:
+        """The status of that path, through no symlink. Raises OSError where it has none."""
+        *folders, name = filename.split("/")
+        self._go((session, project, *folders))
+        if isinstance(self._fd, OSError):
+            raise self._fd
+        return os.stat(name, dir_fd=self._fd, follow_symlinks=False)
 
     def _go(self, place: tuple[str, ...]) -> None:
         if place == self._place:
@@ -211,9 +216,11 @@ class Glance:
         self.close()
         self._place = place
         try:
-            self._fd = self._opened.enter_context(self._tree.folder(place, FOLDER_PATH))
+            self._fd = self._opened.enter_context(self.tree.folder(place, FOLDER_PATH))
         except OSError as error:
             self._fd = error
 
     def close(self) -> None:
+        """Let go of the folder that is kept open."""
+        self._place = ()
         self._opened.close()

@@ -94,20 +94,21 @@ class Job:
             watcher.watches.enter(path, fd)
 
         before = self._amount
-        while self.has_to_look and not self.is_full:
-            if self._look is None:
-                scope = self._todo.popleft()
-                mine = report
-                if scope.project is None and self.rescan is not None:
-                    mine, self.rescan = self.rescan, None
-                self._look = Look(tree, scope, mine, enter=enter)
-            if self._look.go_on(until):
-                self.closed.update(self._look.closed)
-                self.ready.append(self._look)
-                self._amount += self._look.plots + 1
-                self._look = None
-            if time.monotonic() >= until:
-                break
+        with tree.looking() as glance:
+            while self.has_to_look and not self.is_full:
+                if self._look is None:
+                    scope = self._todo.popleft()
+                    mine = report
+                    if scope.project is None and self.rescan is not None:
+                        mine, self.rescan = self.rescan, None
+                    self._look = Look(glance, scope, mine, enter=enter)
+                if self._look.go_on(until):
+                    self.closed.update(self._look.closed)
+                    self.ready.append(self._look)
+                    self._amount += self._look.plots + 1
+                    self._look = None
+                if time.monotonic() >= until:
+                    break
         return self._amount - before
 
     def settled(self, looks: Collection[Look]) -> None:

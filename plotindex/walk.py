@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 
-from plotindex.beneath import ABSENT, FOLDER, FOLDER_PATH, folder_beneath
+from plotindex.beneath import ABSENT, FOLDER, folder_beneath
 from plotindex.layout import Layout, Plot, Scope, clamp, is_text, signed
 
 NOT_UTF8 = "its name is not UTF-8"
@@ -15,6 +15,8 @@ STEP_ENTRIES = 500
 """Entries of one folder that are looked at in one step."""
 
 Opener = Callable[[Sequence[str], int], AbstractContextManager[int]]
+Peek = Callable[[str, str, str], os.stat_result]
+"""(session, project, path below it) -> its status."""
 Enter = Callable[[str, int], None]
 """Called with each folder's path and descriptor, before it is listed."""
 
@@ -23,7 +25,14 @@ class Walk:
     """What lies within a scope of one session. Iterative: how deep and wide a tree is, the script chooses."""
 
     def __init__(
-        self, layout: Layout, opener: Opener, scope: Scope, enter: Enter | None = None, most: int | None = None
+        self,
+        layout: Layout,
+        opener: Opener,
+        peek: Peek,
+        scope: Scope,
+        *,
+        enter: Enter | None = None,
+        most: int | None = None,
     ) -> None:
         """Of more than `most` plots only the first by filename are kept, but each filename's copies all or none."""
         assert scope.session is not None, "the root is walked session by session"
@@ -45,6 +54,7 @@ class Walk:
         self.finished = False
         self._layout = layout
         self._opener = opener
+        self._peek = peek
         self._enter = enter
         self._most = most
         self._steps = self._walk(scope.session, scope)
@@ -87,12 +97,10 @@ class Walk:
         return names
 
     def _walk_entry(self, session: str, project: str, path: str) -> "Generator[None, None, None]":
-        *folders, name = f"{session}/{project}/{path}".split("/")
-        with self._opener(folders, FOLDER_PATH) as fd:
-            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        status = self._peek(session, project, path)
         if stat.S_ISDIR(status.st_mode):
             yield from self._walk_project(session, project, path + "/")
-        elif stat.S_ISREG(status.st_mode) and self._layout.has_suffix(name):
+        elif stat.S_ISREG(status.st_mode) and self._layout.has_suffix(path.rpartition("/")[2]):
             self._add(session, project, path, status)
 
     def _walk_project(self, session: str, project: str, folder: str) -> "Generator[None, None, None]":

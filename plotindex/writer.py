@@ -59,6 +59,7 @@ class Writer:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._cuts: dict[str, str | None] = {}
         self.tallies: dict[str, int] = {}
         """How many plots each session has that this transaction changed."""
 
@@ -97,10 +98,13 @@ class Writer:
 
     def cut(self, name: str) -> str | None:
         """The first filename of a session that is left out, or None."""
-        return read_cut(self.connection, name)
+        if name not in self._cuts:
+            self._cuts[name] = read_cut(self.connection, name)
+        return self._cuts[name]
 
     def record_excess(self, name: str, cut: str | None, plots: int, folders: int) -> None:
         """Record what of a session is left out, as a look at all of it found."""
+        self._cuts.pop(name, None)
         mine = excess.c.session == name
         values = {"cut": cut, "plots": plots, "folders": folders}
         known = self.connection.execute(select(excess.c.cut, excess.c.plots, excess.c.folders).where(mine)).first()
@@ -167,10 +171,8 @@ class Writer:
         return int(self.connection.execute(statement).scalar_one())
 
     def _tally(self, name: str, changes: Sequence[Change], clock: int) -> None:
-        row = self.connection.execute(
-            select(session.c.plots, session.c.mtime_ns).where(session.c.session == name)
-        ).first()
-        plots, newest = (row[0], row[1]) if row else (0, None)
+        rows = _SESSION(self.connection, {"of_session": name})
+        plots, newest = rows[0] if rows else (0, None)
         plots += sum((change.after is not None) - (change.before is not None) for change in changes)
         latest = max((change.after.mtime_ns for change in changes if change.after), default=None)
         lost = max((change.before.mtime_ns for change in changes if change.before), default=None)
@@ -187,7 +189,8 @@ class Writer:
             self.connection.execute(delete(session).where(mine))
             return
         values = {"plots": plots, "mtime_ns": newest, "clock": clock}
-        if not self.connection.execute(update(session).where(mine).values(**values)).rowcount:
+        given = {"of_session": name, **{f"new_{column}": value for column, value in values.items()}}
+        if not _UPDATE_SESSION.count(self.connection, given):
             self.connection.execute(insert(session).values(session=name, **values))
 
 
@@ -221,6 +224,12 @@ def read_header(connection: Connection) -> Header | None:
     return Header._make(row) if row else None
 
 
+_SESSION = Prepared(select(session.c.plots, session.c.mtime_ns).where(session.c.session == bindparam("of_session")))
+_UPDATE_SESSION = Prepared(
+    update(session)
+    .where(session.c.session == bindparam("of_session"))
+    .values({name: bindparam(f"new_{name}") for name in ("plots", "mtime_ns", "clock")})
+)
 _CUT = Prepared(select(excess.c.cut).where(excess.c.session == bindparam("of_session")))
 
 

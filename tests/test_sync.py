@@ -1,6 +1,7 @@
 """The barrier: `plotindex sync`, and the indexer's test of itself."""
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_a_barrier_folder_that_is_deleted_is_made_anew(
     root: Path, catalog: Catalog, indexer: StartService, plotindex: RunPlotindex, settings: Settings
 ) -> None:
     with indexer() as running:
-        settings.barrier_folder.rmdir()
+        shutil.rmtree(settings.barrier_folder)
         wait_until(lambda: "the folder of barriers was deleted" in running.stderr)
         wait_until(settings.barrier_folder.exists)
         draw(root, "s/project_a/x.png")
