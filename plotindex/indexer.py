@@ -86,7 +86,9 @@ class Indexer:
     def _step(self) -> None:
         try:
             self._check_database()
-            if not self._is_blind and (why := self._watcher.why_deaf()):
+            if self._is_blind:
+                self._barriers.prepare()
+            elif why := self._watcher.why_deaf():
                 self._listen(why)
             changes = self._watcher.take(self._seconds_to_next())
             self._hear(changes.scopes, changes.barriers)
@@ -96,7 +98,7 @@ class Indexer:
             if not self._gaps.is_open:
                 self._barriers.answer(self._rescans.done)
             self._test_self()
-            self._beat(self._state.state)
+            self._beat(self._standing())
         except RootLostError as error:
             self._endure("lost", str(error))
         except CatalogError as error:
@@ -188,7 +190,13 @@ class Indexer:
                 *(report.added, report.changed, report.removed),
             )
         self._trouble = ""
-        self._say("polling" if self._polled.scopes else "watching")
+        self._say(self._standing(concluded=True))
+
+    def _standing(self, *, concluded: bool = False) -> str:
+        """The state, as long as nothing is wrong: what is polled may change at any moment."""
+        if concluded or self._state.state in ("watching", "polling"):
+            return "polling" if self._polled.scopes else "watching"
+        return self._state.state
 
     def _take_turns(self) -> None:
         if self._turns:

@@ -12,21 +12,24 @@ class Watch(NamedTuple):
 
 
 class Labels:
-    """One path for each watch and one watch for each path; what lies below a path is found without a search."""
+    """One watch for each path, and mostly one path for each watch; what lies below a path is found without a search.
+
+    The kernel knows a folder by its inode: one that was renamed has the watch it had, under both names until the old
+    one is looked at and removed; and one that is mounted at two places has two names for good.
+    """
 
     def __init__(self) -> None:
-        self._paths: dict[int, tuple[str, Watch]] = {}
+        self._paths: dict[int, tuple[str, ...]] = {}
         self._watches: dict[str, Watch] = {}
         self._below: dict[str, set[str]] = {}
         self._sizes: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._watches)
 
-    def path(self, descriptor: int) -> str | None:
-        """The path that a watch stands for, or None when it stands for none any more."""
-        entry = self._paths.get(descriptor)
-        return entry[0] if entry else None
+    def paths(self, descriptor: int) -> tuple[str, ...]:
+        """The paths that a watch stands for."""
+        return self._paths.get(descriptor, ())
 
     def watch(self, path: str) -> Watch | None:
         """The watch that stands for a path."""
@@ -40,35 +43,29 @@ class Labels:
         """The sessions of which something is watched."""
         return [session for session in self._sizes if session]
 
-    def put(self, path: str, watch: Watch) -> list[Watch]:
-        """Let `watch` stand for `path`; return the watches that stand for nothing now and are to be removed.
-
-        The kernel knows a folder by its inode: one that was renamed comes back with the descriptor it had.
-        """
-        obsolete = []
-        former = self._paths.get(watch.descriptor)
-        if former is not None:
-            obsolete.append(former[1])
-            if former[0] != path:
-                self._drop(former[0])
-        replaced = self._watches.get(path)
-        if replaced is not None and replaced.descriptor != watch.descriptor:
-            del self._paths[replaced.descriptor]
-            obsolete.append(replaced)
-        self._paths[watch.descriptor] = path, watch
-        if path not in self._watches:
-            session = path.partition("/")[0]
-            self._sizes[session] = self._sizes.get(session, 0) + 1
-            self._link(path)
+    def put(self, path: str, watch: Watch) -> Watch | None:
+        """Let `watch` stand for `path`; return the one that did before, and is to be removed."""
+        replaced = self.remove(path)
+        self._paths[watch.descriptor] = (*self.paths(watch.descriptor), path)
         self._watches[path] = watch
-        return obsolete
+        session = path.partition("/")[0]
+        self._sizes[session] = self._sizes.get(session, 0) + 1
+        self._link(path)
+        return replaced
 
     def remove(self, path: str) -> Watch | None:
         """Forget the watch of a path; return it, when there was one."""
-        watch = self._watches.get(path)
-        if watch is not None:
-            del self._paths[watch.descriptor]
-            self._drop(path)
+        watch = self._watches.pop(path, None)
+        if watch is None:
+            return None
+        others = tuple(other for other in self._paths.pop(watch.descriptor) if other != path)
+        if others:
+            self._paths[watch.descriptor] = others
+        session = path.partition("/")[0]
+        self._sizes[session] -= 1
+        if not self._sizes[session]:
+            del self._sizes[session]
+        self._unlink(path)
         return watch
 
     def at_and_below(self, top: str) -> Iterator[str]:
@@ -82,14 +79,6 @@ class Labels:
 
     def descriptors(self) -> set[int]:
         return set(self._paths)
-
-    def _drop(self, path: str) -> None:
-        del self._watches[path]
-        session = path.partition("/")[0]
-        self._sizes[session] -= 1
-        if not self._sizes[session]:
-            del self._sizes[session]
-        self._unlink(path)
 
     def _link(self, path: str) -> None:
         while path:

@@ -122,7 +122,7 @@ class Look:
 
     def advance(self, writer: Writer, suspects: list[Suspect], most: int) -> tuple[bool, int]:
         """Compare the next rows, for at most so many suspects; return whether settled, and the rows compared."""
-        self._obey_bounds(writer)
+        self._obey_bounds(writer, suspects)
         rows = writer.rows(self.scope, self._after, ROWS_AT_ONCE)
         start = bisect_right(self._found, self._after, key=_position) if self._after else 0
         ahead = self._found[start : start + ROWS_AT_ONCE]
@@ -145,17 +145,26 @@ class Look:
         self._after = bound
         return bound is None, len(rows) + len(ahead)
 
-    def _obey_bounds(self, writer: Writer) -> None:
+    def _obey_bounds(self, writer: Writer, suspects: list[Suspect]) -> None:
         """Let go of what was found beyond the bounds; a look at a whole session says anew where they are."""
-        if not self._begun and self.scope.project is None:
-            writer.record_excess(self.session, self._walk.cut, self._walk.left_out, self._walk.deep)
-        elif not self._begun and self._walk.deep:
-            writer.note_deep_folders(self.session)
-        self._begun = True
+        if not self._begun:
+            self._begun = True
+            self._tell_bounds(writer, suspects)
         cut = writer.cut(self.session)
         if cut is not None and cut != self._cut:
             self._found = [plot for plot in self._found if plot.filename < cut]
         self._cut = cut
+
+    def _tell_bounds(self, writer: Writer, suspects: list[Suspect]) -> None:
+        walk = self._walk
+        if self.scope.project is None:
+            writer.record_excess(self.session, walk.cut, walk.left_out, walk.deep)
+            return
+        if walk.deep:
+            writer.note_deep_folders(self.session)
+        if walk.cut is not None:
+            for row in writer.leave_out_from(self.session, walk.cut, walk.left_out):
+                suspects.append(Suspect(*row[:3], row, beyond=True, report=self.report))
 
     def _is_beyond(self, filename: str) -> bool:
         return self._layout.is_too_deep(filename) or (self._cut is not None and filename >= self._cut)

@@ -182,22 +182,22 @@ class TreeEmitter(EventEmitter):
 
     def on_event(self, event: InotifyEvent) -> None:
         """Called by the reader for each event of a watched folder."""
-        folder = self._watches.path(event.wd)
-        if folder is None or not event.name:
-            return
         name = os.fsdecode(event.name)
-        path = f"{folder}/{name}" if folder else name
+        if not name or not is_text(name):
+            return
         is_folder = event.mask & IN_ISDIR
-        if is_text(name) and (self._can_hold_plots(path) if is_folder else self._may_be_plot(path)):
-            self._hint(path)
+        for folder in self._watches.paths(event.wd):
+            path = f"{folder}/{name}" if folder else name
+            if self._can_hold_plots(path) if is_folder else self._may_be_plot(path):
+                self._hint(path)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """Called when a folder was deleted, which its parent says too, or unmounted, which only this says."""
-        path = self._watches.drop(wd)
-        if path and not self._stopping:
-            self._hint(path)
-        elif path == "":
-            self.lose("the root was deleted or unmounted")
+        for path in self._watches.drop(wd):
+            if not path:
+                self.lose("the root was deleted or unmounted")
+            elif not self._stopping:
+                self._hint(path)
 
     def on_queue_overflow(self) -> None:
         """Called when the kernel dropped events."""

@@ -57,18 +57,18 @@ class Watches:
         """The sessions of which something is watched, or should be."""
         return list({*self._labels.sessions(), *(path.partition("/")[0] for path in self.unwatched if path)})
 
-    def path(self, descriptor: int) -> str | None:
-        """The folder that a watch stands for."""
+    def paths(self, descriptor: int) -> tuple[str, ...]:
+        """The folders that a watch stands for: mostly one."""
         with self._lock:
-            return self._labels.path(descriptor)
+            return self._labels.paths(descriptor)
 
-    def drop(self, descriptor: int) -> str | None:
-        """Forget a watch that the kernel has ended; return the folder it stood for."""
+    def drop(self, descriptor: int) -> tuple[str, ...]:
+        """Forget a watch that the kernel has ended; return the folders it stood for."""
         with self._lock:
-            path = self._labels.path(descriptor)
-            if path is not None:
+            paths = self._labels.paths(descriptor)
+            for path in paths:
                 self._labels.remove(path)
-            return path
+            return paths
 
     def enter(self, path: str, fd: int) -> None:
         """Watch the folder `path`, open as `fd`. Its caller lists it afterwards, so that nothing falls in between."""
@@ -86,8 +86,8 @@ class Watches:
                 obsolete = [self._labels.remove(path)]
         else:
             with self._lock:
-                right = self._labels.path(descriptor) == path
-                obsolete = [*self._labels.put(path, Watch(descriptor, number))]
+                right = path in self._labels.paths(descriptor)
+                obsolete = [self._labels.put(path, Watch(descriptor, number))]
             if self._audit is not None and not (right and descriptor in self._audit):
                 self._found.append(path)
             self.unwatched.pop(path, None)

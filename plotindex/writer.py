@@ -125,17 +125,19 @@ class Writer:
             self.connection.execute(update(excess).where(excess.c.session == name).values(folders=1))
 
     def leave_out_beyond(self, name: str, most: int) -> list[Plot]:
-        """Record that filenames beyond `most` plots are left out, each with all its copies; return these plots."""
-        of_session = plot.c.session == name
-        cut = self.connection.execute(
-            select(plot.c.filename).where(of_session).order_by(plot.c.filename, plot.c.project).offset(most).limit(1)
-        ).scalar_one()
-        beyond = select(*PLOT).where(of_session, plot.c.filename >= cut)
-        rows = [Plot._make(row) for row in self.connection.execute(beyond)]
+        """Leave out the filenames beyond `most` plots, each with all its copies; as `leave_out_from`."""
+        order = select(plot.c.filename).where(plot.c.session == name).order_by(plot.c.filename, plot.c.project)
+        return self.leave_out_from(name, self.connection.execute(order.offset(most).limit(1)).scalar_one())
+
+    def leave_out_from(self, name: str, cut: str, unseen: int = 0) -> list[Plot]:
+        """Record that filenames from `cut` on are left out, so many of them never seen; return those to be removed."""
         known = self.connection.execute(
-            select(excess.c.plots, excess.c.folders).where(excess.c.session == name)
-        ).first() or (0, 0)
-        self.record_excess(name, cut, known[0] + len(rows), known[1])
+            select(excess.c.cut, excess.c.plots, excess.c.folders).where(excess.c.session == name)
+        ).first() or (None, 0, 0)
+        first = cut if known[0] is None else min(cut, known[0])
+        beyond = select(*PLOT).where(plot.c.session == name, plot.c.filename >= first)
+        rows = [Plot._make(row) for row in self.connection.execute(beyond)]
+        self.record_excess(name, first, known[1] + len(rows) + unseen, known[2])
         return rows
 
     def recount(self, name: str) -> None:

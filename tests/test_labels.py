@@ -11,20 +11,21 @@ moves = st.one_of(st.tuples(st.just("put"), paths, st.integers(1, 9)), st.tuples
 
 
 @given(st.lists(moves))
-def test_each_path_has_one_watch_and_each_watch_one_path(steps: list[tuple[str, str, int]]) -> None:
+def test_each_path_has_one_watch_and_each_watch_its_paths(steps: list[tuple[str, str, int]]) -> None:
     labels = Labels()
     expected: dict[str, Watch] = {}
     for number, (step, path, descriptor) in enumerate(steps):
         if step == "put":
             watch = Watch(descriptor, number)
-            former = {p: w for p, w in expected.items() if p == path or w.descriptor == descriptor}
-            expected = {p: w for p, w in expected.items() if p not in former} | {path: watch}
-            assert sorted(labels.put(path, watch)) == sorted(former.values())
+            assert labels.put(path, watch) == expected.get(path)
+            expected[path] = watch
         else:
             assert labels.remove(path) == expected.pop(path, None)
         assert len(labels) == len(expected)
-        assert {p: labels.path(w.descriptor) for p, w in expected.items()} == {p: p for p in expected}
-        assert labels.descriptors() == {w.descriptor for w in expected.values()}
+        for watched in range(10):
+            assert sorted(labels.paths(watched)) == sorted(p for p, w in expected.items() if w.descriptor == watched)
+        for session in ("", "a", "b"):
+            assert labels.size_of(session) == sum(p.partition("/")[0] == session for p in expected)
         for top in ("", "a", "a/b"):
             assert sorted(labels.at_and_below(top)) == sorted(p for p in expected if covers(top, p))
 

@@ -1,11 +1,14 @@
 """Which file system a path lies on."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from plotindex import mounts
 from plotindex.mounts import mount_of
+from plotindex.polling import Polled, Polling
+from plotindex.tree import Tree
 
 TABLE = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -46,3 +49,35 @@ def test_this_machines_own_table_is_understood(tmp_path: Path) -> None:
     mount = mount_of(Path("/proc/self"))
     assert mount is not None
     assert (mount.point, mount.fs_type) == ("/proc", "proc")
+
+
+FOREIGN = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:26 / {root}/far rw - nfs4 host:/far rw
+31 22 0:27 / {root}/near rw - xfs /dev/b rw
+32 22 0:28 / {root}/near/project_a/deep rw - cifs //host/deep rw
+33 22 0:29 / {root}/near/data rw - nfs4 host:/data rw
+34 22 0:30 / {root}-beside rw - nfs4 host:/beside rw
+35 22 0:31 / {root}/odd rw - fuse.\x1b[31m odd rw
+"""
+
+
+def test_of_network_and_unknown_file_systems_those_are_polled_that_can_hold_plots(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mountinfo").write_text(FOREIGN.format(root=tree.root))
+    monkeypatch.setattr(mounts, "MOUNTINFO", tmp_path / "mountinfo")
+    with closing(Polled(tree, Polling.AUTO)) as polled:
+        assert polled.scopes == {
+            "far": "file system nfs4",
+            "near/project_a/deep": "file system cifs",
+            "odd": "file system fuse.\\x1b[31m",
+        }
+        assert not polled.everything
+    for polling, scopes in ((Polling.NEVER, set()), (Polling.ALWAYS, {""})):
+        with closing(Polled(tree, polling)) as polled:
+            assert polled.scopes.keys() == scopes
+    (tmp_path / "mountinfo").write_text(f"22 1 254:0 / {tree.root} rw - nfs4 host:/ rw\n")
+    with closing(Polled(tree, Polling.AUTO)) as polled:
+        assert polled.everything
+        assert polled.described() == "the root (file system nfs4)"
