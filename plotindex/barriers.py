@@ -19,19 +19,43 @@ CHECK_SECONDS = 1.0
 SELF_TEST = "self-"
 
 
+class Batch:
+    """Barriers that were met at one moment, and what they wait for."""
+
+    def __init__(self, names: Iterable[str], targets: Iterable[Target], rescan: int) -> None:
+        self.names = list(names)
+        self.rescan = rescan
+        self.asked: int | None = None
+        """How often the catalogue has to be asked for other names of files: known once the targets are reached."""
+        self._targets = {target.job: target.rounds for target in targets}
+        # What is found out in a round belongs into the next two. Further on it is news, of which there may be no end.
+        self._most = {job: rounds + 2 for job, rounds in self._targets.items()}
+
+    def extend(self, targets: Iterable[Target]) -> None:
+        """More came to light that may belong before these barriers."""
+        for job, rounds in targets:
+            most = self._most.setdefault(job, rounds)
+            self._targets[job] = max(min(rounds, most), self._targets.get(job, 0))
+
+    def is_reached(self) -> bool:
+        self._targets = {job: rounds for job, rounds in self._targets.items() if job.rounds < rounds}
+        return not self._targets
+
+
 class Barriers:
     """The barriers that have been met and are to be answered."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._open: dict[str, tuple[list[Target], int]] = {}
+        self._batches: list[Batch] = []
+        self._met: set[str] = set()
         self.asked_at: float | None = None
         """When the self-test that has not come back was asked, by `time.monotonic()`."""
         self.proven: float | None = None
         """When one last came back, in seconds since the epoch."""
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._met)
 
     def prepare(self) -> None:
         """Make the folder. Raises OSError where it cannot be."""
@@ -46,38 +70,55 @@ class Barriers:
 
     def forget(self) -> None:
         """Watching begins anew: what was asked is found by `listed` again."""
-        self._open.clear()
+        self._batches.clear()
+        self._met.clear()
         self.asked_at = None
 
     def listed(self) -> list[str]:
         """The barriers that nobody has told of: those asked before watching began, or lost in an overflow."""
         with suppress(OSError):
-            return [name for name in os.listdir(self.folder) if name not in self._open]
+            return [name for name in os.listdir(self.folder) if name not in self._met]
         return []
 
     def asks_for_others(self, names: Iterable[str]) -> bool:
         """Whether one of these is not the indexer's own."""
         return not all(name.startswith(SELF_TEST) for name in names)
 
-    def meet(self, names: Iterable[str], targets: list[Target], rescan: int) -> None:
+    def meet(self, names: Iterable[str], targets: Iterable[Target], rescan: int) -> None:
         """Answer these when the targets are reached, and the rescan of that number is done."""
-        for name in names:
-            self._open[name] = targets, rescan
+        new = [name for name in names if name not in self._met]
+        if new:
+            self._batches.append(Batch(new, targets, rescan))
+            self._met.update(new)
 
-    def extend(self, targets: list[Target]) -> None:
-        """More came to light that belongs before all barriers that were met."""
-        for awaited, _ in self._open.values():
-            awaited.extend(targets)
+    def extend(self, targets: Iterable[Target], asked: int) -> None:
+        """More came to light that may belong before the barriers met; the catalogue was asked so often."""
+        for batch in self._batches:
+            if batch.asked is None or asked <= batch.asked:
+                batch.extend(targets)
 
-    def answer(self, rescans: int) -> None:
-        """Delete the files of those barriers behind which nothing is left; so many rescans are done."""
-        for name, (targets, rescan) in list(self._open.items()):
-            if rescan <= rescans and all(target.is_reached for target in targets):
-                del self._open[name]
-                self._delete(name)
-                if name.startswith(SELF_TEST):
-                    self.asked_at = None
-                    self.proven = time.time()
+    def answer(self, rescans: int, asked: int, next_asked: int) -> None:
+        """Delete the files of those barriers behind which nothing is left.
+
+        So many rescans are done, and so often was the catalogue asked for other names of files; or will have been,
+        when it was asked for those that are unknown now.
+        """
+        for batch in list(self._batches):
+            if batch.rescan > rescans or not batch.is_reached():
+                continue
+            if batch.asked is None:
+                batch.asked = next_asked
+            if batch.asked <= asked:
+                self._batches.remove(batch)
+                for name in batch.names:
+                    self._answer(name)
+
+    def _answer(self, name: str) -> None:
+        self._met.discard(name)
+        self._delete(name)
+        if name.startswith(SELF_TEST):
+            self.asked_at = None
+            self.proven = time.time()
 
     def _remove_self_tests(self) -> None:
         for name in self.listed():
@@ -124,4 +165,6 @@ def wait_for_answer(folder: Path, timeout: float, require_indexer: Callable[[], 
             time.sleep(POLL_SECONDS)
     finally:
         file.unlink(missing_ok=True)
+    if not folder.exists():
+        raise CatalogError(f"The indexer was asked, but {folder} is gone: ask again in a moment.")
     return True

@@ -1,7 +1,7 @@
 """What no event tells of, so that it has to be looked at now and again."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from plotindex.catalog import Catalog
 from plotindex.links import Links
@@ -12,7 +12,7 @@ from plotindex.watcher import Watcher
 UNWATCHED_SECONDS = 5.0
 """How often folders that are not watched are looked at, and tried again."""
 UNWATCHED_PER_SECOND = 200
-"""Very many of them are looked at less often, so that it costs a few percent of a core."""
+"""Very many of them are looked at less often, so that it costs a few percent of a core; so are names of files."""
 LINKS_SECONDS = 1.0
 LINKS_SHARE = 20
 """The catalogue is asked for other names of files for a twentieth of the time, at most."""
@@ -27,12 +27,14 @@ class Gaps:
         self._polled = polled
         self._poll_seconds = poll_seconds
         self._links = Links()
-        self._poll_at = self._unwatched_at = self._links_at = 0.0
+        self._poll_at = self._unwatched_at = self._links_at = self._loose_at = 0.0
+        self.asked = 0
+        """How often the catalogue was asked for other names of files."""
 
     @property
-    def is_open(self) -> bool:
-        """Whether something is known to be unseen that belongs before a barrier."""
-        return bool(self._links.unknown)
+    def next_asked(self) -> int:
+        """What `asked` will be when it was asked for all that are unknown now."""
+        return self.asked + bool(self._links.unknown)
 
     def due(self, *, at_once: bool) -> Iterator[str]:
         """The scopes that are to be looked at now; `at_once` when somebody waits for it."""
@@ -41,22 +43,29 @@ class Gaps:
         if self._polled.scopes and now >= self._poll_at:
             self._poll_at = now + self._poll_seconds
             yield from self._polled.scopes
-        unwatched = self._watcher.watches.unwatched
-        if unwatched and now >= self._unwatched_at:
+        watches = self._watcher.watches
+        if watches.unwatched_count and now >= self._unwatched_at:
+            unwatched = watches.unwatched
             least = self._poll_seconds if "" in unwatched else UNWATCHED_SECONDS
             self._unwatched_at = now + max(least, len(unwatched) / UNWATCHED_PER_SECOND)
-            yield from self.unwatched()
+            yield from unwatched
+        if self._links.loose_count and now >= self._loose_at:
+            self._loose_at = now + max(LINKS_SECONDS, self._links.loose_count / UNWATCHED_PER_SECOND)
+            yield from self._links.loose(now, young=False)
         if self._links.unknown and (at_once or now >= self._links_at):
             yield from self._links.learn(self._catalog.plots_of_inodes(self._links.unknown))
+            self.asked += 1
             self._links_at = time.monotonic() + max(LINKS_SECONDS, LINKS_SHARE * (time.monotonic() - now))
 
-    def unwatched(self) -> Iterable[str]:
-        return list(self._watcher.watches.unwatched)
+    def before_barrier(self) -> list[str]:
+        """What is to be looked at before a barrier is answered, since no event may have told of it."""
+        return [*self._watcher.watches.unwatched, *self._links.loose(time.monotonic(), young=True)]
 
     def learn(self, step: Step) -> list[str]:
         """Take note of files with several names; return the names that may have changed with what has changed."""
-        self._links.see(step.linked_anew, ask=True)
-        self._links.see(step.linked, ask=False)
+        now = time.monotonic()
+        self._links.see(step.linked_anew, now, anew=True)
+        self._links.see(step.linked, now, anew=False)
         return self._links.affected(step.changes)
 
     def doubt(self) -> None:

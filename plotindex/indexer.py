@@ -12,7 +12,7 @@ from pathlib import Path
 from plotindex.barriers import Barriers
 from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog, Heartbeat
-from plotindex.errors import CatalogError, RootLostError
+from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.gaps import Gaps
 from plotindex.layout import printable
 from plotindex.polling import Polled, Polling
@@ -29,6 +29,7 @@ RETRY_SECONDS = 1.0
 """How long to wait before looking again for a root, a watch or a database that cannot be had."""
 LISTEN_SECONDS = 10.0
 """How long everything is polled before events are asked for again, when none can be had."""
+TIDY_SECONDS = 60.0
 SELF_TEST_SECONDS = 30.0
 SILENT_SECONDS = 10.0
 """Without an answer to a self-test and any other event for so long, watching begins anew."""
@@ -63,7 +64,7 @@ class Indexer:
         self._turns = Turns(tree, catalog, self._watcher)
         self._rescans = Rescans(tree, catalog, self._turns, self._watcher, rhythm.rescan)
         self._gaps = Gaps(catalog, self._watcher, self._polled, rhythm.poll)
-        self._listen_at = self._test_at = self._beat_at = 0.0
+        self._listen_at = self._test_at = self._tidy_at = self._beat_at = 0.0
         self._state = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
         self._troubles = Troubles()
         self._trouble = ""
@@ -95,9 +96,9 @@ class Indexer:
             self._owe(self._gaps.due(at_once=len(self._barriers) > 0))
             self._go_on_with_rescan()
             self._take_turns()
-            if not self._gaps.is_open:
-                self._barriers.answer(self._rescans.done)
+            self._barriers.answer(self._rescans.done, self._gaps.asked, self._gaps.next_asked)
             self._test_self()
+            self._tidy()
             self._beat(self._standing())
         except RootLostError as error:
             self._endure("lost", str(error))
@@ -151,7 +152,7 @@ class Indexer:
             barriers = sorted({*barriers, *self._barriers.listed()})
         self._turns.add(waiting)
         if barriers:
-            self._owe(self._gaps.unwatched())
+            self._owe(self._gaps.before_barrier())
             if self._polled.everything and self._barriers.asks_for_others(barriers):
                 self._rescans.owe()
             self._barriers.meet(barriers, self._turns.targets(), self._rescans.owed)
@@ -161,7 +162,7 @@ class Indexer:
         waiting = Scopes(paths).by_session()
         if waiting.pop("", None):
             self._rescans.owe()
-        self._barriers.extend(self._turns.add(waiting))
+        self._barriers.extend(self._turns.add(waiting), self._gaps.asked)
 
     def _go_on_with_rescan(self) -> None:
         if self._rescans.begin():
@@ -181,7 +182,7 @@ class Indexer:
         self._troubles.clear()
         self._troubles.add(report)
         if "" in report.unreadable:
-            self._watcher.watches.unwatched[""] = report.unreadable[""]
+            self._watcher.watches.refuse("", report.unreadable[""])
         self._state = self._state._replace(reconciled=time.time())
         if self._state.state not in ("watching", "polling"):
             log.info(
@@ -214,9 +215,20 @@ class Indexer:
         elif asked is not None and now - max(asked, self._watcher.read_at) > SILENT_SECONDS and not self._turns:
             self._listen("a self-test did not come back")
 
+    def _tidy(self) -> None:
+        """Forget old removals before there are very many."""
+        if time.monotonic() >= self._tidy_at:
+            self._tidy_at = time.monotonic() + TIDY_SECONDS
+            with self._catalog.writing() as writer:
+                writer.trim()
+
     def _seconds_to_next(self) -> float:
         """How long there is nothing to do, unless something is told of."""
-        if self._turns or self._rescans.is_going_on or (self._gaps.is_open and len(self._barriers)):
+        if (
+            self._turns
+            or self._rescans.is_going_on
+            or (len(self._barriers) and self._gaps.next_asked > self._gaps.asked)
+        ):
             return 0.0
         return min(IDLE_SECONDS, self._rescans.seconds_to_next)
 
@@ -235,7 +247,7 @@ class Indexer:
             heartbeat=time.time(),
             watched=len(self._watcher.watches),
             watch_limit=self._watcher.watches.limit,
-            unwatched=len(self._watcher.watches.unwatched),
+            unwatched=self._watcher.watches.unwatched_count,
             overflows=self._watcher.overflows,
             pending=self._watcher.pending + self._turns.pending,
             unreadable=len(self._troubles.unreadable),
@@ -279,5 +291,5 @@ class Indexer:
         """The plots in the database are a cache: when it was deleted, there is a new one a moment later."""
         try:
             self._catalog.begin(str(self._tree.root), self._tree.layout)
-        except CatalogError as error:
+        except PlotIndexError as error:
             log.debug("still without a catalogue: %s", error)

@@ -114,10 +114,11 @@ def glob_matcher(pattern: str) -> Callable[[str], object]:
 def collapse(scopes: Iterable[str]) -> list[str]:
     """The fewest scopes that cover the same entries: one inside another disappears. Sorted."""
     given = set(scopes)
-    return sorted(scope for scope in given if not any(outer in given for outer in _outer_scopes(scope)))
+    return sorted(scope for scope in given if not any(outer in given for outer in outer_scopes(scope)))
 
 
-def _outer_scopes(scope: str) -> Iterable[str]:
+def outer_scopes(scope: str) -> Iterable[str]:
+    """The scopes that hold this one, the root first."""
     if not scope:
         return
     yield ""

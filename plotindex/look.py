@@ -4,9 +4,9 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from plotindex.layout import Plot, Scope, covers
+from plotindex.layout import Plot, Scope, outer_scopes
 from plotindex.tree import Glance
-from plotindex.walk import Enter
+from plotindex.walk import Enter, Linked
 from plotindex.writer import Change, Writer
 
 ROWS_AT_ONCE = 2_000
@@ -96,8 +96,7 @@ class Look:
         return len(self._found)
 
     @property
-    def linked(self) -> list[Plot]:
-        """Plots found that have a second name."""
+    def linked(self) -> list[Linked]:
         return self._walk.linked
 
     @property
@@ -172,7 +171,7 @@ class Look:
     def _differs(self, position: tuple[str, str], found: Plot | None, row: Plot | None) -> bool:
         if found is None and self._walk.unreadable:
             path = f"{self.session}/{position[1]}/{position[0]}"
-            return not any(covers(outer, path) for outer in self._walk.unreadable)
+            return not any(outer in self._walk.unreadable for outer in (path, *outer_scopes(path)))
         return self._rewrite or found != row
 
 

@@ -113,6 +113,8 @@ class Settled(NamedTuple):
 
     finished: list[Look]
     changes: list[Change]
+    roomy: list[str]
+    """Sessions of which something is left out, though there is room for it now: a look at all of it lets it in."""
 
 
 def settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options: Options = DEFAULT) -> Settled:
@@ -136,15 +138,17 @@ def settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options:
         if changes:
             _confirm_root(tree, writer, options)
             writer.apply(changes)
+        most_plots = tree.layout.max_plots
+        roomy = [name for name, plots in writer.tallies.items() if plots < most_plots and writer.cut(name) is not None]
         for session, plots in list(writer.tallies.items()):
-            if plots > tree.layout.max_plots:
-                beyond = writer.leave_out_beyond(session, tree.layout.max_plots)
+            if plots > most_plots:
+                beyond = writer.leave_out_beyond(session, most_plots)
                 writer.apply([Change(plot, None) for plot in beyond])
         for look in finished if options.rewrite else ():
             writer.recount(look.session)
     for change, report in told:
         report.add(change)
-    return Settled(finished, changes)
+    return Settled(finished, changes, roomy)
 
 
 def _look_again(suspects: list[Suspect], glance: Glance, options: Options) -> Iterator[tuple[Change, Report]]:

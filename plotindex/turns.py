@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from plotindex.catalog import Catalog
-from plotindex.layout import Plot, Scope, collapse
+from plotindex.layout import Scope, collapse
 from plotindex.look import Look, Report
 from plotindex.reconcile import settle
 from plotindex.scopes import MOST_OF_SESSION
 from plotindex.tree import Tree
+from plotindex.walk import Linked
 from plotindex.watcher import Watcher
 from plotindex.writer import Change
 
@@ -23,6 +24,7 @@ STEP_PLOTS = 500
 """After so many plots it is written in any case."""
 REST_SECONDS = 1.0
 """For so long a session that needed more than one turn does not come first again."""
+WIDEN_SECONDS = 60.0
 MOST_BUSY = 10_000
 STEP_CHANGES = 250
 """Rows that one transaction writes at most while several sessions wait."""
@@ -136,9 +138,8 @@ class Step(NamedTuple):
     """What one step found out."""
 
     changes: list[Change]
-    linked: list[Plot]
-    """Plots that have several names."""
-    linked_anew: list[Plot]
+    linked: list[Linked]
+    linked_anew: list[Linked]
     """Those of them that something was told of, not found by a rescan."""
 
 
@@ -154,6 +155,7 @@ class Turns:
         self._others: deque[Job] = deque()
         self._busy: dict[str, float] = {}
         """When a session last needed more than one turn."""
+        self._widened: dict[str, float] = {}
         self.report = Report()
         """What was seen and done, but for rescans."""
 
@@ -250,14 +252,24 @@ class Turns:
         looks = deque(sorted((look for job in served.values() for look in job.ready), key=lambda look: look.plots))
         if not looks:
             return Step([], [], [])
-        linked = [plot for look in looks for plot in look.linked]
-        linked_anew = [plot for look in looks if look.report is self.report for plot in look.linked]
+        linked = [each for look in looks for each in look.linked]
+        linked_anew = [each for look in looks if look.report is self.report for each in look.linked]
         most = STEP_CHANGES if len(self._jobs) > 1 else STEP_PLOTS * 2
-        finished, changes = settle(looks, self._tree, self._catalog, most)
+        finished, changes, roomy = settle(looks, self._tree, self._catalog, most)
+        self._widen(roomy)
         done = set(finished)
         for session in {look.session for look in finished}:
             served[session].settled(done)
         return Step(changes, linked, linked_anew)
+
+    def _widen(self, sessions: Iterable[str]) -> None:
+        """Look at these as a whole, but each only once a minute."""
+        now = time.monotonic()
+        self._widened = {name: when for name, when in self._widened.items() if now - when < WIDEN_SECONDS}
+        for session in sessions:
+            if session not in self._widened:
+                self._widened[session] = now
+                self.add({session: [session]}, is_rescan=True)
 
     def _put_back(self, job: Job) -> None:
         if not job.in_round:

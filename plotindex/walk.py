@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from plotindex.beneath import ABSENT, FOLDER, folder_beneath
 from plotindex.layout import Layout, Plot, Scope, clamp, is_text, signed
@@ -19,6 +20,13 @@ Peek = Callable[[str, str, str], os.stat_result]
 """(session, project, path below it) -> its status."""
 Enter = Callable[[str, int], None]
 """Called with each folder's path and descriptor, before it is listed."""
+
+
+class Linked(NamedTuple):
+    """A plot that has more names than one, plots or not, and how many."""
+
+    plot: Plot
+    names: int
 
 
 class Walk:
@@ -44,8 +52,7 @@ class Walk:
         """Those of them that are folders, or may be."""
         self.odd: dict[str, str] = {}
         """Path -> what is odd about it: a name that is not UTF-8, a time beyond 64 bits."""
-        self.linked: list[Plot] = []
-        """Plots that have a second name, perhaps elsewhere."""
+        self.linked: list[Linked] = []
         self.deep = 0
         """Folders that lie too deep to be looked into."""
         self.cut: str | None = None
@@ -74,7 +81,9 @@ class Walk:
     def _walk(self, session: str, scope: Scope) -> "Generator[None, None, None]":
         try:
             if scope.project is None:
-                for project in self._projects(session):
+                projects: list[str] = []
+                yield from self._list_projects(session, projects)
+                for project in projects:
                     yield from self._walk_project(session, project, "")
             elif scope.path is None:
                 yield from self._walk_project(session, scope.project, "")
@@ -84,17 +93,17 @@ class Walk:
             self._refuse_folder(str(scope), error)
         self._keep_most(final=True)
 
-    def _projects(self, session: str) -> list[str]:
-        names = []
+    def _list_projects(self, session: str, names: list[str]) -> "Generator[None, None, None]":
         with self._opener((session,), FOLDER) as fd:
             self._enter_folder(session, fd)
             with os.scandir(fd) as entries:
-                for entry in entries:
+                for number, entry in enumerate(entries, 1):
+                    if number % STEP_ENTRIES == 0:
+                        yield
                     if self._layout.is_project(entry.name) and entry.is_dir(follow_symlinks=False):
                         names.append(entry.name)
                     elif not is_text(entry.name) and entry.is_dir(follow_symlinks=False):
                         self.odd[f"{session}/{entry.name}"] = NOT_UTF8
-        return names
 
     def _walk_entry(self, session: str, project: str, path: str) -> "Generator[None, None, None]":
         status = self._peek(session, project, path)
@@ -162,7 +171,7 @@ class Walk:
             self.odd[plot.path] = OUT_OF_RANGE
         self.plots.append(plot)
         if status.st_nlink > 1:
-            self.linked.append(plot)
+            self.linked.append(Linked(plot, status.st_nlink))
         if self._most is not None and len(self.plots) > 2 * self._most:
             self._keep_most()
 
@@ -177,7 +186,7 @@ class Walk:
             self.left_out += len(self.plots) - len(kept)
             self.plots = kept
         if final and self.left_out:
-            self.linked = [plot for plot in self.linked if self.cut is None or plot.filename < self.cut]
+            self.linked = [linked for linked in self.linked if self.cut is None or linked.plot.filename < self.cut]
 
     def _enter_folder(self, path: str, fd: int) -> None:
         if self._enter is not None:

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from plotindex.labels import Labels, Watch
-from plotindex.layout import covers
+from plotindex.layout import outer_scopes
 
 FDINFO = Path("/proc/self/fdinfo")
 # inotify(7); namespaces(7): in a container there may be a lower one.
@@ -37,8 +37,7 @@ class Watches:
         self._audit: set[int] | None = None
         self._found: list[str] = []
         self.limit: int | None = None
-        self.unwatched: dict[str, OSError] = {}
-        """Folder -> why it is not watched."""
+        self._unwatched: dict[str, dict[str, OSError]] = {}
 
     def begin(self, add: Add, remove: Remove, descriptor: int) -> None:
         """Watch by these functions what is entered from now on; `descriptor` is that of inotify(7)."""
@@ -55,7 +54,7 @@ class Watches:
 
     def sessions(self) -> list[str]:
         """The sessions of which something is watched, or should be."""
-        return list({*self._labels.sessions(), *(path.partition("/")[0] for path in self.unwatched if path)})
+        return list({*self._labels.sessions(), *filter(None, self._unwatched)})
 
     def paths(self, descriptor: int) -> tuple[str, ...]:
         """The folders that a watch stands for: mostly one."""
@@ -81,7 +80,7 @@ class Watches:
             if descriptor == -1:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
-            self.unwatched[path] = error
+            self.refuse(path, error)
             with self._lock:
                 obsolete = [self._labels.remove(path)]
         else:
@@ -90,11 +89,11 @@ class Watches:
                 obsolete = [self._labels.put(path, Watch(descriptor, number))]
             if self._audit is not None and not (right and descriptor in self._audit):
                 self._found.append(path)
-            self.unwatched.pop(path, None)
+            self._forgive(path)
         self._end(obsolete)
 
-    def leave(self, scopes: Iterable[str], entered: Collection[str], closed: dict[str, OSError]) -> None:
-        """All within the scopes was looked at: watch nothing there but what was entered.
+    def leave(self, scopes: Collection[str], entered: Collection[str], closed: dict[str, OSError]) -> None:
+        """All within the scopes, of one session, was looked at: watch nothing there but what was entered.
 
         `closed` says of folders why they could not be entered.
         """
@@ -105,10 +104,32 @@ class Watches:
                 gone = [path for path in self._labels.at_and_below(scope) if path not in entered]
                 obsolete = [self._labels.remove(path) for path in gone]
             self._end(obsolete)
-            if self.unwatched:
-                for path in [path for path in self.unwatched if covers(scope, path) and path not in entered]:
-                    del self.unwatched[path]
-        self.unwatched.update(closed)
+        covering = set(scopes)
+        for session in {scope.partition("/")[0] for scope in covering}:
+            for path in list(self._unwatched.get(session, ())):
+                if path not in entered and not covering.isdisjoint((path, *outer_scopes(path))):
+                    self._forgive(path)
+        for path, error in closed.items():
+            self.refuse(path, error)
+
+    @property
+    def unwatched(self) -> list[str]:
+        """The folders that are not watched: they have to be looked at again and again instead."""
+        return [path for own in self._unwatched.values() for path in own]
+
+    @property
+    def unwatched_count(self) -> int:
+        return sum(map(len, self._unwatched.values()))
+
+    def refuse(self, path: str, error: OSError) -> None:
+        """Note that a folder is not watched, and why."""
+        self._unwatched.setdefault(path.partition("/")[0], {})[path] = error
+
+    def _forgive(self, path: str) -> None:
+        session = path.partition("/")[0]
+        own = self._unwatched.get(session, {})
+        if own.pop(path, None) is not None and not own:
+            del self._unwatched[session]
 
     def begin_audit(self) -> None:
         """Note what the kernel says is watched (proc(5), /proc/pid/fdinfo), whatever the books here say."""

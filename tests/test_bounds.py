@@ -29,6 +29,7 @@ from plotindex.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import RunPlotindex, StartService, all_plots, at_once, draw, wait_until
 from tests.test_convergence import current_by_hand, fresh_catalog, plots_by_hand
+from tests.test_watcher import Listening
 
 
 def bounded(settings: Settings, *, max_plots: int = 100_000, max_depth: int = 32) -> Tree:
@@ -293,3 +294,21 @@ def test_what_lies_deeper_than_max_depth_is_answered_by_scan_and_named_and_troub
     finally:
         # shutil.rmtree cannot: its path would be too long.
         subprocess.run(["rm", "-rf", root / "flood"], check=True)
+
+
+def test_what_was_left_out_comes_in_as_soon_as_there_is_room(
+    settings: Settings, catalog: Catalog, root: Path, tmp_path: Path
+) -> None:
+    listening = Listening(bounded(settings, max_plots=5), catalog, tmp_path / "barriers")
+    for number in range(8):
+        draw(root, f"s/project_a/{number}.png")
+    listening.start()
+    try:
+        assert len(all_plots(catalog)) == 5
+        for number in range(3):
+            (root / f"s/project_a/{number}.png").unlink()
+        listening.drain()
+        assert all_plots(catalog) == plots_by_hand(root)
+        assert catalog.excess(10) == []
+    finally:
+        listening.watcher.stop()

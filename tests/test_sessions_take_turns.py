@@ -149,6 +149,17 @@ def test_every_name_of_a_file_follows_a_write_a_new_link_and_an_unlink(
         synced()
         os.truncate(root / "s/project_a/too.png", 3)
         assert {row.filename for row in synced() if row.size == 3} == {"inside.png", "too.png"}
+        # As programs publish that must not overwrite: no event tells a plot that its first name, no plot, has gone.
+        draft = draw(root, "s/project_a/draft.tmp")
+        os.link(draft, root / "s/project_a/published.png")
+        synced()
+        draft.unlink()
+        synced()
+        for number in range(500):
+            os.link(root / "s/project_a/published.png", root / f"s/project_a/{number}.png")
+        synced()
+        os.utime(root / "s/project_a/7.png", ns=(7, 7))
+        assert len([row for row in synced() if row.mtime_ns == 7]) == 501
         shutil.rmtree(root / "t")
         synced()
         assert "Traceback" not in running.stderr
