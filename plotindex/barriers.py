@@ -57,6 +57,11 @@ class Barriers:
     def __len__(self) -> int:
         return len(self._met)
 
+    @property
+    def waits_for_names(self) -> bool:
+        """Whether only the catalogue has still to be asked for other names of files."""
+        return any(batch.asked is not None for batch in self._batches)
+
     def prepare(self) -> None:
         """Make the folder. Raises OSError where it cannot be."""
         self.folder.mkdir(mode=0o700, exist_ok=True)

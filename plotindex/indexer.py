@@ -93,7 +93,7 @@ class Indexer:
                 self._listen(why)
             changes = self._watcher.take(self._seconds_to_next())
             self._hear(changes.scopes, changes.barriers)
-            self._owe(self._gaps.due(at_once=len(self._barriers) > 0))
+            self._owe(self._gaps.due(at_once=self._barriers.waits_for_names))
             self._go_on_with_rescan()
             self._take_turns()
             self._barriers.answer(self._rescans.done, self._gaps.asked, self._gaps.next_asked)
