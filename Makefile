@@ -1,9 +1,11 @@
 # Each target sets up .venv itself; a fresh machine needs Python 3.11, make and the package registries.
 PYTHON ?= python3
 ROOT ?= ./plots
+SECONDS ?= 600
+SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: run test lint bench clean help
+.PHONY: run test lint bench torture soak clean help
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
@@ -14,7 +16,7 @@ run: .venv/ready ## Index and serve the plots below ROOT (./plots); draw the exa
 	@sh examples/run.sh "$(BIN)" "$(ROOT)"
 
 test: .venv/ready ## Run the tests
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses=2 --dist=worksteal $(TESTS)
 
 lint: .venv/ready ## Check style and types
 	$(BIN)/ruff format --check .
@@ -23,6 +25,12 @@ lint: .venv/ready ## Check style and types
 
 bench: .venv/ready ## Measure; each figure is a ratio of two things measured in the same run
 	$(BIN)/python -m benchmarks
+
+torture: .venv/ready ## Change a tree at random for SECONDS (600) by SEED (1) and compare; also KILL=3, OVERFLOW=1, STRICT=1
+	$(BIN)/python -m tests.torture $(SECONDS) $(SEED) $(if $(KILL),--kill $(KILL)) $(if $(OVERFLOW),--overflow) $(if $(STRICT),--strict)
+
+soak: .venv/ready ## Draw 200 plots a second for SECONDS (600); a histogram of latency, memory before and after
+	$(BIN)/python -m tests.soak $(SECONDS)
 
 clean: ## Remove what was made here; plots stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
