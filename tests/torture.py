@@ -4,9 +4,10 @@ In rounds, processes change a tree at random while the real indexer and server r
 sync` has returned, the plot table must equal a walk, the watched inodes the folders, the answers over HTTP the files.
 At the end it prints one line of figures, and exits 1 with the first differences when there are any.
 
-One thing is excused and counted as blurred, unless --strict: size and times of a plot that had another name (a hard
-link) for so short a while that nobody looked meanwhile. No event tells of what is done to it through that name. What
-is done through a name that was there at a `plotindex sync` is not excused: that is tried, too, in each round.
+One thing is excused and counted as blurred, unless --strict: size and times of a plot that may have had another name (a
+hard link) where nobody looked, since it came and went unseen or lay in a folder that is not watched. No event tells of
+what is done through such a name. What is done through one that was indexed at a `plotindex sync` is not excused: each
+round tries that, too.
 """
 
 import argparse

@@ -1,0 +1,53 @@
+"""Which folders are watched, when looks at several places cross."""
+
+from collections import defaultdict
+
+from plotindex.watches import Watches
+
+
+class Kernel:
+    """As much of inotify(7) as there is behind the seam: one watch for each folder, with the numbers it is kept for."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, set[int]] = defaultdict(set)
+
+    def add(self, folder: int, number: int) -> int:
+        self.numbers[folder].add(number)
+        return folder
+
+    def remove(self, folder: int, number: int) -> None:
+        self.numbers[folder].remove(number)
+        if not self.numbers[folder]:
+            del self.numbers[folder]
+
+
+def test_a_look_that_is_overtaken_by_one_at_the_folders_new_place_takes_no_watch_from_it() -> None:
+    """Seen in a torture: a look that went on below a project, renamed meanwhile, ended the watches there for good."""
+    kernel, watches = Kernel(), Watches()
+    watches.begin(kernel.add, kernel.remove, 0)
+    watches.enter("s/project_a", 1)
+    watches.enter("t/project_b", 1)
+    watches.enter("t/project_b/sub", 2)
+    watches.leave(["t"], {"t/project_b", "t/project_b/sub"}, {})
+    watches.enter("s/project_a/sub", 2)
+    watches.leave(["s"], {"s/project_a", "s/project_a/sub"}, {})
+    assert set(watches.paths(2)) == {"t/project_b/sub", "s/project_a/sub"}
+    watches.leave(["s"], set(), {})
+    assert watches.paths(2) == ("t/project_b/sub",)
+    assert watches.paths(1) == ("t/project_b",)
+    assert {folder: len(numbers) for folder, numbers in kernel.numbers.items()} == {1: 1, 2: 1}
+
+
+def test_one_session_cannot_use_up_the_watches_of_the_others() -> None:
+    kernel, watches = Kernel(), Watches()
+    watches.begin(kernel.add, kernel.remove, 0)
+    watches.limit = 80
+    for number in range(100):
+        watches.enter(f"greedy/project_a/{number}", number)
+    for number in range(100, 110):
+        watches.enter(f"modest/project_a/{number}", number)
+    assert len(watches) == 40 + 10
+    assert watches.unwatched_count == 60
+    assert all(path.startswith("greedy/") for path in watches.unwatched)
+    watches.leave(["greedy"], set(), {})
+    assert (len(watches), watches.unwatched) == (10, [])
