@@ -26,6 +26,7 @@ from plotindex.options import (
     check_root_unless_known,
     common_options,
     json_option,
+    migrate_apart,
     open_catalog,
     prepare_catalog,
     read_settings,
@@ -34,11 +35,11 @@ from plotindex.options import (
 )
 from plotindex.polling import Polling
 from plotindex.reconcile import reconcile
-from plotindex.running import ChildDiedError, run_both
 from plotindex.status import read_status, require_indexer
 from plotindex.terminal import Progress
 from plotindex.verify import differences
 
+SWITCH_SECONDS = 0.0005
 INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session", "max_depth")
 """Settings of what is looked at, and how often."""
 
@@ -54,6 +55,7 @@ def main() -> None:
 @setting_options("host", "port", "url_prefix", "workers", "threads", "heal", *INDEXING, "log_format")
 def run(config: Path | None, **options: str | None) -> None:
     """Index and serve in one command."""
+    from plotindex.running import ChildDiedError, run_both  # noqa: PLC0415 - a client of HTTP, which only this needs
     from plotindex.web.server import check_address  # noqa: PLC0415 - Flask and Granian are a third of a start
 
     settings = read_settings(config, options)
@@ -78,7 +80,11 @@ def watch(config: Path | None, **options: str | None) -> None:
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     with sole_indexer(settings.make_state_folder() / "indexer.lock"):
+        migrate_apart(settings)
         catalog = prepare_catalog(settings)
+        # The reader of events and the loop that looks pass the interpreter to and fro with each system call: in a flood
+        # they would wait the usual 5 ms for it each time.
+        sys.setswitchinterval(SWITCH_SECONDS)
         stop = _stop_on_signals(grace=1.5)
         try:
             rhythm = Rhythm(settings.rescan_seconds, settings.poll_seconds, Polling(settings.polling))

@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import translate
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+CACHED_NAMES = 4096
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -138,13 +140,14 @@ class Layout:
     """How many folders below its project a plot may lie and still be indexed."""
     max_plots: int = 100_000
     """How many plots of one session are indexed."""
-    _matches_project: Callable[[str], object] = field(init=False, repr=False, compare=False)
+    is_project: Callable[[str], bool] = field(init=False, repr=False, compare=False)
+    """Whether a folder of that name is a project."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_matches_project", glob_matcher(self.project_pattern))
-
-    def is_project(self, name: str) -> bool:
-        return self._matches_project(name) is not None and is_name(name)
+        matches = glob_matcher(self.project_pattern)
+        # The same few names are asked for again and again, some times for each plot.
+        is_project = lru_cache(CACHED_NAMES)(lambda name: matches(name) is not None and is_name(name))
+        object.__setattr__(self, "is_project", is_project)
 
     def has_suffix(self, name: str) -> bool:
         """Whether the last dot of `name` starts one of the suffixes, in any case; `.png` alone has none."""

@@ -1,6 +1,7 @@
 """What commands share: options, the mistakes they name, and what they open."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 
 from plotindex.catalog import Catalog
 from plotindex.database import Database
-from plotindex.errors import CatalogError, PlotIndexError, SettingsError
+from plotindex.errors import CatalogError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
 from plotindex.settings import Settings, load_settings
@@ -94,6 +95,24 @@ def prepare_catalog(settings: Settings, *, adopt: bool = False) -> Catalog:
     catalog = Catalog(Database(settings.catalog_place))
     catalog.begin(str(settings.root), settings.layout, adopt=adopt)
     return catalog
+
+
+def migrate_apart(settings: Settings) -> None:
+    """Create or migrate the database in a process of its own: what that needs would stay in the indexer's memory."""
+    database = Database(settings.catalog_place)
+    try:
+        database.require_schema()
+    except UnusableDatabaseError:
+        raise
+    except CatalogError:
+        environment = {**os.environ, **settings.as_environment()}
+        # What is wrong, it has said.
+        command = [sys.executable, "-m", "plotindex", "migrate"]
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - itself
+        if done.returncode:
+            sys.exit(done.returncode)
+    finally:
+        database.close()
 
 
 def open_catalog(settings: Settings) -> Catalog:

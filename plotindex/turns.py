@@ -28,6 +28,9 @@ WIDEN_SECONDS = 60.0
 MOST_BUSY = 10_000
 STEP_CHANGES = 250
 """Rows that one transaction writes at most while several sessions wait."""
+BRISK_SECONDS = 0.005
+BRISK_PLOTS = 50
+"""As the above, while some session comes anew now and then: it waits for no more than such a step of the others."""
 
 
 class Job:
@@ -155,6 +158,7 @@ class Turns:
         self._others: deque[Job] = deque()
         self._busy: dict[str, float] = {}
         """When a session last needed more than one turn."""
+        self._fresh_at = -REST_SECONDS
         self._widened: dict[str, float] = {}
         self.report = Report()
         """What was seen and done, but for rescans."""
@@ -210,7 +214,12 @@ class Turns:
 
         Raises as `reconcile` does.
         """
-        fresh, others = self._serve(self._fresh), self._serve(self._others)
+        now = time.monotonic()
+        if self._fresh:
+            self._fresh_at = now
+        is_brisk = now - self._fresh_at < REST_SECONDS
+        fresh = self._serve(self._fresh, STEP_SECONDS, STEP_PLOTS)
+        others = self._serve(self._others, *((BRISK_SECONDS, BRISK_PLOTS) if is_brisk else (STEP_SECONDS, STEP_PLOTS)))
         changes = [*fresh.changes, *others.changes]
         return Step(changes, [*fresh.linked, *others.linked], [*fresh.linked_anew, *others.linked_anew])
 
@@ -229,12 +238,12 @@ class Turns:
         self._fresh.clear()
         self._others.clear()
 
-    def _serve(self, queue: deque[Job]) -> Step:
-        until = time.monotonic() + STEP_SECONDS
+    def _serve(self, queue: deque[Job], seconds: float, most: int) -> Step:
+        until = time.monotonic() + seconds
         served: dict[str, Job] = {}
         again: deque[Job] = deque()
         plots = 0
-        while (queue or again) and plots < STEP_PLOTS and (now := time.monotonic()) < until:
+        while (queue or again) and plots < most and (now := time.monotonic()) < until:
             job = (queue or again).popleft()
             served[job.session] = job
             if not job.in_round:
@@ -242,20 +251,21 @@ class Turns:
             plots += job.look(self._tree, self._watcher, self.report, min(until, now + TURN_SECONDS))
             if job.has_to_look and not job.is_full:
                 again.append(job)
-        step = self._settle(served)
+        step = self._settle(served, most)
         for job in served.values():
             self._put_back(job)
         return step
 
-    def _settle(self, served: Mapping[str, Job]) -> Step:
+    def _settle(self, served: Mapping[str, Job], most: int) -> Step:
         # The small ones first: a large one takes several transactions.
         looks = deque(sorted((look for job in served.values() for look in job.ready), key=lambda look: look.plots))
         if not looks:
             return Step([], [], [])
         linked = [each for look in looks for each in look.linked]
         linked_anew = [each for look in looks if look.report is self.report for each in look.linked]
-        most = STEP_CHANGES if len(self._jobs) > 1 else STEP_PLOTS * 2
-        finished, changes, roomy = settle(looks, self._tree, self._catalog, most)
+        alone = len(self._jobs) == 1 and most == STEP_PLOTS
+        most_changes = STEP_PLOTS * 2 if alone else min(most, STEP_CHANGES)
+        finished, changes, roomy = settle(looks, self._tree, self._catalog, most_changes)
         self._widen(roomy)
         done = set(finished)
         for session in {look.session for look in finished}:

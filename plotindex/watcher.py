@@ -221,6 +221,7 @@ class TreeEmitter(EventEmitter):
     def _hint(self, scope: str) -> None:
         with self._lock:
             self._scopes.add(scope)
+        if not self._arrived.is_set():
             self._arrived.set()
 
     def _check_root(self) -> None:
