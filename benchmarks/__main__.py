@@ -1,4 +1,4 @@
-"""python -m benchmarks [NAME ...]: every benchmark, or those named, in the order of the list."""
+"""python -m benchmarks [NAME ...]: every benchmark, or those named, in the order of the list; on the disk of TMPDIR."""
 
 import signal
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from benchmarks.measure import describe_machine
 from benchmarks.rebuild import rebuild
 from benchmarks.serving import serving
+from benchmarks.survival import survival
 
 
 def _lookup() -> None:
@@ -17,10 +18,18 @@ def _lookup() -> None:
     lookup()
 
 
+def _watching() -> None:
+    from benchmarks.watching import watching  # noqa: PLC0415 - it brings watchdog along: see above
+
+    watching()
+
+
 BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("serving", serving),
     ("rebuild", rebuild),
     ("lookup", _lookup),
+    ("watching", _watching),
+    ("survival", survival),
 ]
 
 

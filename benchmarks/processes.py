@@ -20,7 +20,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.root = folder / "plots"
-        self.root.mkdir()
+        self.root.mkdir(parents=True)
         # Neither the caller's settings nor a plotindex.toml where he stands have a say: see `cwd` below.
         own = {name: value for name, value in os.environ.items() if not name.startswith("PLOTINDEX_")}
         self.environment = {
@@ -62,6 +62,18 @@ class Site:
             if time.monotonic() > until:
                 raise RuntimeError(f"The indexer is not well: {status.stderr}")
             time.sleep(0.2)
+
+    def speaks(self, process: psutil.Process, log: str, timeout: float = 30) -> None:
+        """Wait until a service has written its first line.
+
+        Raises:
+            RuntimeError: it ends before, or does not within `timeout` seconds.
+        """
+        until = time.monotonic() + timeout
+        while "\n" not in (said := (self.folder / log).read_text()):
+            if time.monotonic() > until or process.status() == psutil.STATUS_ZOMBIE:
+                raise RuntimeError(f"A service does not begin: {said}")
+            time.sleep(0.01)
 
     def listens(self, process: psutil.Process, port: int, log: str, timeout: float = 30) -> None:
         """Wait until a service accepts connections.
