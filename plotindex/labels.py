@@ -77,9 +77,6 @@ class Labels:
             if path in self._watches:
                 yield path
 
-    def descriptors(self) -> set[int]:
-        return set(self._paths)
-
     def _link(self, path: str) -> None:
         while path:
             parent = path.rpartition("/")[0]

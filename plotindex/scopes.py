@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from plotindex.layout import collapse
-
 MOST_OF_SESSION = 10_000
 """Beyond so many the session stands for all of its own: looking at it is cheaper than at each of them."""
 MOST_SESSIONS = 50_000
@@ -59,10 +57,6 @@ class Scopes:
                 return True
             path = path.rpartition("/")[0]
         return False
-
-    def collapsed(self) -> list[str]:
-        """The fewest scopes that cover the same entries."""
-        return collapse(self.paths())
 
     def _stand_for(self, session: str, path: str) -> None:
         if not path:

@@ -70,6 +70,16 @@ def catalog(settings: Settings) -> Iterator[Catalog]:
     database.close()
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database to copy: migrating one for each example of Hypothesis would take most of the time."""
+    file = tmp_path_factory.mktemp("empty") / "catalog.db"
+    database = Database(file)
+    database.migrate()
+    database.close()
+    return file
+
+
 @pytest.fixture
 def plotindex(root: Path, environment: dict[str, str], tmp_path: Path) -> RunPlotindex:
     """Run `plotindex *args` on the root, in tmp_path, for at most `seconds`; `env` adds to its environment."""

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
 import requests
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 
 from plotindex.barriers import wait_for_answer
 from plotindex.catalog import Catalog, Excess
-from plotindex.database import Database
 from plotindex.layout import Layout, Plot, PlotKey
 from plotindex.lookup import Lookup, Source
 from plotindex.reconcile import reconcile
@@ -71,16 +69,6 @@ def assert_answers_equal_a_scan(tree: Tree, catalog: Catalog, plots: set[Plot]) 
         answer, source = ask(tree, catalog, key)
         assert answer == current_by_hand(plots, key)
         assert (source is Source.MISS) == (not indexed)
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database to copy for each example."""
-    file = tmp_path_factory.mktemp("empty") / "catalog.db"
-    database = Database(file)
-    database.migrate()
-    database.close()
-    return file
 
 
 SESSIONS, PROJECTS = ["s", "t"], ["project_a", "project_b", "aside"]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -102,16 +101,6 @@ def plots_by_hand(root: Path) -> set[Plot]:
                 numbers = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, signed(status.st_ino))
                 found.add(Plot(path.parts[0], path.parts[1], "/".join(path.parts[2:]), *numbers))
     return found
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database to copy: migrating one for each example would take most of the time."""
-    file = tmp_path_factory.mktemp("empty") / "catalog.db"
-    database = Database(file)
-    database.migrate()
-    database.close()
-    return file
 
 
 @contextmanager

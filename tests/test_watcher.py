@@ -15,7 +15,7 @@ import pytest
 from watchdog.observers import inotify_c
 
 from plotindex.catalog import Catalog
-from plotindex.layout import covers
+from plotindex.layout import collapse, covers
 from plotindex.rescan import Rescan
 from plotindex.scopes import Scopes
 from plotindex.tree import Tree
@@ -52,7 +52,7 @@ class Listening:
             self.turns.step()
 
     def take(self, timeout: float) -> set[str]:
-        taken = set(self.watcher.take(timeout).scopes.collapsed())
+        taken = set(collapse(self.watcher.take(timeout).scopes.paths()))
         self.look(taken)
         return taken
 
@@ -218,7 +218,7 @@ def test_a_root_that_is_moved_or_replaced_makes_the_watcher_deaf_and_it_says_so(
     assert listening.watcher.why_deaf() is None
     root.rename(tmp_path / "away")
     assert "root" in str(wait_until(listening.watcher.why_deaf))
-    assert listening.watcher.take(1).scopes.collapsed() == [""]
+    assert "" in listening.watcher.take(1).scopes.paths()
     root.mkdir()
     listening.start()
     assert listening.watcher.why_deaf() is None
