@@ -86,7 +86,7 @@ def test_an_indexer_killed_at_any_moment_starts_again_equal_to_the_tree(
     # The one killed last may have said a moment ago that it watches: what the new one says counts.
     with indexer():
         assert all_plots(catalog) == plots_by_hand(root)
-        draw(root, "s0/project_a/after.png")
+        draw(root, "calm/project_a/after.png")
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
     assert_sound(catalog)
 
@@ -120,7 +120,7 @@ def test_indexer_and_server_killed_together_in_a_storm_start_again_equal_to_the_
         storm.wait(10)
     with indexer() as watching:
         assert all_plots(catalog) == plots_by_hand(root)
-        draw(root, "s0/project_a/after.png")
+        draw(root, "calm/project_a/after.png")
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
         assert "Traceback" not in watching.stderr
     assert_sound(catalog)
