@@ -54,9 +54,6 @@ class Barriers:
         self.proven: float | None = None
         """When one last came back, in seconds since the epoch."""
 
-    def __len__(self) -> int:
-        return len(self._met)
-
     @property
     def waits_for_names(self) -> bool:
         """Whether only the catalogue has still to be asked for other names of files."""

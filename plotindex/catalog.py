@@ -11,7 +11,7 @@ from plotindex.database import Database, Prepared
 from plotindex.errors import CatalogError, SettingsError
 from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_text, printable
 from plotindex.tables import catalogue, excess, indexer, plot, session
-from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_cut, read_header, read_rows
+from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
 
 MOST_IN_LIST = 10_000
 """Values that one statement names at most (SQLITE_MAX_VARIABLE_NUMBER is 32,766)."""
@@ -144,7 +144,7 @@ class Catalog:
     def cut(self, name: str) -> str | None:
         """The first filename of a session that is left out of the catalogue, or None."""
         with self.database.reading() as connection:
-            return read_cut(connection, name)
+            return read_excess(connection, name)[0]
 
     def excess(self, most: int) -> list[Excess]:
         """Sessions of which not everything is indexed; at most so many."""

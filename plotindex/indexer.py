@@ -33,6 +33,7 @@ TIDY_SECONDS = 60.0
 SELF_TEST_SECONDS = 30.0
 SILENT_SECONDS = 10.0
 """Without an answer to a self-test and any other event for so long, watching begins anew."""
+
 log = logging.getLogger(__name__)
 
 
@@ -224,11 +225,7 @@ class Indexer:
 
     def _seconds_to_next(self) -> float:
         """How long there is nothing to do, unless something is told of."""
-        if (
-            self._turns
-            or self._rescans.is_going_on
-            or (len(self._barriers) and self._gaps.next_asked > self._gaps.asked)
-        ):
+        if self._turns or self._rescans.is_going_on or self._barriers.waits_for_names:
             return 0.0
         return min(IDLE_SECONDS, self._rescans.seconds_to_next)
 

@@ -45,22 +45,24 @@ class Labels:
 
     def put(self, path: str, watch: Watch) -> Watch | None:
         """Let `watch` stand for `path`; return the one that did before, and is to be removed."""
-        replaced = self.remove(path)
+        replaced = self._watches.get(path)
+        if replaced is not None:
+            self._take_from(replaced, path)
         self._paths[watch.descriptor] = (*self.paths(watch.descriptor), path)
         self._watches[path] = watch
+        if replaced is not None:
+            return replaced
         session = path.partition("/")[0]
         self._sizes[session] = self._sizes.get(session, 0) + 1
         self._link(path)
-        return replaced
+        return None
 
     def remove(self, path: str) -> Watch | None:
         """Forget the watch of a path; return it, when there was one."""
         watch = self._watches.pop(path, None)
         if watch is None:
             return None
-        others = tuple(other for other in self._paths.pop(watch.descriptor) if other != path)
-        if others:
-            self._paths[watch.descriptor] = others
+        self._take_from(watch, path)
         session = path.partition("/")[0]
         self._sizes[session] -= 1
         if not self._sizes[session]:
@@ -76,6 +78,11 @@ class Labels:
             pending.extend(self._below.get(path, ()))
             if path in self._watches:
                 yield path
+
+    def _take_from(self, watch: Watch, path: str) -> None:
+        others = tuple(other for other in self._paths.pop(watch.descriptor) if other != path)
+        if others:
+            self._paths[watch.descriptor] = others
 
     def _link(self, path: str) -> None:
         while path:

@@ -4,7 +4,7 @@ ROOT/<session>/<project>/<filename>        filename may hold folders: sub/hist.s
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
@@ -103,9 +103,9 @@ def escape(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-def covers(outer: str, inner: str) -> bool:
-    """Whether the scope `outer` is `inner` or holds it."""
-    return not outer or outer == inner or inner.startswith(outer + "/")
+def is_within(path: str, scopes: Container[str]) -> bool:
+    """Whether one of the scopes is `path` or holds it."""
+    return path in scopes or any(outer in scopes for outer in outer_scopes(path))
 
 
 def glob_matcher(pattern: str) -> Callable[[str], object]:

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from plotindex.layout import Plot, Scope, outer_scopes
+from plotindex.layout import Plot, Scope, is_within
 from plotindex.tree import Glance
 from plotindex.walk import Enter, Linked
 from plotindex.writer import Change, Writer
@@ -171,7 +171,7 @@ class Look:
     def _differs(self, position: tuple[str, str], found: Plot | None, row: Plot | None) -> bool:
         if found is None and self._walk.unreadable:
             path = f"{self.session}/{position[1]}/{position[0]}"
-            return not any(outer in self._walk.unreadable for outer in (path, *outer_scopes(path)))
+            return not is_within(path, self._walk.unreadable)
         return self._rewrite or found != row
 
 

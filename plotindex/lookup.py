@@ -118,7 +118,7 @@ class Lookup:
             self._is_ours = self._is_watched = self._is_lost = False
         else:
             self._is_ours = header.root == str(self.tree.root)
-            heard = [beat for beat in beats if _is_heard(beat)]
+            heard = [beat for beat in beats if is_heard(beat)]
             states = {beat.state for beat in heard if beat.behind < HEARTBEAT_SECONDS}
             self._is_watched = header.is_of(self.tree.layout) and "watching" in states
             self._is_lost = self._is_ours and any(beat.state == "lost" for beat in heard)
@@ -163,7 +163,8 @@ class Lookup:
             self._heals_again = time.monotonic() + 1.0
 
 
-def _is_heard(beat: Heartbeat) -> bool:
+def is_heard(beat: Heartbeat) -> bool:
+    """Whether an indexer has said something in the last seconds."""
     return abs(time.time() - beat.heartbeat) < HEARTBEAT_SECONDS
 
 

@@ -43,8 +43,7 @@ class Rescan:
 
     def explain(self, paths: Iterable[str]) -> None:
         """Take note of scopes that the watcher told of: what is different there, it has not missed."""
-        for path in paths:
-            self._explained.add(path)
+        self._explained.update(paths)
 
     def go_on(self) -> bool:
         """Let more sessions wait for their turn; return whether all have had it."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from plotindex.layout import is_within
+
 MOST_OF_SESSION = 10_000
 """Beyond so many the session stands for all of its own: looking at it is cheaper than at each of them."""
 MOST_SESSIONS = 50_000
@@ -14,8 +16,7 @@ class Scopes:
     def __init__(self, paths: Iterable[str] = ()) -> None:
         self._by_session: dict[str, set[str]] = {}
         self.count = 0
-        for path in paths:
-            self.add(path)
+        self.update(paths)
 
     def __bool__(self) -> bool:
         return bool(self._by_session)
@@ -36,8 +37,8 @@ class Scopes:
         if len(own) > MOST_OF_SESSION:
             self._stand_for(session, session)
 
-    def update(self, other: "Scopes") -> None:
-        for path in other.paths():
+    def update(self, paths: Iterable[str]) -> None:
+        for path in paths:
             self.add(path)
 
     def paths(self) -> list[str]:
@@ -49,14 +50,8 @@ class Scopes:
 
     def covers(self, path: str) -> bool:
         """Whether one of the scopes is `path` or holds it."""
-        if "" in self._by_session:
-            return True
-        own = self._by_session.get(path.partition("/")[0])
-        while own and path:
-            if path in own:
-                return True
-            path = path.rpartition("/")[0]
-        return False
+        own = self._by_session.get(path.partition("/")[0], ())
+        return "" in self._by_session or is_within(path, own)
 
     def _stand_for(self, session: str, path: str) -> None:
         if not path:

@@ -7,7 +7,7 @@ from typing import Any
 from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
-from plotindex.lookup import HEARTBEAT_SECONDS
+from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
 
 MOST_NAMED = 20
 """Sessions with too many plots or too deep folders that are named."""
@@ -91,7 +91,7 @@ def require_indexer(catalog: Catalog) -> None:
 def _silence(beat: Heartbeat | None) -> str | None:
     if beat is None or beat.state == "stopped":
         return "No indexer is running: start `plotindex watch`."
-    if abs(time.time() - beat.heartbeat) >= HEARTBEAT_SECONDS:
+    if not is_heard(beat):
         return f"The indexer was last heard {_ago(beat.heartbeat)}: start `plotindex watch` again."
     return None
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from plotindex.catalog import Catalog
 from plotindex.errors import RootLostError
-from plotindex.layout import Plot, Scope, covers, printable
+from plotindex.layout import Plot, Scope, is_within, printable
 from plotindex.tree import Tree
 
 
@@ -44,7 +44,7 @@ def _within_session(tree: Tree, catalog: Catalog, session: str) -> Iterator[Diff
     found = {plot.path: plot for plot in walk.plots if cut is None or plot.filename < cut}
     rows = {row.path: row for row in catalog.plots(session)}
     for path in sorted(found.keys() | rows.keys()):
-        if found.get(path) != rows.get(path) and not any(covers(outer, path) for outer in walk.unreadable):
+        if found.get(path) != rows.get(path) and not is_within(path, walk.unreadable):
             yield Difference(path, _name_difference(found.get(path), rows.get(path)))
     tally = (len(rows), max(row.mtime_ns for row in rows.values())) if rows else None
     if catalog.session_row(session) != tally:

@@ -276,7 +276,7 @@ class Collector(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:
         if isinstance(event, ChangesEvent):
             with self._arrived:
-                self._changes.scopes.update(event.scopes)
+                self._changes.scopes.update(event.scopes.paths())
                 self._changes.barriers.extend(event.barriers)
                 self._arrived.notify()
 

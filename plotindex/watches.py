@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from plotindex.labels import Labels, Watch
-from plotindex.layout import outer_scopes
+from plotindex.layout import is_within
 
 FDINFO = Path("/proc/self/fdinfo")
 # inotify(7); namespaces(7): in a container there may be a lower one.
@@ -107,7 +107,7 @@ class Watches:
         covering = set(scopes)
         for session in {scope.partition("/")[0] for scope in covering}:
             for path in list(self._unwatched.get(session, ())):
-                if path not in entered and not covering.isdisjoint((path, *outer_scopes(path))):
+                if path not in entered and is_within(path, covering):
                     self._forgive(path)
         for path, error in closed.items():
             self.refuse(path, error)

@@ -31,6 +31,11 @@ NUMBERS = (plot.c.size, plot.c.mtime_ns, plot.c.ctime_ns, plot.c.inode)
 PLOT = (plot.c.session, plot.c.project, plot.c.filename, *NUMBERS)
 
 
+LeftOut = tuple[str | None, int, int]
+"""Of a session: the first filename that is left out, how many plots are from there on, how many folders lie too deep."""
+NOTHING_LEFT_OUT: LeftOut = (None, 0, 0)
+
+
 class Header(NamedTuple):
     """The one row that says whose catalogue this is."""
 
@@ -59,7 +64,7 @@ class Writer:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._cuts: dict[str, str | None] = {}
+        self._known_excess: dict[str, LeftOut] = {}
         self.tallies: dict[str, int] = {}
         """How many plots each session has that this transaction changed."""
 
@@ -98,31 +103,22 @@ class Writer:
 
     def cut(self, name: str) -> str | None:
         """The first filename of a session that is left out, or None."""
-        if name not in self._cuts:
-            self._cuts[name] = read_cut(self.connection, name)
-        return self._cuts[name]
+        return self._excess(name)[0]
 
     def record_excess(self, name: str, cut: str | None, plots: int, folders: int) -> None:
         """Record what of a session is left out, as a look at all of it found."""
-        self._cuts.pop(name, None)
-        mine = excess.c.session == name
-        values = {"cut": cut, "plots": plots, "folders": folders}
-        known = self.connection.execute(select(excess.c.cut, excess.c.plots, excess.c.folders).where(mine)).first()
-        if not plots and not folders:
-            if known is not None:
-                self.connection.execute(delete(excess).where(mine))
-        elif known is None:
-            self.connection.execute(insert(excess).values(session=name, **values))
-        elif tuple(known) != (cut, plots, folders):
-            self.connection.execute(update(excess).where(mine).values(**values))
+        known, found = self._excess(name), (cut, plots, folders)
+        if known == found:
+            return
+        self._known_excess[name] = found
+        self.connection.execute(delete(excess).where(excess.c.session == name))
+        if found != NOTHING_LEFT_OUT:
+            self.connection.execute(insert(excess).values(session=name, cut=cut, plots=plots, folders=folders))
 
     def note_deep_folders(self, name: str) -> None:
         """Record that something of a session lies too deep; how much, the next look at all of it counts."""
-        known = self.connection.execute(select(excess.c.folders).where(excess.c.session == name)).scalar()
-        if known is None:
-            self.connection.execute(insert(excess).values(session=name, cut=None, plots=0, folders=1))
-        elif not known:
-            self.connection.execute(update(excess).where(excess.c.session == name).values(folders=1))
+        cut, plots, folders = self._excess(name)
+        self.record_excess(name, cut, plots, folders or 1)
 
     def leave_out_beyond(self, name: str, most: int) -> list[Plot]:
         """Leave out the filenames beyond `most` plots, each with all its copies; as `leave_out_from`."""
@@ -131,13 +127,11 @@ class Writer:
 
     def leave_out_from(self, name: str, cut: str, unseen: int = 0) -> list[Plot]:
         """Record that filenames from `cut` on are left out, so many of them never seen; return those to be removed."""
-        known = self.connection.execute(
-            select(excess.c.cut, excess.c.plots, excess.c.folders).where(excess.c.session == name)
-        ).first() or (None, 0, 0)
-        first = cut if known[0] is None else min(cut, known[0])
+        known, plots, folders = self._excess(name)
+        first = cut if known is None else min(cut, known)
         beyond = select(*PLOT).where(plot.c.session == name, plot.c.filename >= first)
         rows = [Plot._make(row) for row in self.connection.execute(beyond)]
-        self.record_excess(name, first, known[1] + len(rows) + unseen, known[2])
+        self.record_excess(name, first, plots + len(rows) + unseen, folders)
         return rows
 
     def recount(self, name: str) -> None:
@@ -167,6 +161,11 @@ class Writer:
         if bound is not None:
             self.connection.execute(delete(removal).where(removal.c.clock <= bound))
             self.connection.execute(update(catalogue).values(trimmed=bound))
+
+    def _excess(self, name: str) -> LeftOut:
+        if name not in self._known_excess:
+            self._known_excess[name] = read_excess(self.connection, name)
+        return self._known_excess[name]
 
     def _tick(self) -> int:
         statement = update(catalogue).values(clock=catalogue.c.clock + 1).returning(catalogue.c.clock)
@@ -232,13 +231,15 @@ _UPDATE_SESSION = Prepared(
     .where(session.c.session == bindparam("of_session"))
     .values({name: bindparam(f"new_{name}") for name in ("plots", "mtime_ns", "clock")})
 )
-_CUT = Prepared(select(excess.c.cut).where(excess.c.session == bindparam("of_session")))
+_EXCESS = Prepared(
+    select(excess.c.cut, excess.c.plots, excess.c.folders).where(excess.c.session == bindparam("of_session"))
+)
 
 
-def read_cut(connection: Connection, name: str) -> str | None:
-    """The first filename of a session that is left out, or None."""
-    rows = _CUT(connection, {"of_session": name})
-    return rows[0][0] if rows else None
+def read_excess(connection: Connection, name: str) -> LeftOut:
+    """What of a session is left out."""
+    rows = _EXCESS(connection, {"of_session": name})
+    return tuple(rows[0]) if rows else NOTHING_LEFT_OUT
 
 
 def _rows_within(*conditions: ColumnElement[bool]) -> Select[Any]:

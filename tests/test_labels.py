@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.labels import Labels, Watch
-from plotindex.layout import covers
+from plotindex.layout import is_within
 
 paths = st.lists(st.sampled_from("ab"), max_size=4).map("/".join)
 moves = st.one_of(st.tuples(st.just("put"), paths, st.integers(1, 9)), st.tuples(st.just("remove"), paths, st.just(0)))
@@ -27,7 +27,7 @@ def test_each_path_has_one_watch_and_each_watch_its_paths(steps: list[tuple[str,
         for session in ("", "a", "b"):
             assert labels.size_of(session) == sum(p.partition("/")[0] == session for p in expected)
         for top in ("", "a", "a/b"):
-            assert sorted(labels.at_and_below(top)) == sorted(p for p in expected if covers(top, p))
+            assert sorted(labels.at_and_below(top)) == sorted(p for p in expected if is_within(p, {top}))
 
 
 def test_nothing_is_kept_of_paths_that_are_forgotten() -> None:

@@ -15,13 +15,14 @@ import pytest
 from watchdog.observers import inotify_c
 
 from plotindex.catalog import Catalog
-from plotindex.layout import collapse, covers
+from plotindex.layout import collapse, is_within
 from plotindex.rescan import Rescan
 from plotindex.scopes import Scopes
 from plotindex.tree import Tree
 from plotindex.turns import Turns
 from plotindex.watcher import Watcher
 from tests.helpers import draw, wait_until
+from tests.torture import folders_to_watch, watched_inodes
 
 
 class Listening:
@@ -57,7 +58,7 @@ class Listening:
         return taken
 
     def watched_inodes(self) -> set[int]:
-        return watched_inodes() - {self.barriers.stat().st_ino}
+        return watched_inodes(os.getpid()) - {self.barriers.stat().st_ino}
 
     def drain(self) -> set[str]:
         """All scopes until nothing has come for a moment."""
@@ -72,7 +73,7 @@ class Listening:
 
         def covered() -> bool:
             seen.update(self.take(0.1))
-            return any(covers(scope, path) for scope in seen)
+            return is_within(path, seen)
 
         wait_until(covered, 10)
 
@@ -83,33 +84,6 @@ def listening(tree: Tree, catalog: Catalog, tmp_path: Path) -> Iterator[Listenin
     listening.start()
     yield listening
     listening.watcher.stop()
-
-
-def folders_by_hand(root: Path) -> int:
-    """How many folders can hold plots: the root, sessions, projects and what is below them."""
-    folders = [Path(place).relative_to(root).parts for place, _, _ in os.walk(root)]
-    return sum(len(parts) < 2 or parts[1].startswith("project_") for parts in folders)
-
-
-def watched_inodes() -> set[int]:
-    """The inodes that this process's inotify descriptors watch: what the kernel says, not our books."""
-    inodes = set()
-    for info in Path("/proc/self/fdinfo").iterdir():
-        try:
-            lines = info.read_text().splitlines()
-        except FileNotFoundError:
-            continue
-        inodes |= {int(line.split()[2].partition(":")[2], 16) for line in lines if line.startswith("inotify ")}
-    return inodes
-
-
-def inodes_by_hand(root: Path) -> set[int]:
-    wanted = set()
-    for place, _, _ in os.walk(root):
-        parts = Path(place).relative_to(root).parts
-        if len(parts) < 2 or parts[1].startswith("project_"):
-            wanted.add(Path(place).stat().st_ino)
-    return wanted
 
 
 def test_a_new_plot_in_new_folders_is_told(listening: Listening, root: Path) -> None:
@@ -172,8 +146,8 @@ def test_only_folders_that_can_hold_plots_are_watched(listening: Listening, root
     draw(root, "s/data/raw/x.png")
     (root / "s/project_link").symlink_to(root / "s/data")
     listening.drain()
-    assert len(listening.watcher.watches) == 4 == folders_by_hand(root)
-    assert listening.watched_inodes() == inodes_by_hand(root)
+    assert len(listening.watcher.watches) == 4 == len(folders_to_watch(root))
+    assert listening.watched_inodes() == set(folders_to_watch(root))
 
 
 def test_a_folder_made_aside_and_renamed_into_place_is_watched_each_time(listening: Listening, root: Path) -> None:
@@ -183,7 +157,7 @@ def test_a_folder_made_aside_and_renamed_into_place_is_watched_each_time(listeni
         draw(root, "s/temporary/x.png")
         (root / "s/temporary").rename(root / f"s/project_{number}")
     listening.drain()
-    assert listening.watched_inodes() == inodes_by_hand(root)
+    assert listening.watched_inodes() == set(folders_to_watch(root))
     for number in range(300):
         draw(root, f"s/project_{number}/y.png")
     assert {f"s/project_{number}/y.png" for number in range(300)} <= listening.drain()
@@ -209,7 +183,7 @@ def test_a_folder_that_was_moved_out_is_not_told_of_any_more(listening: Listenin
     assert listening.drain() == {"s/project_a"}
     (tmp_path / "outside/sub/x.png").write_bytes(b"elsewhere")
     assert listening.drain() == set()
-    assert listening.watched_inodes() == inodes_by_hand(root)
+    assert listening.watched_inodes() == set(folders_to_watch(root))
 
 
 def test_a_root_that_is_moved_or_replaced_makes_the_watcher_deaf_and_it_says_so(
@@ -261,7 +235,7 @@ def test_stopping_leaves_no_thread_descriptor_or_watch(
         listening.start()
         assert len(listening.watcher.watches) == 3
         listening.watcher.stop()
-        wait_until(lambda: not watched_inodes())
+        wait_until(lambda: not watched_inodes(os.getpid()))
         gc.collect()
         # The first time the database is opened, too.
         before = before or len(list(Path("/proc/self/fd").iterdir()))
@@ -280,8 +254,8 @@ def test_after_a_storm_of_renames_exactly_the_right_folders_are_watched(
     while any(storm.poll() is None for storm in storms):
         listening.take(0.05)
     listening.drain()
-    assert listening.watched_inodes() == inodes_by_hand(root)
-    assert len(listening.watcher.watches) == len(inodes_by_hand(root))
+    assert listening.watched_inodes() == set(folders_to_watch(root))
+    assert len(listening.watcher.watches) == len(folders_to_watch(root))
     places = [Path(place) for place, _, _ in os.walk(root)]
     plots = [place / "last.png" for place in places if len(place.relative_to(root).parts) > 1]
     random.Random(seed).shuffle(plots)
