@@ -32,7 +32,7 @@ PLOT = (plot.c.session, plot.c.project, plot.c.filename, *NUMBERS)
 
 
 LeftOut = tuple[str | None, int, int]
-"""Of a session: the first filename that is left out, how many plots are from there on, how many folders lie too deep."""
+"""Of a session: the first filename that is left out, how many plots from there on, how many folders are too deep."""
 NOTHING_LEFT_OUT: LeftOut = (None, 0, 0)
 
 
