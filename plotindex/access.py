@@ -34,6 +34,11 @@ class Token:
     session_glob: str | None = None
     expires: float | None = None
 
+    @property
+    def id(self) -> str:
+        """What names it where others may read it, as in an address: nothing can be opened with it."""
+        return hashlib.sha256(f"id {self.sha256}".encode()).hexdigest()[:16]
+
     def allows(self, session: str) -> bool:
         """Whether its holder may see that session."""
         if self.session is not None:
@@ -98,14 +103,16 @@ class Tokens:
         """
         return self.find(digest_of(secret))
 
-    def find(self, digest: str) -> Token | None:
-        """The token whose secret has that SHA-256. Raises as `check` does."""
+    def find(self, name: str) -> Token | None:
+        """The token whose secret has that SHA-256, or whose id it is. Raises as `check` does."""
         seen = self._signature()
         known = self._known
         if seen != known[0]:
             # One assignment: two threads that read it again around a change never mix what they read.
-            self._known = known = seen, {token.sha256: token for token in self._read().values()}
-        token = known[1].get(digest)
+            tokens = self._read().values()
+            named = {name: token for token in tokens for name in (token.sha256, token.id)}
+            self._known = known = seen, named
+        token = known[1].get(name)
         return None if token is None or token.is_expired(time.time()) else token
 
     def _signature(self) -> tuple[int, ...]:

@@ -44,6 +44,25 @@ def folder_beneath(parts: Sequence[str], fd: int, flags: int = FOLDER) -> Iterat
             os.close(opened)
 
 
+def open_beneath(folder: str, parts: Sequence[str]) -> int:
+    """A descriptor of the file that `parts` (two or more) lead to from `folder`, through no symlink on the way.
+
+    `folder` itself may be reached through some. Not blocking; what kind of file it is, is for the caller to see.
+    """
+    # O_NOFOLLOW minds the last component alone: behind the first part each is opened from the one before.
+    fd = os.open(f"{folder}/{parts[0]}", FOLDER_PATH)
+    for part in parts[1:-1]:
+        try:
+            deeper = os.open(part, FOLDER_PATH, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = deeper
+    try:
+        return os.open(parts[-1], FILE, dir_fd=fd)
+    finally:
+        os.close(fd)
+
+
 def status_beneath(parts: Sequence[str], fd: int) -> os.stat_result:
     """The status of what `parts` lead to from the directory `fd`, itself no symlink and through none."""
     *folders, name = parts

@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from plotindex import __version__
-from plotindex.access import Tokens
+from plotindex.access_commands import key, token
 from plotindex.barriers import wait_for_answer
+from plotindex.doctor import examine
 from plotindex.errors import CatalogError, SettingsError
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.layout import Plot, printable
@@ -38,6 +39,7 @@ from plotindex.reconcile import reconcile
 from plotindex.status import read_status, require_indexer
 from plotindex.terminal import Progress
 from plotindex.verify import differences
+from plotindex.waiting import wait_for_plot
 
 SWITCH_SECONDS = 0.0005
 INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session", "max_depth")
@@ -123,6 +125,22 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
         beat = catalog.heartbeats()[0]
         click.echo(f"plotindex: not within {timeout:g} seconds; the indexer is {beat.state}.", err=True)
         sys.exit(1)
+
+
+@main.command()
+@common_options
+@click.argument("session")
+@click.argument("filename")
+@click.option("--timeout", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds to wait.")
+def wait(config: Path | None, session: str, filename: str, timeout: float, **options: str | None) -> None:
+    """Return when that plot exists, and print where; exit 1 when it does not in time, or nobody indexes."""
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    found = wait_for_plot(tree_of(settings), open_catalog(settings), session, filename, timeout)
+    if found is None:
+        click.echo(f"plotindex: {printable(f'{session}/{filename}')} was not drawn in {timeout:g} seconds.", err=True)
+        sys.exit(1)
+    click.echo(printable(found.path))
 
 
 @main.command()
@@ -215,6 +233,23 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
 
 @main.command()
 @common_options
+@json_option
+def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
+    """Say what on this machine would hurt, and what mends it; exit 1 when something would."""
+    settings = read_settings(config, options)
+    settings.check_root()
+    findings = examine(tree_of(settings))
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(finding.as_text())
+    if any(finding.verdict == "bad" for finding in findings):
+        sys.exit(1)
+
+
+@main.command()
+@common_options
 def migrate(config: Path | None, **options: str | None) -> None:
     """Bring the database to this version's schema."""
     settings = read_settings(config, options)
@@ -222,57 +257,8 @@ def migrate(config: Path | None, **options: str | None) -> None:
     click.echo("The database is of this version's schema.")
 
 
-@main.group()
-def token() -> None:
-    """Create, list and revoke the tokens with which programs fetch plots."""
-
-
-@token.command("create")
-@common_options
-@click.option("--name", required=True, help="What to call it.")
-@click.option("--session", help="Only this session.  [default: every session]")
-@click.option("--session-glob", help="Only sessions whose name matches.")
-@click.option("--expires", help="How long it is good for, such as 12h or 30d.  [default: for ever]")
-def create_token(
-    config: Path | None,
-    name: str,
-    session: str | None,
-    session_glob: str | None,
-    expires: str | None,
-    **options: str | None,
-) -> None:
-    """Print a new token's secret, once."""
-    settings = read_settings(config, options)
-    tokens = Tokens(settings.make_state_folder() / "tokens.json")
-    click.echo(tokens.create(name, session=session, session_glob=session_glob, expires=expires))
-
-
-@token.command("list")
-@common_options
-@json_option
-def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> None:
-    """List tokens by name; secrets are kept nowhere."""
-    tokens = Tokens(read_settings(config, options).state_folder / "tokens.json").list()
-    fields = ("session", "session_glob", "created", "expires")
-    listed = [{"name": name, **{field: getattr(token, field) for field in fields}} for name, token in tokens.items()]
-    if as_json:
-        click.echo(json.dumps(listed, indent=2))
-        return
-    for entry in listed:
-        sees = entry["session"] or entry["session_glob"] or "every session"
-        ends = f"until {_date(entry['expires'])}" if entry["expires"] else "for ever"
-        click.echo(f"{printable(entry['name'])}\t{printable(sees)}\t{ends}")
-
-
-@token.command("revoke")
-@common_options
-@click.argument("name")
-def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
-    """End a token at once."""
-    settings = read_settings(config, options)
-    if not Tokens(settings.make_state_folder() / "tokens.json").revoke(name):
-        click.echo(f"plotindex: there is no token {printable(name)}.", err=True)
-        sys.exit(1)
+main.add_command(token)
+main.add_command(key)
 
 
 def _stop_on_signals(grace: float | None = None) -> threading.Event:
@@ -307,7 +293,3 @@ def _print_report(report: Report, seconds: float, as_json: bool) -> None:
 
 def _describe(plot: Plot) -> dict[str, Any]:
     return {**plot._asdict(), "version": plot.version, "path": plot.path}
-
-
-def _date(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -2,12 +2,14 @@
 
 import os
 import sqlite3
+import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Select, Update, create_engine, event, text
+from sqlalchemy import CompoundSelect, Connection, Dialect, Engine, Select, Update, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -16,6 +18,8 @@ from plotindex.locks import WriterQueue
 
 SCHEMA = "0002"
 """The newest revision in migrations/versions."""
+
+_OF_PARENTS: "list[deque[sqlite3.Connection]]" = []
 
 BUSY_SECONDS = 60.0
 """How long to wait for a program that is not plotindex and holds the database."""
@@ -35,6 +39,9 @@ class Database:
         self.queue = WriterQueue(self.path)
         self.reader = self._engine(read_only=True)
         self.writer = self._engine(read_only=False)
+        self._idle: deque[sqlite3.Connection] = deque()
+        forget = weakref.WeakMethod(self._forget)
+        os.register_at_fork(after_in_child=lambda: (alive := forget()) and alive())
         self._opened: tuple[int, int] | None = None
         self.replaced = 0
         """How often the file was seen to be another one than before; the first is counted too."""
@@ -91,14 +98,20 @@ class Database:
         Raises:
             CatalogError: the database is missing or cannot be read.
         """
+        idle = self._idle
         with _translated(self.path):
-            pooled = self.reader.raw_connection()
+            connection = self._take(idle)
             try:
-                driver = pooled.driver_connection
-                assert driver is not None
-                return driver.execute(*query.bind(self.reader.dialect, values)).fetchone()
-            finally:
-                pooled.close()
+                row = connection.execute(*query.bind(self.reader.dialect, values)).fetchone()
+            except BaseException:
+                connection.close()
+                raise
+        # Another thread may have closed this database meanwhile: then its connections are not kept.
+        if idle is self._idle:
+            idle.append(connection)
+        else:
+            connection.close()
+        return row
 
     def revision(self) -> str | None:
         """The schema revision of the database, or None when it has none yet.
@@ -144,8 +157,28 @@ class Database:
                 _upgrade(connection)
 
     def close(self) -> None:
+        idle, self._idle = self._idle, deque()
+        for connection in idle:
+            connection.close()
         self.reader.dispose()
         self.writer.dispose()
+
+    def _take(self, idle: "deque[sqlite3.Connection]") -> sqlite3.Connection:
+        """A connection for one look-up. SQLAlchemy's pool costs as much as the look-up itself: this one only keeps."""
+        try:
+            return idle.pop()
+        except IndexError:
+            pooled = self.reader.raw_connection()
+            pooled.detach()
+            connection: sqlite3.Connection = pooled.dbapi_connection  # type: ignore[assignment]  # SQLAlchemy's protocol
+            return connection
+
+    def _forget(self) -> None:
+        """In a forked child: leave the parent's connections alone, also from being closed."""
+        _OF_PARENTS.append(self._idle)
+        self._idle = deque()
+        self.reader.dispose(close=False)
+        self.writer.dispose(close=False)
 
     def _known_revision(self) -> str | None:
         """The revision of a database that this version can use or migrate; None for one that is empty."""
@@ -215,7 +248,7 @@ class Prepared:
     A Core `execute` costs three times what such a statement itself does.
     """
 
-    def __init__(self, statement: Select[Any] | Update) -> None:
+    def __init__(self, statement: Select[Any] | CompoundSelect[Any] | Update) -> None:
         self._statement = statement
         self._compiled: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
 

@@ -16,7 +16,7 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
 class PlotKey(NamedTuple):
-    """What a caller asks for."""
+    """What a caller asks for. Made by `Layout.parse_key`, which lets no path out of its folder."""
 
     session: str
     filename: str

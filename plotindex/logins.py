@@ -7,11 +7,13 @@ import json
 import secrets
 import time
 from pathlib import Path
-
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from typing import Self
 
 from plotindex.access import Token, Tokens, digest_of
+from plotindex.keys import Keys, keys_of
 from plotindex.locks import changing, write_private
+from plotindex.settings import Settings
+from plotindex.signing import Cookies
 
 CODE_SECONDS = 600
 COOKIE_SECONDS = 30 * 86400
@@ -20,12 +22,18 @@ COOKIE_SECONDS = 30 * 86400
 class Logins:
     """The codes and cookies of one root. Its files are made when they are first needed."""
 
-    def __init__(self, folder: Path, tokens: Tokens) -> None:
-        self._codes = folder / "logins.json"
-        self._key = folder / "secret.key"
-        self._tokens = tokens
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Those of the root that settings name."""
+        folder = settings.state_folder
+        return cls(folder, Tokens(folder / "tokens.json"), keys_of(settings))
 
-    def create_code(self, secret: str) -> str:
+    def __init__(self, folder: Path, tokens: Tokens, keys: Keys) -> None:
+        self._codes = folder / "logins.json"
+        self._tokens = tokens
+        self._cookies = Cookies(keys, "plotindex-cookie")
+
+    def create_code(self, token: Token) -> str:
         """A code that is good for one login within ten minutes, as the holder of that token.
 
         Raises:
@@ -34,7 +42,7 @@ class Logins:
         code = secrets.token_urlsafe(24)
         with changing(self._codes):
             codes = self._read_codes()
-            codes[digest_of(code)] = {"token": digest_of(secret), "expires": time.time() + CODE_SECONDS}
+            codes[digest_of(code)] = {"token": token.sha256, "expires": time.time() + CODE_SECONDS}
             self._write_codes(codes)
         return code
 
@@ -46,30 +54,12 @@ class Logins:
             if entry is None:
                 return None
             self._write_codes(codes)
-        return self._serializer().dumps(entry["token"])
+        return self._cookies.seal(str(entry["token"]))
 
     def check_cookie(self, value: str) -> Token | None:
         """The token that a cookie stands for, or None when the cookie or the token is not good any more."""
-        if not value or not self._key.exists():
-            return None
-        try:
-            digest = self._serializer().loads(value, max_age=COOKIE_SECONDS)
-        except BadSignature:
-            return None
-        return self._tokens.find(digest) if isinstance(digest, str) else None
-
-    def _serializer(self) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self._read_key(), salt="plotindex-cookie")
-
-    def _read_key(self) -> bytes:
-        try:
-            return self._key.read_bytes()
-        except FileNotFoundError:
-            pass
-        with changing(self._key):
-            if not self._key.exists():
-                write_private(self._key, secrets.token_bytes(32))
-            return self._key.read_bytes()
+        digest = self._cookies.open(value, COOKIE_SECONDS) if value else None
+        return self._tokens.find(digest) if digest else None
 
     def _read_codes(self) -> dict[str, dict[str, float | str]]:
         try:

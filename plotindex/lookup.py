@@ -1,19 +1,17 @@
 """A key becomes a copy: one look-up in the catalogue or, on a miss, a scan that heals it."""
 
 import logging
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from plotindex.catalog import Catalog, Heartbeat
-from plotindex.errors import CatalogError, PlotIndexError, RootLostError
-from plotindex.layout import Plot, PlotKey
+from plotindex.errors import CatalogError, RootLostError
+from plotindex.layout import Plot, PlotKey, Scope
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
+from plotindex.scans import Scans
 from plotindex.tree import OpenPlot, Tree
 
 HEARTBEAT_SECONDS = 15.0
@@ -22,10 +20,6 @@ ASKED_SECONDS = 1.0
 """How long what the catalogue says of itself is believed."""
 HEAL_SECONDS = 0.05
 """How long a request waits for a turn to write; after that the indexer will do it."""
-REMEMBERED_SECONDS = 1.0
-"""How long the result of a scan stands for the next request of the same key."""
-REMEMBERED_KEYS = 10_000
-SCANS_AT_ONCE = 2
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +40,6 @@ class Answer(NamedTuple):
     source: Source
 
 
-class ScansBusyError(PlotIndexError):
-    """As many scans as may run at once are running; ask again in a second."""
-
-
 class Lookup:
     """Answers for one tree and its catalogue. Safe to share between threads."""
 
@@ -57,7 +47,7 @@ class Lookup:
         self.tree = tree
         self.catalog = catalog
         self._heals = heal
-        self._scans = _Scans()
+        self._scans = Scans()
         self._heals_again = 0.0
         self._asked_at = -ASKED_SECONDS
         self._is_ours = False
@@ -77,21 +67,23 @@ class Lookup:
         key = self.tree.layout.parse_key(session, filename)
         if key is None or (project is not None and not self.tree.layout.is_project(project)):
             return Answer(None, Source.MISS)
+        self._ask_catalogue()
         row = self._row(key, project)
         if row is not None:
-            opened = self.tree.open(row.session, row.project, row.filename)
+            opened = self.tree.open(key, row.project)
             if opened is not None:
                 if opened.plot != row:
                     self._heal([row])
-                return Answer(opened, Source.HIT if self.is_watched() else Source.UNWATCHED)
+                return Answer(opened, self.hit)
         source = Source.STALE if row else Source.MISS
-        opened = self._open_first(self._find(key, project, row)) or self._open_first(self._find_again(key, project))
+        opened = self._open_first(key, self._find(key, project, row))
+        opened = opened or self._open_first(key, self._find_again(key, project))
         if opened is None:
             self._require_root()
         return Answer(opened, source)
 
-    def _open_first(self, copies: Sequence[Plot]) -> OpenPlot | None:
-        return next(filter(None, (self.tree.open(copy.session, copy.project, copy.filename) for copy in copies)), None)
+    def _open_first(self, key: PlotKey, copies: Sequence[Plot]) -> OpenPlot | None:
+        return next(filter(None, (self.tree.open(key, copy.project) for copy in copies)), None)
 
     def _require_root(self) -> None:
         """Nothing is absent for sure below a root that is not there."""
@@ -99,10 +91,40 @@ class Lookup:
         if self._is_lost or not self.tree.is_there():
             raise RootLostError("The plots cannot be seen now")
 
-    def is_watched(self) -> bool:
-        """Whether an indexer keeps the catalogue up to date."""
+    def has_catalogue(self) -> bool:
+        """Whether there is a catalogue of this root to ask."""
         self._ask_catalogue()
-        return self._is_watched
+        return self._is_ours
+
+    @property
+    def hit(self) -> Source:
+        """What an answer from the catalogue says of itself."""
+        return Source.HIT if self._is_watched else Source.UNWATCHED
+
+    def has_session(self, session: str) -> bool:
+        """Whether there is such a session, with plots or without.
+
+        Raises:
+            RootLostError: it is not seen, but neither is the root.
+            OSError: it cannot be looked at.
+        """
+        if self.tree.has_session(session):
+            return True
+        self._require_root()
+        return False
+
+    def walk(self, session: str) -> list[Plot]:
+        """Every plot of a session, by looking at all of it: for a list while there is no catalogue.
+
+        Raises:
+            ScansBusyError: too many others are being looked for.
+            OSError: something could not be looked at.
+        """
+        with self._scans.slot(session):
+            walk = self.tree.walk(Scope(session))
+        for error in walk.unreadable.values():
+            raise error
+        return walk.plots
 
     def _ask_catalogue(self) -> None:
         """Once a second: is there a catalogue of this root, of this grammar, with an indexer that is heard?"""
@@ -125,7 +147,6 @@ class Lookup:
         self._asked_at = now
 
     def _row(self, key: PlotKey, project: str | None) -> Plot | None:
-        self._ask_catalogue()
         if not self._is_ours:
             return None
         try:
@@ -166,55 +187,3 @@ class Lookup:
 def is_heard(beat: Heartbeat) -> bool:
     """Whether an indexer has said something in the last seconds."""
     return abs(time.time() - beat.heartbeat) < HEARTBEAT_SECONDS
-
-
-class _Scans:
-    """Bounds what a flood of unknown names costs: requests for one key share a scan and, for a second, its result."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[PlotKey, tuple[float, Future[Sequence[Plot]]]] = OrderedDict()
-        self._running = 0
-
-    def share(self, key: PlotKey, scan: Callable[[], Sequence[Plot]]) -> Sequence[Plot]:
-        with self._lock:
-            started, result = self._known.get(key, (0.0, None))
-            mine = result is None or (result.done() and time.monotonic() - started >= REMEMBERED_SECONDS)
-            if mine:
-                if self._running >= SCANS_AT_ONCE:
-                    raise ScansBusyError("Too many plots are being looked for; ask again in a second")
-                result = Future()
-                self._running += 1
-                self._remember(key, result)
-        assert result is not None
-        if mine:
-            self._run(key, scan, result)
-        return result.result()
-
-    def forget_found(self, key: PlotKey) -> bool:
-        """Forget a result that named copies; return whether there was one."""
-        with self._lock:
-            _, result = self._known.get(key, (0.0, None))
-            found = result is not None and result.done() and not result.exception() and bool(result.result())
-            if found:
-                del self._known[key]
-            return found
-
-    def _run(self, key: PlotKey, scan: Callable[[], Sequence[Plot]], result: Future[Sequence[Plot]]) -> None:
-        try:
-            result.set_result(scan())
-        except BaseException as error:
-            # Whoever shares this scan shares its failure; the next request tries again.
-            with self._lock:
-                self._known.pop(key, None)
-            result.set_exception(error)
-            raise
-        finally:
-            with self._lock:
-                self._running -= 1
-
-    def _remember(self, key: PlotKey, result: Future[Sequence[Plot]]) -> None:
-        self._known[key] = (time.monotonic(), result)
-        self._known.move_to_end(key)
-        while len(self._known) > REMEMBERED_KEYS:
-            self._known.popitem(last=False)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from urllib.error import URLError
 from urllib.parse import quote
 
-from plotindex.access import Tokens
+from plotindex.access import Token, Tokens
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.layout import Plot, printable
@@ -47,9 +47,10 @@ def run_both(settings: Settings, catalog: Catalog, say: Callable[[str], None], s
         while not stop.wait(POLL_SECONDS) and not _is_served(settings):
             _check_alive(children)
         root = printable(str(settings.root))
-        code = Logins(settings.state_folder, tokens).create_code(secret)
+        token = tokens.check(secret)
+        assert token is not None
         say(f"Serving the plots below {root}. Open this, once and within ten minutes:")
-        say(f"  {base_url(settings)}/login?code={code}")
+        say(f"  {login_address(settings, token)}")
         plot = None
         while not stop.wait(POLL_SECONDS) and not (plot := _newest(catalog)):
             _check_alive(children)
@@ -75,6 +76,16 @@ def curl_command(settings: Settings, plot: Plot, secret: str) -> str:
     name = re.sub(r"[^\w.-]", "_", plot.filename.rpartition("/")[2], flags=re.ASCII).lstrip(".-") or "plot"
     words = ["curl", "-f", "-H", f"Authorization: Bearer {secret}", "-o", name]
     return shlex.join([*words, f"{base_url(settings)}{settings.url_prefix}/plots/{path}"])
+
+
+def login_address(settings: Settings, token: Token) -> str:
+    """An address that logs a browser in, once and within ten minutes, as the holder of that token.
+
+    Raises:
+        SettingsError: this user cannot write the state folder.
+    """
+    code = Logins.of(settings).create_code(token)
+    return f"{settings.public_url or base_url(settings)}/login?code={code}"
 
 
 def base_url(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -16,6 +17,7 @@ from plotindex.errors import SettingsError
 from plotindex.layout import Layout, is_name, is_text
 
 CONFIG_FILE = "plotindex.toml"
+SHORTEST_KEY = 16
 
 
 def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -83,6 +85,24 @@ def _suffixes(name: str, value: Any) -> frozenset[str]:  # noqa: ANN401 - see ab
     return frozenset(suffix.lower() for suffix in given)
 
 
+def _keys(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - see above
+    keys = tuple(value.split() if isinstance(value, str) else value) if isinstance(value, str | list | tuple) else ()
+    if not keys or not all(isinstance(key, str) and is_text(key) and len(key) >= SHORTEST_KEY for key in keys):
+        # What was given is not repeated: it may be nearly the right one.
+        raise SettingsError(
+            f"{name} must be one or more keys of at least {SHORTEST_KEY} characters, the newest first: "
+            "`openssl rand -hex 32` makes one."
+        )
+    return keys
+
+
+def _url(name: str, value: Any) -> str:  # noqa: ANN401 - see above
+    parts = urlsplit(text := _text(name, value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError(f"{name} must be an address such as https://plots.example.org, not {value!r}.")
+    return text.rstrip("/")
+
+
 MEDIA_TYPES = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -114,6 +134,10 @@ class Settings:
     heal: bool = _setting(_one_of(on=True, off=False), True)
     workers: int = _setting(_whole(1, 256), 1)
     threads: int = _setting(_whole(1, 1024), 4)
+    x_accel_prefix: str = _setting(_prefix, "")
+    public_url: str | None = _setting(_url, None)
+    proxies: int = _setting(_whole(0, 10), 0)
+    secret_key: tuple[str, ...] = _setting(_keys, ())
     log_format: str = _setting(_one_of(text="text", json="json"), "text")
 
     @property
@@ -173,7 +197,7 @@ class Settings:
 
     def as_environment(self) -> dict[str, str]:
         """The environment in which a child process reads these settings, and no file."""
-        given = {name: getattr(self, name) for name in PARSERS if getattr(self, name) is not None}
+        given = {name: getattr(self, name) for name in PARSERS if getattr(self, name) not in (None, ())}
         return {"PLOTINDEX_CONFIG": os.devnull, **{variable(name): _as_text(value) for name, value in given.items()}}
 
 
@@ -181,7 +205,9 @@ def _as_text(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     # An empty variable counts as unset; "/" is the prefix that is empty.
-    return " ".join(sorted(value)) if isinstance(value, frozenset) else str(value) or "/"
+    if isinstance(value, frozenset):
+        return " ".join(sorted(value))
+    return " ".join(value) if isinstance(value, tuple) else str(value) or "/"
 
 
 PARSERS: dict[str, Callable[[str, Any], Any]] = {f.name: f.metadata["parse"] for f in fields(Settings)}

@@ -12,7 +12,15 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from plotindex.beneath import ABSENT, FILE, FOLDER, FOLDER_PATH, closing_descriptor, folder_beneath, status_beneath
+from plotindex.beneath import (
+    ABSENT,
+    FOLDER,
+    FOLDER_PATH,
+    closing_descriptor,
+    folder_beneath,
+    open_beneath,
+    status_beneath,
+)
 from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, newest_first
 from plotindex.mounts import mount_of
 from plotindex.walk import NOT_UTF8, Enter, Walk, plot_of
@@ -30,6 +38,7 @@ class Tree:
 
     def __init__(self, root: Path, layout: Layout | None = None) -> None:
         self.root = root
+        self._path = str(root)
         self.layout = layout or Layout()
 
     def identity(self) -> str:
@@ -137,18 +146,17 @@ class Tree:
             raise refused
         return newest_first(copies)
 
-    def open(self, session: str, project: str, filename: str) -> OpenPlot | None:
-        """Open that plot for reading, or None when it is absent or no plot. The caller closes the descriptor.
+    def open(self, key: PlotKey, project: str) -> OpenPlot | None:
+        """Open a project's copy of a key for reading, or None when it is absent or no plot. Close the descriptor.
 
         Raises:
             OSError: it cannot be opened.
         """
-        if not (self.layout.is_project(project) and self.layout.parse_key(session, filename)):
+        session, filename = key
+        if not self.layout.is_project(project):
             return None
-        *folders, name = f"{session}/{project}/{filename}".split("/")
         try:
-            with self.folder(folders, FOLDER_PATH) as folder_fd:
-                fd = os.open(name, FILE, dir_fd=folder_fd)
+            fd = open_beneath(self._path, (session, project, *filename.split("/")))
         except OSError as error:
             if error.errno in ABSENT:
                 return None

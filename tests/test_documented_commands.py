@@ -63,8 +63,8 @@ def test_every_command_in_the_documents_exists_with_the_options_it_is_given() ->
     assert {where for _, where in lines} >= {"README.md"}, "README.md shows no command"
     for line, where in lines:
         words = line.split()
-        name = " ".join(words[:2]) if words[0] == "token" and len(words) > 1 else words[0]
-        assert name in known or name == "token", f"{where}: plotindex {line}"
+        name = " ".join(words[:2]) if words[0] in ("token", "key") and len(words) > 1 else words[0]
+        assert name in known or name in ("token", "key"), f"{where}: plotindex {line}"
         if name in known:
             options = {option for parameter in known[name].params for option in parameter.opts} | {"--help", "-h"}
             given = {word.strip("[]").partition("=")[0] for word in words if re.match(r"\[?--?[a-z]", word)}

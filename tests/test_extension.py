@@ -132,10 +132,17 @@ def test_nothing_else_of_the_host_is_touched(plots: Path, tmp_path: Path) -> Non
     assert app.test_client().get("/nowhere").content_type.startswith("text/html")
 
 
-def test_an_unsatisfiable_range_is_the_hosts_own_416(plots: Path, tmp_path: Path) -> None:
+def test_no_error_handler_of_the_host_is_asked_for_what_plotindex_answers(plots: Path, tmp_path: Path) -> None:
     app = Flask("host")
-    PlotIndex(app, **options(plots, tmp_path), may_see=lambda _session: True)
-    assert app.test_client().get(ADDRESS, headers={"Range": "bytes=9999-"}).status_code == 416
+    for status in (404, 416):
+        app.register_error_handler(status, lambda _: ("the host's own page", 418))
+    PlotIndex(app, **options(plots, tmp_path), may_see=lambda session: session == "abc123")
+    client = app.test_client()
+    answer = client.get(ADDRESS, headers={"Range": "bytes=9999-"})
+    assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{len(PNG)}")
+    for address in (ADDRESS.replace("x.png", "gone.png"), ADDRESS.replace("abc123", "other")):
+        assert (client.get(address).status_code, client.get(address).json) == (404, {"error": "Plot not found"})
+    assert client.get("/elsewhere").status_code == 418
 
 
 def test_a_failure_tells_only_its_number(

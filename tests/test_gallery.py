@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from plotindex.access import Tokens
+from plotindex.access import Token, Tokens
+from plotindex.keys import KeyFile
 from plotindex.logins import Logins
 from plotindex.settings import Settings
 from tests.helpers import PNG, RunPlotindex, Service, StartService, draw, free_port
@@ -25,7 +26,7 @@ def tokens(settings: Settings) -> Tokens:
 
 @pytest.fixture
 def logins(settings: Settings, tokens: Tokens) -> Logins:
-    return Logins(settings.state_folder, tokens)
+    return Logins.of(settings)
 
 
 @pytest.fixture
@@ -36,6 +37,13 @@ def served(root: Path, server: StartService, plotindex: RunPlotindex) -> Iterato
     assert plotindex("rebuild").returncode == 0
     with server() as running:
         yield running
+
+
+def holder(tokens: Tokens, secret: str) -> Token:
+    """The token of that secret."""
+    token = tokens.check(secret)
+    assert token is not None
+    return token
 
 
 def log_in(served: Service, code: str) -> requests.Session:
@@ -52,9 +60,9 @@ def test_a_code_is_good_for_one_login_and_the_cookie_shows_what_its_token_may_se
     served: Service, tokens: Tokens, logins: Logins
 ) -> None:
     secret = tokens.create("browser", session="mine")
-    code = logins.create_code(secret)
+    code = logins.create_code(holder(tokens, secret))
     browser = log_in(served, code)
-    again = {"code": logins.create_code(secret)}
+    again = {"code": logins.create_code(holder(tokens, secret))}
     answer = requests.post(f"{served.url}/login", data=again, timeout=10, allow_redirects=False)
     assert re.search("; HttpOnly; Path=/; SameSite=Strict$", answer.headers["Set-Cookie"])
     page = browser.get(f"{served.url}/", timeout=10)
@@ -83,7 +91,7 @@ def test_who_has_not_logged_in_sees_nothing(served: Service) -> None:
 def test_hostile_names_are_text_and_each_image_on_a_page_is_there(
     served: Service, tokens: Tokens, logins: Logins
 ) -> None:
-    browser = log_in(served, logins.create_code(tokens.create("browser")))
+    browser = log_in(served, logins.create_code(holder(tokens, tokens.create("browser"))))
     page = browser.get(f"{served.url}/?session=mine", timeout=10).text
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
@@ -95,7 +103,7 @@ def test_hostile_names_are_text_and_each_image_on_a_page_is_there(
 
 
 def test_logging_out_ends_the_cookie_in_this_browser(served: Service, tokens: Tokens, logins: Logins) -> None:
-    browser = log_in(served, logins.create_code(tokens.create("browser")))
+    browser = log_in(served, logins.create_code(holder(tokens, tokens.create("browser"))))
     assert browser.post(f"{served.url}/logout", timeout=10).url.endswith("/login")
     assert browser.get(f"{served.url}/", timeout=10).url.endswith("/login")
 
@@ -117,7 +125,7 @@ def test_codes_end_after_ten_minutes_and_only_digests_and_a_private_key_are_kept
     settings: Settings, tokens: Tokens, logins: Logins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = tokens.create("browser")
-    codes = [logins.create_code(secret) for _ in range(2)]
+    codes = [logins.create_code(holder(tokens, secret)) for _ in range(2)]
     cookie = logins.consume_code(codes[0])
     assert cookie is not None
     assert logins.check_cookie(cookie) == tokens.check(secret)
@@ -137,8 +145,8 @@ def test_codes_end_after_ten_minutes_and_only_digests_and_a_private_key_are_kept
 def test_a_key_of_another_instance_opens_nothing(tmp_path: Path, tokens: Tokens, logins: Logins) -> None:
     secret = tokens.create("browser")
     (tmp_path / "stranger").mkdir()
-    stranger = Logins(tmp_path / "stranger", tokens)
-    cookie = stranger.consume_code(stranger.create_code(secret))
+    stranger = Logins(tmp_path / "stranger", tokens, KeyFile(tmp_path / "stranger/secret.key"))
+    cookie = stranger.consume_code(stranger.create_code(holder(tokens, secret)))
     assert cookie is not None
-    assert logins.consume_code(logins.create_code(secret)) is not None
+    assert logins.consume_code(logins.create_code(holder(tokens, secret))) is not None
     assert logins.check_cookie(cookie) is None

@@ -190,7 +190,7 @@ def test_a_download_is_named(site: Site) -> None:
 def test_other_methods_and_paths_are_json_errors(site: Site) -> None:
     assert site.get("/s/x.png", "DELETE").status_code == 405
     assert "error" in site.get("/s/x.png", "POST").json()
-    for path in ("", "/", "/s", "/s/"):
+    for path in ("/", "/s/", "//s"):
         assert site.get(path).status_code == 404
         assert "error" in site.get(path).json()
         assert site.get(path).headers["Cache-Status"] == "plotindex; fwd=miss"

@@ -10,15 +10,19 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 # Each module may import from its own layer and those behind it.
 LAYERS = [
     {"cli", "web", "__main__"},
-    {"running", "status", "options"},
-    {"indexer", "lookup", "logins"},
+    {"running", "options", "access_commands"},
+    {"waiting", "doctor"},
+    {"status"},
+    {"indexer", "lookup", "logins", "listing"},
+    {"scans", "signing"},
     {"rescan", "barriers", "gaps", "polling", "troubles"},
     {"turns"},
     {"access"},
-    {"reconcile", "look", "verify", "watcher", "watches", "labels", "links"},
+    {"reconcile", "look", "verify", "watcher", "watches", "labels", "links", "symlinks"},
     {"catalog", "tree"},
     {"writer", "walk"},
     {"database", "tables", "mounts", "beneath"},
+    {"keys"},
     {"settings", "locks", "logs", "terminal", "processes"},
     {"errors", "layout", "scopes"},
 ]
@@ -26,11 +30,11 @@ ONE_MODULE_EACH = {
     "watchdog": {"watcher.py"},
     "flask": {"web"},
     "granian": {"web"},
-    "click": {"cli.py", "options.py", "terminal.py"},
+    "click": {"cli.py", "access_commands.py", "options.py", "terminal.py"},
     "platformdirs": {"settings.py"},
-    "itsdangerous": {"logins.py"},
+    "itsdangerous": {"signing.py"},
     "alembic": {"database.py"},
-    "sqlalchemy": {"database.py", "catalog.py", "writer.py", "tables.py"},
+    "sqlalchemy": {"database.py", "catalog.py", "listing.py", "writer.py", "tables.py"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -15,8 +15,9 @@ from plotindex.catalog import Catalog, Heartbeat
 from plotindex.database import Database
 from plotindex.errors import RootLostError
 from plotindex.layout import Plot, PlotKey
-from plotindex.lookup import Answer, Lookup, ScansBusyError, Source
+from plotindex.lookup import Answer, Lookup, Source
 from plotindex.reconcile import reconcile
+from plotindex.scans import ScansBusyError
 from plotindex.tree import Tree
 from tests.helpers import all_plots, draw, wait_until
 

@@ -57,13 +57,14 @@ def test_what_is_no_regular_file_beneath_the_root_is_neither_walked_nor_found_no
         ("..", "outside", "secret.png"),
     ]:
         assert tree.look(session, project, name) is None
-        assert tree.open(session, project, name) is None
+        key = tree.layout.parse_key(session, name)
+        assert key is None or tree.open(key, project) is None
         assert tree.find(PlotKey(session, name)) == []
 
 
 def test_what_is_opened_is_what_was_looked_at(tree: Tree, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"first")
-    opened = tree.open("s", "project_a", "x.png")
+    opened = tree.open(PlotKey("s", "x.png"), "project_a")
     assert opened is not None
     draw(root, "s/project_a/new.png", b"second").rename(root / "s/project_a/x.png")
     assert os.read(opened.fd, 100) == b"first"
@@ -91,7 +92,7 @@ def test_a_folder_swapped_for_a_symlink_again_and_again_never_leads_outside(
     try:
         seen = set()
         for _ in range(3000):
-            opened = tree.open("s", "project_a", "sub/x.png")
+            opened = tree.open(PlotKey("s", "sub/x.png"), "project_a")
             if opened:
                 seen.add(os.read(opened.fd, 100))
                 os.close(opened.fd)
@@ -127,7 +128,7 @@ def test_no_descriptor_is_left_open(tree: Tree, root: Path, tmp_path: Path) -> N
     tree.find(PlotKey("s", "real.png"))
     for name in ("real.png", "fifo.png", "folder.png", "gone/x.png", "sub/secret.png"):
         tree.look("s", "project_a", name)
-        opened = tree.open("s", "project_a", name)
+        opened = tree.open(PlotKey("s", name), "project_a")
         if opened:
             os.close(opened.fd)
     assert open_descriptors() == before
@@ -173,7 +174,7 @@ def test_a_name_longer_than_the_file_system_allows_is_absent(tree: Tree, root: P
     draw(root, "s/project_a/x.png")
     name = "n" * 300 + ".png"
     assert tree.look("s", "project_a", name) is None
-    assert tree.open("s", "project_a", name) is None
+    assert tree.open(PlotKey("s", name), "project_a") is None
     assert tree.find(PlotKey("s", name)) == []
 
 

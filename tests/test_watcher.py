@@ -15,7 +15,7 @@ import pytest
 from watchdog.observers import inotify_c
 
 from plotindex.catalog import Catalog
-from plotindex.layout import collapse, is_within
+from plotindex.layout import PlotKey, collapse, is_within
 from plotindex.rescan import Rescan
 from plotindex.scopes import Scopes
 from plotindex.tree import Tree
@@ -134,7 +134,7 @@ def test_reading_plots_causes_no_event(listening: Listening, root: Path, tree: T
     listening.drain()
     for _ in range(50):
         plot.read_bytes()
-        opened = tree.open("s", "project_a", "x.png")
+        opened = tree.open(PlotKey("s", "x.png"), "project_a")
         assert opened is not None
         os.read(opened.fd, 10)
         os.close(opened.fd)

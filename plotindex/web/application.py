@@ -1,22 +1,27 @@
-"""plotindex's own application: the same view behind bearer tokens."""
+"""plotindex's own application: the same views behind bearer tokens, cookies and signed addresses."""
 
 import logging
-import os
 import secrets
-from hashlib import blake2b
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from plotindex.access import Token, Tokens
 from plotindex.errors import PlotIndexError
-from plotindex.logins import Logins
+from plotindex.layout import PlotKey
 from plotindex.lookup import Source
 from plotindex.settings import Settings, load_settings
+from plotindex.web.callers import Callers, is_signed
 from plotindex.web.extension import make_lookup
 from plotindex.web.gallery import make_gallery
+from plotindex.web.lists import Lists, Viewer
+from plotindex.web.openapi import describe_api
 from plotindex.web.responses import respond_with_error
 from plotindex.web.view import answer_plot, plot_rule, respond_not_found
+
+ADDRESS_SECONDS = 3600
+WAITING_SHARE = 4
+"""A quarter of the threads, at most, wait for changes."""
 
 log = logging.getLogger(__name__)
 
@@ -29,37 +34,61 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or load_settings({})
     app = Flask("plotindex", static_folder=None)
+    if settings.proxies:
+        near = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), settings.proxies)
+        app.wsgi_app = ProxyFix(app.wsgi_app, **near)  # type: ignore[method-assign]  # as Flask's manual has it
     lookup = make_lookup(settings)
-    tokens = Tokens(settings.state_folder / "tokens.json")
-    logins = Logins(settings.state_folder, tokens)
-    # A name of its own for each instance: cookies take no notice of ports.
-    cookie = f"plotindex_{blake2b(os.fsencode(settings.state_folder), digest_size=4).hexdigest()}"
-
-    def token_of() -> Token | None:
-        """What the caller may see: a program brings a bearer token, a browser a cookie."""
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        if scheme:
-            return tokens.check(secret.strip()) if scheme.lower() == "bearer" else None
-        return logins.check_cookie(request.cookies.get(cookie, ""))
+    callers = Callers(settings)
+    accel = settings.x_accel_prefix or None
 
     def plot(session_id: str, filename: str) -> Response:
-        token = token_of()
-        if token is None:
-            sent = "Authorization" in request.headers
-            message = "The token is unknown, expired or revoked" if sent else "A bearer token is needed"
-            return respond_with_error(401, message, WWW_Authenticate="Bearer")
-        # Decided before anything is looked up: what the caller may not see is not there.
-        if not token.allows(session_id):
-            return respond_not_found()
-        return answer_plot(lookup, request, session_id, filename)
+        asked = request._get_current_object()  # type: ignore[attr-defined]  # the proxy costs at each use
+        if not (is_signed(asked) and callers.holds_address(asked, session_id, filename)):
+            caller = callers.identify(asked)
+            if caller is None:
+                return _refuse()
+            # Decided before anything is looked up: what the caller may not see is not there.
+            if not caller.token.allows(session_id):
+                return respond_not_found()
+        return answer_plot(lookup, asked, session_id, filename, accel)
 
-    rule = plot_rule(app, settings.url_prefix)
-    app.add_url_rule(rule, "plot", plot, methods=["GET"], merge_slashes=False)
-    app.register_blueprint(make_gallery(lookup.catalog, logins, cookie, token_of))
+    def viewer() -> Viewer | Response:
+        caller = callers.identify(request)
+        if caller is None:
+            return _refuse()
+        token, by_bearer = caller
+
+        def address(key: PlotKey, parameters: dict[str, str]) -> str:
+            # A browser sends its cookie with each image; whoever has a token cannot send that with `<img>`.
+            if not by_bearer:
+                return request.script_root + callers.addresses.plain(key, parameters)
+            return request.script_root + callers.addresses.signed(key, parameters, ADDRESS_SECONDS, token.id)
+
+        return Viewer(token.allows, address)
+
+    prefix = settings.url_prefix
+    lists = Lists(lookup, viewer, settings.threads // WAITING_SHARE)
+    # Slashes are not merged: an empty part is no part of a key.
+    app.add_url_rule(plot_rule(app, prefix), "plot", plot, methods=["GET"], merge_slashes=False)
+    app.add_url_rule(f"{prefix}/plots/<session_id>", "plots", lists.plots, methods=["GET"], merge_slashes=False)
+    app.add_url_rule(f"{prefix}/plots", "sessions", lists.sessions, methods=["GET"], merge_slashes=False)
+    app.add_url_rule(f"{prefix}/changes", "changes", lists.changes, methods=["GET"], merge_slashes=False)
+    app.add_url_rule(f"{prefix}/openapi.json", "openapi", lambda: describe_api(prefix), methods=["GET"])
     app.add_url_rule("/healthz", "healthz", _healthz)
+    app.register_blueprint(make_gallery(lookup.catalog, callers))
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(Exception, _answer_failure)
     return app
+
+
+def _refuse() -> Response:
+    if is_signed(request):
+        message = "The signed address is over, or is not as it was signed"
+    elif "Authorization" in request.headers:
+        message = "The token is unknown, expired or revoked"
+    else:
+        message = "A bearer token is needed"
+    return respond_with_error(401, message, WWW_Authenticate="Bearer")
 
 
 def _healthz() -> Response:

@@ -1,21 +1,40 @@
 """The Flask extension: plots in an application that has its own idea of who may see what."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from weakref import WeakKeyDictionary
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
 
 from plotindex.catalog import Catalog
 from plotindex.database import Database
-from plotindex.errors import SettingsError
+from plotindex.errors import PlotIndexError, SettingsError
+from plotindex.keys import GivenKeys, addresses_salt
+from plotindex.layout import PlotKey, printable
+from plotindex.listing import Listing, page_of
 from plotindex.lookup import Lookup
 from plotindex.settings import Settings, load_settings
+from plotindex.signing import Addresses
 from plotindex.tree import Tree
+from plotindex.web.callers import is_signed
+from plotindex.web.lists import Lists, Viewer, describe_entry
+from plotindex.web.shadow import compare_with
 from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
 View = Callable[..., Any]
+MOST_LISTED = 1_000
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """What one application has of an extension."""
+
+    settings: Settings
+    lookup: Lookup
+    addresses: Addresses
 
 
 class PlotIndex:
@@ -25,7 +44,7 @@ class PlotIndex:
         plots.init_app(app)
 
     `decorator` wraps the view, as it would wrap the application's own; `may_see` is asked with the session's id and
-    must answer True. Given both, both must agree.
+    must answer True. Given both, both must agree. `may_see` adds the lists and changes of what it allows.
     """
 
     def __init__(
@@ -37,9 +56,10 @@ class PlotIndex:
         decorator: Callable[[View], View] | None = None,
         may_see: Callable[[str], bool] | None = None,
         endpoint: str = "plotindex.plot",
+        wait: int = 0,
         **settings: object,
     ) -> None:
-        """`settings` are those of plotindex.toml, such as url_prefix or suffixes.
+        """`settings` are those of plotindex.toml, such as url_prefix; so many requests may `wait` for changes at once.
 
         Raises:
             SettingsError: neither `decorator` nor `may_see` is given, or a setting is wrong.
@@ -52,38 +72,67 @@ class PlotIndex:
         self._decorator = decorator
         self._may_see = may_see
         self._endpoint = endpoint
-        self._lookup: Lookup | None = None
+        self._waiters = wait
+        self._shadowed: View | None = None
+        self._mounted: WeakKeyDictionary[Flask, Mounted] = WeakKeyDictionary()
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Read the settings and add the route. Opens nothing: that waits for the first request, after any fork.
+        """Read the settings and add the routes. Opens nothing: that waits for the first request, after any fork.
 
         What was not given is read from `app.config` (PLOTINDEX_ROOT and so on), then from the environment.
 
         Raises:
-            SettingsError: a setting is missing or wrong.
+            SettingsError: a setting is missing or wrong, or the endpoint is taken.
         """
         configured = {name: value for name, value in app.config.items() if name.startswith("PLOTINDEX_")}
         environment = {**os.environ, **{name: str(value) for name, value in configured.items() if value is not None}}
         settings = load_settings(self._given, environment)
-        self._lookup = make_lookup(settings)
-        view: View = self._view
-        if self._decorator is not None:
-            view = self._decorator(view)
-        blueprint, _, name = self._endpoint.rpartition(".")
-        rule = plot_rule(app, settings.url_prefix)
-        target: Flask | Blueprint = Blueprint(blueprint, __name__) if blueprint else app
-        # Slashes are not merged: an empty part is no part of a key.
-        target.add_url_rule(rule, name, view, methods=["GET"], merge_slashes=False)
-        if isinstance(target, Blueprint):
-            app.register_blueprint(target)
+        lookup = make_lookup(settings)
+        addresses = Addresses(GivenKeys(lambda: _keys(app, settings)), settings.url_prefix, addresses_salt(settings))
+        self._mounted[app] = Mounted(settings, lookup, addresses)
+        self._mount(app, settings.url_prefix, lookup)
 
     @property
     def lookup(self) -> Lookup:
-        if self._lookup is None:
-            raise SettingsError("PlotIndex has no application yet: call init_app(app) first.")
-        return self._lookup
+        """The look-up of the current application."""
+        return self._here().lookup
+
+    def url_for(
+        self,
+        session_id: str,
+        filename: str,
+        *,
+        expires: int = 3600,
+        project: str | None = None,
+        version: str | None = None,
+        download: bool = False,
+        external: bool = False,
+    ) -> str:
+        """A signed address, for `<img>`: it opens that plot, without asking who comes, for `expires` seconds at least.
+
+        Whoever calls this decides who gets it. Signed with PLOTINDEX_SECRET_KEY or, without one, the application's.
+
+        Raises:
+            PlotIndexError: no plot can have that name, or there is no key, or no host is known for `external`.
+        """
+        here = self._here()
+        key = here.lookup.tree.layout.parse_key(session_id, filename)
+        if key is None:
+            raise PlotIndexError(f"{printable(f'{session_id}/{filename}')} can be no plot: check session and filename.")
+        if not _keys(current_app, here.settings):
+            raise SettingsError("Addresses cannot be signed without a key: set app.secret_key or PLOTINDEX_SECRET_KEY.")
+        wanted = {"project": project, "v": version, "download": "1" if download else None}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        address = here.addresses.signed(key, given, expires)
+        if not external:
+            return (request.script_root if has_request_context() else "") + address
+        if here.settings.public_url:
+            return here.settings.public_url + address
+        if not has_request_context():
+            raise SettingsError("No host is known outside of a request: set PLOTINDEX_PUBLIC_URL.")
+        return request.url_root.rstrip("/") + address
 
     def open(self, session_id: str, filename: str, project: str | None = None) -> BinaryIO | None:
         """The plot that a key answers with, open for reading, or None: for mails, documents and downloads.
@@ -92,19 +141,130 @@ class PlotIndex:
 
         Raises:
             ScansBusyError: it is not in the catalogue, and too many others are being looked for.
+            RootLostError: it is not found, but the root is not there either.
             OSError: it cannot be opened.
         """
         opened = self.lookup.open(session_id, filename, project).opened
         return cast(BinaryIO, os.fdopen(opened.fd, "rb")) if opened else None
 
-    def _view(self, session_id: str, filename: str) -> Response:
+    def list(self, session_id: str) -> list[dict[str, Any]]:
+        """Every key of a session as the lists over HTTP describe it, by filename; none of a session that is not there.
+
+        Whoever calls this decides who may see it.
+
+        Raises:
+            ScansBusyError: there is no catalogue, and too many others are being looked for.
+            CatalogError: the catalogue cannot be read.
+            OSError: there is no catalogue, and something cannot be looked at.
+        """
+        here = self._here()
+        viewer = Viewer(lambda _: True, here.addresses.plain)
+        return [describe_entry(entry, viewer) for page in self._pages(here.lookup, session_id) for entry in page]
+
+    def shadow(self, old_view: View) -> View:
+        """Let the old function go on answering, and log each answer in which plotindex differs.
+
+        Returns the function to mount in its place; where plotindex is mounted already, it answers there, too.
+        """
+        self._shadowed = compare_with(old_view, lambda: self.lookup)
+        return self._shadowed
+
+    def _mount(self, app: Flask, prefix: str, lookup: Lookup) -> None:
+        view: View = self._view
+        if self._decorator is not None:
+            view = self._decorator(view)
+        blueprint, _, name = self._endpoint.rpartition(".")
+        pages = Blueprint(_free_name(app, blueprint or "plotindex"), __name__)
+        target: Flask | Blueprint = pages if blueprint else app
+        # Slashes are not merged: an empty part is no part of a key.
+        rule = plot_rule(app, prefix)
+        target.add_url_rule(rule, name, self._open_by_address(view), methods=["GET"], merge_slashes=False)
+        if self._may_see is not None:
+            self._mount_lists(pages, prefix, Lists(lookup, self._viewer, self._waiters))
+        app.register_blueprint(pages)
+
+    def _mount_lists(self, pages: Blueprint, prefix: str, lists: Lists) -> None:
+        def add(rule: str, name: str, view: View, **defaults: None) -> None:
+            guarded = self._decorator(view) if self._decorator is not None else view
+            # A decorator may read the session's id from the arguments, also where there is none.
+            pages.add_url_rule(rule, name, guarded, methods=["GET"], merge_slashes=False, defaults=defaults)
+
+        add(f"{prefix}/plots/<session_id>", "plots", lists.plots)
+        add(f"{prefix}/plots", "sessions", lists.sessions, session_id=None)
+        add(f"{prefix}/changes", "changes", lists.changes, session_id=None)
+
+    def _open_by_address(self, guarded: View) -> View:
+        """A signed address stands for the permission of whoever made it: the decorator is not asked."""
+
+        def plot(session_id: str, filename: str) -> Any:  # noqa: ANN401 - what the decorator makes of it
+            if is_signed(request):
+                here = self._here()
+                if here.addresses.check(session_id, filename, request.args.items(multi=True)):
+                    return self._answer(session_id, filename)
+            return guarded(session_id=session_id, filename=filename)
+
+        return plot
+
+    def _view(self, session_id: str, filename: str) -> Any:  # noqa: ANN401 - what the old function makes of it
         # Only True opens: a decorator handed in by mistake answers with a function.
         if self._may_see is not None and self._may_see(session_id) is not True:
             return respond_not_found()
-        return answer_plot(self.lookup, request, session_id, filename)
+        return self._answer(session_id, filename)
+
+    def _answer(self, session_id: str, filename: str) -> Any:  # noqa: ANN401 - see above
+        if self._shadowed is not None:
+            return self._shadowed(session_id=session_id, filename=filename)
+        here = self._here()
+        return answer_plot(here.lookup, request, session_id, filename, here.settings.x_accel_prefix or None)
+
+    def _viewer(self) -> Viewer | Response:
+        may_see, here = self._may_see, self._here()
+        assert may_see is not None
+
+        def address(key: PlotKey, parameters: dict[str, str]) -> str:
+            return request.script_root + here.addresses.plain(key, parameters)
+
+        return Viewer(lambda session: may_see(session) is True, address)
+
+    def _here(self) -> Mounted:
+        """What the current application has; outside of any, what the only one has."""
+        if has_app_context():
+            mounted = self._mounted.get(current_app._get_current_object())  # type: ignore[attr-defined]  # of the proxy
+            if mounted is not None:
+                return mounted
+        elif len(self._mounted) == 1:
+            return next(iter(self._mounted.values()))
+        raise SettingsError("PlotIndex is not part of this application: call init_app(app) first.")
+
+    def _pages(self, lookup: Lookup, session: str) -> Iterator[Sequence[Any]]:
+        after: str | None = ""
+        if not lookup.has_catalogue():
+            yield page_of(sorted(lookup.walk(session), key=lambda plot: plot.filename.encode()), MOST_LISTED)[0]
+            return
+        listing = Listing(lookup.catalog.database)
+        while after is not None:
+            page = listing.plots(session, MOST_LISTED, after)
+            yield page.entries
+            after = page.next
 
 
 def make_lookup(settings: Settings) -> Lookup:
     """The look-up that settings describe. Opens and creates nothing."""
     tree = Tree(settings.root, settings.layout)
     return Lookup(tree, Catalog(Database(settings.catalog_place)), heal=settings.heal)
+
+
+def _keys(app: Flask, settings: Settings) -> Sequence[bytes]:
+    """The keys that sign for an application, the newest first."""
+    given: Sequence[Any] = settings.secret_key
+    if not given and app.secret_key:
+        given = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
+    return [key if isinstance(key, bytes) else str(key).encode() for key in given]
+
+
+def _free_name(app: Flask, name: str) -> str:
+    """A name that no blueprint has yet: there may be several of this extension in one application."""
+    number, free = 2, name
+    while free in app.blueprints:
+        free, number = f"{name}_{number}", number + 1
+    return free

@@ -1,15 +1,15 @@
 """Pages for a browser: log in with a one-time code, see the sessions, see a session's latest plots."""
 
 import time
-from collections.abc import Callable
+from math import ceil
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from plotindex.access import Token
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
-from plotindex.logins import COOKIE_SECONDS, Logins
+from plotindex.web.callers import Callers
+from plotindex.web.throttle import Throttle
 
 LATEST_PLOTS = 200
 LATEST_SESSIONS = 500
@@ -18,17 +18,28 @@ POLICY = (
 )
 
 
-def make_gallery(catalog: Catalog, logins: Logins, cookie: str, token_of: Callable[[], Token | None]) -> Blueprint:
-    """The pages; `token_of` says what the current caller may see."""
+def make_gallery(catalog: Catalog, callers: Callers) -> Blueprint:
+    """The pages, for those whom `callers` recognises."""
+    throttle = Throttle()
     pages = Blueprint(
         "gallery", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
     )
 
+    @pages.before_request
+    def check_host() -> AnyResponse | None:
+        if callers.knows_host(request):
+            return None
+        message = (
+            "This server does not go by that name: open it by its address, or set PLOTINDEX_PUBLIC_URL to the name."
+        )
+        return _say(message, 421)
+
     @pages.get("/")
     def sessions() -> AnyResponse | str:
-        token = token_of()
-        if token is None:
+        caller = callers.identify(request)
+        if caller is None:
             return redirect(url_for("gallery.login"), 303)
+        token = caller.token
         name = request.args.get("session")
         try:
             if name is None:
@@ -36,7 +47,7 @@ def make_gallery(catalog: Catalog, logins: Logins, cookie: str, token_of: Callab
                 return render_template("sessions.html", sessions=seen, ago=_ago)
             plots = catalog.latest_plots(name, LATEST_PLOTS) if token.allows(name) else []
         except CatalogError:
-            return Response(render_template("message.html", message="There is no catalogue yet."), 503)
+            return _say("There is no catalogue yet.", 503)
         return render_template("session.html", session=name, plots=plots, ago=_ago, most=LATEST_PLOTS)
 
     @pages.get("/login")
@@ -46,20 +57,27 @@ def make_gallery(catalog: Catalog, logins: Logins, cookie: str, token_of: Callab
 
     @pages.post("/login")
     def log_in() -> AnyResponse:
-        value = logins.consume_code(request.form.get("code", ""))
+        wait = ceil(throttle.seconds_left(request.remote_addr))
+        if wait:
+            refused = _say(f"Too many logins from your address have failed: try again in {wait} seconds.", 429)
+            refused.headers["Retry-After"] = str(wait)
+            return refused
+        value = callers.logins.consume_code(request.form.get("code", ""))
         if value is None:
-            message = "This code was used already, or is older than ten minutes. `plotindex run` prints a new one."
-            return Response(render_template("message.html", message=message), 401)
+            throttle.note_failure(request.remote_addr)
+            message = (
+                "This code was used already, or is older than ten minutes. `plotindex token link` prints a new one."
+            )
+            return _say(message, 401)
+        throttle.forget(request.remote_addr)
         response = redirect(url_for("gallery.sessions"), 303)
-        response.set_cookie(
-            cookie, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict", secure=request.is_secure
-        )
+        callers.set_cookie(request, response, value)
         return response
 
     @pages.post("/logout")
     def log_out() -> AnyResponse:
         response = redirect(url_for("gallery.login"), 303)
-        response.delete_cookie(cookie, httponly=True, samesite="Strict", secure=request.is_secure)
+        callers.end_cookie(request, response)
         return response
 
     @pages.after_request
@@ -72,6 +90,10 @@ def make_gallery(catalog: Catalog, logins: Logins, cookie: str, token_of: Callab
         return response
 
     return pages
+
+
+def _say(message: str, status: int) -> Response:
+    return Response(render_template("message.html", message=message), status)
 
 
 def _ago(mtime_ns: int) -> str:

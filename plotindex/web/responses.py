@@ -1,10 +1,13 @@
 """An open plot becomes a response: the descriptor that was checked is what is served."""
 
 import os
-from typing import Self
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from flask import Request, Response, jsonify
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date
 
@@ -12,12 +15,18 @@ from plotindex.lookup import Source
 from plotindex.settings import MEDIA_TYPES
 from plotindex.tree import OpenPlot
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 CACHED = "private, no-cache"
 IMMUTABLE = "private, max-age=31536000, immutable"
 SETTLED_NS = 2_000_000_000
 """A file changed more recently may change again within one tick of its clock, and show the same version."""
 CHUNK = 1 << 18
 SVG_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+CONDITIONS = ("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE")
+
+_date = lru_cache(1024)(http_date)
 
 
 class FileBody:
@@ -53,34 +62,41 @@ class FileBody:
             self._fd = -1
 
 
-def respond_with_plot(opened: OpenPlot, source: Source, request: Request, now_ns: int) -> Response:
-    """The image, or what the request's conditions make of it: 304, 206 or 416."""
-    plot = opened.plot
-    suffix = plot.filename[plot.filename.rindex(".") :].lower()
-    body = FileBody(opened.fd, plot.size)
-    response = Response(body, content_type=MEDIA_TYPES[suffix], direct_passthrough=True)
-    headers = response.headers
-    headers["Content-Length"] = str(plot.size)
-    headers["ETag"] = f'"{plot.version}"'
-    headers["Last-Modified"] = http_date(plot.mtime_ns // 1_000_000_000)
-    headers["Accept-Ranges"] = "bytes"
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Cache-Control"] = _cache_control(opened, request, now_ns)
-    headers["Cache-Status"] = f"plotindex; {source}"
-    if suffix == ".svg":
-        headers["Content-Security-Policy"] = SVG_POLICY
-    if request.args.get("download") == "1":
-        name = plot.filename.rpartition("/")[2]
-        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-    if _has_conditions(request):
+class PlotResponse(Response):
+    """An image answer."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        # Complete as they are, unless conditions made something else of it: Werkzeug goes through them one by one.
+        return self.headers if self.status_code == 200 else super().get_wsgi_headers(environ)
+
+
+def respond_with_plot(
+    opened: OpenPlot, source: Source, request: Request, now_ns: int, accel: str | None = None
+) -> Response:
+    """The image, or what the request's conditions make of it: 304, 206 or 416.
+
+    With `accel`, the path of an internal location of nginx, it is nginx that sends the file.
+    """
+    plot, fd = opened
+    environ = request.environ
+    arguments: Mapping[str, str] = request.args if environ.get("QUERY_STRING") else {}
+    body = FileBody(fd, plot.size)
+    headers = Headers(_headers(opened, source, arguments, now_ns))
+    response = PlotResponse(body, headers=headers, direct_passthrough=True)
+    if any(condition in environ for condition in CONDITIONS):
         try:
             # Several ranges at once are answered with the whole, as RFC 9110 14.2 allows.
-            single = "," not in request.environ.get("HTTP_RANGE", "")
-            response.make_conditional(request.environ, accept_ranges=single, complete_length=plot.size)
+            single = accel is None and "," not in environ.get("HTTP_RANGE", "")
+            response.make_conditional(environ, accept_ranges=single, complete_length=plot.size)
         except RequestedRangeNotSatisfiable:
             body.close()
-            raise
-    elif plot.size <= CHUNK and request.method != "HEAD":
+            return _respond_not_satisfiable(headers, plot.size)
+    if accel is not None and response.status_code == 200:
+        response.response = []
+        body.close()
+        del headers["Content-Length"]
+        headers["X-Accel-Redirect"] = quote(f"{accel}/{plot.path}")
+    elif response.status_code == 200 and plot.size <= CHUNK and request.method != "HEAD":
         # A list is sent in one piece. Shorter than it was a moment ago: it goes as it is, and no cache keeps it.
         response.response = [content := b"".join(body)]
         body.close()
@@ -101,11 +117,31 @@ def respond_with_error(status: int, message: str, **headers: str) -> Response:
     return response
 
 
-def _cache_control(opened: OpenPlot, request: Request, now_ns: int) -> str:
-    settled = now_ns - opened.plot.ctime_ns > SETTLED_NS
-    return IMMUTABLE if settled and request.args.get("v") == opened.plot.version else CACHED
+def _headers(opened: OpenPlot, source: Source, arguments: Mapping[str, str], now_ns: int) -> Iterable[tuple[str, str]]:
+    plot = opened.plot
+    version = plot.version
+    suffix = plot.filename[plot.filename.rindex(".") :].lower()
+    settled = now_ns - plot.ctime_ns > SETTLED_NS
+    yield "Content-Type", MEDIA_TYPES[suffix]
+    yield "Content-Length", str(plot.size)
+    yield "ETag", f'"{version}"'
+    yield "Last-Modified", _date(plot.mtime_ns // 1_000_000_000)
+    yield "Accept-Ranges", "bytes"
+    yield "X-Content-Type-Options", "nosniff"
+    yield "Cache-Control", IMMUTABLE if settled and arguments.get("v") == version else CACHED
+    yield "Cache-Status", f"plotindex; {source}"
+    if suffix == ".svg":
+        yield "Content-Security-Policy", SVG_POLICY
+    if "sig" in arguments or suffix == ".svg":
+        # A link in an SVG would tell the address, and with it the signature.
+        yield "Referrer-Policy", "no-referrer"
+    if arguments.get("download") == "1":
+        name = plot.filename.rpartition("/")[2]
+        yield "Content-Disposition", f"attachment; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _has_conditions(request: Request) -> bool:
-    environ = request.environ
-    return "HTTP_RANGE" in environ or "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ
+def _respond_not_satisfiable(headers: Headers, size: int) -> Response:
+    refused = respond_with_error(416, "No such range is in the file", Content_Range=f"bytes */{size}")
+    for name in ("Accept-Ranges", "Cache-Status", "ETag", "X-Content-Type-Options"):
+        refused.headers[name] = headers[name]
+    return refused

@@ -7,7 +7,8 @@ from flask import Flask, Request, Response
 from werkzeug.routing import BaseConverter
 
 from plotindex.errors import RootLostError
-from plotindex.lookup import Lookup, ScansBusyError, Source
+from plotindex.lookup import Lookup, Source
+from plotindex.scans import ScansBusyError
 from plotindex.web.responses import respond_with_error, respond_with_plot
 
 log = logging.getLogger(__name__)
@@ -29,33 +30,37 @@ def plot_rule(app: Flask, url_prefix: str) -> str:
     return f"{url_prefix}/plots/<session_id>/<plotindex_filename:filename>"
 
 
-def answer_plot(lookup: Lookup, request: Request, session_id: str, filename: str) -> Response:
-    """The plot that a key answers with, or 404; 503 when it cannot be said now."""
-    if not _is_utf8(request):
+def answer_plot(lookup: Lookup, request: Request, session_id: str, filename: str, accel: str | None = None) -> Response:
+    """The plot that a key answers with, or 404; 503 when it cannot be said now. `accel`: see `respond_with_plot`."""
+    if not is_utf8(request):
         return respond_not_found()
+    project = request.args.get("project") if request.environ.get("QUERY_STRING") else None
     try:
-        answer = lookup.open(session_id, filename, request.args.get("project"))
-    except ScansBusyError as error:
-        return respond_with_error(503, str(error), Retry_After="1", Cache_Status="plotindex; fwd=miss")
-    except OSError as error:
-        log.warning("A plot cannot be opened: %s", error.strerror)
-        return respond_with_error(
-            503, "The plot cannot be read now", Retry_After="5", Cache_Status="plotindex; fwd=miss"
-        )
-    except RootLostError as error:
-        return respond_with_error(503, str(error), Retry_After="5", Cache_Status="plotindex; fwd=miss")
+        answer = lookup.open(session_id, filename, project)
+    except (ScansBusyError, RootLostError, OSError) as error:
+        return respond_later(error)
     if answer.opened is None:
         return respond_not_found(answer.source)
-    return respond_with_plot(answer.opened, answer.source, request, time.time_ns())
+    return respond_with_plot(answer.opened, answer.source, request, time.time_ns(), accel)
 
 
-def respond_not_found(source: Source = Source.MISS) -> Response:
+def respond_later(error: ScansBusyError | RootLostError | OSError) -> Response:
+    """503, with the seconds after which to ask again."""
+    seconds = "1" if isinstance(error, ScansBusyError) else "5"
+    message = str(error)
+    if isinstance(error, OSError):
+        log.warning("A plot cannot be read: %s", error.strerror)
+        message = "The plot cannot be read now"
+    return respond_with_error(503, message, Retry_After=seconds, Cache_Status=f"plotindex; {Source.MISS}")
+
+
+def respond_not_found(source: Source = Source.MISS, message: str = NOT_FOUND) -> Response:
     """The one answer for what is not there and for what the caller may not see."""
-    return respond_with_error(404, NOT_FOUND, Cache_Status=f"plotindex; {source}")
+    return respond_with_error(404, message, Cache_Status=f"plotindex; {source}")
 
 
-def _is_utf8(request: Request) -> bool:
-    # Werkzeug replaces what is not UTF-8; a replaced name could be that of another file.
+def is_utf8(request: Request) -> bool:
+    """Whether the path is; Werkzeug replaces what is not, and a replaced name could be that of another file."""
     path: str = request.environ.get("PATH_INFO", "")
     if path.isascii():
         return True

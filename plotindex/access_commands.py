@@ -1,0 +1,103 @@
+"""The commands that say who may see what: tokens, and the keys that sign."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from plotindex.access import Tokens
+from plotindex.errors import SettingsError
+from plotindex.keys import KEPT_KEYS, KeyFile
+from plotindex.layout import printable
+from plotindex.options import common_options, json_option, read_settings
+
+
+@click.group()
+def token() -> None:
+    """Create, list and revoke the tokens with which programs fetch plots."""
+
+
+@token.command("create")
+@common_options
+@click.option("--name", required=True, help="What to call it.")
+@click.option("--session", help="Only this session.  [default: every session]")
+@click.option("--session-glob", help="Only sessions whose name matches.")
+@click.option("--expires", help="How long it is good for, such as 12h or 30d.  [default: for ever]")
+def create_token(
+    config: Path | None,
+    name: str,
+    session: str | None,
+    session_glob: str | None,
+    expires: str | None,
+    **options: str | None,
+) -> None:
+    """Print a new token's secret, once."""
+    settings = read_settings(config, options)
+    tokens = Tokens(settings.make_state_folder() / "tokens.json")
+    click.echo(tokens.create(name, session=session, session_glob=session_glob, expires=expires))
+
+
+@token.command("list")
+@common_options
+@json_option
+def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> None:
+    """List tokens by name; secrets are kept nowhere."""
+    tokens = Tokens(read_settings(config, options).state_folder / "tokens.json").list()
+    fields = ("session", "session_glob", "created", "expires")
+    listed = [{"name": name, **{field: getattr(token, field) for field in fields}} for name, token in tokens.items()]
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    for entry in listed:
+        sees = entry["session"] or entry["session_glob"] or "every session"
+        ends = f"until {_date(entry['expires'])}" if entry["expires"] else "for ever"
+        click.echo(f"{printable(entry['name'])}\t{printable(sees)}\t{ends}")
+
+
+@token.command("revoke")
+@common_options
+@click.argument("name")
+def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
+    """End a token at once."""
+    settings = read_settings(config, options)
+    if not Tokens(settings.make_state_folder() / "tokens.json").revoke(name):
+        click.echo(f"plotindex: there is no token {printable(name)}.", err=True)
+        sys.exit(1)
+
+
+@token.command("link")
+@common_options
+@click.argument("name")
+def link_token(config: Path | None, name: str, **options: str | None) -> None:
+    """Print an address that logs a browser in as that token, once and within ten minutes."""
+    from plotindex.running import login_address  # noqa: PLC0415 - a client of HTTP, which no other of these needs
+
+    settings = read_settings(config, options)
+    known = Tokens(settings.state_folder / "tokens.json").list().get(name)
+    if known is None or known.is_expired(time.time()):
+        click.echo(f"plotindex: there is no token {printable(name)}.", err=True)
+        sys.exit(1)
+    click.echo(login_address(settings, known))
+
+
+@click.group()
+def key() -> None:
+    """Change the key that signs cookies and addresses."""
+
+
+@key.command("rotate")
+@common_options
+@click.option("--end-all", is_flag=True, help="Believe no key before it: every login and signed address ends.")
+def rotate_key(config: Path | None, end_all: bool, **options: str | None) -> None:
+    """Sign with a new key from now on; those before it are believed, so that nobody is logged out."""
+    settings = read_settings(config, options)
+    if settings.secret_key:
+        raise SettingsError("The keys are those of PLOTINDEX_SECRET_KEY: put a new one in front of them there.")
+    settings.make_state_folder()
+    KeyFile(settings.state_folder / "secret.key").rotate(keep=0 if end_all else KEPT_KEYS)
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

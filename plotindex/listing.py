@@ -1,0 +1,204 @@
+"""Lists for callers: sessions, the plots of one, and what has changed since a clock. Each from one commit."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from itertools import groupby
+from string import ascii_lowercase, ascii_uppercase
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
+
+from plotindex.database import Database, Prepared
+from plotindex.errors import CatalogError
+from plotindex.layout import INT64_MAX, Plot, PlotKey, glob_matcher, newest_first
+from plotindex.tables import catalogue, plot, removal, session
+from plotindex.writer import PLOT, read_header
+
+MOST_CHANGES = 1_000
+MOST_COPIES = 10_000
+"""A page ends behind the key with which it has so many copies."""
+
+NOT_BEGUN = "The catalogue is not begun yet: run `plotindex rebuild`."
+
+Allows = Callable[[str], bool]
+"""Whether the caller may see a session."""
+
+
+class Entry(NamedTuple):
+    """A key and its copies, the current one first."""
+
+    key: PlotKey
+    copies: list[Plot]
+
+
+class Page(NamedTuple):
+    """Some of the keys of a session; `next` is what to go on after, or None."""
+
+    clock: int
+    entries: list[Entry]
+    next: str | None
+
+
+class SessionRow(NamedTuple):
+    """A session, how many plots it has, and when the newest was drawn."""
+
+    session: str
+    plots: int
+    mtime_ns: int
+
+
+class SessionPage(NamedTuple):
+    """Some of the sessions; `next` is what to go on after, or None."""
+
+    clock: int
+    sessions: list[SessionRow]
+    next: str | None
+
+
+class Changes(NamedTuple):
+    """What has changed since a clock; `fresh` when that cannot be said: list everything, then go on from `clock`."""
+
+    clock: int
+    fresh: bool
+    more: bool
+    changed: list[Entry]
+    removed: list[PlotKey]
+
+
+class Listing:
+    """Lists from one catalogue. Every method raises CatalogError when it cannot be read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def clock(self) -> int:
+        """The number of the last commit that changed plots."""
+        row = self._database.fetch_one(_CLOCK, {})
+        if row is None:
+            raise CatalogError(NOT_BEGUN)
+        return int(row[0])
+
+    def plots(self, name: str, limit: int, after: str = "", query: str = "") -> Page:
+        """The keys of a session by filename, from behind `after`, whose filename matches `query`."""
+        wanted = select(*PLOT).where(plot.c.session == name, plot.c.filename > after)
+        matches = matcher(query)
+        with self._database.reading() as connection:
+            clock, _ = _header(connection)
+            rows = connection.execution_options(yield_per=1000).execute(
+                wanted.order_by(plot.c.filename, plot.c.project)
+            )
+            found = (Plot._make(row) for row in rows if matches(row.filename))
+            entries, following = page_of(found, limit)
+            return Page(clock, entries, following)
+
+    def sessions(self, allows: Allows, limit: int, after: str = "", query: str = "") -> SessionPage:
+        """The sessions that the caller may see by name, from behind `after`, whose name matches `query`."""
+        wanted = select(session.c.session, session.c.plots, session.c.mtime_ns).where(session.c.session > after)
+        matches = matcher(query)
+        page: list[SessionRow] = []
+        with self._database.reading() as connection:
+            clock, _ = _header(connection)
+            rows = connection.execution_options(yield_per=1000).execute(wanted.order_by(session.c.session))
+            for row in map(SessionRow._make, rows):
+                if matches(row.session) and allows(row.session):
+                    if len(page) == limit:
+                        return SessionPage(clock, page, page[-1].session)
+                    page.append(row)
+        return SessionPage(clock, page, None)
+
+    def changes(self, since: int, allows: Allows, name: str | None = None, most: int = MOST_CHANGES) -> Changes:
+        """What has changed since a clock, in sessions that the caller may see, or in one; ends on a commit.
+
+        An entry is how its key is now, which may be later than the clock that is returned.
+        """
+        with self._database.reading() as connection:
+            clock, oldest = _header(connection)
+            if not oldest <= since <= clock:
+                return Changes(clock, fresh=True, more=False, changed=[], removed=[])
+            rows, upto = _commits_since(connection, since, name, most)
+            entries = [_entry(connection, key) for key in rows if allows(key.session)]
+        changed = [entry for entry in entries if entry.copies]
+        removed = [entry.key for entry in entries if not entry.copies]
+        return Changes(
+            clock if upto is None else upto, fresh=False, more=upto is not None, changed=changed, removed=removed
+        )
+
+
+def page_of(plots: Iterable[Plot], limit: int) -> tuple[list[Entry], str | None]:
+    """The first keys of plots that are sorted by filename, and the last filename when there are more."""
+    entries: list[Entry] = []
+    copies = 0
+    for filename, own in groupby(plots, key=lambda row: row.filename):
+        if len(entries) == limit or copies >= MOST_COPIES:
+            return entries, entries[-1].key.filename
+        found = newest_first(own)
+        copies += len(found)
+        entries.append(Entry(PlotKey(found[0].session, filename), found))
+    return entries, None
+
+
+def rfc3339(nanoseconds: int) -> str:
+    """A time since the epoch as RFC 3339 writes it, with nine decimals."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def _header(connection: Connection) -> tuple[int, int]:
+    """The clock, and the oldest one from which changes can be told."""
+    header = read_header(connection)
+    if header is None:
+        raise CatalogError(NOT_BEGUN)
+    return header.clock, max(header.born, header.trimmed)
+
+
+def matcher(query: str) -> Callable[[str], object]:
+    """A function that says whether a name holds `query` in any case of ASCII or, when that is a glob, matches it."""
+    if any(c in query for c in "*?["):
+        return glob_matcher(query)
+    wanted = query.translate(_LOWER)
+    return lambda name: wanted in name.translate(_LOWER)
+
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+"""As SQLite's lower() does it."""
+
+
+def _commits_since(
+    connection: Connection, since: int, name: str | None, most: int
+) -> tuple[Iterable[PlotKey], int | None]:
+    """The keys of the next commits, and the last of these when there are more; at least one commit."""
+    values = {"since": since, "upto": INT64_MAX, "most": most + 1, "of_session": name}
+    query = _CHANGES if name is None else _CHANGES_OF_SESSION
+    rows = query(connection, values)
+    upto = None
+    if len(rows) > most:
+        first, last = rows[0][0], rows[-1][0]
+        if first == last:
+            rows, upto = query(connection, {**values, "upto": first, "most": INT64_MAX}), first
+        else:
+            rows = [row for row in rows if row[0] < last]
+            upto = rows[-1][0]
+    return dict.fromkeys(PlotKey(row[1], row[2]) for row in rows), upto
+
+
+def _entry(connection: Connection, key: PlotKey) -> Entry:
+    rows = _COPIES(connection, {"of_session": key.session, "of_filename": key.filename})
+    return Entry(key, newest_first(map(Plot._make, rows)))
+
+
+def _changes(*, of_session: bool) -> Prepared:
+    parts = []
+    for table in (plot, removal):
+        part = select(table.c.clock, table.c.session, table.c.filename).where(
+            table.c.clock > bindparam("since"), table.c.clock <= bindparam("upto")
+        )
+        parts.append(part.where(table.c.session == bindparam("of_session")) if of_session else part)
+    return Prepared(union_all(*parts).order_by("clock").limit(bindparam("most", type_=BigInteger)))
+
+
+_CLOCK = Prepared(select(catalogue.c.clock))
+_CHANGES = _changes(of_session=False)
+_CHANGES_OF_SESSION = _changes(of_session=True)
+_COPIES = Prepared(
+    select(*PLOT).where(plot.c.session == bindparam("of_session"), plot.c.filename == bindparam("of_filename"))
+)

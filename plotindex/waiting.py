@@ -1,0 +1,52 @@
+"""Waiting for a plot that is not drawn yet."""
+
+import os
+import time
+
+from plotindex.catalog import Catalog
+from plotindex.errors import CatalogError, SettingsError
+from plotindex.layout import Plot, PlotKey, printable
+from plotindex.status import require_indexer
+from plotindex.tree import Tree
+
+LOOK_SECONDS = 0.05
+CHECK_SECONDS = 1.0
+
+
+def wait_for_plot(tree: Tree, catalog: Catalog, session: str, filename: str, timeout: float) -> Plot | None:
+    """The current copy of a key as soon as there is one, or None when there is none within `timeout` seconds.
+
+    Raises:
+        SettingsError: no plot can have that name.
+        CatalogError: the catalogue cannot be read; or it has no such plot, and nobody indexes.
+    """
+    key = tree.layout.parse_key(session, filename)
+    if key is None:
+        suffixes = " ".join(sorted(tree.layout.suffixes))
+        raise SettingsError(
+            f"{printable(f'{session}/{filename}')} can be no plot: its name must end in one of {suffixes}."
+        )
+    deadline = time.monotonic() + timeout
+    check_at = time.monotonic()
+    while True:
+        found = _look(tree, catalog, key)
+        if found is not None or time.monotonic() >= deadline:
+            return found
+        if time.monotonic() >= check_at:
+            require_indexer(catalog)
+            check_at = time.monotonic() + CHECK_SECONDS
+        time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def _look(tree: Tree, catalog: Catalog, key: PlotKey) -> Plot | None:
+    try:
+        catalog.database.check_file()
+        row = catalog.current(key)
+    except CatalogError:
+        # The indexer may be making it anew; when there is none, `require_indexer` says so.
+        return None
+    opened = tree.open(key, row.project) if row else None
+    if opened is None:
+        return None
+    os.close(opened.fd)
+    return opened.plot

@@ -1,0 +1,212 @@
+"""Lists over HTTP: sessions, the plots of one, and what has changed since a clock."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from flask import Request, Response, jsonify, request
+
+from plotindex.errors import CatalogError, RootLostError
+from plotindex.layout import Plot, PlotKey, is_name
+from plotindex.listing import Allows, Changes, Entry, Listing, matcher, page_of, rfc3339
+from plotindex.lookup import Lookup, Source
+from plotindex.scans import ScansBusyError
+from plotindex.web.responses import CACHED, respond_with_error
+from plotindex.web.view import is_utf8, respond_later, respond_not_found
+
+MOST_LISTED = 1_000
+LISTED = 100
+LONGEST_QUERY = 500
+LONGEST_WAIT = 20.0
+LOOK_SECONDS = 0.05
+"""How often somebody who waits looks whether the clock has moved."""
+NO_SESSION = "Session not found"
+
+
+class Viewer(NamedTuple):
+    """What the caller may see, and by which address he fetches a plot."""
+
+    allows: Allows
+    address: Callable[[PlotKey, dict[str, str]], str]
+
+
+class BadParameterError(Exception):
+    """A parameter of the request is wrong; the message says how."""
+
+
+class Lists:
+    """The list routes of one instance. Each view answers with JSON, also when something is wrong."""
+
+    def __init__(self, lookup: Lookup, viewer: Callable[[], Viewer | Response], waiters: int) -> None:
+        """`viewer` says who asks, or answers him itself; so many requests may wait for changes at once."""
+        self._lookup = lookup
+        self._listing = Listing(lookup.catalog.database)
+        self._viewer = viewer
+        self._waiting = threading.BoundedSemaphore(waiters) if waiters else None
+
+    def plots(self, session_id: str) -> Response:
+        """The keys of a session, a page of them."""
+        return self._answer(lambda viewer: self._plots(viewer, session_id))
+
+    def sessions(self, session_id: None = None) -> Response:  # noqa: ARG002 - a host's decorator may read it
+        """The sessions that the caller may see, a page of them."""
+        return self._answer(self._sessions)
+
+    def changes(self, session_id: None = None) -> Response:  # noqa: ARG002 - see sessions
+        """What has changed since a clock."""
+        return self._answer(self._changes)
+
+    def _answer(self, respond: Callable[[Viewer], Response]) -> Response:
+        viewer = self._viewer()
+        if isinstance(viewer, Response):
+            return viewer
+        try:
+            return respond(viewer)
+        except BadParameterError as error:
+            return respond_with_error(400, str(error))
+        except (ScansBusyError, RootLostError, OSError) as error:
+            return respond_later(error)
+        except CatalogError:
+            return respond_with_error(503, "There is no catalogue to read now", Retry_After="5")
+
+    def _plots(self, viewer: Viewer, session: str) -> Response:
+        limit, after, query = _page_of_request(request)
+        if not is_utf8(request) or not is_name(session) or not viewer.allows(session):
+            return respond_not_found(message=NO_SESSION)
+        if self._lookup.has_catalogue():
+            clock, entries, following = self._listing.plots(session, limit, after, query)
+            source = self._lookup.hit
+        else:
+            # There is no clock to begin with; a reader of /changes is told to list again.
+            clock, source = 0, Source.MISS
+            entries, following = self._walk(session, limit, after, query)
+        if not entries and not self._lookup.has_session(session):
+            return respond_not_found(message=NO_SESSION)
+        listed = [describe_entry(entry, viewer) for entry in entries]
+        return _respond(source, session=session, clock=clock, plots=listed, next=following)
+
+    def _walk(self, session: str, limit: int, after: str, query: str) -> tuple[list[Entry], str | None]:
+        plots = sorted(self._lookup.walk(session), key=lambda plot: plot.filename.encode())
+        wanted = matcher(query)
+        return page_of((plot for plot in plots if plot.filename > after and wanted(plot.filename)), limit)
+
+    def _sessions(self, viewer: Viewer) -> Response:
+        limit, after, query = _page_of_request(request)
+        self._require_catalogue()
+        clock, rows, following = self._listing.sessions(viewer.allows, limit, after, query)
+        listed = [{"session": name, "plots": plots, "mtime": rfc3339(mtime_ns)} for name, plots, mtime_ns in rows]
+        return _respond(self._lookup.hit, clock=clock, sessions=listed, next=following)
+
+    def _changes(self, viewer: Viewer) -> Response:
+        since = _whole(request, "since", 0, 0, None)
+        wait = _seconds(request, "wait", LONGEST_WAIT)
+        session = request.args.get("session")
+        if session is not None and not (is_name(session) and viewer.allows(session) and self._is_there(session)):
+            return respond_not_found(message=NO_SESSION)
+        self._require_catalogue()
+        found = self._listing.changes(since, viewer.allows, session)
+        if wait and _is_nothing(found) and self._waiting and self._waiting.acquire(blocking=False):
+            try:
+                found = self._wait(found, viewer, session, time.monotonic() + wait)
+            finally:
+                self._waiting.release()
+            # The token may have been revoked meanwhile.
+            again = self._viewer()
+            if isinstance(again, Response):
+                return again
+        return _respond(
+            self._lookup.hit,
+            clock=found.clock,
+            fresh=found.fresh,
+            more=found.more,
+            changed=[describe_entry(entry, viewer) for entry in found.changed],
+            removed=[key._asdict() for key in found.removed],
+        )
+
+    def _wait(self, found: Changes, viewer: Viewer, session: str | None, until: float) -> Changes:
+        while _is_nothing(found) and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
+            self._require_catalogue()
+            if self._listing.clock() != found.clock:
+                found = self._listing.changes(found.clock, viewer.allows, session)
+        return found
+
+    def _is_there(self, session: str) -> bool:
+        known = self._lookup.has_catalogue() and self._lookup.catalog.session_row(session) is not None
+        return known or self._lookup.has_session(session)
+
+    def _require_catalogue(self) -> None:
+        if not self._lookup.has_catalogue():
+            raise CatalogError("There is no catalogue of this root.")
+
+
+def describe_entry(entry: Entry, viewer: Viewer) -> dict[str, Any]:
+    """An entry as JSON has it: the current copy, and each copy by itself."""
+    current = entry.copies[0]
+    return {
+        **entry.key._asdict(),
+        **describe_copy(current),
+        "url": viewer.address(entry.key, {"v": current.version}),
+        "copies": [
+            {
+                **describe_copy(copy),
+                "url": viewer.address(entry.key, {"project": copy.project, "v": copy.version}),
+            }
+            for copy in entry.copies
+        ],
+    }
+
+
+def describe_copy(copy: Plot) -> dict[str, Any]:
+    """What is told of a copy."""
+    return {
+        "project": copy.project,
+        "size": copy.size,
+        "mtime": rfc3339(copy.mtime_ns),
+        "version": copy.version,
+    }
+
+
+def _is_nothing(found: Changes) -> bool:
+    return not (found.fresh or found.more or found.changed or found.removed)
+
+
+def _respond(source: Source, **content: object) -> Response:
+    response: Response = jsonify(content)
+    response.headers["Cache-Control"] = CACHED
+    response.headers["Cache-Status"] = f"plotindex; {source}"
+    return response
+
+
+def _page_of_request(request: Request) -> tuple[int, str, str]:
+    limit = _whole(request, "limit", LISTED, 1, MOST_LISTED)
+    query = request.args.get("q", "")
+    if len(query) > LONGEST_QUERY:
+        raise BadParameterError(f"q must be at most {LONGEST_QUERY} characters long")
+    return limit, request.args.get("after", ""), query
+
+
+def _whole(request: Request, name: str, default: int, lowest: int, highest: int | None) -> int:
+    given = request.args.get(name)
+    if given is None:
+        return default
+    bounds = f"from {lowest} to {highest}" if highest is not None else f"of at least {lowest}"
+    # int() takes signs, spaces, underscores and the digits of every script.
+    if not (given.isascii() and given.isdigit() and len(given) <= 30):
+        raise BadParameterError(f"{name} must be a whole number {bounds}")
+    number = int(given)
+    if number < lowest or (highest is not None and number > highest):
+        raise BadParameterError(f"{name} must be a whole number {bounds}")
+    return number
+
+
+def _seconds(request: Request, name: str, highest: float) -> float:
+    given = request.args.get(name, "0")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= highest:
+        raise BadParameterError(f"{name} must be a number of seconds from 0 to {highest:g}")
+    return seconds
