@@ -29,6 +29,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or load_settings({})
     app = Flask("plotindex", static_folder=None)
+    # No address is mended by a redirect, which would name the host that the caller has named.
+    app.url_map.merge_slashes = False
     lookup = make_lookup(settings)
     tokens = Tokens(settings.state_folder / "tokens.json")
     logins = Logins(settings.state_folder, tokens)
@@ -54,7 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         return answer_plot(lookup, request, session_id, filename)
 
     rule = plot_rule(app, settings.url_prefix)
-    app.add_url_rule(rule, "plot", plot, methods=["GET"], merge_slashes=False)
+    app.add_url_rule(rule, "plot", plot, methods=["GET"])
     app.register_blueprint(make_gallery(lookup.catalog, logins, cookie, token_of))
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.register_error_handler(HTTPException, _answer_http_error)

@@ -24,7 +24,7 @@ def make_gallery(catalog: Catalog, logins: Logins, cookie: str, token_of: Callab
         "gallery", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
     )
 
-    @pages.get("/")
+    @pages.get("/", strict_slashes=False)
     def sessions() -> AnyResponse | str:
         token = token_of()
         if token is None:
