@@ -150,7 +150,8 @@ class Tree:
             with self.folder(folders, FOLDER_PATH) as folder_fd:
                 fd = os.open(name, FILE, dir_fd=folder_fd)
         except OSError as error:
-            if error.errno in ABSENT:
+            # A device may be refused only because it is one.
+            if error.errno in ABSENT or self.look(session, project, filename) is None:
                 return None
             raise
         try:

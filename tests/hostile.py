@@ -129,6 +129,7 @@ ATOMS = {
     b"link.png": "a symlink to a file: filebrowser GHSA-239w-m3h6-ch8v, live-server (418sec/huntr 1809)",
     b"passwd.png": "a symlink to /etc/passwd",
     b"tokens.png": "a symlink to the tokens",
+    b"catalog.png": "a symlink to the catalogue",
     b"inside.png": "a symlink to a plot",
     b"dir/secret.png": "a symlink to a folder",
     b"dir/project_a/secret.png": "a folder below a symlink",

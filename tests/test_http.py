@@ -1,4 +1,4 @@
-"""The endpoint over real sockets: types, headers, conditions, odd names."""
+"""The endpoint over real sockets: types, headers, conditions."""
 
 import os
 from collections.abc import Iterator
@@ -164,31 +164,3 @@ def test_other_methods_and_paths_are_json_errors(site: Site) -> None:
         assert site.get(path).status_code == 404
         assert "error" in site.get(path).json()
         assert site.get(path).headers["Cache-Status"] == "plotindex; fwd=miss"
-
-
-ODD = [
-    "100%.png",
-    "a#b.png",
-    "a;b.png",
-    "a..b.png",
-    "a b.png",
-    "a'b\"c.png",
-    "a\nb.png",
-    "e\u0301.png",
-    "\u00e9.png",
-    "\u202ereversed.png",
-    "+.png",
-    "&x=y.png",
-    "..hidden.png",
-    "\\back\\slash.png",
-]
-
-
-def test_odd_but_legal_names_work(site: Site) -> None:
-    for name in ODD:
-        draw(site.root, f"odd session/project_%61/{name}", name.encode())
-    for name in ODD:
-        target = b"".join(b"%%%02X" % byte for byte in name.encode())
-        address = f"{site.url}{PREFIX}/odd%20session/{target.decode()}"
-        answer = requests.get(address, headers={"Authorization": f"Bearer {site.token}"}, timeout=20)
-        assert (answer.status_code, answer.content) == (200, name.encode()), name
