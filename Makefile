@@ -16,6 +16,7 @@ run: .venv/ready ## Index and serve the plots below ROOT (./plots); draw the exa
 	@sh examples/run.sh "$(BIN)" "$(ROOT)"
 
 test: .venv/ready ## Run the tests
+	@sh tests/install.sh
 	$(BIN)/pytest --numprocesses=2 --dist=worksteal $(TESTS)
 
 lint: .venv/ready ## Check style and types

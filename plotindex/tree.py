@@ -158,7 +158,8 @@ class Tree:
         try:
             fd = open_beneath(self._path, (session, project, *filename.split("/")))
         except OSError as error:
-            if error.errno in ABSENT:
+            # A device may be refused only because it is one.
+            if error.errno in ABSENT or self.look(session, project, filename) is None:
                 return None
             raise
         try:

@@ -1,9 +1,7 @@
 """Fixtures: a root, its catalogue, and the command that works on both. Each test has its own."""
 
-import os
 import sqlite3
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -24,8 +22,10 @@ from tests.helpers import (
     RunPlotindex,
     Service,
     StartService,
+    answers,
     are_refused,
     free_port,
+    own_environment,
     run_plotindex,
 )
 
@@ -40,9 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """No PLOTINDEX_ variable but PLOTINDEX_STATE_DIR, which is the test's own; Python's warnings are errors."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PLOTINDEX_")}
-    return {**kept, "PLOTINDEX_STATE_DIR": str(tmp_path / "state"), "PYTHONWARNINGS": "error"}
+    return own_environment(tmp_path)
 
 
 @pytest.fixture
@@ -168,15 +166,6 @@ def server(service: StartService) -> StartService:
             yield running
 
     return start
-
-
-def answers(url: str) -> bool:
-    """Whether a server answers there."""
-    try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=2):
-            return True
-    except OSError:
-        return False
 
 
 def is_watched_by(database: Path, pid: int) -> bool:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,9 +73,24 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def answers(url: str) -> bool:
+    """Whether a server answers there."""
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
 def all_plots(catalog: Catalog) -> set[Plot]:
     """Every plot in the catalogue."""
     return {plot for session in catalog.sessions() for plot in catalog.plots(session)}
+
+
+def own_environment(folder: Path) -> dict[str, str]:
+    """No PLOTINDEX_ variable but PLOTINDEX_STATE_DIR, which is below `folder`; Python's warnings are errors."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PLOTINDEX_")}
+    return {**kept, "PLOTINDEX_STATE_DIR": str(folder / "state"), "PYTHONWARNINGS": "error"}
 
 
 def run_plotindex(

@@ -16,10 +16,9 @@ from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
 from plotindex.tree import Tree
 from tests.helpers import PNG, RunPlotindex, StartService, all_plots, at_once, draw, run_plotindex
+from tests.hostile import UNSAFE
 
 HOSTILE = "s\x1b[31m/project_\u202ea/\u2066new\nline\x07.png"
-UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but the newline that ends a line, and bidirectional marks."""
 
 
 def test_rebuild_sums_up_what_it_did_on_stdout(plotindex: RunPlotindex, root: Path) -> None:

@@ -1,10 +1,7 @@
-"""The endpoint over real sockets: types, headers, conditions, hostile paths."""
+"""The endpoint over real sockets: types, headers, conditions."""
 
-import http.client
 import os
-import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +9,7 @@ import pytest
 import requests
 
 from tests.helpers import PNG, SVG, RunPlotindex, StartService, draw
-
-PREFIX = "/api/smartstat/plots"
-
-
-@dataclass
-class Site:
-    """A served root, and a client with a token."""
-
-    url: str
-    pid: int
-    token: str
-    root: Path
-
-    def get(self, path: str, method: str = "GET", token: str | None = None, **headers: str) -> requests.Response:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        given["Authorization"] = f"Bearer {self.token if token is None else token}"
-        return requests.request(method, self.url + PREFIX + path, headers=given, timeout=20)
-
-    def raw(self, target: bytes) -> int:
-        """The status of a request whose target is sent as it is: no client tidies it up."""
-        host, port = self.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=20) as connection:
-            head = b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\n\r\n"
-            connection.sendall(head % (target, self.token.encode()))
-            response = http.client.HTTPResponse(connection)
-            response.begin()
-            response.read()
-            return response.status
+from tests.site import PREFIX, Site
 
 
 @pytest.fixture
@@ -194,78 +164,3 @@ def test_other_methods_and_paths_are_json_errors(site: Site) -> None:
         assert site.get(path).status_code == 404
         assert "error" in site.get(path).json()
         assert site.get(path).headers["Cache-Status"] == "plotindex; fwd=miss"
-
-
-ODD = [
-    "100%.png",
-    "a#b.png",
-    "a;b.png",
-    "a..b.png",
-    "a b.png",
-    "a'b\"c.png",
-    "a\nb.png",
-    "e\u0301.png",
-    "\u00e9.png",
-    "\u202ereversed.png",
-    "+.png",
-    "&x=y.png",
-    "..hidden.png",
-    "\\back\\slash.png",
-]
-
-
-def test_odd_but_legal_names_work(site: Site) -> None:
-    for name in ODD:
-        draw(site.root, f"odd session/project_%61/{name}", name.encode())
-    for name in ODD:
-        target = b"".join(b"%%%02X" % byte for byte in name.encode())
-        address = f"{site.url}{PREFIX}/odd%20session/{target.decode()}"
-        answer = requests.get(address, headers={"Authorization": f"Bearer {site.token}"}, timeout=20)
-        assert (answer.status_code, answer.content) == (200, name.encode()), name
-
-
-HOSTILE = [
-    b"/s/../s/x.png",
-    b"/s/./x.png",
-    b"/s//x.png",
-    b"//s/x.png",
-    b"/s/x.png/",
-    b"/s/%2e%2e/other/project_a/x.png",
-    b"/s/..%2f..%2f..%2fsecret.png",
-    b"/..%2fsecret.png",
-    b"/%2e%2e/secret.png",
-    b"/s/%2Fetc%2Fpasswd.png",
-    b"/s/x.png%00",
-    b"/s/x%00.png",
-    b"/s/%ff.png",
-    b"/s/\xff.png",
-    b"/s/%c0%ae%c0%ae/secret.png",
-    b"/s/x.png%0a",
-    b"/s/..\\secret.png",
-    b"/s/%252e%252e/secret.png",
-    b"/s/sub/..%2fx.png",
-    b"/s/link.png",
-    b"/s/dir/secret.png",
-    b"/linked/secret.png",
-    b"/s/fifo.png",
-    b"/s/folder.png",
-    b"/s/" + b"n" * 300 + b".png",
-    b"/s/notes.txt",
-    b"/s/.png",
-]
-
-
-def test_no_hostile_path_gets_a_byte(site: Site, tmp_path: Path) -> None:
-    draw(tmp_path, "secret.png", b"secret")
-    project = site.root / "s/project_a"
-    (project / "link.png").symlink_to(tmp_path / "secret.png")
-    (project / "dir").symlink_to(tmp_path)
-    (site.root / "linked").symlink_to(tmp_path)
-    (site.root / "s/project_linked").symlink_to(tmp_path)
-    os.mkfifo(project / "fifo.png")
-    (project / "folder.png").mkdir()
-    draw(site.root, "s/project_a/notes.txt")
-    assert site.raw(PREFIX.encode() + b"/s/x.png") == 200
-    for target in HOSTILE:
-        assert site.raw(PREFIX.encode() + target) in (400, 404), target
-    assert site.get("/s/secret.png?project=project_linked").status_code == 404

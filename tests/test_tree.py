@@ -200,6 +200,11 @@ try:
     print(tree.find(PlotKey("s", "only.png")))
 except OSError as error:
     print("find", error.errno)
+for name in ("fifo.png", "mine.png"):
+    try:
+        print(tree.open("s", "project_a", name))
+    except OSError as error:
+        print("open", error.errno)
 """
 
 
@@ -208,15 +213,19 @@ def test_not_being_able_to_look_is_not_absence(root: Path) -> None:
     draw(root, "s/project_b/x.png")
     draw(root, "s/project_b/only.png")
     (root / "s/project_b").chmod(0o700)
+    os.mkfifo(root / "s/project_a/fifo.png", 0)
+    draw(root, "s/project_a/mine.png").chmod(0)
     for folder in (root, *root.parents):
         if folder.stat().st_mode & 0o005 != 0o005:
             folder.chmod(0o755)
     done = subprocess.run([sys.executable, "-c", UNPRIVILEGED, str(root)], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
-        "['s/project_a/x.png']",
+        "['s/project_a/mine.png', 's/project_a/x.png']",
         f"{{'s/project_b': {errno.EACCES}}}",
         f"look {errno.EACCES}",
         f"find {errno.EACCES}",
+        "None",
+        f"open {errno.EACCES}",
     ], done.stderr
 
 

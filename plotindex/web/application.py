@@ -34,6 +34,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or load_settings({})
     app = Flask("plotindex", static_folder=None)
+    # No address is mended by a redirect, which would name the host that the caller has named.
+    app.url_map.merge_slashes = False
     if settings.proxies:
         near = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), settings.proxies)
         app.wsgi_app = ProxyFix(app.wsgi_app, **near)  # type: ignore[method-assign]  # as Flask's manual has it
@@ -68,11 +70,10 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     prefix = settings.url_prefix
     lists = Lists(lookup, viewer, settings.threads // WAITING_SHARE)
-    # Slashes are not merged: an empty part is no part of a key.
-    app.add_url_rule(plot_rule(app, prefix), "plot", plot, methods=["GET"], merge_slashes=False)
-    app.add_url_rule(f"{prefix}/plots/<session_id>", "plots", lists.plots, methods=["GET"], merge_slashes=False)
-    app.add_url_rule(f"{prefix}/plots", "sessions", lists.sessions, methods=["GET"], merge_slashes=False)
-    app.add_url_rule(f"{prefix}/changes", "changes", lists.changes, methods=["GET"], merge_slashes=False)
+    app.add_url_rule(plot_rule(app, prefix), "plot", plot, methods=["GET"])
+    app.add_url_rule(f"{prefix}/plots/<session_id>", "plots", lists.plots, methods=["GET"])
+    app.add_url_rule(f"{prefix}/plots", "sessions", lists.sessions, methods=["GET"])
+    app.add_url_rule(f"{prefix}/changes", "changes", lists.changes, methods=["GET"])
     app.add_url_rule(f"{prefix}/openapi.json", "openapi", lambda: describe_api(prefix), methods=["GET"])
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.register_blueprint(make_gallery(lookup.catalog, callers))

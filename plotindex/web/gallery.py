@@ -34,7 +34,7 @@ def make_gallery(catalog: Catalog, callers: Callers) -> Blueprint:
         )
         return _say(message, 421)
 
-    @pages.get("/")
+    @pages.get("/", strict_slashes=False)
     def sessions() -> AnyResponse | str:
         caller = callers.identify(request)
         if caller is None:

@@ -1,0 +1,88 @@
+"""A served root and a client with a token: for tests that share one, and for such as no client would send."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import requests
+
+from tests.helpers import Service, answers, free_port, own_environment, run_plotindex
+
+PREFIX = "/api/smartstat/plots"
+
+
+class Raw(NamedTuple):
+    """An answer as it came."""
+
+    head: bytes
+    body: bytes
+
+    @property
+    def status(self) -> int:
+        return int(self.head.split(b" ", 2)[1])
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """Each header line as name (in lower case) and value; fails where two have one name."""
+        lines = [line.split(b": ", 1) for line in self.head.split(b"\r\n")[1:]]
+        headers = {name.lower(): value for name, value in lines}
+        assert len(headers) == len(lines), self.head
+        return headers
+
+
+@dataclass
+class Site:
+    """A served root, and a client with a token."""
+
+    url: str
+    pid: int
+    token: str
+    root: Path
+
+    def get(self, path: str, method: str = "GET", token: str | None = None, **headers: str) -> requests.Response:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        given["Authorization"] = f"Bearer {self.token if token is None else token}"
+        return requests.request(method, self.url + PREFIX + path, headers=given, timeout=20)
+
+    def send(self, target: bytes) -> Raw:
+        """The answer to a GET whose target is sent as it is: no client tidies it up."""
+        host, port = self.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            head = (
+                b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: gzip\r\nAuthorization: Bearer %s"
+            )
+            connection.sendall(head % (target, self.token.encode()) + b"\r\n\r\n")
+            received = b""
+            while chunk := connection.recv(1 << 16):
+                received += chunk
+        head, _, body = received.partition(b"\r\n\r\n")
+        return Raw(head, body)
+
+
+class Shared(NamedTuple):
+    """A site of its own folder, for all tests of a module."""
+
+    site: Site
+    service: Service
+    folder: Path
+    environment: dict[str, str]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Shared]:
+    """Index and serve `folder`/plots; its state is `folder`/state."""
+    root = folder / "plots"
+    environment = {**own_environment(folder), "PLOTINDEX_ROOT": str(root)}
+    token = run_plotindex(["token", "create", "--name", "all"], environment, folder).stdout.strip()
+    assert run_plotindex(["rebuild"], environment, folder).returncode == 0
+    port = free_port()
+    service = Service(["serve", "--port", str(port)], environment, folder, folder / "serve")
+    try:
+        url = service.url = f"http://127.0.0.1:{port}"
+        service.wait_for(lambda: answers(url))
+        yield Shared(Site(url, service.pid, token, root), service, folder, environment)
+    finally:
+        service.clean_up()
