@@ -51,10 +51,9 @@ class Site:
         """The answer to a GET whose target is sent as it is: no client tidies it up."""
         host, port = self.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=20) as connection:
-            head = (
-                b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: gzip\r\nAuthorization: Bearer %s"
-            )
-            connection.sendall(head % (target, self.token.encode()) + b"\r\n\r\n")
+            lines = [b"GET %s HTTP/1.1" % target, b"Host: 127.0.0.1", b"Connection: close", b"Accept-Encoding: gzip"]
+            lines.append(b"Authorization: Bearer " + self.token.encode())
+            connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
             received = b""
             while chunk := connection.recv(1 << 16):
                 received += chunk
