@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import and_, bindparam, delete, func, insert, select, true, union, update
 
 from plotindex.database import Database, Prepared
-from plotindex.errors import CatalogError, SettingsError
+from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
 from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_text, printable
 from plotindex.tables import catalogue, excess, indexer, plot, session
 from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
@@ -230,7 +230,18 @@ class Catalog:
             yield Writer(connection)
 
     def begin(self, root: str, layout: Layout, *, adopt: bool = False) -> None:
-        """Create or migrate the database, and make it the catalogue of `root`. Raises as `migrate` and `claim` do."""
+        """Create or migrate the database, and make it the catalogue of `root`; set a damaged one of plotindex's aside.
+
+        Raises as `migrate` and `claim` do.
+        """
+        try:
+            self._begin(root, layout, adopt=adopt)
+        except DamagedDatabaseError:
+            if not self.database.set_aside():
+                raise
+            self._begin(root, layout, adopt=adopt)
+
+    def _begin(self, root: str, layout: Layout, *, adopt: bool) -> None:
         self.database.migrate()
         self.claim(root, layout, time.time_ns() // 1000, adopt=adopt)
 
@@ -251,6 +262,7 @@ class Catalog:
                 writer.connection.execute(update(catalogue).values(root=root))
             elif row[0] != root:
                 raise _of_another_root(row[0], root)
+        self.database.recognise()
 
     def require_root(self, root: str) -> None:
         """Check, without changing anything, that this is the catalogue of `root`.

@@ -16,7 +16,7 @@ import click
 from plotindex import __version__
 from plotindex.access import Tokens
 from plotindex.barriers import wait_for_answer
-from plotindex.errors import CatalogError, SettingsError
+from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.layout import Plot, printable
 from plotindex.locks import sole_indexer
@@ -140,9 +140,17 @@ def rebuild(
     check_root_unless_known(settings)
     catalog = prepare_catalog(settings, adopt=adopt)
     began = time.monotonic()
-    with Progress("sessions") as progress:
-        how = Options(rewrite=from_scratch, allow_empty=allow_empty)
-        report = reconcile(tree_of(settings), catalog, [""], how, progress=progress)
+    how = Options(rewrite=from_scratch, allow_empty=allow_empty)
+
+    def reconcile_all() -> Report:
+        with Progress("sessions") as progress:
+            return reconcile(tree_of(settings), catalog, [""], how, progress=progress)
+
+    try:
+        report = reconcile_all()
+    except DamagedDatabaseError:
+        catalog.begin(str(settings.root), settings.layout)
+        report = reconcile_all()
     _print_report(report, time.monotonic() - began, as_json)
     if "" in report.unreadable:
         raise SettingsError(f"The root {settings.root} cannot be read: let this user read it.")

@@ -11,14 +11,19 @@ from sqlalchemy import Connection, Dialect, Engine, Select, Update, create_engin
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from plotindex.errors import CatalogError, LockTimeoutError, SettingsError, UnusableDatabaseError
+from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError, UnusableDatabaseError
+from plotindex.faults import damaged, described, missing, rename_damaged
 from plotindex.locks import WriterQueue
+from plotindex.tables import metadata
 
 SCHEMA = "0002"
 """The newest revision in migrations/versions."""
 
 BUSY_SECONDS = 60.0
 """How long to wait for a program that is not plotindex and holds the database."""
+
+Identity = tuple[int, int]
+"""Device and inode of a file."""
 
 
 class Database:
@@ -27,15 +32,22 @@ class Database:
     Nothing is opened or created before it is used.
     """
 
-    def __init__(self, place: str | Path) -> None:
-        """`place` is a database URL, or the database file itself."""
+    def __init__(self, place: str | Path, patience: float = BUSY_SECONDS) -> None:
+        """`place` is a database URL, or the file itself, in a folder that is plotindex's own.
+
+        `patience` in seconds is how long a reader waits for a program that is not plotindex.
+        """
         self.url = URL.create("sqlite", database=str(place)) if isinstance(place, Path) else _parse(place)
         assert self.url.database is not None
         self.path = Path(self.url.database)
         self.queue = WriterQueue(self.path)
+        self._patience = patience
         self.reader = self._engine(read_only=True)
         self.writer = self._engine(read_only=False)
-        self._opened: tuple[int, int] | None = None
+        self._is_own_place = isinstance(place, Path)
+        self._opened: Identity | None = None
+        self._recognised: Identity | None = None
+        self._damaged: Identity | None = None
         self.replaced = 0
         """How often the file was seen to be another one than before; the first is counted too."""
 
@@ -47,8 +59,7 @@ class Database:
             LockTimeoutError: others held the catalogue for longer.
             CatalogError: the database cannot be written.
         """
-        self.check_file()
-        with _translated(self.path), self.queue.turn(timeout), self.writer.connect() as connection:
+        with self._translated(), self.queue.turn(timeout), self._connected_writer() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None
             busy = BUSY_SECONDS if timeout is None else timeout
@@ -61,19 +72,37 @@ class Database:
 
         Raises:
             CatalogError: there is none any more.
+            DamagedDatabaseError: it was found to be damaged: no more of it is believed.
         """
-        try:
-            status = self.path.stat()
-        except OSError:
-            found = None
-        else:
-            found = status.st_dev, status.st_ino
+        found = _identity(self.path)
         if found != self._opened:
             self.close()
             self._opened = found
             self.replaced += 1
         if found is None:
-            raise CatalogError(_missing(self.path))
+            raise CatalogError(missing(self.path))
+        if found == self._damaged:
+            raise damaged(self.path, is_own=self._is_own)
+
+    def recognise(self) -> None:
+        """The file that is open is a catalogue of plotindex: should it be damaged one day, it may be set aside."""
+        self._recognised = self._opened
+
+    def set_aside(self, timeout: float | None = None) -> bool:
+        """Rename a database that was found to be damaged and is surely plotindex's; return False where it is not.
+
+        Raises:
+            LockTimeoutError: others held the catalogue for longer than `timeout` seconds.
+            CatalogError: the system refuses.
+        """
+        if self._damaged is None or not self._is_own:
+            return False
+        with self.queue.turn(timeout):
+            self.close()
+            # Another process may have been first: what is there now is its new one.
+            if _identity(self.path) == self._damaged:
+                rename_damaged(self.path)
+        return True
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -82,7 +111,7 @@ class Database:
         Raises:
             CatalogError: the database is missing or cannot be read.
         """
-        with _translated(self.path), self.reader.connect() as connection, connection.begin():
+        with self._translated(), self.reader.connect() as connection, connection.begin():
             yield connection
 
     def fetch_one(self, query: "Prepared", values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
@@ -91,7 +120,7 @@ class Database:
         Raises:
             CatalogError: the database is missing or cannot be read.
         """
-        with _translated(self.path):
+        with self._translated():
             pooled = self.reader.raw_connection()
             try:
                 driver = pooled.driver_connection
@@ -135,12 +164,14 @@ class Database:
             UnusableDatabaseError: the file is no database of plotindex, or one of a newer version.
             CatalogError: it cannot be written.
         """
-        with _translated(self.path):
-            self._create_file()
+        self._create_file()
         with self.queue.turn():
+            # Once more: it may have been set aside meanwhile.
+            self._create_file()
+            self.check_file()
             if self._known_revision() == SCHEMA:
                 return
-            with _translated(self.path), self.writer.connect() as connection:
+            with self._translated(), self.writer.connect() as connection:
                 _upgrade(connection)
 
     def close(self) -> None:
@@ -162,7 +193,38 @@ class Database:
                 f"The database {self.path} is of a newer plotindex (schema {revision}): "
                 "upgrade plotindex, nothing was changed."
             )
+        elif revision == SCHEMA and not self._has_all_tables():
+            self._damaged = self._opened
+            raise damaged(self.path, is_own=self._is_own)
         return revision
+
+    def _has_all_tables(self) -> bool:
+        with self.reading() as connection:
+            return _tables(connection) >= set(metadata.tables)
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether the file is surely plotindex's: by its place, or since it was open here as the catalogue."""
+        return self._is_own_place or (self._recognised is not None and self._recognised == self._opened)
+
+    @contextmanager
+    def _connected_writer(self) -> Iterator[Connection]:
+        # Within one's turn: nobody sets the file aside meanwhile.
+        self.check_file()
+        with self.writer.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Say what SQLAlchemy and the driver say in one sentence, and remember which file is damaged."""
+        opened = self._opened
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            told = described(error, self.path, is_own=self._is_own)
+            if isinstance(told, DamagedDatabaseError):
+                self._damaged = opened
+            raise told from error
 
     def _create_file(self) -> None:
         try:
@@ -189,7 +251,7 @@ class Database:
         engine = create_engine(
             self.url.set(database=f"file:{_quoted(self.path)}", query={"mode": "rw", "uri": "true"}),
             pool_reset_on_return=None if read_only else "rollback",
-            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+            connect_args={"timeout": self._patience, "check_same_thread": False},
         )
 
         @event.listens_for(engine, "connect")
@@ -286,34 +348,14 @@ def _parse(url: str) -> URL:
     return parsed.set(database=os.path.abspath(parsed.database))
 
 
+def _identity(path: Path) -> Identity | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _quoted(path: Path) -> str:
     """A path inside an SQLite URI (https://www.sqlite.org/uri.html)."""
     return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _missing(path: Path) -> str:
-    return f"There is no catalogue at {path} yet: run `plotindex run`, `watch` or `rebuild` with the same options."
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Say what SQLAlchemy, the driver and the system say about a database in one sentence."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        if "locked" in reason:
-            raise LockTimeoutError(f"The database {path} is locked by another program.") from error
-        if not path.exists():
-            raise CatalogError(_missing(path)) from error
-        if "not a database" in reason:
-            raise UnusableDatabaseError(
-                f"{path} is not an SQLite database: name another file with --database, or move it away."
-            ) from error
-        if "malformed" in reason:
-            raise UnusableDatabaseError(
-                f"The database {path} is damaged: move it away and run `plotindex rebuild`, which makes it anew."
-            ) from error
-        if path.is_dir():
-            raise UnusableDatabaseError(f"{path} is a folder: name a file with --database.") from error
-        raise CatalogError(f"The database {path} cannot be used ({reason}).") from error

@@ -18,7 +18,7 @@ LAYERS = [
     {"reconcile", "look", "verify", "watcher", "watches", "labels", "links"},
     {"catalog", "tree"},
     {"writer", "walk"},
-    {"database", "tables", "mounts", "beneath"},
+    {"database", "faults", "tables", "mounts", "beneath"},
     {"settings", "locks", "logs", "terminal", "processes"},
     {"errors", "layout", "scopes"},
 ]

@@ -1,0 +1,68 @@
+"""What can be wrong with a database, each said in one sentence; and how a damaged one is set aside."""
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, UnusableDatabaseError
+from plotindex.layout import printable
+
+LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# What plotindex writes it can decode, and no file of it becomes shorter than SQLite knows.
+DAMAGED_TOO = ("Could not decode to UTF-8", "malformed")
+DAMAGE_SUFFIX = ".damaged"
+COMPANIONS = ("", "-wal", "-shm")
+"""The database, its log and its shared memory: in this order, so that none is opened for a file that is gone."""
+
+log = logging.getLogger(__name__)
+
+
+def described(error: Exception, path: Path, *, is_own: bool) -> CatalogError:
+    """What SQLAlchemy or the driver says about the database at `path`; `is_own` when it is surely plotindex's."""
+    origin = getattr(error, "orig", None) or error
+    reason = str(origin).partition("\n")[0]
+    extended = getattr(origin, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if code in LOCKED:
+        return LockTimeoutError(f"The database {path} is locked by another program.")
+    if not path.exists():
+        return CatalogError(missing(path))
+    if code in DAMAGED or extended == sqlite3.SQLITE_IOERR_SHORT_READ or reason.startswith(DAMAGED_TOO):
+        return damaged(path, is_own=is_own, is_database=code != sqlite3.SQLITE_NOTADB)
+    if path.is_dir():
+        return UnusableDatabaseError(f"{path} is a folder: name a file with --database.")
+    return CatalogError(f"The database {path} cannot be used ({reason}).")
+
+
+def missing(path: Path) -> str:
+    return f"There is no catalogue at {path} yet: run `plotindex run`, `watch` or `rebuild` with the same options."
+
+
+def damaged(path: Path, *, is_own: bool, is_database: bool = True) -> DamagedDatabaseError:
+    """What to do about a database that cannot be believed; somebody else's file is never touched."""
+    if is_own:
+        what = f"The database {path} is damaged: a running indexer or `plotindex rebuild` makes it anew."
+    elif is_database:
+        what = f"The database {path} is damaged: move it away and run `plotindex rebuild`, which makes it anew."
+    else:
+        what = f"{path} is not an SQLite database: name another file with --database, or move it away."
+    return DamagedDatabaseError(what)
+
+
+def rename_damaged(path: Path) -> None:
+    """Set a database aside, in place of one that was set aside earlier. Nothing in this process has it open.
+
+    Raises:
+        CatalogError: the system refuses.
+    """
+    aside = path.with_name(path.name + DAMAGE_SUFFIX)
+    try:
+        for companion in COMPANIONS:
+            file, target = path.with_name(path.name + companion), aside.with_name(aside.name + companion)
+            target.unlink(missing_ok=True)
+            if file.exists():
+                file.rename(target)
+    except OSError as error:
+        raise CatalogError(f"The damaged database {path} cannot be set aside ({error.strerror}).") from error
+    log.warning("The database %s was damaged; it is kept as %s.", *(printable(str(place)) for place in (path, aside)))
