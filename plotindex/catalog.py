@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, delete, func, insert, select, true, unio
 
 from plotindex.database import Database, Prepared
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
-from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_text, printable
+from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_name, is_text, printable
 from plotindex.tables import catalogue, excess, indexer, plot, session
 from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
 
@@ -118,9 +118,12 @@ class Catalog:
 
     def sessions(self) -> list[str]:
         """Names of the sessions that have plots, in byte order; also of one whose tally was lost."""
-        names = union(select(session.c.session), select(plot.c.session).distinct()).order_by("session")
+        query = union(select(session.c.session), select(plot.c.session).distinct()).order_by("session")
         with self.database.reading() as connection:
-            return list(connection.execute(names).scalars())
+            names = list(connection.execute(query).scalars())
+        if not all(isinstance(name, str) and is_name(name) for name in names):
+            raise self.database.found_damaged()
+        return names
 
     def counts(self) -> tuple[int, int]:
         """How many sessions and how many plots there are."""

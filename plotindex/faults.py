@@ -8,9 +8,9 @@ from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutErro
 from plotindex.layout import printable
 
 LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
-DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# What plotindex writes it can decode, and no file of it becomes shorter than SQLite knows.
-DAMAGED_TOO = ("Could not decode to UTF-8", "malformed")
+# Every row is compared with what is there before it is written: only where an index is wrong is it there already.
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT}
+DAMAGED_TOO = ("Could not decode to UTF-8", "'utf-8' codec", "malformed")
 DAMAGE_SUFFIX = ".damaged"
 COMPANIONS = ("", "-wal", "-shm")
 """The database, its log and its shared memory: in this order, so that none is opened for a file that is gone."""

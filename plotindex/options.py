@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from plotindex.catalog import Catalog
-from plotindex.database import Database
+from plotindex.database import BUSY_SECONDS, Database
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
@@ -121,9 +121,9 @@ def _is_ready(database: Database) -> bool:
     return True
 
 
-def open_catalog(settings: Settings) -> Catalog:
-    """The catalogue as it is, for commands that change nothing."""
-    catalog = Catalog(Database(settings.catalog_place))
+def open_catalog(settings: Settings, patience: float = BUSY_SECONDS) -> Catalog:
+    """The catalogue as it is, for commands that change nothing; `patience` as that of `Database`."""
+    catalog = Catalog(Database(settings.catalog_place, patience))
     catalog.require_root(str(settings.root))
     return catalog
 
