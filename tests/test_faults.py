@@ -12,7 +12,9 @@ from plotindex.access import Tokens
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.layout import Plot
+from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
+from plotindex.tree import Tree
 from tests.helpers import RunPlotindex, Service, StartService, all_plots, draw, wait_until
 from tests.test_convergence import plots_by_hand
 
@@ -61,10 +63,16 @@ def paths(root: Path) -> list[str]:
 class Healing:
     """A root with a catalogue that gets damaged, and what must become of it."""
 
-    def __init__(self, root: Path, catalog: Catalog) -> None:
-        self.root, self.catalog = root, catalog
+    def __init__(self, tree: Tree, catalog: Catalog) -> None:
+        self.tree, self.root, self.catalog = tree, tree.root, catalog
         self.database = catalog.database.path
         self.aside = self.database.with_name("catalog.db.damaged")
+
+    def rebuild(self) -> None:
+        """As `plotindex rebuild` does; nothing of the database is open here afterwards."""
+        self.catalog.begin(str(self.root), self.tree.layout)
+        reconcile(self.tree, self.catalog, [""])
+        self.catalog.database.close()
 
     def damage(self, first: int, last: int | None = None) -> None:
         """Overwrite pages of the database, below whoever has it open."""
@@ -97,8 +105,8 @@ class Healing:
 
 
 @pytest.fixture
-def healing(root: Path, catalog: Catalog) -> Healing:
-    return Healing(root, catalog)
+def healing(tree: Tree, catalog: Catalog) -> Healing:
+    return Healing(tree, catalog)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 1), (1, None)], ids=["its head", "all behind its head"])
@@ -145,7 +153,7 @@ def test_a_catalogue_that_is_damaged_at_the_start_is_set_aside_by_the_indexer_an
     indexer: StartService,
     server: StartService,
 ) -> None:
-    assert plotindex("rebuild").returncode == 0
+    healing.rebuild()
     healing.damage(0)
     for command in (["status"], ["find", "0001"], ["verify"]):
         done = plotindex(*command)
@@ -165,25 +173,24 @@ def test_a_catalogue_that_is_damaged_at_the_start_is_set_aside_by_the_indexer_an
 
 
 def test_a_catalogue_that_is_deleted_leaves_the_answers_to_scans_until_there_is_a_new_one(
-    healing: Healing, browser: Browser, paths: list[str], plotindex: RunPlotindex, server: StartService
+    healing: Healing, browser: Browser, paths: list[str], server: StartService
 ) -> None:
-    assert plotindex("rebuild").returncode == 0
+    healing.rebuild()
     with server() as serving:
         assert browser(serving, paths[0]) == (200, paths[0].encode(), "hit; detail=unwatched")
         healing.database.unlink()
         wait_until(lambda: browser(serving, paths[0]) == (200, paths[0].encode(), "fwd=miss"))
         assert browser(serving, "s0/none.png") == (404, b'{"error":"Plot not found"}\n', "fwd=miss")
-        assert plotindex("rebuild").returncode == 0
+        healing.rebuild()
         wait_until(lambda: browser(serving, paths[0]) == (200, paths[0].encode(), "hit; detail=unwatched"))
         assert "Traceback" not in serving.stderr
     assert healing.indexed() == plots_by_hand(healing.root)
 
 
 def test_a_catalogue_that_another_program_holds_for_itself_makes_nobody_wait(
-    healing: Healing, browser: Browser, paths: list[str], plotindex: RunPlotindex, server: StartService
+    healing: Healing, browser: Browser, paths: list[str], server: StartService
 ) -> None:
-    assert plotindex("rebuild").returncode == 0
-    healing.catalog.database.close()
+    healing.rebuild()
     other = sqlite3.connect(healing.database)
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("UPDATE catalogue SET clock = clock + 1")
@@ -204,9 +211,9 @@ def test_a_catalogue_that_another_program_holds_for_itself_makes_nobody_wait(
 
 
 def test_a_long_transaction_of_another_program_delays_neither_hits_nor_misses(
-    healing: Healing, browser: Browser, paths: list[str], plotindex: RunPlotindex, server: StartService
+    healing: Healing, browser: Browser, paths: list[str], server: StartService
 ) -> None:
-    assert plotindex("rebuild").returncode == 0
+    healing.rebuild()
     with closing(sqlite3.connect(healing.database, isolation_level=None)) as other, server() as serving:
         other.execute("BEGIN IMMEDIATE")
         other.execute("DELETE FROM plot")
