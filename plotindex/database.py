@@ -12,18 +12,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError, UnusableDatabaseError
-from plotindex.faults import damaged, described, missing, rename_damaged
+from plotindex.files import Identity, create_file, damaged, described, identity_of, missing, set_aside
 from plotindex.locks import WriterQueue
+from plotindex.schema import SCHEMA, known_revisions, upgrade
 from plotindex.tables import metadata
-
-SCHEMA = "0002"
-"""The newest revision in migrations/versions."""
 
 BUSY_SECONDS = 60.0
 """How long to wait for a program that is not plotindex and holds the database."""
-
-Identity = tuple[int, int]
-"""Device and inode of a file."""
 
 
 class Database:
@@ -74,7 +69,7 @@ class Database:
             CatalogError: there is none any more.
             DamagedDatabaseError: it was found to be damaged: no more of it is believed.
         """
-        found = _identity(self.path)
+        found = identity_of(self.path)
         if found != self._opened:
             self.close()
             self._opened = found
@@ -116,8 +111,8 @@ class Database:
         with self.queue.turn(timeout):
             self.close()
             # Another process may have been first: what is there now is its new one.
-            if _identity(self.path) == self._damaged:
-                rename_damaged(self.path)
+            if identity_of(self.path) == self._damaged:
+                set_aside(self.path)
         return True
 
     @contextmanager
@@ -180,15 +175,15 @@ class Database:
             UnusableDatabaseError: the file is no database of plotindex, or one of a newer version.
             CatalogError: it cannot be written.
         """
-        self._create_file()
+        create_file(self.path)
         with self.queue.turn():
             # Once more: it may have been set aside meanwhile.
-            self._create_file()
+            create_file(self.path)
             self.check_file()
             if self._known_revision() == SCHEMA:
                 return
             with self._translated(), self.writer.connect() as connection:
-                _upgrade(connection)
+                upgrade(connection)
 
     def close(self) -> None:
         self.reader.dispose()
@@ -240,25 +235,6 @@ class Database:
             if isinstance(told, DamagedDatabaseError):
                 self._damaged = opened
             raise told from error
-
-    def _create_file(self) -> None:
-        try:
-            # Only a new file is opened here: closing any descriptor of one that SQLite has open in this process would
-            # drop SQLite's own locks on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            if not os.access(self.path, os.R_OK | os.W_OK):
-                raise SettingsError(
-                    f"The database {self.path} cannot be opened (Permission denied): name another --database."
-                ) from None
-        except FileNotFoundError:
-            raise SettingsError(
-                f"The folder {self.path.parent} for the database does not exist: create it, or name another --database."
-            ) from None
-        except OSError as error:
-            raise SettingsError(
-                f"The database {self.path} cannot be opened ({error.strerror}): name another --database."
-            ) from None
 
     def _engine(self, *, read_only: bool) -> Engine:
         # mode=rw: a missing file is an error, not a new empty database. The read engine keeps the file open for
@@ -319,32 +295,8 @@ class Prepared:
         return text, tuple([values[name] if name in values else constants[name] for name in order])
 
 
-def migrations_folder() -> Path:
-    """Inside the package once installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    installed = package / "migrations"
-    return installed if installed.is_dir() else package.parent / "migrations"
-
-
-def known_revisions() -> set[str]:
-    """Every revision that this version can migrate from."""
-    return {path.name.partition("_")[0] for path in migrations_folder().glob("versions/[0-9]*.py")}
-
-
 def _tables(connection: Connection) -> set[str]:
     return set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
-
-
-def _upgrade(connection: Connection) -> None:
-    # Imported here: a server that finds its schema current never pays for it.
-    from alembic import command  # noqa: PLC0415 - see above
-    from alembic.config import Config  # noqa: PLC0415 - see above
-
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    with connection.begin():
-        command.upgrade(config, "head")
 
 
 def _parse(url: str) -> URL:
@@ -361,14 +313,6 @@ def _parse(url: str) -> URL:
             "The catalogue must be a file, seen by indexer and server: write sqlite:////absolute/path/catalog.db."
         )
     return parsed.set(database=os.path.abspath(parsed.database))
-
-
-def _identity(path: Path) -> Identity | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _quoted(path: Path) -> str:

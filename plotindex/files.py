@@ -1,10 +1,11 @@
-"""What can be wrong with a database, each said in one sentence; and how a damaged one is set aside."""
+"""The file of a database: how it is made, what can be wrong with it, and how a damaged one is set aside."""
 
 import logging
+import os
 import sqlite3
 from pathlib import Path
 
-from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, UnusableDatabaseError
+from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, SettingsError, UnusableDatabaseError
 from plotindex.layout import printable
 
 LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
@@ -15,7 +16,44 @@ DAMAGE_SUFFIX = ".damaged"
 COMPANIONS = ("", "-wal", "-shm")
 """The database, its log and its shared memory: in this order, so that none is opened for a file that is gone."""
 
+Identity = tuple[int, int]
+"""Device and inode of a file."""
+
 log = logging.getLogger(__name__)
+
+
+def identity_of(path: Path) -> Identity | None:
+    """Which file the path leads to now."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def create_file(path: Path) -> None:
+    """Make a new file, empty and readable by its owner alone, where there is none.
+
+    Raises:
+        SettingsError: there can be none.
+    """
+    try:
+        # Only a new file is opened here: closing any descriptor of one that SQLite has open in this process would
+        # drop SQLite's own locks on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise SettingsError(
+                f"The database {path} cannot be opened (Permission denied): name another --database."
+            ) from None
+    except FileNotFoundError:
+        raise SettingsError(
+            f"The folder {path.parent} for the database does not exist: create it, or name another --database."
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"The database {path} cannot be opened ({error.strerror}): name another --database."
+        ) from None
 
 
 def described(error: Exception, path: Path, *, is_own: bool) -> CatalogError:
@@ -50,7 +88,7 @@ def damaged(path: Path, *, is_own: bool, is_database: bool = True) -> DamagedDat
     return DamagedDatabaseError(what)
 
 
-def rename_damaged(path: Path) -> None:
+def set_aside(path: Path) -> None:
     """Set a database aside, in place of one that was set aside earlier. Nothing in this process has it open.
 
     Raises:
