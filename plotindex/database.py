@@ -2,23 +2,28 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Select, Update, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, Select, Transaction, Update, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError, UnusableDatabaseError
-from plotindex.files import Identity, create_file, damaged, described, identity_of, missing, set_aside
+from plotindex.files import Identity, create_file, damaged, described, identity_of, is_busy, missing, set_aside
 from plotindex.locks import WriterQueue
 from plotindex.schema import SCHEMA, known_revisions, upgrade
 from plotindex.tables import metadata
 
 BUSY_SECONDS = 60.0
-"""How long to wait for a program that is not plotindex and holds the database."""
+"""How long a writer waits for a program that is not plotindex and holds the database."""
+READ_SECONDS = 5.0
+"""How long a reader waits for one that holds it for itself alone."""
+SIGNAL_SECONDS = 0.25
+"""How often whoever waits for such a program hears signals: SQLite, waiting by itself, lets none through."""
 
 
 class Database:
@@ -27,7 +32,7 @@ class Database:
     Nothing is opened or created before it is used.
     """
 
-    def __init__(self, place: str | Path, patience: float = BUSY_SECONDS) -> None:
+    def __init__(self, place: str | Path, patience: float = READ_SECONDS) -> None:
         """`place` is a database URL, or the file itself, in a folder that is plotindex's own.
 
         `patience` in seconds is how long a reader waits for a program that is not plotindex.
@@ -55,11 +60,8 @@ class Database:
             CatalogError: the database cannot be written.
         """
         with self._translated(), self.queue.turn(timeout), self._connected_writer() as connection:
-            driver = connection.connection.driver_connection
-            assert driver is not None
             busy = BUSY_SECONDS if timeout is None else timeout
-            driver.execute(f"PRAGMA busy_timeout = {int(busy * 1000)}")
-            with connection.begin():
+            with _begun(connection, busy):
                 yield connection
 
     def check_file(self) -> None:
@@ -293,6 +295,20 @@ class Prepared:
             self._compiled[dialect.name] = str(compiled), list(compiled.positiontup or ()), compiled.params
         text, order, constants = self._compiled[dialect.name]
         return text, tuple([values[name] if name in values else constants[name] for name in order])
+
+
+def _begun(connection: Connection, seconds: float) -> Transaction:
+    """Begin a transaction; wait at most so long for a program that is not plotindex."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(f"PRAGMA busy_timeout = {int(min(seconds, SIGNAL_SECONDS) * 1000)}")
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return connection.begin()
+        except OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
 
 
 def _tables(connection: Connection) -> set[str]:

@@ -62,7 +62,7 @@ def described(error: Exception, path: Path, *, is_own: bool) -> CatalogError:
     reason = str(origin).partition("\n")[0]
     extended = getattr(origin, "sqlite_errorcode", 0)
     code = extended & 0xFF
-    if code in LOCKED:
+    if is_busy(error):
         return LockTimeoutError(f"The database {path} is locked by another program.")
     if not path.exists():
         return CatalogError(missing(path))
@@ -71,6 +71,11 @@ def described(error: Exception, path: Path, *, is_own: bool) -> CatalogError:
     if path.is_dir():
         return UnusableDatabaseError(f"{path} is a folder: name a file with --database.")
     return CatalogError(f"The database {path} cannot be used ({reason}).")
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether that says that another program holds the database."""
+    return getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0) & 0xFF in LOCKED
 
 
 def missing(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from plotindex.catalog import Catalog
-from plotindex.database import BUSY_SECONDS, Database
+from plotindex.database import READ_SECONDS, Database
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
@@ -121,7 +121,7 @@ def _is_ready(database: Database) -> bool:
     return True
 
 
-def open_catalog(settings: Settings, patience: float = BUSY_SECONDS) -> Catalog:
+def open_catalog(settings: Settings, patience: float = READ_SECONDS) -> Catalog:
     """The catalogue as it is, for commands that change nothing; `patience` as that of `Database`."""
     catalog = Catalog(Database(settings.catalog_place, patience))
     catalog.require_root(str(settings.root))

@@ -10,7 +10,7 @@ import requests
 
 from plotindex.access import Tokens
 from plotindex.catalog import Catalog
-from plotindex.errors import CatalogError
+from plotindex.errors import CatalogError, LockTimeoutError
 from plotindex.layout import Plot
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
@@ -225,3 +225,21 @@ def test_a_long_transaction_of_another_program_delays_neither_hits_nor_misses(
         other.execute("ROLLBACK")
         wait_until(lambda: browser(serving, "s1/new-0.png")[2] == "hit; detail=unwatched")
         assert "Traceback" not in serving.stderr
+
+
+def test_an_indexer_that_waits_for_another_program_stops_when_it_is_asked_to(
+    healing: Healing, indexer: StartService
+) -> None:
+    def is_waiting() -> bool:
+        try:
+            with healing.catalog.database.queue.turn(timeout=0):
+                return False
+        except LockTimeoutError:
+            return True
+
+    with indexer() as watching, closing(sqlite3.connect(healing.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        draw(healing.root, "s/project_a/x.png")
+        wait_until(is_waiting)
+        assert watching.stop(seconds=6) == 0
+        assert "Traceback" not in watching.stderr

@@ -15,7 +15,7 @@ from plotindex.settings import Settings, load_settings
 from plotindex.tree import Tree
 from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
-BUSY_SECONDS = 0.25
+READ_SECONDS = 0.25
 """How long a request waits for a program that holds the database; after that it is answered by a scan."""
 
 View = Callable[..., Any]
@@ -110,5 +110,5 @@ class PlotIndex:
 def make_lookup(settings: Settings) -> Lookup:
     """The look-up that settings describe. Opens and creates nothing."""
     tree = Tree(settings.root, settings.layout)
-    database = Database(settings.catalog_place, patience=BUSY_SECONDS)
+    database = Database(settings.catalog_place, patience=READ_SECONDS)
     return Lookup(tree, Catalog(database), heal=settings.heal)
