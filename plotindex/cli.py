@@ -93,6 +93,9 @@ def watch(config: Path | None, **options: str | None) -> None:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
             if not stop.is_set():
                 raise
+        finally:
+            # An alarm that comes when the interpreter is on its way out would kill it.
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @main.command()
