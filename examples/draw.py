@@ -9,8 +9,9 @@ from itertools import chain, zip_longest
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from analyses import signals, stocks, terrain
-from analyses.plan import Plot, Turn
+
+from examples.analyses import signals, stocks, terrain
+from examples.analyses.plan import Plot, Turn
 
 SESSIONS = {"stocks": stocks.plots, "terrain": terrain.plots, "signals": signals.plots}
 OPENING = 2  # plots of the first session before the sessions take turns

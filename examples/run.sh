@@ -6,6 +6,6 @@ root=$2
 if [ -z "$(ls -A "$root")" ]; then
     echo "$root is empty: the examples draw into it for the next minutes."
     # After the service is up, so that the plots can be seen arriving.
-    (sleep 3 && exec "$bin/python" "$(dirname "$0")/draw.py" "$root" >/dev/null) &
+    (sleep 3 && PYTHONPATH="$(dirname "$0")/.." exec "$bin/python" -m examples.draw "$root" >/dev/null) &
 fi
 "$bin/plotindex" run --root "$root"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import and_, bindparam, delete, func, insert, select, true, union, update
 
 from plotindex.database import Database, Prepared
-from plotindex.errors import CatalogError, SettingsError
-from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_text, printable
+from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
+from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_name, is_text, printable
 from plotindex.tables import catalogue, excess, indexer, plot, session
 from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
 
@@ -118,9 +118,12 @@ class Catalog:
 
     def sessions(self) -> list[str]:
         """Names of the sessions that have plots, in byte order; also of one whose tally was lost."""
-        names = union(select(session.c.session), select(plot.c.session).distinct()).order_by("session")
+        query = union(select(session.c.session), select(plot.c.session).distinct()).order_by("session")
         with self.database.reading() as connection:
-            return list(connection.execute(names).scalars())
+            names = list(connection.execute(query).scalars())
+        if not all(isinstance(name, str) and is_name(name) for name in names):
+            raise self.database.found_damaged()
+        return names
 
     def counts(self) -> tuple[int, int]:
         """How many sessions and how many plots there are."""
@@ -230,7 +233,18 @@ class Catalog:
             yield Writer(connection)
 
     def begin(self, root: str, layout: Layout, *, adopt: bool = False) -> None:
-        """Create or migrate the database, and make it the catalogue of `root`. Raises as `migrate` and `claim` do."""
+        """Create or migrate the database, and make it the catalogue of `root`; set a damaged one of plotindex's aside.
+
+        Raises as `migrate` and `claim` do.
+        """
+        try:
+            self._begin(root, layout, adopt=adopt)
+        except DamagedDatabaseError:
+            if not self.database.set_aside():
+                raise
+            self._begin(root, layout, adopt=adopt)
+
+    def _begin(self, root: str, layout: Layout, *, adopt: bool) -> None:
         self.database.migrate()
         self.claim(root, layout, time.time_ns() // 1000, adopt=adopt)
 
@@ -251,6 +265,7 @@ class Catalog:
                 writer.connection.execute(update(catalogue).values(root=root))
             elif row[0] != root:
                 raise _of_another_root(row[0], root)
+        self.database.recognise()
 
     def require_root(self, root: str) -> None:
         """Check, without changing anything, that this is the catalogue of `root`.

@@ -17,7 +17,7 @@ from plotindex import __version__
 from plotindex.access_commands import key, token
 from plotindex.barriers import wait_for_answer
 from plotindex.doctor import examine
-from plotindex.errors import CatalogError, SettingsError
+from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.layout import Plot, printable
 from plotindex.locks import sole_indexer
@@ -95,6 +95,9 @@ def watch(config: Path | None, **options: str | None) -> None:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
             if not stop.is_set():
                 raise
+        finally:
+            # An alarm that comes when the interpreter is on its way out would kill it.
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @main.command()
@@ -102,12 +105,13 @@ def watch(config: Path | None, **options: str | None) -> None:
 @setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "max_depth", "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Run the HTTP service."""
+    from plotindex.web.extension import READ_SECONDS  # noqa: PLC0415 - see run
     from plotindex.web.server import serve as serve_http  # noqa: PLC0415 - see run
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     try:
-        open_catalog(settings)
+        open_catalog(settings, READ_SECONDS).database.close()
     except CatalogError as error:
         click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
     serve_http(settings)
@@ -158,9 +162,17 @@ def rebuild(
     check_root_unless_known(settings)
     catalog = prepare_catalog(settings, adopt=adopt)
     began = time.monotonic()
-    with Progress("sessions") as progress:
-        how = Options(rewrite=from_scratch, allow_empty=allow_empty)
-        report = reconcile(tree_of(settings), catalog, [""], how, progress=progress)
+    how = Options(rewrite=from_scratch, allow_empty=allow_empty)
+
+    def reconcile_all() -> Report:
+        with Progress("sessions") as progress:
+            return reconcile(tree_of(settings), catalog, [""], how, progress=progress)
+
+    try:
+        report = reconcile_all()
+    except DamagedDatabaseError:
+        catalog.begin(str(settings.root), settings.layout)
+        report = reconcile_all()
     _print_report(report, time.monotonic() - began, as_json)
     if "" in report.unreadable:
         raise SettingsError(f"The root {settings.root} cannot be read: let this user read it.")

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,20 +10,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Dialect, Engine, Select, Update, create_engine, event, text
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Dialect,
+    Engine,
+    Select,
+    Transaction,
+    Update,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-from plotindex.errors import CatalogError, LockTimeoutError, SettingsError, UnusableDatabaseError
+from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError, UnusableDatabaseError
+from plotindex.files import Identity, create_file, damaged, described, identity_of, is_busy, missing, set_aside
 from plotindex.locks import WriterQueue
-
-SCHEMA = "0002"
-"""The newest revision in migrations/versions."""
+from plotindex.schema import SCHEMA, known_revisions, upgrade
+from plotindex.tables import metadata
 
 _OF_PARENTS: "list[deque[sqlite3.Connection]]" = []
 
 BUSY_SECONDS = 60.0
-"""How long to wait for a program that is not plotindex and holds the database."""
+"""How long a writer waits for a program that is not plotindex and holds the database."""
+READ_SECONDS = 5.0
+"""How long a reader waits for one that holds it for itself alone."""
+SIGNAL_SECONDS = 0.25
+"""How often whoever waits for such a program hears signals: SQLite, waiting by itself, lets none through."""
 
 
 class Database:
@@ -31,18 +47,25 @@ class Database:
     Nothing is opened or created before it is used.
     """
 
-    def __init__(self, place: str | Path) -> None:
-        """`place` is a database URL, or the database file itself."""
+    def __init__(self, place: str | Path, patience: float = READ_SECONDS) -> None:
+        """`place` is a database URL, or the file itself, in a folder that is plotindex's own.
+
+        `patience` in seconds is how long a reader waits for a program that is not plotindex.
+        """
         self.url = URL.create("sqlite", database=str(place)) if isinstance(place, Path) else _parse(place)
         assert self.url.database is not None
         self.path = Path(self.url.database)
         self.queue = WriterQueue(self.path)
+        self._patience = patience
         self.reader = self._engine(read_only=True)
         self.writer = self._engine(read_only=False)
         self._idle: deque[sqlite3.Connection] = deque()
         forget = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: (alive := forget()) and alive())
-        self._opened: tuple[int, int] | None = None
+        self._is_own_place = isinstance(place, Path)
+        self._opened: Identity | None = None
+        self._recognised: Identity | None = None
+        self._damaged: Identity | None = None
         self.replaced = 0
         """How often the file was seen to be another one than before; the first is counted too."""
 
@@ -54,13 +77,9 @@ class Database:
             LockTimeoutError: others held the catalogue for longer.
             CatalogError: the database cannot be written.
         """
-        self.check_file()
-        with _translated(self.path), self.queue.turn(timeout), self.writer.connect() as connection:
-            driver = connection.connection.driver_connection
-            assert driver is not None
+        with self._translated(), self.queue.turn(timeout), self._connected_writer() as connection:
             busy = BUSY_SECONDS if timeout is None else timeout
-            driver.execute(f"PRAGMA busy_timeout = {int(busy * 1000)}")
-            with connection.begin():
+            with _begun(connection, busy):
                 yield connection
 
     def check_file(self) -> None:
@@ -68,19 +87,53 @@ class Database:
 
         Raises:
             CatalogError: there is none any more.
+            DamagedDatabaseError: it was found to be damaged: no more of it is believed.
         """
-        try:
-            status = self.path.stat()
-        except OSError:
-            found = None
-        else:
-            found = status.st_dev, status.st_ino
+        found = identity_of(self.path)
         if found != self._opened:
             self.close()
             self._opened = found
             self.replaced += 1
         if found is None:
-            raise CatalogError(_missing(self.path))
+            raise CatalogError(missing(self.path))
+        if found == self._damaged:
+            raise damaged(self.path, is_own=self._is_own)
+
+    def check_sound(self) -> None:
+        """Read every page: what is damaged would answer with nonsense. A quarter of a second for a million plots.
+
+        Raises:
+            DamagedDatabaseError: it is.
+            CatalogError: it cannot be read.
+        """
+        with self.reading() as connection:
+            if connection.execute(text("PRAGMA quick_check(1)")).scalar() != "ok":
+                raise self.found_damaged()
+
+    def found_damaged(self) -> DamagedDatabaseError:
+        """What to raise when what is read makes no sense."""
+        self._damaged = self._opened
+        return damaged(self.path, is_own=self._is_own)
+
+    def recognise(self) -> None:
+        """The file that is open is a catalogue of plotindex: should it be damaged one day, it may be set aside."""
+        self._recognised = self._opened
+
+    def set_aside(self, timeout: float | None = None) -> bool:
+        """Rename a database that was found to be damaged and is surely plotindex's; return False where it is not.
+
+        Raises:
+            LockTimeoutError: others held the catalogue for longer than `timeout` seconds.
+            CatalogError: the system refuses.
+        """
+        if self._damaged is None or not self._is_own:
+            return False
+        with self.queue.turn(timeout):
+            self.close()
+            # Another process may have been first: what is there now is its new one.
+            if identity_of(self.path) == self._damaged:
+                set_aside(self.path)
+        return True
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -89,7 +142,7 @@ class Database:
         Raises:
             CatalogError: the database is missing or cannot be read.
         """
-        with _translated(self.path), self.reader.connect() as connection, connection.begin():
+        with self._translated(), self.reader.connect() as connection, connection.begin():
             yield connection
 
     def fetch_one(self, query: "Prepared", values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
@@ -99,7 +152,7 @@ class Database:
             CatalogError: the database is missing or cannot be read.
         """
         idle = self._idle
-        with _translated(self.path):
+        with self._translated():
             connection = self._take(idle)
             try:
                 row = connection.execute(*query.bind(self.reader.dialect, values)).fetchone()
@@ -148,13 +201,15 @@ class Database:
             UnusableDatabaseError: the file is no database of plotindex, or one of a newer version.
             CatalogError: it cannot be written.
         """
-        with _translated(self.path):
-            self._create_file()
+        create_file(self.path)
         with self.queue.turn():
+            # Once more: it may have been set aside meanwhile.
+            create_file(self.path)
+            self.check_file()
             if self._known_revision() == SCHEMA:
                 return
-            with _translated(self.path), self.writer.connect() as connection:
-                _upgrade(connection)
+            with self._translated(), self.writer.connect() as connection:
+                upgrade(connection)
 
     def close(self) -> None:
         idle, self._idle = self._idle, deque()
@@ -195,26 +250,37 @@ class Database:
                 f"The database {self.path} is of a newer plotindex (schema {revision}): "
                 "upgrade plotindex, nothing was changed."
             )
+        elif revision == SCHEMA and not self._has_all_tables():
+            raise self.found_damaged()
         return revision
 
-    def _create_file(self) -> None:
+    def _has_all_tables(self) -> bool:
+        with self.reading() as connection:
+            return _tables(connection) >= set(metadata.tables)
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether the file is surely plotindex's: by its place, or since it was open here as the catalogue."""
+        return self._is_own_place or (self._recognised is not None and self._recognised == self._opened)
+
+    @contextmanager
+    def _connected_writer(self) -> Iterator[Connection]:
+        # Within one's turn: nobody sets the file aside meanwhile.
+        self.check_file()
+        with self.writer.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Say what SQLAlchemy and the driver say in one sentence, and remember which file is damaged."""
+        opened = self._opened
         try:
-            # Only a new file is opened here: closing any descriptor of one that SQLite has open in this process would
-            # drop SQLite's own locks on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            if not os.access(self.path, os.R_OK | os.W_OK):
-                raise SettingsError(
-                    f"The database {self.path} cannot be opened (Permission denied): name another --database."
-                ) from None
-        except FileNotFoundError:
-            raise SettingsError(
-                f"The folder {self.path.parent} for the database does not exist: create it, or name another --database."
-            ) from None
-        except OSError as error:
-            raise SettingsError(
-                f"The database {self.path} cannot be opened ({error.strerror}): name another --database."
-            ) from None
+            yield
+        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
+            told = described(error, self.path, is_own=self._is_own)
+            if isinstance(told, DamagedDatabaseError):
+                self._damaged = opened
+            raise told from error
 
     def _engine(self, *, read_only: bool) -> Engine:
         # mode=rw: a missing file is an error, not a new empty database. The read engine keeps the file open for
@@ -222,7 +288,7 @@ class Database:
         engine = create_engine(
             self.url.set(database=f"file:{_quoted(self.path)}", query={"mode": "rw", "uri": "true"}),
             pool_reset_on_return=None if read_only else "rollback",
-            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+            connect_args={"timeout": self._patience, "check_same_thread": False},
         )
 
         @event.listens_for(engine, "connect")
@@ -275,32 +341,22 @@ class Prepared:
         return text, tuple([values[name] if name in values else constants[name] for name in order])
 
 
-def migrations_folder() -> Path:
-    """Inside the package once installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    installed = package / "migrations"
-    return installed if installed.is_dir() else package.parent / "migrations"
-
-
-def known_revisions() -> set[str]:
-    """Every revision that this version can migrate from."""
-    return {path.name.partition("_")[0] for path in migrations_folder().glob("versions/[0-9]*.py")}
+def _begun(connection: Connection, seconds: float) -> Transaction:
+    """Begin a transaction; wait at most so long for a program that is not plotindex."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(f"PRAGMA busy_timeout = {int(min(seconds, SIGNAL_SECONDS) * 1000)}")
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return connection.begin()
+        except OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
 
 
 def _tables(connection: Connection) -> set[str]:
     return set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
-
-
-def _upgrade(connection: Connection) -> None:
-    # Imported here: a server that finds its schema current never pays for it.
-    from alembic import command  # noqa: PLC0415 - see above
-    from alembic.config import Config  # noqa: PLC0415 - see above
-
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    with connection.begin():
-        command.upgrade(config, "head")
 
 
 def _parse(url: str) -> URL:
@@ -322,31 +378,3 @@ def _parse(url: str) -> URL:
 def _quoted(path: Path) -> str:
     """A path inside an SQLite URI (https://www.sqlite.org/uri.html)."""
     return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _missing(path: Path) -> str:
-    return f"There is no catalogue at {path} yet: run `plotindex run`, `watch` or `rebuild` with the same options."
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Say what SQLAlchemy, the driver and the system say about a database in one sentence."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        if "locked" in reason:
-            raise LockTimeoutError(f"The database {path} is locked by another program.") from error
-        if not path.exists():
-            raise CatalogError(_missing(path)) from error
-        if "not a database" in reason:
-            raise UnusableDatabaseError(
-                f"{path} is not an SQLite database: name another file with --database, or move it away."
-            ) from error
-        if "malformed" in reason:
-            raise UnusableDatabaseError(
-                f"The database {path} is damaged: move it away and run `plotindex rebuild`, which makes it anew."
-            ) from error
-        if path.is_dir():
-            raise UnusableDatabaseError(f"{path} is a folder: name a file with --database.") from error
-        raise CatalogError(f"The database {path} cannot be used ({reason}).") from error

@@ -14,7 +14,11 @@ class CatalogError(PlotIndexError):
 
 
 class UnusableDatabaseError(CatalogError, SettingsError):
-    """The database will stay unusable until somebody acts: damaged, newer, or of another program."""
+    """The database will stay unusable until somebody acts: newer, or of another program."""
+
+
+class DamagedDatabaseError(UnusableDatabaseError):
+    """The database cannot be believed; an indexer sets it aside and makes it anew when it is surely plotindex's."""
 
 
 class LockTimeoutError(CatalogError):

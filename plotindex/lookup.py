@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple
 
 from plotindex.catalog import Catalog, Heartbeat
-from plotindex.errors import CatalogError, RootLostError
+from plotindex.errors import CatalogError, DamagedDatabaseError, RootLostError
 from plotindex.layout import Plot, PlotKey, Scope
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
@@ -135,16 +136,26 @@ class Lookup:
             self.catalog.database.check_file()
             header, beats = self.catalog.header(), self.catalog.heartbeats()
         except CatalogError as error:
-            # Without a catalogue the tree still answers; Cache-Status says how.
-            log.debug("answering by scan: %s", error)
-            self._is_ours = self._is_watched = self._is_lost = False
+            self._do_without(error)
         else:
             self._is_ours = header.root == str(self.tree.root)
+            if self._is_ours:
+                self.catalog.database.recognise()
             heard = [beat for beat in beats if is_heard(beat)]
             states = {beat.state for beat in heard if beat.behind < HEARTBEAT_SECONDS}
             self._is_watched = header.is_of(self.tree.layout) and "watching" in states
             self._is_lost = self._is_ours and any(beat.state == "lost" for beat in heard)
-        self._asked_at = now
+            self._asked_at = now
+
+    def _do_without(self, error: CatalogError) -> None:
+        """The tree still answers, as Cache-Status says; nobody waits for the catalogue again within a second."""
+        log.debug("answering by scan: %s", error)
+        self._is_ours = self._is_watched = self._is_lost = False
+        self._asked_at = time.monotonic()
+        if self._heals and isinstance(error, DamagedDatabaseError):
+            # What only readers come upon, the indexer would not see for long; that there is none, it sees at once.
+            with suppress(CatalogError):
+                self.catalog.database.set_aside(HEAL_SECONDS)
 
     def _row(self, key: PlotKey, project: str | None) -> Plot | None:
         if not self._is_ours:
@@ -152,7 +163,7 @@ class Lookup:
         try:
             return self.catalog.current(key) if project is None else self.catalog.copy(key, project)
         except CatalogError as error:
-            log.debug("answering by scan: %s", error)
+            self._do_without(error)
             return None
 
     def _find(self, key: PlotKey, project: str | None, row: Plot | None) -> Sequence[Plot]:

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from plotindex.catalog import Catalog
-from plotindex.database import Database
-from plotindex.errors import CatalogError, PlotIndexError, SettingsError, UnusableDatabaseError
+from plotindex.database import READ_SECONDS, Database
+from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
 from plotindex.settings import Settings, load_settings
@@ -99,25 +99,31 @@ def prepare_catalog(settings: Settings, *, adopt: bool = False) -> Catalog:
 
 def migrate_apart(settings: Settings) -> None:
     """Create or migrate the database in a process of its own: what that needs would stay in the indexer's memory."""
-    database = Database(settings.catalog_place)
+    if _is_ready(Database(settings.catalog_place)):
+        return
+    environment = {**os.environ, **settings.as_environment()}
+    # What is wrong, it has said.
+    command = [sys.executable, "-m", "plotindex", "migrate"]
+    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - itself
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def _is_ready(database: Database) -> bool:
     try:
         database.require_schema()
-    except UnusableDatabaseError:
-        raise
-    except CatalogError:
-        environment = {**os.environ, **settings.as_environment()}
-        # What is wrong, it has said.
-        command = [sys.executable, "-m", "plotindex", "migrate"]
-        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - itself
-        if done.returncode:
-            sys.exit(done.returncode)
+    except CatalogError as error:
+        if isinstance(error, UnusableDatabaseError) and not isinstance(error, DamagedDatabaseError):
+            raise
+        return False
     finally:
         database.close()
+    return True
 
 
-def open_catalog(settings: Settings) -> Catalog:
-    """The catalogue as it is, for commands that change nothing."""
-    catalog = Catalog(Database(settings.catalog_place))
+def open_catalog(settings: Settings, patience: float = READ_SECONDS) -> Catalog:
+    """The catalogue as it is, for commands that change nothing; `patience` as that of `Database`."""
+    catalog = Catalog(Database(settings.catalog_place, patience))
     catalog.require_root(str(settings.root))
     return catalog
 

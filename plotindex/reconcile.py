@@ -80,6 +80,7 @@ def sessions_to_look_at(tree: Tree, catalog: Catalog, report: Report, enter: Ent
             raise RootLostError(_lost(tree, "is not there")) from error
         report.unreadable[""] = error
         return []
+    catalog.database.check_sound()
     return sorted({*names, *catalog.sessions()})
 
 

@@ -127,6 +127,7 @@ def _is_served(settings: Settings) -> bool:
 
 def _newest(catalog: Catalog) -> Plot | None:
     try:
+        catalog.database.check_file()
         return catalog.newest()
     except CatalogError:
         return None

@@ -100,7 +100,7 @@ def test_a_database_that_cannot_be_a_catalogue(url: str) -> None:
         Database(url)
 
 
-def test_a_damaged_database_is_refused_with_what_to_do(
+def test_a_damaged_database_that_was_named_is_refused_with_what_to_do(
     refused: Refused, root: Path, tree: Tree, catalog: Catalog
 ) -> None:
     draw(root, "a/project_1/x.png")
@@ -109,5 +109,7 @@ def test_a_damaged_database_is_refused_with_what_to_do(
     content = catalog.database.path.read_bytes()
     damaged = content[:4096] + bytes(reversed(content[4096:]))
     catalog.database.path.write_bytes(damaged)
-    refused(["rebuild", "verify"], str(catalog.database.path), "move it away", "plotindex rebuild")
+    options = ("--database", f"sqlite:///{catalog.database.path}")
+    says = (str(catalog.database.path), "move it away", "plotindex rebuild")
+    refused(["rebuild", "watch", "migrate", "verify"], *says, options=options)
     assert catalog.database.path.read_bytes() == damaged

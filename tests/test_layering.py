@@ -23,6 +23,7 @@ LAYERS = [
     {"writer", "walk"},
     {"database", "tables", "mounts", "beneath"},
     {"keys"},
+    {"files", "schema"},
     {"settings", "locks", "logs", "terminal", "processes"},
     {"errors", "layout", "scopes"},
 ]
@@ -33,8 +34,8 @@ ONE_MODULE_EACH = {
     "click": {"cli.py", "access_commands.py", "options.py", "terminal.py"},
     "platformdirs": {"settings.py"},
     "itsdangerous": {"signing.py"},
-    "alembic": {"database.py"},
-    "sqlalchemy": {"database.py", "catalog.py", "listing.py", "writer.py", "tables.py"},
+    "alembic": {"schema.py"},
+    "sqlalchemy": {"database.py", "schema.py", "catalog.py", "listing.py", "writer.py", "tables.py"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

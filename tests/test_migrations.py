@@ -15,8 +15,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL
 
-from plotindex.database import SCHEMA, Database, known_revisions, migrations_folder
+from plotindex.database import Database
 from plotindex.errors import CatalogError, SettingsError
+from plotindex.schema import SCHEMA, known_revisions, migrations_folder
 from plotindex.tables import metadata
 from tests.helpers import RunPlotindex, draw
 

@@ -121,7 +121,7 @@ def test_it_works_in_a_clean_environment_in_another_folder(
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 sessions, 1 plots, 1 added")
-    question = "import plotindex, plotindex.database as d; print(plotindex.__file__, d.migrations_folder())"
+    question = "import plotindex, plotindex.schema as d; print(plotindex.__file__, d.migrations_folder())"
     where = subprocess.run(
         [installed, "-c", question], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )

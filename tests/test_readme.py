@@ -59,7 +59,7 @@ def test_the_program_that_downloads_a_plot_works(
 def test_the_shell_that_starts_the_examples_is_valid_and_the_examples_draw(tmp_path: Path) -> None:
     subprocess.run(["sh", "-n", CHECKOUT / "examples/run.sh"], check=True)
     done = subprocess.run(
-        [sys.executable, CHECKOUT / "examples/draw.py", tmp_path, "--rounds", "1", "--pause", "0"],
+        [sys.executable, "-m", "examples.draw", tmp_path, "--rounds", "1", "--pause", "0"],
         capture_output=True,
         text=True,
         check=False,

@@ -24,6 +24,9 @@ from plotindex.web.lists import Lists, Viewer, describe_entry
 from plotindex.web.shadow import compare_with
 from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
+READ_SECONDS = 0.25
+"""How long a request waits for a program that holds the database; after that it is answered by a scan."""
+
 View = Callable[..., Any]
 MOST_LISTED = 1_000
 
@@ -251,7 +254,8 @@ class PlotIndex:
 def make_lookup(settings: Settings) -> Lookup:
     """The look-up that settings describe. Opens and creates nothing."""
     tree = Tree(settings.root, settings.layout)
-    return Lookup(tree, Catalog(Database(settings.catalog_place)), heal=settings.heal)
+    database = Database(settings.catalog_place, patience=READ_SECONDS)
+    return Lookup(tree, Catalog(database), heal=settings.heal)
 
 
 def _keys(app: Flask, settings: Settings) -> Sequence[bytes]:

@@ -1,5 +1,6 @@
 """An open plot becomes a response: the descriptor that was checked is what is served."""
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -26,6 +27,8 @@ CHUNK = 1 << 18
 SVG_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 CONDITIONS = ("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE")
 
+log = logging.getLogger(__name__)
+
 _date = lru_cache(1024)(http_date)
 
 
@@ -40,7 +43,12 @@ class FileBody:
         return self
 
     def __next__(self) -> bytes:
-        chunk = os.read(self._fd, min(CHUNK, self._left)) if self._left > 0 else b""
+        try:
+            chunk = os.read(self._fd, min(CHUNK, self._left)) if self._left > 0 else b""
+        except OSError as error:
+            # The head is gone: the server closes the connection, since what came is less than was told.
+            log.warning("A plot cannot be read to its end: %s", error.strerror)
+            raise StopIteration from error
         if not chunk:
             raise StopIteration
         self._left -= len(chunk)
@@ -76,6 +84,9 @@ def respond_with_plot(
     """The image, or what the request's conditions make of it: 304, 206 or 416.
 
     With `accel`, the path of an internal location of nginx, it is nginx that sends the file.
+
+    Raises:
+        OSError: it cannot be read.
     """
     plot, fd = opened
     environ = request.environ
@@ -98,8 +109,10 @@ def respond_with_plot(
         headers["X-Accel-Redirect"] = quote(f"{accel}/{plot.path}")
     elif response.status_code == 200 and plot.size <= CHUNK and request.method != "HEAD":
         # A list is sent in one piece. Shorter than it was a moment ago: it goes as it is, and no cache keeps it.
-        response.response = [content := b"".join(body)]
-        body.close()
+        try:
+            response.response = [content := os.read(fd, plot.size)]
+        finally:
+            body.close()
         if len(content) != plot.size:
             headers["Content-Length"] = str(len(content))
             headers["Cache-Control"] = "no-store"

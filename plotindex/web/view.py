@@ -36,12 +36,12 @@ def answer_plot(lookup: Lookup, request: Request, session_id: str, filename: str
         return respond_not_found()
     project = request.args.get("project") if request.environ.get("QUERY_STRING") else None
     try:
-        answer = lookup.open(session_id, filename, project)
+        opened, source = lookup.open(session_id, filename, project)
+        if opened is None:
+            return respond_not_found(source)
+        return respond_with_plot(opened, source, request, time.time_ns(), accel)
     except (ScansBusyError, RootLostError, OSError) as error:
         return respond_later(error)
-    if answer.opened is None:
-        return respond_not_found(answer.source)
-    return respond_with_plot(answer.opened, answer.source, request, time.time_ns(), accel)
 
 
 def respond_later(error: ScansBusyError | RootLostError | OSError) -> Response:

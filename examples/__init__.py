@@ -1,0 +1,1 @@
+"""Applications and analyses to read and to run."""
