@@ -10,11 +10,13 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from playwright.sync_api import Browser
 
 from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.settings import Settings, load_settings
 from plotindex.tree import Tree
+from tests.browser import chromium
 from tests.helpers import (
     PATIENCE,
     UNPRIVILEGED,
@@ -76,6 +78,13 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database.migrate()
     database.close()
     return file
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real browser; skips where none is."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
