@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 
 # Each module may import from its own layer and those behind it.
 LAYERS = [
-    {"cli", "web", "__main__"},
+    {"cli", "web", "__main__", "pytest_plugin"},
     {"running", "options", "access_commands"},
     {"waiting", "doctor"},
     {"status"},

@@ -1,0 +1,67 @@
+"""For the tests of an application that uses plotindex. pytest loads it by itself once plotindex is installed.
+
+def test_the_page_shows_the_newest(drawn_plots, client):
+    drawn_plots.draw("abc123/project_a/hist.png")
+    assert client.get("/api/smartstat/plots/abc123/hist.png").status_code == 200
+"""
+
+import os
+import socket
+import time
+from base64 import b64decode
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from plotindex.settings import Settings
+
+PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+"""The smallest real PNG."""
+
+
+class DrawnPlots:
+    """A root of the test's own, to draw into."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def draw(self, path: str, content: bytes = PNG) -> Path:
+        """Write a plot at `session/project/filename`, with its folders."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        return file
+
+    def index(self) -> None:
+        """Bring the catalogue up to date, as an indexer would: from now on answers are hits, and there are lists."""
+        # Imported here: pytest loads this module in every run, also where nobody asks for a plot.
+        from plotindex.catalog import Heartbeat  # noqa: PLC0415 - see above
+        from plotindex.options import prepare_catalog  # noqa: PLC0415 - see above
+        from plotindex.reconcile import reconcile  # noqa: PLC0415 - see above
+        from plotindex.tree import Tree  # noqa: PLC0415 - see above
+
+        settings = self._settings()
+        catalog = prepare_catalog(settings)
+        try:
+            reconcile(Tree(settings.root, settings.layout), catalog, [""])
+            now = time.time()
+            catalog.beat(Heartbeat(socket.gethostname(), os.getpid(), now, now, "watching"))
+        finally:
+            catalog.database.close()
+
+    def _settings(self) -> "Settings":
+        from plotindex.settings import load_settings  # noqa: PLC0415 - see above
+
+        return load_settings({"root": self.root})
+
+
+@pytest.fixture
+def drawn_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DrawnPlots:
+    """An empty root. PLOTINDEX_ROOT and PLOTINDEX_STATE_DIR name it to an application made after it."""
+    root = tmp_path / "plotindex-root"
+    root.mkdir()
+    monkeypatch.setenv("PLOTINDEX_ROOT", str(root))
+    monkeypatch.setenv("PLOTINDEX_STATE_DIR", str(tmp_path / "plotindex-state"))
+    return DrawnPlots(root)
