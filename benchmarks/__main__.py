@@ -4,7 +4,9 @@ import signal
 import sys
 from collections.abc import Callable
 
+from benchmarks.flood import flood
 from benchmarks.measure import describe_machine
+from benchmarks.memory import memory
 from benchmarks.rebuild import rebuild
 from benchmarks.serving import serving
 from benchmarks.survival import survival
@@ -18,6 +20,12 @@ def _lookup() -> None:
     lookup()
 
 
+def _rows() -> None:
+    from benchmarks.rows import rows  # noqa: PLC0415 - see above
+
+    rows()
+
+
 def _watching() -> None:
     from benchmarks.watching import watching  # noqa: PLC0415 - it brings watchdog along: see above
 
@@ -28,6 +36,9 @@ BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("serving", serving),
     ("rebuild", rebuild),
     ("lookup", _lookup),
+    ("rows", _rows),
+    ("flood", flood),
+    ("memory", memory),
     ("watching", _watching),
     ("survival", survival),
 ]

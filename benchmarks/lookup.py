@@ -50,14 +50,15 @@ def _fill(path: Path, rows: int) -> Catalog:
     database.migrate()
     catalog = Catalog(database)
     catalog.claim("/plots", Layout(), NOW_NS // 1000)
-    plots = _plots(rows)
+    plots = rows_of(rows)
     while chunk := list(islice(plots, ROWS_AT_ONCE)):
         with catalog.writing() as writer:
             writer.apply([Change(None, plot) for plot in chunk])
     return catalog
 
 
-def _plots(rows: int) -> Iterator[Plot]:
+def rows_of(rows: int) -> Iterator[Plot]:
+    """So many plots of sessions that are nowhere."""
     for session in range(rows // (PROJECTS * FILES)):
         for number in range(FILES):
             for project in range(PROJECTS):

@@ -70,10 +70,10 @@ Samples = dict[tuple[int, str], list[Sample]]
 def serving() -> None:
     with TemporaryDirectory() as folder:
         site = Site(Path(folder))
-        listed_at = {projects: _draw(site.root / _session(projects), projects) for projects in SIZES}
+        listed_at = {projects: draw_session(site.root, projects) for projects in SIZES}
         with _servers(site) as servers:
             measures = {
-                (projects, server.name): partial(_sample, site, server, projects)
+                (projects, server.name): partial(sample, site, server, projects)
                 for projects in SIZES
                 for server in servers
             }
@@ -85,8 +85,9 @@ def _session(projects: int) -> str:
     return f"session_{projects}"
 
 
-def _draw(session: Path, projects: int) -> int:
+def draw_session(root: Path, projects: int) -> int:
     """Draw a session; return at which place the system lists the project that is asked for."""
+    session = root / _session(projects)
     # Every project holds a plot, as they do, but only the last one created holds the plot asked for: a page shows what
     # was just drawn. Where the file system lists that project is luck, which the glob depends on, so it is printed.
     for number in range(1, projects):
@@ -107,16 +108,20 @@ def _servers(site: Site) -> Iterator[list[Server]]:
         stack.enter_context(site.started("plotindex", "watch", log="watch.log"))
         site.watched()
         token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
-        servers = []
-        for name, target in TARGETS.items():
-            port, log = free_port(), f"{name}.log"
-            process = stack.enter_context(site.started("benchmarks.applications", target, str(port), log=log))
-            site.listens(process, port, log)
-            servers.append(Server(name, process, port, token))
-        yield servers
+        yield [stack.enter_context(started_server(site, name, token)) for name in TARGETS]
 
 
-def _sample(site: Site, server: Server, projects: int) -> Sample:
+@contextmanager
+def started_server(site: Site, name: str, token: str) -> Iterator[Server]:
+    """One of the applications, once it listens."""
+    port, log = free_port(), f"{name}.log"
+    with site.started("benchmarks.applications", TARGETS[name], str(port), log=log) as process:
+        site.listens(process, port, log)
+        yield Server(name, process, port, token)
+
+
+def sample(site: Site, server: Server, projects: int) -> Sample:
+    """Ask for the plot of the session with so many projects, for a moment."""
     session = _session(projects)
     job = Job(
         port=server.port,

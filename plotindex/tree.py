@@ -130,15 +130,20 @@ class Tree:
         copies = []
         refused: OSError | None = None
         try:
-            with self.folder((key.session,)) as session_fd:
-                for project in self._project_names(session_fd):
+            with self.folder((key.session,)) as session_fd, os.scandir(session_fd) as entries:
+                for entry in entries:
                     try:
-                        status = status_beneath((project, *parts), session_fd)
+                        # In most projects nothing is there: one call says so, whatever symlinks it went through.
+                        os.stat(f"{entry.name}/{key.filename}", dir_fd=session_fd, follow_symlinks=False)
+                        if not self._is_project(entry):
+                            continue
+                        status = status_beneath((entry.name, *parts), session_fd)
                     except OSError as error:
-                        refused = refused or (error if error.errno not in ABSENT else None)
+                        if error.errno not in ABSENT and self._is_project(entry):
+                            refused = refused or error
                         continue
                     if stat.S_ISREG(status.st_mode):
-                        copies.append(plot_of(key.session, project, key.filename, status))
+                        copies.append(plot_of(key.session, entry.name, key.filename, status))
         except OSError as error:
             if error.errno not in ABSENT:
                 raise
@@ -180,9 +185,8 @@ class Tree:
         with closing_descriptor(root_fd), folder_beneath(parts, root_fd, flags) as fd:
             yield fd
 
-    def _project_names(self, session_fd: int) -> list[str]:
-        with os.scandir(session_fd) as entries:
-            return [e.name for e in entries if self.layout.is_project(e.name) and e.is_dir(follow_symlinks=False)]
+    def _is_project(self, entry: "os.DirEntry[str]") -> bool:
+        return self.layout.is_project(entry.name) and entry.is_dir(follow_symlinks=False)
 
 
 class Glance:

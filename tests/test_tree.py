@@ -202,7 +202,8 @@ except OSError as error:
     print("find", error.errno)
 for name in ("fifo.png", "mine.png"):
     try:
-        print(tree.open("s", "project_a", name))
+        key = tree.layout.parse_key("s", name)
+        print(tree.open(key, "project_a"))
     except OSError as error:
         print("open", error.errno)
 """

@@ -1,0 +1,129 @@
+"""Two hundred clients ask for names that do not exist: what becomes of others' hits, of the scans, of memory."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import psutil
+
+from benchmarks.flood_clients import Answers, Flood
+from benchmarks.measure import in_turn, median_ratio, print_table
+from benchmarks.processes import Site, free_port, python
+from benchmarks.serving import Sample, Server, draw_session, sample
+
+PROJECTS = 10_000
+CLIENTS = 200
+ROUNDS = 5
+FLOOD_SECONDS = 2.0
+NOBODY = "nobody else asks"
+KINDS = {
+    "they wait as Retry-After says": Flood("/api/smartstat/plots/{session}/unknown-{number}.png", obey=True),
+    "they do not wait": Flood("/api/smartstat/plots/{session}/unknown-{number}.png", obey=False),
+    "they ask for one and the same name": Flood("/api/smartstat/plots/{session}/unknown.png", obey=False),
+    "they ask for /healthz instead": Flood("/healthz", obey=False),
+}
+
+
+class Round(NamedTuple):
+    """Hits on one session while the others ask."""
+
+    hits: Sample
+    answers: Answers
+    resident_mb: float
+
+
+def flood() -> None:
+    with TemporaryDirectory() as folder:
+        site = Site(Path(folder))
+        for projects in (1, PROJECTS):
+            draw_session(site.root, projects)
+        with _served(site) as server:
+            measures = {NOBODY: partial(_round, site, server, None)}
+            measures |= {kind: partial(_round, site, server, one) for kind, one in KINDS.items()}
+            rounds = in_turn(ROUNDS, measures)
+    _print(rounds)
+
+
+@contextmanager
+def _served(site: Site) -> Iterator[Server]:
+    with site.started("plotindex", "watch", log="watch.log"):
+        site.watched()
+        token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
+        port = free_port()
+        with site.started("plotindex", "serve", "--port", str(port), log="serve.log") as process:
+            site.listens(process, port, "serve.log")
+            yield Server("plotindex", process, port, token)
+
+
+def _round(site: Site, server: Server, kind: Flood | None) -> Round:
+    if kind is None:
+        return Round(sample(site, server, 1), Answers({}, 0.0), _resident(server))
+    given = {
+        **kind._asdict(),
+        "path": kind.path.replace("{session}", f"session_{PROJECTS}"),
+        "port": server.port,
+        "token": server.token,
+        "clients": CLIENTS,
+        "seconds": FLOOD_SECONDS,
+    }
+    with subprocess.Popen(
+        python("benchmarks.flood_clients"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=site.folder,
+        env=site.environment,
+    ) as clients:
+        assert clients.stdin is not None and clients.stdout is not None
+        clients.stdin.write(json.dumps(given) + "\n")
+        clients.stdin.flush()
+        # Its first line says that all are connected and ask.
+        clients.stdout.readline()
+        hits = sample(site, server, 1)
+        answers = Answers(*json.loads(clients.stdout.readline()))
+    return Round(hits, answers, _resident(server))
+
+
+def _resident(server: Server) -> float:
+    family = [server.process, *server.process.children(recursive=True)]
+    return float(max(process.memory_info().rss for process in family if _is_alive(process)) / 1e6)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    return bool(process.is_running())
+
+
+def _print(rounds: dict[str, list[Round]]) -> None:
+    alone = [one.hits.load.p50 for one in rounds[NOBODY]]
+    rows = []
+    for kind, own in rounds.items():
+        p50 = [one.hits.load.p50 for one in own]
+        statuses = {
+            status: median(one.answers.statuses.get(status, 0) / (one.answers.seconds or 1) for one in own)
+            for status in ("200", "404", "503")
+        }
+        rows.append(
+            [
+                kind,
+                f"{median(p50) * 1000:.2f}",
+                f"{median_ratio(p50, alone):.1f}",
+                f"{statuses['200']:,.0f}",
+                f"{statuses['404']:,.0f}",
+                f"{statuses['503']:,.0f}",
+                f"{max(one.resident_mb for one in own):.0f}",
+            ]
+        )
+    print_table(
+        f"Hits on one session while {CLIENTS} clients ask for names that are not there, in a session of "
+        f"{PROJECTS:,} projects; plotindex's own server, 4 threads.\n"
+        f"  {ROUNDS} rounds in turn; p50 of the hits, its ratio within each round; what the others are told, and the "
+        "largest worker.",
+        ["the others", "p50 ms", "p50 / alone", "200/s", "404/s", "503/s", "RSS MB"],
+        rows,
+    )

@@ -1,0 +1,74 @@
+"""The same hit over HTTP with a small and a large catalogue."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from benchmarks.lookup import ROWS_AT_ONCE, SIZES, rows_of
+from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles
+from benchmarks.processes import Site
+from benchmarks.serving import Server, draw_session, sample, started_server
+from plotindex.catalog import Catalog
+from plotindex.database import Database
+from plotindex.writer import Change
+
+ROUNDS = 15
+
+
+def rows() -> None:
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        measures = {}
+        for size in SIZES:
+            site = Site(Path(folder) / str(size))
+            server = stack.enter_context(_served(site, size))
+            measures[size] = partial(sample, site, server, 1)
+        samples = in_turn(ROUNDS, measures)
+    cpu = {size: [one.cpu_us for one in samples[size]] for size in SIZES}
+    rate = {size: [one.rate for one in samples[size]] for size in SIZES}
+    lines = []
+    for size in SIZES:
+        low, high = ratio_quartiles(cpu[size], cpu[SIZES[0]])
+        quartiles = f"{low:.2f}-{high:.2f}"
+        ratios = median_ratio(cpu[size], cpu[SIZES[0]]), median_ratio(rate[size], rate[SIZES[0]])
+        lines.append(
+            [
+                f"{size:,}",
+                f"{median(rate[size]):,.0f}",
+                f"{median(cpu[size]):,.0f}",
+                f"{ratios[0]:.2f}",
+                quartiles,
+                f"{ratios[1]:.2f}",
+            ]
+        )
+    print_table(
+        f"The same hit over HTTP, as above, with a small and a large catalogue; {ROUNDS} rounds in turn.",
+        ["rows", "requests/s", "CPU us", f"CPU / at {SIZES[0]:,}", "quartiles", f"requests/s / at {SIZES[0]:,}"],
+        lines,
+    )
+
+
+@contextmanager
+def _served(site: Site, size: int) -> Iterator[Server]:
+    draw_session(site.root, 1)
+    with site.started("plotindex", "watch", log="watch.log"):
+        site.watched()
+        _fill(next((site.folder / "state").glob("*/catalog.db")), size)
+        token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
+        with started_server(site, "plotindex", token) as server:
+            yield server
+
+
+def _fill(file: Path, size: int) -> None:
+    # Of sessions that are not there: the indexer, which looks at everything once an hour, leaves them alone so long.
+    catalog = Catalog(Database(file))
+    plots = rows_of(size)
+    try:
+        while chunk := list(islice(plots, ROWS_AT_ONCE)):
+            with catalog.writing() as writer:
+                writer.apply([Change(None, plot) for plot in chunk])
+    finally:
+        catalog.database.close()
