@@ -25,6 +25,8 @@ SETTLED_NS = 2_000_000_000
 CHUNK = 1 << 18
 SVG_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 CONDITIONS = ("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE")
+PRECONDITIONS = {"HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"}
+"""nginx would refuse the first whatever the ETag is."""
 
 _date = lru_cache(1024)(http_date)
 
@@ -75,7 +77,7 @@ def respond_with_plot(
 ) -> Response:
     """The image, or what the request's conditions make of it: 304, 206 or 416.
 
-    With `accel`, the path of an internal location of nginx, it is nginx that sends the file.
+    With `accel`, the path of an internal location of nginx, it is nginx that sends the file, or a range of it.
     """
     plot, fd = opened
     environ = request.environ
@@ -86,15 +88,18 @@ def respond_with_plot(
     if any(condition in environ for condition in CONDITIONS):
         try:
             # Several ranges at once are answered with the whole, as RFC 9110 14.2 allows.
-            single = accel is None and "," not in environ.get("HTTP_RANGE", "")
+            single = "," not in environ.get("HTTP_RANGE", "")
             response.make_conditional(environ, accept_ranges=single, complete_length=plot.size)
         except RequestedRangeNotSatisfiable:
             body.close()
             return _respond_not_satisfiable(headers, plot.size)
-    if accel is not None and response.status_code == 200:
+    if accel is not None and response.status_code in (200, 206) and PRECONDITIONS.isdisjoint(environ):
+        # It makes the range of the whole, says how long that is, and with the whole also that it can.
+        for name in ("Content-Length", "Content-Range" if response.status_code == 206 else "Accept-Ranges"):
+            headers.pop(name, None)
+        response.status_code = 200
         response.response = []
         body.close()
-        del headers["Content-Length"]
         headers["X-Accel-Redirect"] = quote(f"{accel}/{plot.path}")
     elif response.status_code == 200 and plot.size <= CHUNK and request.method != "HEAD":
         # A list is sent in one piece. Shorter than it was a moment ago: it goes as it is, and no cache keeps it.
