@@ -17,7 +17,8 @@ import requests
 from tests.helpers import PNG, draw
 from tests.hostile import HOSTILE, PREFIX, Hostile
 from tests.hostile_tree import SECRET, swapped
-from tests.proxy import ACCEL, Fronted, fronted, proxied
+from tests.nginx import ACCEL
+from tests.proxy import Fronted, fronted, proxied
 from tests.site import Raw
 
 LEAKS = [SECRET, b"root:", b"sha256", b"SQLite", b"Traceback", b"injected", b"evil", ACCEL.encode(), b"<html"]
@@ -43,9 +44,10 @@ def problem(one: Hostile, answer: Raw, folder: Path) -> str | None:
         # What plotindex's server refuses by itself.
         return None
     if answer.status == 200:
-        return None if one.where == "v" and answer.body == PNG else "is found"
+        # nginx drops a space at the end of a target, and what is left is asked for.
+        return None if answer.body == PNG and (one.where == "v" or one.raw == b"x.png ") else "is found"
     told = answer.status, list(json.loads(answer.body))
-    return None if told in [(404, ["error"]), (400, ["error"])] else f"is {told}"
+    return None if told in [(status, ["error"]) for status in (400, 404, 414)] else f"is {told}"
 
 
 def test_no_request_of_the_table_gets_a_byte_that_is_not_its_own_through_nginx(both: Fronted) -> None:
