@@ -21,7 +21,7 @@ from tests.nginx import ACCEL, NGINX, nginx
 KNOWN, BEHIND, ALONE = "nginx, known path", "plotindex behind nginx", "plotindex alone"
 SIZES = {"30 KB": 30_000, "5 MB": 5_000_000}
 ROUNDS = 9
-SECONDS = 0.5
+SECONDS = 1
 THREADS = 4
 CONNECTIONS = THREADS
 FOLDER = "session/project_asked"

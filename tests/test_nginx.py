@@ -19,6 +19,8 @@ from tests.site import PREFIX, Site
 
 HOP = {"Server", "Date", "Connection"}
 """Headers of one connection, and of who answers on it."""
+LONG = "/".join(["\xe9" * 100] * 16) + "/long.png"
+"""3,225 bytes; three times that as they are sent."""
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronted]:
     draw(folder, "plots/s/project_a/w.webp", b"webp")
     draw(folder, "plots/s/project_a/large.png", PNG * 10_000)
     draw(folder, "plots/s/project_a/young.png")
+    draw(folder, f"plots/s/project_a/{LONG}", b"long")
     with fronted(folder) as both:
         yield both
 
@@ -136,6 +139,11 @@ def test_odd_names_arrive_at_their_own_file(both: Fronted) -> None:
             alone = both.alone.send(f"{PREFIX}/{session}/{filename}{query}".encode())
             for header in (b"content-disposition", b"content-type", b"etag"):
                 assert answer.headers.get(header) == alone.headers.get(header), name
+
+
+def test_the_longest_names_pass_nginx_both_ways(both: Fronted) -> None:
+    status, _, body = told_alike(both, "/s/" + encode(LONG.encode()).decode())
+    assert (status, body) == (200, b"long")
 
 
 def test_errors_are_those_of_plotindex(both: Fronted) -> None:
