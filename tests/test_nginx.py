@@ -1,16 +1,19 @@
 """The contract through a real nginx, with the configuration of docs/operations.md: as plotindex alone holds it."""
 
 import json
+import os
 import re
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 import requests
 
 from plotindex.access import Tokens
 from plotindex.logins import Logins
-from plotindex.settings import load_settings
+from plotindex.settings import Settings, load_settings
 from tests.helpers import PNG, SVG, draw, free_port, wait_until
 from tests.hostile import encode
 from tests.hostile_tree import ODD, ODD_PROJECT, ODD_SESSION
@@ -33,6 +36,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronted]:
     draw(folder, "plots/s/project_a/w.webp", b"webp")
     draw(folder, "plots/s/project_a/large.png", PNG * 10_000)
     draw(folder, "plots/s/project_a/young.png")
+    draw(folder, "plots/s/project_a/slow.png")
     draw(folder, f"plots/s/project_a/{LONG}", b"long")
     with fronted(folder) as both:
         yield both
@@ -175,6 +179,28 @@ def test_what_only_nginx_can_say_is_json_too(both: Fronted) -> None:
         refused = both.through.send(target)
         assert (refused.status, refused.headers[b"content-type"]) == (status, b"application/json")
         assert list(json.loads(refused.body)) == ["error"]
+
+
+def test_a_signed_address_opens_its_plot_without_a_token(both: Fronted) -> None:
+    plots = both.alone.get("/s?q=x.svg").json()["plots"]
+    (address,) = [entry["url"] for entry in plots if entry["filename"] == "sub/x.svg"]
+    answers = [requests.get(site.url + address, timeout=20) for site in (both.through, both.alone)]
+    assert [(one.status_code, one.content) for one in answers] == [(200, SVG)] * 2
+    for header in ("ETag", "Cache-Control", "Referrer-Policy", "Content-Security-Policy"):
+        assert answers[0].headers[header] == answers[1].headers[header]
+    assert requests.get(both.through.url + address.replace("x.svg", "y.svg"), timeout=20).status_code == 401
+
+
+def test_who_does_not_read_holds_no_thread_of_plotindex(both: Fronted) -> None:
+    os.truncate(both.alone.root / "s/project_a/slow.png", 1 << 26)
+    request = f"GET {PREFIX}/s/slow.png HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {both.through.token}\r\n\r\n"
+    host, port = both.through.url.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        for _ in range(2 * Settings.threads + 1):
+            slow = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            slow.sendall(request.encode())
+            assert slow.recv(12) == b"HTTP/1.1 200"
+        assert both.through.get("/s/x.png").content == PNG
 
 
 def test_the_pages_and_the_login_work_and_the_cookie_is_for_https_where_the_browser_uses_that(both: Fronted) -> None:
