@@ -1,6 +1,6 @@
 """plotindex behind nginx, beside plotindex alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,22 +26,18 @@ class Fronted(NamedTuple):
 
 
 @contextmanager
-def proxied(folder: Path, server: str, root: Path, places: Mapping[str, str] | None = None) -> Iterator[str]:
-    """The address of an nginx as `nginx` starts it; without nginx the test is skipped."""
+def fronted(folder: Path) -> Iterator[Fronted]:
+    """Draw the hostile tree below `folder` and serve it both ways; nginx knows its root by a symlink.
+
+    Without nginx the test is skipped.
+    """
     if NGINX is None:
         pytest.skip("There is no nginx here: sh tests/install.sh installs it.")
-    with nginx(folder, server, root, places) as running:
-        yield running.url
-
-
-@contextmanager
-def fronted(folder: Path) -> Iterator[Fronted]:
-    """Draw the hostile tree below `folder` and serve it both ways; nginx knows its root by a symlink."""
     draw_hostile_tree(folder)
     (folder / "way").symlink_to("plots")
     with (
         served(folder) as shared,
         serving(folder, {**shared.environment, **AS_DOCUMENTED}, "behind") as behind,
-        proxied(folder / "nginx", behind.url, folder / "way") as url,
+        nginx(folder / "nginx", behind.url, folder / "way") as front,
     ):
-        yield Fronted(shared.site, replace(shared.site, url=url), behind.url, shared)
+        yield Fronted(shared.site, replace(shared.site, url=front.url), behind.url, shared)

@@ -17,7 +17,8 @@ from plotindex.settings import Settings, load_settings
 from tests.helpers import PNG, SVG, draw, free_port, wait_until
 from tests.hostile import encode
 from tests.hostile_tree import ODD, ODD_PROJECT, ODD_SESSION
-from tests.proxy import Fronted, fronted, proxied
+from tests.nginx import nginx
+from tests.proxy import Fronted, fronted
 from tests.site import PREFIX, Site
 
 HOP = {"Server", "Date", "Connection"}
@@ -171,8 +172,8 @@ def test_errors_are_those_of_plotindex(both: Fronted) -> None:
 
 def test_what_only_nginx_can_say_is_json_too(both: Fronted) -> None:
     folder = both.shared.folder
-    with proxied(folder / "away", f"http://127.0.0.1:{free_port()}", folder / "plots") as url:
-        answer = requests.get(f"{url}{PREFIX}/s/x.png", timeout=20)
+    with nginx(folder / "away", f"http://127.0.0.1:{free_port()}", folder / "plots") as front:
+        answer = requests.get(f"{front.url}{PREFIX}/s/x.png", timeout=20)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.json() == {"error": "plotindex does not answer"}
     for target, status in [(b"/%00", 400), (b"/\x1b", 400), (b"/../x", 400), (b"/" + b"x" * 20_000, 414)]:
@@ -209,8 +210,8 @@ def test_the_pages_and_the_login_work_and_the_cookie_is_for_https_where_the_brow
     token = Tokens(settings.state_folder / "tokens.json").check(both.alone.token)
     assert token is not None
     # As a server that listens with TLS has it.
-    with proxied(folder / "tls", both.behind, folder / "way", {"$scheme;": "https;"}) as tls:
-        for url, secure in ((both.through.url, False), (tls, True)):
+    with nginx(folder / "tls", both.behind, folder / "way", {"$scheme;": "https;"}) as tls:
+        for url, secure in ((both.through.url, False), (tls.url, True)):
             form = {"code": Logins.of(settings).create_code(token)}
             said = requests.post(f"{url}/login", data=form, timeout=10, allow_redirects=False)
             assert (said.status_code, said.headers["Location"]) == (303, "/")
