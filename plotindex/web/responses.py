@@ -94,7 +94,7 @@ def respond_with_plot(
             body.close()
             return _respond_not_satisfiable(headers, plot.size)
     if accel is not None and response.status_code in (200, 206) and PRECONDITIONS.isdisjoint(environ):
-        # It makes the range of the whole, says how long that is, and with the whole also that it can.
+        # nginx makes the range of the whole, says how long that is, and with the whole also that it makes ranges.
         for name in ("Content-Length", "Content-Range" if response.status_code == 206 else "Accept-Ranges"):
             headers.pop(name, None)
         response.status_code = 200
