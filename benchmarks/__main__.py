@@ -32,6 +32,12 @@ def _watching() -> None:
     watching()
 
 
+def _proxied() -> None:
+    from benchmarks.proxied import proxied  # noqa: PLC0415 - what starts nginx for the tests brings SQLAlchemy: see above
+
+    proxied()
+
+
 BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("serving", serving),
     ("rebuild", rebuild),
@@ -41,6 +47,7 @@ BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("memory", memory),
     ("watching", _watching),
     ("survival", survival),
+    ("proxied", _proxied),
 ]
 
 

@@ -7,6 +7,7 @@ from io import BytesIO
 
 import psutil
 from flask import Flask
+from werkzeug.test import run_wsgi_app
 
 from benchmarks.serving import PLOT
 from plotindex.web import create_app
@@ -32,7 +33,6 @@ def _ask(application: Flask, number: int) -> None:
         (f"unknown-{number}", PLOT, "", "404"),
         ("session_1", PLOT, f"project=project_{number}", "404"),
     ][number % 4]
-    statuses: list[str] = []
     environ = {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",
@@ -51,12 +51,10 @@ def _ask(application: Flask, number: int) -> None:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
-    body = application(environ, lambda status, _headers, _error=None: statuses.append(status[:3]))
-    for _ in body:
-        pass
-    body.close()
-    if statuses != [expected]:
-        raise RuntimeError(f"Request {number} is answered by {statuses}, not {expected}")
+    body, status, _ = run_wsgi_app(application, environ, buffered=True)
+    b"".join(body)
+    if status[:3] != expected:
+        raise RuntimeError(f"Request {number} is answered by {status}, not {expected}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,11 @@ import os
 import socket
 import sqlite3
 import stat
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 from plotindex.settings import load_settings
@@ -125,3 +129,40 @@ def exchange(one: Path, other: Path) -> None:
     """renameat2(2), AT_FDCWD, RENAME_EXCHANGE: each has the other's name at once."""
     if LIBC.renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2):
         raise OSError(ctypes.get_errno(), "renameat2")
+
+
+@contextmanager
+def swapped(root: Path, outside: Path) -> Iterator[list[str]]:
+    """Plots of the session `swap`, each "public"; each part of their paths is swapped for symlinks to a secret."""
+    plots = ["file.png", "sub/folder.png", "project.png", "session.png"]
+    for plot in plots:
+        draw(root, f"swap/project_a/{plot}", b"public")
+        draw(outside, f"project_a/{plot}", SECRET)
+    places = [
+        (root / "swap/project_a/file.png", outside / "project_a/file.png"),
+        (root / "swap/project_a/sub", outside / "project_a/sub"),
+        (root / "swap/project_a", outside / "project_a"),
+        (root / "swap", outside),
+    ]
+    stop = threading.Event()
+
+    def swap() -> int:
+        times = 0
+        # The outer ones more rarely: below a symlink there is nothing to swap.
+        for times in count(1):
+            place, target = places[min(3, (times & -times).bit_length() - 1)]
+            place.with_name("aside").symlink_to(target)
+            exchange(place, place.with_name("aside"))
+            exchange(place, place.with_name("aside"))
+            place.with_name("aside").unlink()
+            if stop.is_set():
+                break
+        return times
+
+    with ThreadPoolExecutor(1) as pool:
+        swapping = pool.submit(swap)
+        try:
+            yield plots
+        finally:
+            stop.set()
+        assert swapping.result() > 100

@@ -1,7 +1,7 @@
 """A served root and a client with a token: for tests that share one, and for such as no client would send."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +77,18 @@ def served(folder: Path) -> Iterator[Shared]:
     environment = {**own_environment(folder), "PLOTINDEX_ROOT": str(root)}
     token = run_plotindex(["token", "create", "--name", "all"], environment, folder).stdout.strip()
     assert run_plotindex(["rebuild"], environment, folder).returncode == 0
+    with serving(folder, environment, "serve") as service:
+        yield Shared(Site(service.url, service.pid, token, root), service, folder, environment)
+
+
+@contextmanager
+def serving(folder: Path, environment: Mapping[str, str], log: str) -> Iterator[Service]:
+    """`plotindex serve` on a free port, once it answers; it writes to the files `log` in `folder`."""
     port = free_port()
-    service = Service(["serve", "--port", str(port)], environment, folder, folder / "serve")
+    service = Service(["serve", "--port", str(port)], environment, folder, folder / log)
     try:
-        url = service.url = f"http://127.0.0.1:{port}"
-        service.wait_for(lambda: answers(url))
-        yield Shared(Site(url, service.pid, token, root), service, folder, environment)
+        service.url = f"http://127.0.0.1:{port}"
+        service.wait_for(lambda: answers(service.url))
+        yield service
     finally:
         service.clean_up()

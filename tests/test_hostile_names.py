@@ -3,12 +3,9 @@
 import json
 import os
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -24,8 +21,8 @@ from tests.hostile_tree import (
     ODD_SESSION,
     SECRET,
     draw_hostile_tree,
-    exchange,
     insert_rows,
+    swapped,
 )
 from tests.site import Raw, Shared, Site, served
 
@@ -135,43 +132,12 @@ def test_a_row_of_what_is_no_plot_leads_nowhere(shared: Shared, site: Site, name
 
 
 def test_a_symlink_swapped_in_never_opens_the_secret(shared: Shared, site: Site) -> None:
-    root, outside = site.root, shared.folder / "outside"
-    plots = ["file.png", "sub/folder.png", "project.png", "session.png"]
-    for plot in plots:
-        draw(root, f"swap/project_a/{plot}", b"public")
-        draw(outside, f"project_a/{plot}", SECRET)
-    swapped = [
-        (root / "swap/project_a/file.png", outside / "project_a/file.png"),
-        (root / "swap/project_a/sub", outside / "project_a/sub"),
-        (root / "swap/project_a", outside / "project_a"),
-        (root / "swap", outside),
-    ]
-    stop = threading.Event()
-
-    def swap() -> int:
-        times = 0
-        # The outer ones more rarely: below a symlink there is nothing to swap.
-        for times in count(1):
-            place, target = swapped[min(3, (times & -times).bit_length() - 1)]
-            place.with_name("aside").symlink_to(target)
-            exchange(place, place.with_name("aside"))
-            exchange(place, place.with_name("aside"))
-            place.with_name("aside").unlink()
-            if stop.is_set():
-                break
-        return times
-
-    with ThreadPoolExecutor(1) as pool:
-        swapping = pool.submit(swap)
-        try:
-            seen: Counter[tuple[int, bytes]] = Counter()
-            for query in (b"", b"?project=project_a"):
-                for plot in plots * 400:
-                    answer = site.send(PREFIX + b"/swap/" + plot.encode() + query)
-                    seen[answer.status, answer.body] += 1
-        finally:
-            stop.set()
-        assert swapping.result() > 100
+    with swapped(site.root, shared.folder / "outside") as plots:
+        seen: Counter[tuple[int, bytes]] = Counter()
+        for query in (b"", b"?project=project_a"):
+            for plot in plots * 400:
+                answer = site.send(PREFIX + b"/swap/" + plot.encode() + query)
+                seen[answer.status, answer.body] += 1
     assert set(seen) == {(200, b"public"), (404, b'{"error":"Plot not found"}\n')}, seen
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.helpers import PNG, SVG, RunPlotindex, StartService, draw
+from tests.helpers import PNG, SVG, RunPlotindex, StartService, draw, wait_until
 from tests.site import PREFIX, Site
 
 
@@ -105,6 +105,10 @@ def test_conditions_and_ranges(site: Site) -> None:
         assert (answer.status_code, answer.content) == (206, expected)
         assert answer.headers["Content-Length"] == str(len(expected))
     assert site.get("/s/x.png", Range="bytes=0-9", If_Range='"zzz"').content == PNG
+    assert site.get("/s/x.png", Range="bytes=0-9", If_Range=tag).content == PNG[:10]
+    assert site.get("/s/x.png", Range="bytes=0-9", If_None_Match=tag).status_code == 304
+    assert site.get("/s/x.png", Range="bytes=0-9", If_None_Match='"zzz"').content == PNG[:10]
+    assert site.get("/s/x.png", If_None_Match='"zzz"', If_Modified_Since=first.headers["Last-Modified"]).ok
     assert site.get("/s/x.png", Range="bytes=0-9,20-29").content == PNG
     refused = site.get("/s/x.png", Range="bytes=9999-")
     assert (refused.status_code, refused.headers["Content-Range"]) == (416, f"bytes */{len(PNG)}")
@@ -149,6 +153,29 @@ def test_a_version_in_the_address_is_cached_for_ever_only_when_it_is_the_current
     version = young.headers["ETag"].strip('"')
     assert site.get(f"/s/x.png?v={version}").headers["Cache-Control"] == "private, no-cache"
     assert site.get("/s/x.png?v=0000").headers["Cache-Control"] == "private, no-cache"
+    settled = "private, max-age=31536000, immutable"
+    wait_until(lambda: site.get(f"/s/x.png?v={version}").headers["Cache-Control"] == settled)
+    draw(site.root, "s/project_a/x.png", PNG[::-1])
+    replaced = site.get(f"/s/x.png?v={version}")
+    assert (replaced.content, replaced.headers["Cache-Control"]) == (PNG[::-1], "private, no-cache")
+
+
+def test_a_plot_rewritten_within_one_tick_is_never_answered_as_it_was(site: Site) -> None:
+    plot = site.root / "s/project_a/x.png"
+    seen = set()
+    tag = ""
+    for number in range(200):
+        content = b"%64d" % number
+        with plot.open("r+b") as file:
+            file.write(content)
+            file.truncate()
+        os.utime(plot, ns=(1, 1))
+        answer = site.get("/s/x.png", If_None_Match=tag)
+        tag = answer.headers["ETag"]
+        assert (answer.status_code, answer.content) == (200, content)
+        assert site.get(f"/s/x.png?v={tag.strip(chr(34))}").headers["Cache-Control"] == "private, no-cache"
+        seen.add(tag)
+    assert len(seen) == 200
 
 
 def test_a_download_is_named(site: Site) -> None:

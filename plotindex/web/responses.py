@@ -26,6 +26,8 @@ SETTLED_NS = 2_000_000_000
 CHUNK = 1 << 18
 SVG_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 CONDITIONS = ("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE")
+PRECONDITIONS = {"HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"}
+"""nginx would refuse the first whatever the ETag is."""
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ def respond_with_plot(
 ) -> Response:
     """The image, or what the request's conditions make of it: 304, 206 or 416.
 
-    With `accel`, the path of an internal location of nginx, it is nginx that sends the file.
+    With `accel`, the path of an internal location of nginx, it is nginx that sends the file, or a range of it.
 
     Raises:
         OSError: it cannot be read.
@@ -96,28 +98,46 @@ def respond_with_plot(
     response = PlotResponse(body, headers=headers, direct_passthrough=True)
     if any(condition in environ for condition in CONDITIONS):
         try:
-            # Several ranges at once are answered with the whole, as RFC 9110 14.2 allows.
-            single = accel is None and "," not in environ.get("HTTP_RANGE", "")
-            response.make_conditional(environ, accept_ranges=single, complete_length=plot.size)
+            _obey_conditions(response, environ, plot.size)
         except RequestedRangeNotSatisfiable:
             body.close()
             return _respond_not_satisfiable(headers, plot.size)
-    if accel is not None and response.status_code == 200:
-        response.response = []
+    if accel is not None and response.status_code in (200, 206) and PRECONDITIONS.isdisjoint(environ):
         body.close()
-        del headers["Content-Length"]
-        headers["X-Accel-Redirect"] = quote(f"{accel}/{plot.path}")
+        _leave_to_nginx(response, f"{accel}/{plot.path}")
     elif response.status_code == 200 and plot.size <= CHUNK and request.method != "HEAD":
-        # A list is sent in one piece. Shorter than it was a moment ago: it goes as it is, and no cache keeps it.
         try:
-            response.response = [content := os.read(fd, plot.size)]
+            _send_at_once(response, os.read(fd, plot.size), plot.size)
         finally:
             body.close()
-        if len(content) != plot.size:
-            headers["Content-Length"] = str(len(content))
-            headers["Cache-Control"] = "no-store"
-            del headers["ETag"], headers["Last-Modified"]
     return response
+
+
+def _obey_conditions(response: Response, environ: "WSGIEnvironment", size: int) -> None:
+    # Whether the caller has it comes first (RFC 9110 13.2.2): Werkzeug would look at the range first.
+    response.make_conditional(environ, accept_ranges=False, complete_length=size)
+    if response.status_code == 200 and "HTTP_RANGE" in environ:
+        # Several ranges at once are answered with the whole, as RFC 9110 14.2 allows.
+        single = "," not in environ["HTTP_RANGE"]
+        response.make_conditional(environ, accept_ranges=single, complete_length=size)
+
+
+def _leave_to_nginx(response: Response, path: str) -> None:
+    # nginx makes the range of the whole, says how long that is, and with the whole also that it makes ranges.
+    for name in ("Content-Length", "Content-Range" if response.status_code == 206 else "Accept-Ranges"):
+        response.headers.pop(name, None)
+    response.status_code = 200
+    response.response = []
+    response.headers["X-Accel-Redirect"] = quote(path)
+
+
+def _send_at_once(response: Response, content: bytes, size: int) -> None:
+    # A list is sent in one piece. Shorter than it was a moment ago: it goes as it is, and no cache keeps it.
+    response.response = [content]
+    if len(content) != size:
+        response.headers["Content-Length"] = str(len(content))
+        response.headers["Cache-Control"] = "no-store"
+        del response.headers["ETag"], response.headers["Last-Modified"]
 
 
 def respond_with_error(status: int, message: str, **headers: str) -> Response:
