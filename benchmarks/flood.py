@@ -26,7 +26,7 @@ KINDS = {
     "they wait as Retry-After says": Flood("/api/smartstat/plots/{session}/unknown-{number}.png", obey=True),
     "they do not wait": Flood("/api/smartstat/plots/{session}/unknown-{number}.png", obey=False),
     "they ask for one and the same name": Flood("/api/smartstat/plots/{session}/unknown.png", obey=False),
-    "they ask for /healthz instead": Flood("/healthz", obey=False),
+    "they ask for a plot that is there": Flood("/api/smartstat/plots/{session}/correlation_plot.png", obey=False),
 }
 
 

@@ -98,7 +98,8 @@ def _servers(site: Site) -> Iterator[tuple[dict[str, Server], str]]:
         behind_port, behind = stack.enter_context(_serving(site, "behind", f'x_accel_prefix = "{ACCEL}"\n'))
         known_port = free_port()
         # The same nginx, as fast as it can; the load generator opens no connection a second time.
-        known = f'keepalive_requests 1000000000;\nserver {{\n listen 127.0.0.1:{known_port};\n sendfile on;\n root "{site.root}";\n}}\n'
+        listening = f'listen 127.0.0.1:{known_port}; sendfile on; root "{site.root}";'
+        known = f"keepalive_requests 1000000000;\nserver {{ {listening} }}\n"
         places = {"upstream plotindex {": f"{known}upstream plotindex {{"}
         behind_url = f"http://127.0.0.1:{behind_port}"
         running = stack.enter_context(nginx(site.folder / "nginx", behind_url, site.root, places))

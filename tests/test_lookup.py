@@ -17,7 +17,7 @@ from plotindex.errors import RootLostError
 from plotindex.layout import Plot, PlotKey
 from plotindex.lookup import Answer, Lookup, Source
 from plotindex.reconcile import reconcile
-from plotindex.scans import ScansBusyError
+from plotindex.scans import REMEMBERED_KEYS, Scans, ScansBusyError
 from plotindex.tree import Tree
 from tests.helpers import all_plots, draw, wait_until
 
@@ -175,6 +175,40 @@ def test_concurrent_misses_of_one_key_share_one_scan_and_too_many_keys_are_refus
         assert {answer.result(20) for answer in same} <= {(b"a", Source.MISS), (b"a", Source.UNWATCHED)}
         assert other.result(20) == (None, Source.MISS)
     assert sorted(slow.scans) == [PlotKey("s", "x.png"), PlotKey("s", "y.png")]
+
+
+def test_a_session_whose_unknown_names_are_asked_for_leaves_a_scan_to_others(tree: Tree, catalog: Catalog) -> None:
+    slow = SlowTree(tree)
+    lookup = Lookup(slow, catalog)
+    with ThreadPoolExecutor(8) as pool:
+        greedy = [pool.submit(lookup.open, "s", f"{number}.png") for number in range(2)]
+        wait_until(lambda: len(slow.scans) == 2)
+        with pytest.raises(ScansBusyError):
+            lookup.open("other", "x.png")
+        slow.go.set()
+        assert [one.result(20) for one in greedy] == [Answer(None, Source.MISS)] * 2
+        slow.go.clear()
+        first = pool.submit(lookup.open, "s", "next.png")
+        wait_until(lambda: len(slow.scans) == 3)
+        with pytest.raises(ScansBusyError):
+            lookup.open("s", "another.png")
+        theirs = pool.submit(lookup.open, "other", "x.png")
+        wait_until(lambda: len(slow.scans) == 4)
+        slow.go.set()
+        assert first.result(20) == theirs.result(20) == Answer(None, Source.MISS)
+
+
+def test_nothing_is_kept_of_names_that_were_asked_for_a_second_ago(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    scans = Scans()
+    for number in range(30_000):
+        assert scans.share(PlotKey("s", f"{number}.png"), list) == []
+    assert len(scans._known) <= REMEMBERED_KEYS + 1
+    now = 2.0
+    copy = Plot("s", "project_a", "x.png", 1, 1, 1, 1)
+    assert len(scans.share(PlotKey("s", "x.png"), lambda: [copy] * 1000)) < 100
+    assert len(scans._known) == 1
 
 
 def test_a_name_that_does_not_exist_is_scanned_for_once_a_second(tree: Tree, catalog: Catalog) -> None:
