@@ -42,6 +42,7 @@ from plotindex.verify import differences
 from plotindex.waiting import wait_for_plot
 
 SWITCH_SECONDS = 0.0005
+SERVING = ("host", "port", "url_prefix", "workers", "threads", "heal", "x_accel_prefix", "public_url", "proxies")
 INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session", "max_depth")
 """Settings of what is looked at, and how often."""
 
@@ -54,7 +55,7 @@ def main() -> None:
 
 @main.command()
 @common_options
-@setting_options("host", "port", "url_prefix", "workers", "threads", "heal", *INDEXING, "log_format")
+@setting_options(*SERVING, *INDEXING, "log_format")
 def run(config: Path | None, **options: str | None) -> None:
     """Index and serve in one command."""
     from plotindex.running import ChildDiedError, run_both  # noqa: PLC0415 - a client of HTTP, which only this needs
@@ -102,7 +103,7 @@ def watch(config: Path | None, **options: str | None) -> None:
 
 @main.command()
 @common_options
-@setting_options("host", "port", "url_prefix", "workers", "threads", "heal", "max_depth", "log_format")
+@setting_options(*SERVING, "max_depth", "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Run the HTTP service."""
     from plotindex.web.extension import READ_SECONDS  # noqa: PLC0415 - see run

@@ -45,6 +45,9 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
         "polling": "auto: look again and again at network file systems; always; never.  [default: auto]",
         "max_plots_per_session": "Plots of one session that are indexed.  [default: 100000]",
         "max_depth": "Folders below a project that are indexed.  [default: 32]",
+        "x_accel_prefix": "Path of nginx's internal location that sends the files.  [default: none]",
+        "public_url": "Address that browsers use, such as https://plots.example.org.",
+        "proxies": "How many proxies in front are believed.  [default: 0]",
         "log_format": "text or json.  [default: text]",
     }
 
