@@ -1,9 +1,12 @@
 """The fixture for the tests of applications that use plotindex, in a run of pytest of its own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+README = (Path(__file__).parent.parent / "README.md").read_text()
+EXAMPLE = re.findall(r"<!-- executed by tests/test_pytest_plugin.py -->\n```python\n(.+?)```", README, re.DOTALL)
 TESTS = """
 import pytest
 from flask import Flask
