@@ -11,7 +11,7 @@ from plotindex.access import Tokens
 from plotindex.errors import SettingsError
 from plotindex.keys import KEPT_KEYS, KeyFile
 from plotindex.layout import printable
-from plotindex.options import common_options, json_option, read_settings
+from plotindex.options import common_options, json_option, read_settings, setting_options
 
 
 @click.group()
@@ -69,6 +69,7 @@ def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
 
 @token.command("link")
 @common_options
+@setting_options("host", "port", "public_url")
 @click.argument("name")
 def link_token(config: Path | None, name: str, **options: str | None) -> None:
     """Print an address that logs a browser in as that token, once and within ten minutes."""

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, insert, select, true, union, update
 
-from plotindex.database import Database, Prepared
+from plotindex.database import Database
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
 from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_name, is_text, printable
+from plotindex.prepared import Prepared
 from plotindex.tables import catalogue, excess, indexer, plot, session
 from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
 

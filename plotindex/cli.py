@@ -143,7 +143,7 @@ def wait(config: Path | None, session: str, filename: str, timeout: float, **opt
     check_root_unless_known(settings)
     found = wait_for_plot(tree_of(settings), open_catalog(settings), session, filename, timeout)
     if found is None:
-        click.echo(f"plotindex: {printable(f'{session}/{filename}')} was not drawn in {timeout:g} seconds.", err=True)
+        click.echo(f"plotindex: {printable(f'{session}/{filename}')} was not drawn within {timeout:g} s.", err=True)
         sys.exit(1)
     click.echo(printable(found.path))
 

@@ -1,44 +1,27 @@
 """The database: engines, pragmas, the writers' queue, migrations."""
 
-import os
 import sqlite3
-import time
-import weakref
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    CompoundSelect,
-    Connection,
-    Dialect,
-    Engine,
-    Select,
-    Transaction,
-    Update,
-    create_engine,
-    event,
-    text,
-)
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
-from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError, UnusableDatabaseError
-from plotindex.files import Identity, create_file, damaged, described, identity_of, is_busy, missing, set_aside
+from plotindex.engines import Idle, begin_waiting, make_engine, parse_url
+from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
+from plotindex.files import Identity, create_file, damaged, described, identity_of, missing, set_aside
 from plotindex.locks import WriterQueue
+from plotindex.prepared import Prepared
 from plotindex.schema import SCHEMA, known_revisions, upgrade
 from plotindex.tables import metadata
-
-_OF_PARENTS: "list[deque[sqlite3.Connection]]" = []
 
 BUSY_SECONDS = 60.0
 """How long a writer waits for a program that is not plotindex and holds the database."""
 READ_SECONDS = 5.0
 """How long a reader waits for one that holds it for itself alone."""
-SIGNAL_SECONDS = 0.25
-"""How often whoever waits for such a program hears signals: SQLite, waiting by itself, lets none through."""
 
 
 class Database:
@@ -52,16 +35,13 @@ class Database:
 
         `patience` in seconds is how long a reader waits for a program that is not plotindex.
         """
-        self.url = URL.create("sqlite", database=str(place)) if isinstance(place, Path) else _parse(place)
+        self.url = URL.create("sqlite", database=str(place)) if isinstance(place, Path) else parse_url(place)
         assert self.url.database is not None
         self.path = Path(self.url.database)
         self.queue = WriterQueue(self.path)
-        self._patience = patience
-        self.reader = self._engine(read_only=True)
-        self.writer = self._engine(read_only=False)
-        self._idle: deque[sqlite3.Connection] = deque()
-        forget = weakref.WeakMethod(self._forget)
-        os.register_at_fork(after_in_child=lambda: (alive := forget()) and alive())
+        self.reader = make_engine(self.url, patience, read_only=True)
+        self.writer = make_engine(self.url, patience, read_only=False)
+        self._idle = Idle(self.reader)
         self._is_own_place = isinstance(place, Path)
         self._opened: Identity | None = None
         self._recognised: Identity | None = None
@@ -79,7 +59,7 @@ class Database:
         """
         with self._translated(), self.queue.turn(timeout), self._connected_writer() as connection:
             busy = BUSY_SECONDS if timeout is None else timeout
-            with _begun(connection, busy):
+            with begin_waiting(connection, busy):
                 yield connection
 
     def check_file(self) -> None:
@@ -145,7 +125,7 @@ class Database:
         with self._translated(), self.reader.connect() as connection, connection.begin():
             yield connection
 
-    def fetch_one(self, query: "Prepared", values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
+    def fetch_one(self, query: Prepared, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
         """The first row of a query, or None, outside of any transaction: the look-up and nothing else.
 
         Raises:
@@ -153,15 +133,14 @@ class Database:
         """
         idle = self._idle
         with self._translated():
-            connection = self._take(idle)
+            connection = idle.take()
             try:
                 row = connection.execute(*query.bind(self.reader.dialect, values)).fetchone()
             except BaseException:
                 connection.close()
                 raise
-        # Another thread may have closed this database meanwhile: then its connections are not kept.
         if idle is self._idle:
-            idle.append(connection)
+            idle.give_back(connection)
         else:
             connection.close()
         return row
@@ -212,28 +191,11 @@ class Database:
                 upgrade(connection)
 
     def close(self) -> None:
-        idle, self._idle = self._idle, deque()
-        for connection in idle:
-            connection.close()
+        # A new one: what is in use now is closed when it comes back to the old one.
+        idle, self._idle = self._idle, Idle(self.reader)
+        idle.close()
         self.reader.dispose()
         self.writer.dispose()
-
-    def _take(self, idle: "deque[sqlite3.Connection]") -> sqlite3.Connection:
-        """A connection for one look-up. SQLAlchemy's pool costs as much as the look-up itself: this one only keeps."""
-        try:
-            return idle.pop()
-        except IndexError:
-            pooled = self.reader.raw_connection()
-            pooled.detach()
-            connection: sqlite3.Connection = pooled.dbapi_connection  # type: ignore[assignment]  # SQLAlchemy's protocol
-            return connection
-
-    def _forget(self) -> None:
-        """In a forked child: leave the parent's connections alone, also from being closed."""
-        _OF_PARENTS.append(self._idle)
-        self._idle = deque()
-        self.reader.dispose(close=False)
-        self.writer.dispose(close=False)
 
     def _known_revision(self) -> str | None:
         """The revision of a database that this version can use or migrate; None for one that is empty."""
@@ -282,99 +244,6 @@ class Database:
                 self._damaged = opened
             raise told from error
 
-    def _engine(self, *, read_only: bool) -> Engine:
-        # mode=rw: a missing file is an error, not a new empty database. The read engine keeps the file open for
-        # writing because a WAL reader may have to create its -shm file; query_only refuses every write.
-        engine = create_engine(
-            self.url.set(database=f"file:{_quoted(self.path)}", query={"mode": "rw", "uri": "true"}),
-            pool_reset_on_return=None if read_only else "rollback",
-            connect_args={"timeout": self._patience, "check_same_thread": False},
-        )
-
-        @event.listens_for(engine, "connect")
-        def configure(connection: sqlite3.Connection, _record: object) -> None:
-            # Transactions are begun below, not guessed by the driver: it would commit before each CREATE TABLE.
-            connection.isolation_level = None
-            if read_only:
-                connection.execute("PRAGMA query_only = ON")
-            else:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-
-        @event.listens_for(engine, "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-        return engine
-
-
-class Prepared:
-    """A statement that is compiled once: for the few that run for every request and every change.
-
-    A Core `execute` costs three times what such a statement itself does.
-    """
-
-    def __init__(self, statement: Select[Any] | CompoundSelect[Any] | Update) -> None:
-        self._statement = statement
-        self._compiled: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
-
-    def __call__(self, connection: Connection, values: Mapping[str, object]) -> Sequence[Any]:
-        """Its rows, in the transaction of `connection`."""
-        rows: Sequence[Any] = self._execute(connection, values).fetchall()
-        return rows
-
-    def count(self, connection: Connection, values: Mapping[str, object]) -> int:
-        """Execute it, in the transaction of `connection`; return how many rows it changed."""
-        return int(self._execute(connection, values).rowcount)
-
-    def _execute(self, connection: Connection, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - of the driver
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        return driver.execute(*self.bind(connection.dialect, values))
-
-    def bind(self, dialect: Dialect, values: Mapping[str, object]) -> tuple[str, tuple[Any, ...]]:
-        """Its text and parameters for the driver."""
-        if dialect.name not in self._compiled:
-            compiled = self._statement.compile(dialect=dialect)
-            self._compiled[dialect.name] = str(compiled), list(compiled.positiontup or ()), compiled.params
-        text, order, constants = self._compiled[dialect.name]
-        return text, tuple([values[name] if name in values else constants[name] for name in order])
-
-
-def _begun(connection: Connection, seconds: float) -> Transaction:
-    """Begin a transaction; wait at most so long for a program that is not plotindex."""
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    driver.execute(f"PRAGMA busy_timeout = {int(min(seconds, SIGNAL_SECONDS) * 1000)}")
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return connection.begin()
-        except OperationalError as error:
-            if not is_busy(error) or time.monotonic() >= deadline:
-                raise
-
 
 def _tables(connection: Connection) -> set[str]:
     return set(connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise SettingsError(f"{url!r} is no database URL: write sqlite:////absolute/path/catalog.db.") from None
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise SettingsError(
-            f"The catalogue cannot be kept in {parsed.drivername}: write sqlite:////absolute/path/catalog.db."
-        )
-    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
-        raise SettingsError(
-            "The catalogue must be a file, seen by indexer and server: write sqlite:////absolute/path/catalog.db."
-        )
-    return parsed.set(database=os.path.abspath(parsed.database))
-
-
-def _quoted(path: Path) -> str:
-    """A path inside an SQLite URI (https://www.sqlite.org/uri.html)."""
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -34,6 +34,8 @@ def examine(tree: Tree) -> list[Finding]:
 
 
 def _describe(link: Symlink) -> Finding:
-    remedy = "copy it there" if link.kind == "plot" else "mount it there (mount --bind), or move it"
+    remedy = "if that is a plot, copy it there; if not, remove the link"
+    if link.kind != "plot":
+        remedy = "if those are plots, mount it there (mount --bind) or move it; if not, remove the link"
     leads = f"{printable(link.path)} is a {link.kind} by a symlink to {printable(link.target)}"
     return Finding("bad", f"{leads}, which is not followed, so it is not served", remedy)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
 
-from plotindex.database import Database, Prepared
+from plotindex.database import Database
 from plotindex.errors import CatalogError
 from plotindex.layout import INT64_MAX, Plot, PlotKey, glob_matcher, newest_first
+from plotindex.prepared import Prepared
 from plotindex.tables import catalogue, plot, removal, session
 from plotindex.writer import PLOT, read_header
 

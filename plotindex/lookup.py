@@ -54,6 +54,7 @@ class Lookup:
         self._is_ours = False
         self._is_watched = False
         self._is_lost = False
+        self._trouble = ""
 
     def open(self, session: str, filename: str, project: str | None = None) -> Answer:
         """Open the current copy of a key or, when a project is named, that project's copy.
@@ -149,7 +150,10 @@ class Lookup:
 
     def _do_without(self, error: CatalogError) -> None:
         """The tree still answers, as Cache-Status says; nobody waits for the catalogue again within a second."""
-        log.debug("answering by scan: %s", error)
+        if str(error) != self._trouble:
+            # Once: a request a second would say it again.
+            self._trouble = str(error)
+            log.warning("Answers come from scans: %s", error)
         self._is_ours = self._is_watched = self._is_lost = False
         self._asked_at = time.monotonic()
         if self._heals and isinstance(error, DamagedDatabaseError):

@@ -3,7 +3,7 @@
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from hashlib import blake2b
@@ -219,15 +219,21 @@ def variable(name: str) -> str:
 
 
 def load_settings(
-    options: Mapping[str, object | None], environment: Mapping[str, str] = os.environ, config: Path | None = None
+    options: Mapping[str, object | None],
+    environment: Mapping[str, str] = os.environ,
+    config: Path | None = None,
+    name_option: Callable[[str], str] = lambda name: "--" + name.replace("_", "-"),
 ) -> Settings:
     """Settings from options, then the environment, then the file, then the defaults: the first that is given counts.
+
+    `name_option` says what an option is called where it was given.
 
     Raises:
         SettingsError: one is missing, unknown or wrong.
     """
     if sys.platform != "linux":
         raise SettingsError("plotindex runs on Linux: on Windows in WSL, on macOS in a virtual machine.")
+    check_names(options, "PlotIndex()")
     values: dict[str, Any] = {}
     named = config or environment.get("PLOTINDEX_CONFIG")
     file = Path(named or CONFIG_FILE)
@@ -238,7 +244,7 @@ def load_settings(
         if environment.get(variable(name)):
             values[name] = parse(variable(name), environment[variable(name)])
         if options.get(name) is not None:
-            values[name] = parse("--" + name.replace("_", "-"), options[name])
+            values[name] = parse(name_option(name), options[name])
     if "root" not in values:
         raise SettingsError(
             "No root is given: name the directory that holds the sessions with --root or PLOTINDEX_ROOT."
@@ -256,10 +262,19 @@ def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{file} cannot be read as TOML: {error}.") from None
-    for name in content:
+    check_names(content, str(file))
+    return content
+
+
+def check_names(given: Iterable[str], where: str) -> None:
+    """Check that there are settings of these names.
+
+    Raises:
+        SettingsError: there are none; the message says which one may be meant.
+    """
+    for name in given:
         if name not in PARSERS:
             # Of equally near ones, that which begins alike.
             near = sorted(get_close_matches(name, PARSERS), key=lambda candidate: candidate[0] != name[0])
             hint = f"do you mean {near[0]}?" if near else f"it can hold {', '.join(PARSERS)}."
-            raise SettingsError(f"{file} has an unknown setting {name!r}: {hint}")
-    return content
+            raise SettingsError(f"{where} has an unknown setting {name!r}: {hint}")

@@ -20,8 +20,8 @@ from sqlalchemy import (
     update,
 )
 
-from plotindex.database import Prepared
 from plotindex.layout import INT64_MAX, Layout, Plot, Scope
+from plotindex.prepared import Prepared
 from plotindex.tables import catalogue, excess, plot, removal, session
 
 KEPT_REMOVALS = 100_000

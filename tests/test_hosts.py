@@ -210,7 +210,7 @@ def test_a_decorator_guards_the_lists_too_and_finds_a_session_in_the_arguments(r
     for path in ("/plots/abc", "/plots", "/changes"):
         assert client.get(f"/api/smartstat{path}").status_code == 401
         assert client.get(f"/api/smartstat{path}", headers={"X-User": "me"}).status_code in (200, 503)
-    assert asked == ["abc", "abc", None, None, None, None]
+    assert asked == ["abc", "abc", "", "", "", ""]
 
 
 def test_several_of_them_live_in_one_application_and_one_in_several(root: Path, tmp_path: Path) -> None:

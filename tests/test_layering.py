@@ -23,7 +23,8 @@ LAYERS = [
     {"writer", "walk"},
     {"database", "tables", "mounts", "beneath"},
     {"keys"},
-    {"files", "schema"},
+    {"engines"},
+    {"files", "schema", "prepared"},
     {"settings", "locks", "logs", "terminal", "processes"},
     {"errors", "layout", "scopes"},
 ]
@@ -35,7 +36,16 @@ ONE_MODULE_EACH = {
     "platformdirs": {"settings.py"},
     "itsdangerous": {"signing.py"},
     "alembic": {"schema.py"},
-    "sqlalchemy": {"database.py", "schema.py", "catalog.py", "listing.py", "writer.py", "tables.py"},
+    "sqlalchemy": {
+        "database.py",
+        "engines.py",
+        "prepared.py",
+        "schema.py",
+        "catalog.py",
+        "listing.py",
+        "writer.py",
+        "tables.py",
+    },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -97,8 +97,10 @@ def _healthz() -> Response:
 
 
 def _answer_http_error(error: HTTPException) -> Response:
-    response = respond_with_error(error.code or 500, error.description or error.name)
-    if error.code == NotFound.code:
+    is_absent = error.code == NotFound.code
+    message = "There is nothing at this address" if is_absent else error.description or error.name
+    response = respond_with_error(error.code or 500, message)
+    if is_absent:
         response.headers["Cache-Status"] = f"plotindex; {Source.MISS}"
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

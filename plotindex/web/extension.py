@@ -1,5 +1,7 @@
 """The Flask extension: plots in an application that has its own idea of who may see what."""
 
+import inspect
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from typing import Any, BinaryIO, cast
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
+from werkzeug.exceptions import HTTPException
 
 from plotindex.catalog import Catalog
 from plotindex.database import Database
@@ -16,7 +19,7 @@ from plotindex.keys import GivenKeys, addresses_salt
 from plotindex.layout import PlotKey, printable
 from plotindex.listing import Listing, page_of
 from plotindex.lookup import Lookup
-from plotindex.settings import Settings, load_settings
+from plotindex.settings import PARSERS, Settings, check_names, load_settings, variable
 from plotindex.signing import Addresses
 from plotindex.tree import Tree
 from plotindex.web.callers import is_signed
@@ -26,6 +29,8 @@ from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
 READ_SECONDS = 0.25
 """How long a request waits for a program that holds the database; after that it is answered by a scan."""
+
+log = logging.getLogger(__name__)
 
 View = Callable[..., Any]
 MOST_LISTED = 1_000
@@ -91,7 +96,9 @@ class PlotIndex:
         """
         configured = {name: value for name, value in app.config.items() if name.startswith("PLOTINDEX_")}
         environment = {**os.environ, **{name: str(value) for name, value in configured.items() if value is not None}}
-        settings = load_settings(self._given, environment)
+        known = {variable(name): name for name in PARSERS} | {"PLOTINDEX_CONFIG": "root"}
+        check_names((known.get(name, name.lower().removeprefix("plotindex_")) for name in configured), "app.config")
+        settings = load_settings(self._given, environment, name_option=lambda name: f"{name}=")
         lookup = make_lookup(settings)
         addresses = Addresses(GivenKeys(lambda: _keys(app, settings)), settings.url_prefix, addresses_salt(settings))
         self._mounted[app] = Mounted(settings, lookup, addresses)
@@ -167,8 +174,16 @@ class PlotIndex:
     def shadow(self, old_view: View) -> View:
         """Let the old function go on answering, and log each answer in which plotindex differs.
 
-        Returns the function to mount in its place; where plotindex is mounted already, it answers there, too.
+        It is called with `session_id` and `filename`. Returns the function to mount in its place; where plotindex is
+        mounted, before or afterwards, it answers there, too, and for signed addresses.
+
+        Raises:
+            SettingsError: it cannot be called so.
         """
+        try:
+            inspect.signature(old_view).bind(session_id="", filename="")
+        except TypeError:
+            raise SettingsError("The old function must take session_id and filename, by these names.") from None
         self._shadowed = compare_with(old_view, lambda: self.lookup)
         return self._shadowed
 
@@ -181,20 +196,21 @@ class PlotIndex:
         target: Flask | Blueprint = pages if blueprint else app
         # Slashes are not merged: an empty part is no part of a key.
         rule = plot_rule(app, prefix)
+        _warn_of_route(app, f"{prefix}/plots/session/plot.png")
         target.add_url_rule(rule, name, self._open_by_address(view), methods=["GET"], merge_slashes=False)
         if self._may_see is not None:
             self._mount_lists(pages, prefix, Lists(lookup, self._viewer, self._waiters))
         app.register_blueprint(pages)
 
     def _mount_lists(self, pages: Blueprint, prefix: str, lists: Lists) -> None:
-        def add(rule: str, name: str, view: View, **defaults: None) -> None:
+        def add(rule: str, name: str, view: View, **defaults: str) -> None:
             guarded = self._decorator(view) if self._decorator is not None else view
-            # A decorator may read the session's id from the arguments, also where there is none.
+            # A decorator may read the session's id from the arguments: where there is none it is empty.
             pages.add_url_rule(rule, name, guarded, methods=["GET"], merge_slashes=False, defaults=defaults)
 
         add(f"{prefix}/plots/<session_id>", "plots", lists.plots)
-        add(f"{prefix}/plots", "sessions", lists.sessions, session_id=None)
-        add(f"{prefix}/changes", "changes", lists.changes, session_id=None)
+        add(f"{prefix}/plots", "sessions", lists.sessions, session_id="")
+        add(f"{prefix}/changes", "changes", lists.changes, session_id="")
 
     def _open_by_address(self, guarded: View) -> View:
         """A signed address stands for the permission of whoever made it: the decorator is not asked."""
@@ -264,6 +280,16 @@ def _keys(app: Flask, settings: Settings) -> Sequence[bytes]:
     if not given and app.secret_key:
         given = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
     return [key if isinstance(key, bytes) else str(key).encode() for key in given]
+
+
+def _warn_of_route(app: Flask, path: str) -> None:
+    try:
+        endpoint, _ = app.url_map.bind("localhost").match(path)
+    except HTTPException:
+        return
+    log.warning(
+        "%s answers below %s already and goes on doing so: remove that route.", endpoint, path.rpartition("/")[0]
+    )
 
 
 def _free_name(app: Flask, name: str) -> str:

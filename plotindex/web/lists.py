@@ -49,11 +49,11 @@ class Lists:
         """The keys of a session, a page of them."""
         return self._answer(lambda viewer: self._plots(viewer, session_id))
 
-    def sessions(self, session_id: None = None) -> Response:  # noqa: ARG002 - a host's decorator may read it
+    def sessions(self, session_id: str = "") -> Response:  # noqa: ARG002 - for the host's decorator
         """The sessions that the caller may see, a page of them."""
         return self._answer(self._sessions)
 
-    def changes(self, session_id: None = None) -> Response:  # noqa: ARG002 - see sessions
+    def changes(self, session_id: str = "") -> Response:  # noqa: ARG002 - see sessions
         """What has changed since a clock."""
         return self._answer(self._changes)
 
@@ -102,20 +102,28 @@ class Lists:
         since = _whole(request, "since", 0, 0, None)
         wait = _seconds(request, "wait", LONGEST_WAIT)
         session = request.args.get("session")
-        if session is not None and not (is_name(session) and viewer.allows(session) and self._is_there(session)):
+        if session is not None and not (is_name(session) and viewer.allows(session)):
             return respond_not_found(message=NO_SESSION)
         self._require_catalogue()
         found = self._listing.changes(since, viewer.allows, session)
-        if wait and _is_nothing(found) and self._waiting and self._waiting.acquire(blocking=False):
-            try:
-                found = self._wait(found, viewer, session, time.monotonic() + wait)
-            finally:
-                self._waiting.release()
-            # The token may have been revoked meanwhile.
-            again = self._viewer()
-            if isinstance(again, Response):
-                return again
-        return _respond(
+        # That its last plot was removed is told of a session that is gone, too.
+        if session is not None and not (found.changed or found.removed or self._is_there(session)):
+            return respond_not_found(message=NO_SESSION)
+        if not wait or not _is_nothing(found):
+            return self._tell(found, viewer)
+        if self._waiting is None or not self._waiting.acquire(blocking=False):
+            # So that nobody asks again without a pause.
+            return self._tell(found, viewer, Retry_After="1")
+        try:
+            found = self._wait(found, viewer, session, time.monotonic() + wait)
+        finally:
+            self._waiting.release()
+        # The token may have been revoked meanwhile.
+        again = self._viewer()
+        return again if isinstance(again, Response) else self._tell(found, again)
+
+    def _tell(self, found: Changes, viewer: Viewer, **headers: str) -> Response:
+        response = _respond(
             self._lookup.hit,
             clock=found.clock,
             fresh=found.fresh,
@@ -123,6 +131,8 @@ class Lists:
             changed=[describe_entry(entry, viewer) for entry in found.changed],
             removed=[key._asdict() for key in found.removed],
         )
+        response.headers.extend({name.replace("_", "-"): value for name, value in headers.items()})
+        return response
 
     def _wait(self, found: Changes, viewer: Viewer, session: str | None, until: float) -> Changes:
         while _is_nothing(found) and time.monotonic() < until:

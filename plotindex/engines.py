@@ -1,0 +1,122 @@
+"""Engines and connections of SQLite: pragmas, transactions, waiting for other programs, forks."""
+
+import os
+import sqlite3
+import time
+import weakref
+from collections import deque
+
+from sqlalchemy import Connection, Engine, Transaction, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from plotindex.errors import SettingsError
+from plotindex.files import is_busy
+
+SIGNAL_SECONDS = 0.25
+"""How often whoever waits for another program hears signals: SQLite, waiting by itself, lets none through."""
+
+
+class Idle:
+    """Connections for look-ups that nobody uses now. SQLAlchemy's own pool costs as much as the look-up itself."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._kept: deque[sqlite3.Connection] = deque()
+        forget = weakref.WeakMethod(self._forget)
+        os.register_at_fork(after_in_child=lambda: (alive := forget()) and alive())
+
+    def take(self) -> sqlite3.Connection:
+        """One of them, or a new one; its taker gives it back, or closes it when it has failed."""
+        try:
+            return self._kept.pop()
+        except IndexError:
+            pooled = self._engine.raw_connection()
+            pooled.detach()
+            connection: sqlite3.Connection = pooled.dbapi_connection  # type: ignore[assignment]  # SQLAlchemy's protocol
+            return connection
+
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        """Keep it for the next one."""
+        self._kept.append(connection)
+
+    def close(self) -> None:
+        """Close all that are not in use."""
+        while self._kept:
+            self._kept.pop().close()
+
+    def _forget(self) -> None:
+        """In a forked child: leave the parent's connections alone, also from being closed."""
+        _OF_PARENTS.append(self._kept)
+        self._kept = deque()
+        self._engine.dispose(close=False)
+
+
+_OF_PARENTS: list[deque[sqlite3.Connection]] = []
+
+
+def make_engine(url: URL, patience: float, *, read_only: bool) -> Engine:
+    """An engine for one SQLite file. `patience` in seconds is for a program that is not plotindex and holds it."""
+    # mode=rw: a missing file is an error, not a new empty database. The read engine keeps the file open for
+    # writing because a WAL reader may have to create its -shm file; query_only refuses every write.
+    engine = create_engine(
+        url.set(database=f"file:{_quoted(url.database or '')}", query={"mode": "rw", "uri": "true"}),
+        pool_reset_on_return=None if read_only else "rollback",
+        connect_args={"timeout": patience, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        # Transactions are begun below, not guessed by the driver: it would commit before each CREATE TABLE.
+        connection.isolation_level = None
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def begin_waiting(connection: Connection, seconds: float) -> Transaction:
+    """Begin a transaction; wait at most so long for a program that is not plotindex."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(f"PRAGMA busy_timeout = {int(min(seconds, SIGNAL_SECONDS) * 1000)}")
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return connection.begin()
+        except OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+
+
+def parse_url(url: str) -> URL:
+    """A database URL with the absolute path of its file.
+
+    Raises:
+        SettingsError: it is none, or of something that cannot be the catalogue.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingsError(f"{url!r} is no database URL: write sqlite:////absolute/path/catalog.db.") from None
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise SettingsError(
+            f"The catalogue cannot be kept in {parsed.drivername}: write sqlite:////absolute/path/catalog.db."
+        )
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        raise SettingsError(
+            "The catalogue must be a file, seen by indexer and server: write sqlite:////absolute/path/catalog.db."
+        )
+    return parsed.set(database=os.path.abspath(parsed.database))
+
+
+def _quoted(path: str) -> str:
+    """A path inside an SQLite URI (https://www.sqlite.org/uri.html)."""
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
