@@ -38,6 +38,7 @@ clean: ## Remove what was made here; plots stay
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready: pyproject.toml
+	@echo "Installing into .venv; this takes a minute, once."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,examples]'
 	touch $@

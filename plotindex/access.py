@@ -73,6 +73,8 @@ class Tokens:
             raise SettingsError("A token needs a name of printable characters.")
         if session is not None and session_glob is not None:
             raise SettingsError("Give either --session or --session-glob, not both.")
+        if session_glob == "":
+            raise SettingsError("An empty --session-glob matches no session: leave it out for every session.")
         if session is not None and not is_name(session):
             raise SettingsError(f"{session!r} can be no session: a session is the name of one folder.")
         now = time.time()

@@ -24,6 +24,7 @@ from plotindex.locks import sole_indexer
 from plotindex.look import Options, Report
 from plotindex.options import (
     Program,
+    Seconds,
     check_root_unless_known,
     common_options,
     json_option,
@@ -120,7 +121,7 @@ def serve(config: Path | None, **options: str | None) -> None:
 
 @main.command()
 @common_options
-@click.option("--timeout", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=Seconds(), default=60.0, show_default=True, help="Seconds to wait.")
 def sync(config: Path | None, timeout: float, **options: str | None) -> None:
     """Return when all that was drawn before the call is in the catalogue; exit 1 when it is not in time."""
     settings = read_settings(config, options)
@@ -136,7 +137,7 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
 @common_options
 @click.argument("session")
 @click.argument("filename")
-@click.option("--timeout", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=Seconds(), default=60.0, show_default=True, help="Seconds to wait.")
 def wait(config: Path | None, session: str, filename: str, timeout: float, **options: str | None) -> None:
     """Return when that plot exists, and print where; exit 1 when it does not in time, or nobody indexes."""
     settings = read_settings(config, options)

@@ -116,8 +116,18 @@ class Listing:
             clock, oldest = _header(connection)
             if not oldest <= since <= clock:
                 return Changes(clock, fresh=True, more=False, changed=[], removed=[])
-            rows, upto = _commits_since(connection, since, name, most)
-            entries = [_entry(connection, key) for key in rows if allows(key.session)]
+            keys, upto = _commits_since(connection, since, name, most)
+            entries: list[Entry] = []
+            copies, reached = 0, since
+            for key, clock_of_key in keys.items():
+                # Never within a commit: a reader who goes on from its clock would miss the rest.
+                if copies >= MOST_COPIES and clock_of_key > reached:
+                    upto = reached
+                    break
+                reached = clock_of_key
+                if allows(key.session):
+                    entries.append(entry := _entry(connection, key))
+                    copies += len(entry.copies)
         changed = [entry for entry in entries if entry.copies]
         removed = [entry.key for entry in entries if not entry.copies]
         return Changes(
@@ -166,8 +176,8 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 def _commits_since(
     connection: Connection, since: int, name: str | None, most: int
-) -> tuple[Iterable[PlotKey], int | None]:
-    """The keys of the next commits, and the last of these when there are more; at least one commit."""
+) -> tuple[dict[PlotKey, int], int | None]:
+    """The keys of the next commits, each with its first one, and the last commit when there are more; at least one."""
     values = {"since": since, "upto": INT64_MAX, "most": most + 1, "of_session": name}
     query = _CHANGES if name is None else _CHANGES_OF_SESSION
     rows = query(connection, values)
@@ -179,7 +189,10 @@ def _commits_since(
         else:
             rows = [row for row in rows if row[0] < last]
             upto = rows[-1][0]
-    return dict.fromkeys(PlotKey(row[1], row[2]) for row in rows), upto
+    keys: dict[PlotKey, int] = {}
+    for clock, session_name, filename in rows:
+        keys.setdefault(PlotKey(session_name, filename), clock)
+    return keys, upto
 
 
 def _entry(connection: Connection, key: PlotKey) -> Entry:

@@ -67,7 +67,9 @@ class Logins:
         except (FileNotFoundError, ValueError):
             return {}
         now = time.time()
-        return {code: entry for code, entry in codes.items() if entry["expires"] > now}
+        if not isinstance(codes, dict) or not all(isinstance(entry, dict) for entry in codes.values()):
+            return {}
+        return {code: entry for code, entry in codes.items() if entry.get("expires", 0) > now}
 
     def _write_codes(self, codes: dict[str, dict[str, float | str]]) -> None:
         write_private(self._codes, json.dumps(codes).encode())

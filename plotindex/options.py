@@ -1,5 +1,6 @@
 """What commands share: options, the mistakes they name, and what they open."""
 
+import math
 import os
 import subprocess
 import sys
@@ -29,6 +30,19 @@ class Program(click.Group):
         except (SettingsError, PlotIndexError) as error:
             click.echo(f"plotindex: {escape(str(error))}", err=True)
             sys.exit(2 if isinstance(error, SettingsError) else 1)
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds: none that is negative, endless or no number."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1e9)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
 
 
 def setting_options(*names: str) -> Callable[[Command], Command]:

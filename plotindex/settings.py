@@ -169,7 +169,11 @@ class Settings:
             SettingsError: it cannot be made.
         """
         try:
-            self.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Each by itself: the mode is only for the last one, and who can write its parent can replace it.
+            for folder in reversed([self.state_folder, *self.state_folder.parents]):
+                if not folder.exists():
+                    folder.mkdir(mode=0o700, exist_ok=True)
+            self.state_folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise SettingsError(
                 f"The state folder {self.state_folder} cannot be made ({error.strerror}): set PLOTINDEX_STATE_DIR."

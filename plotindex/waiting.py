@@ -23,9 +23,8 @@ def wait_for_plot(tree: Tree, catalog: Catalog, session: str, filename: str, tim
     key = tree.layout.parse_key(session, filename)
     if key is None:
         suffixes = " ".join(sorted(tree.layout.suffixes))
-        raise SettingsError(
-            f"{printable(f'{session}/{filename}')} can be no plot: its name must end in one of {suffixes}."
-        )
+        named = printable(f"{session}/{filename}")
+        raise SettingsError(f"{named} can be no plot: name a session, and a path below its projects, with {suffixes}.")
     deadline = time.monotonic() + timeout
     check_at = time.monotonic()
     while True:

@@ -2,9 +2,11 @@
 
 import html
 import re
+import socket
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,39 @@ def test_a_key_of_another_instance_opens_nothing(tmp_path: Path, tokens: Tokens,
     assert cookie is not None
     assert logins.consume_code(logins.create_code(holder(tokens, secret))) is not None
     assert logins.check_cookie(cookie) is None
+
+
+def test_who_sends_a_login_slowly_or_too_much_of_it_holds_up_nobody(
+    served: Service, tokens: Tokens, logins: Logins
+) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    head = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    with ExitStack() as stack:
+        for _ in range(8):
+            slow = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            slow.sendall(head + b"Content-Length: 100\r\n\r\ncode=a")
+        for _ in range(5):
+            assert requests.get(f"{served.url}/healthz", timeout=5).ok
+        browser = log_in(served, logins.create_code(holder(tokens, tokens.create("browser"))))
+        assert "mine" in browser.get(f"{served.url}/", timeout=5).text
+    for given in ({"data": {"code": "x" * 2000}}, {"files": {"code": b"x" * 2000}}):
+        # The answer comes before all was sent: not every client stays to read it.
+        with suppress(requests.ConnectionError):
+            assert requests.post(f"{served.url}/login", timeout=5, **given).status_code == 413  # type: ignore[arg-type]
+
+
+def test_no_page_of_somebody_else_logs_in_or_out(served: Service, tokens: Tokens, logins: Logins) -> None:
+    code = {"code": logins.create_code(holder(tokens, tokens.create("browser")))}
+    foreign = [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+    for headers in foreign:
+        for path in ("/login", "/logout"):
+            assert requests.post(served.url + path, data=code, headers=headers, timeout=5).status_code == 403
+    own = {"Origin": served.url, "Sec-Fetch-Site": "same-origin"}
+    answer = requests.post(f"{served.url}/login", data=code, headers=own, timeout=5, allow_redirects=False)
+    assert answer.status_code == 303
+
+
+def test_a_damaged_file_of_codes_holds_none(settings: Settings, logins: Logins) -> None:
+    for content in ("[]", '{"a": 1}', "{", '{"a": {}}'):
+        (settings.state_folder / "logins.json").write_text(content)
+        assert logins.consume_code("a") is None

@@ -14,8 +14,12 @@ import requests
 from flask import Blueprint, Flask, g, jsonify, request
 from flask_cors import CORS
 
+from plotindex.access import Tokens
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.web import PlotIndex
+from plotindex.layout import PlotKey
+from plotindex.settings import load_settings
+from plotindex.web import PlotIndex, create_app
+from plotindex.web.callers import Callers
 from tests.helpers import PNG, RunPlotindex, draw, end_group, free_port, run_plotindex, wait_until
 
 ADDRESS = "/api/smartstat/plots/abc/x.png"
@@ -274,3 +278,50 @@ def test_a_name_that_no_plot_can_have_is_refused_in_a_sentence(root: Path, tmp_p
     plots = PlotIndex(app, may_see=lambda _: True)
     with app.app_context(), pytest.raises(PlotIndexError, match=r"^s/x\\n\.txt can be no plot: check session"):
         plots.url_for("s", "x\n.txt")
+
+
+def test_what_would_open_too_much_or_nothing_is_refused_at_the_start(root: Path, tmp_path: Path) -> None:
+    def refused(match: str, **given: Any) -> None:
+        with pytest.raises(SettingsError, match=match):
+            PlotIndex(host(root, tmp_path), **given)
+
+    refused("unknown setting 'maysee'", decorator=lambda view: view, maysee=lambda _: False)
+    refused(r"may_see= must be a function, not True", may_see=True)
+    refused(r"decorator= must be a function, not 'login'", decorator="login")
+    refused(r"decorator= must return a view, not None", decorator=lambda view: None)
+    refused(r"threads= must be a whole number", may_see=lambda _: True, threads="abc")
+    app = host(root, tmp_path)
+    plots = PlotIndex(app, may_see=lambda _: True)
+    for again in (plots, PlotIndex(may_see=lambda _: False)):
+        with pytest.raises(SettingsError, match="below /api/smartstat already: give this one another url_prefix="):
+            again.init_app(app)
+    app = host(root, tmp_path)
+    app.config["PLOTINDEX_THREDS"] = "3"
+    with pytest.raises(SettingsError, match=r"^app.config has an unknown setting 'threds': do you mean threads\?"):
+        PlotIndex(app, may_see=lambda _: True)
+    with pytest.raises(SettingsError, match="must take session_id and filename"):
+        plots.shadow(lambda sid, path: None)
+
+
+def test_a_route_that_answers_already_is_warned_of(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = host(root, tmp_path)
+    app.add_url_rule("/api/smartstat/plots/<session_id>/<path:filename>", "get_plot", lambda **_: "old")
+    PlotIndex(app, may_see=lambda _: True)
+    assert "get_plot answers below /api/smartstat/plots/session already" in caplog.text
+
+
+def test_an_address_that_ends_with_a_token_is_none_in_an_application_with_the_same_key(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    draw(root, "abc/project_a/x.png")
+    settings = load_settings({"root": root, "secret_key": "shared-" * 5}, environment)
+    token = Tokens(settings.make_state_folder() / "tokens.json")
+    holder = token.check(token.create("web"))
+    assert holder is not None
+    address = Callers(settings).addresses.signed(PlotKey("abc", "x.png"), {}, 3600, holder.id)
+    app = host(root, tmp_path)
+    PlotIndex(app, may_see=lambda _: False, secret_key="shared-" * 5)
+    assert create_app(settings).test_client().get(address).status_code == 200
+    assert app.test_client().get(address).status_code == 404

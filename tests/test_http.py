@@ -115,6 +115,20 @@ def test_conditions_and_ranges(site: Site) -> None:
     assert list(refused.json()) == ["error"]
 
 
+def test_conditions_that_mean_nothing_are_ignored(site: Site) -> None:
+    never = "Mon, 01 Jan 99999999999999 00:00:00 GMT"
+    for header in ("If_Modified_Since", "If_Unmodified_Since", "If_None_Match", "If_Match"):
+        given = {header: never if "Since" in header else '"'}
+        assert site.get("/s/x.png", **given).status_code in ((200, 412) if header == "If_Match" else (200,)), given
+    assert site.get("/s/x.png", Range="bytes=0-1", If_Range=never).content == PNG
+    for unknown in ("items=0-1", "bytes=abc", "bytes=5-2", "bytes=", "bytes=-", "bytes=1-2-3", f"bytes={'9' * 40}-"):
+        assert site.get("/s/x.png", Range=unknown).content == PNG, unknown
+    assert site.get("/s/x.png", Range="bytes=-0").status_code == 416
+    refused = site.get("/s/x.png", If_Match='"another"')
+    assert (refused.status_code, list(refused.json())) == (412, ["error"])
+    assert site.get("/s/x.png", If_Match="*").content == PNG
+
+
 def test_a_head_is_a_get_without_its_body(site: Site) -> None:
     for path in ("/s/x.png", "/s/sub/h.SVG", "/s/gone.png"):
         got, head = site.get(path), site.get(path, "HEAD")
@@ -136,6 +150,8 @@ def test_no_kind_of_request_leaves_a_descriptor_open(site: Site) -> None:
         {"Range": "bytes=9999-"},
         {"Range": "bytes=x"},
         {"If_None_Match": "*"},
+        {"If_Modified_Since": "Mon, 01 Jan 99999999999999 00:00:00 GMT"},
+        {"If_Match": '"another"'},
     ]
     draw(site.root, "s/project_a/large.png", os.urandom(600_000))
     for kind in kinds:

@@ -7,13 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.layout import PlotKey
-from plotindex.listing import Entry, Listing, rfc3339
+from plotindex.listing import Changes, Entry, Listing, rfc3339
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
 from plotindex.tree import Tree
@@ -135,6 +136,25 @@ def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(empty_database: 
         assert (len(changes.changed), changes.clock, changes.more) == (4, clocks[3], True)
         changes = place.listing.changes(changes.clock, lambda _: True, "s", most=3)
         assert (changes.changed, changes.clock, changes.more) == ([], clocks[3], False)
+
+
+def test_a_page_of_changes_ends_early_when_its_keys_have_very_many_copies(
+    empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotindex.listing.MOST_COPIES", 5)
+    with made(empty_database) as place:
+        clock = place.listing.clock()
+        for name in "abc":
+            for project in range(4):
+                draw(place.root, f"s/project_{project}/{name}.png")
+            reconcile(place.tree, place.catalog, [""])
+        reader = Reader(place.listing, lambda _: True)
+        reader.clock = clock
+        pages: list[Changes] = []
+        while not pages or pages[-1].more:
+            pages.append(place.listing.changes(reader.clock, reader.allows))
+            reader.clock = pages[-1].clock
+        assert [[entry.key.filename for entry in page.changed] for page in pages] == [["a.png", "b.png"], ["c.png"]]
 
 
 def test_a_cursor_of_no_time_that_can_be_told_of_is_fresh(empty_database: Path) -> None:

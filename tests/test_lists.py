@@ -1,5 +1,6 @@
 """Lists over HTTP: what they hold, page by page, and for whom."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -165,6 +166,8 @@ BAD: list[tuple[str, dict[str, str]]] = [
     ("/changes", {"since": "0", "wait": "nan"}),
     ("/changes", {"since": "0", "wait": "-1"}),
     ("/changes", {"since": "0", "wait": ""}),
+    ("/changes", {"since": "0", "wait": "0.2_0"}),
+    ("/changes", {"since": "0", "wait": "\u0661"}),
 ]
 
 
@@ -210,6 +213,17 @@ def test_a_change_is_told_to_who_waits_and_only_a_quarter_of_the_threads_wait(
         told = [one.result(20) for one in held]
     assert [one["changed"] for one in at_once] == [[]] * 3
     assert [[entry["filename"] for entry in one["changed"]] for one in told] == [["new.png"]] * 2
+
+
+def test_the_end_of_a_session_is_told_to_who_follows_it_alone(
+    served: Service, root: Path, reader: Reader, plotindex: RunPlotindex
+) -> None:
+    clock = reader.read("/plots/other")["clock"]
+    shutil.rmtree(root / "other")
+    assert plotindex("rebuild").returncode == 0
+    told = reader.read("/changes", since=clock, session="other")
+    assert (told["changed"], told["removed"]) == ([], [{"session": "other", "filename": "x.png"}])
+    assert reader.ask("/changes", since=told["clock"], session="other").status_code == 404
 
 
 def test_who_waits_is_told_nothing_after_the_token_was_revoked(

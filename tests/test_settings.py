@@ -230,3 +230,16 @@ def test_the_server_logs_lines_of_json(settings: Settings, catalog: Catalog, ser
     assert [line["level"] for line in lines] == ["info", "error"]
     number = answer.json()["error"].split()[-1]
     assert number in lines[1]["message"]
+
+
+def test_the_documented_file_holds_every_setting_and_can_be_read(tmp_path: Path) -> None:
+    document = (Path(__file__).parent.parent / "docs/operations.md").read_text()
+    block = document.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "plotindex.toml").write_text(block)
+    settings = load_settings({}, {}, tmp_path / "plotindex.toml")
+    named = {line.partition(" = ")[0] for line in block.splitlines()}
+    assert named == set(PARSERS) - {"database", "state_dir", "secret_key"}
+    differing = {
+        name for name in named if getattr(settings, name) != getattr(load_settings({"root": "/srv/plots"}, {}), name)
+    }
+    assert differing == {"x_accel_prefix", "public_url"}

@@ -289,10 +289,21 @@ def test_a_host_signs_with_its_own_key_for_img(root: Path, tmp_path: Path) -> No
     assert get(client, address) == (200, PNG)
     with app.test_request_context("/", base_url="https://host.example/app"):
         assert plots.url_for(*KEY).startswith("/app/api/smartstat/plots/s/sub/x%201.png?expires=")
-        external = plots.url_for(*KEY, external=True, version="abc", download=True)
-    assert external.startswith("https://host.example/app/api/smartstat/plots/s/")
+        with pytest.raises(SettingsError, match="PLOTINDEX_PUBLIC_URL"):
+            plots.url_for(*KEY, external=True)
     app.config.update(SECRET_KEY="third", SECRET_KEY_FALLBACKS=None)
     assert get(client, address)[0] == 401
+
+
+def test_an_address_for_a_mail_begins_with_the_public_one(root: Path, tmp_path: Path) -> None:
+    app = Flask("host")
+    app.secret_key = "key"
+    app.config.update(PLOTINDEX_PUBLIC_URL="https://plots.example.org/", PLOTINDEX_STATE_DIR=str(tmp_path / "state"))
+    plots = PlotIndex(app, root=root, may_see=lambda _: True)
+    with app.app_context():
+        address = plots.url_for(*KEY, external=True, version="abc", download=True)
+    begin = "https://plots.example.org/api/smartstat/plots/s/sub/x%201.png?v=abc&download=1&expires="
+    assert address.startswith(begin)
 
 
 def test_an_address_of_one_extension_opens_nothing_of_another_with_the_same_key(root: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from plotindex.lookup import Source
 from plotindex.settings import Settings, load_settings
 from plotindex.web.callers import Callers, is_signed
 from plotindex.web.extension import make_lookup
-from plotindex.web.gallery import make_gallery
+from plotindex.web.gallery import MOST_BYTES, make_gallery
 from plotindex.web.lists import Lists, Viewer
 from plotindex.web.openapi import describe_api
 from plotindex.web.responses import respond_with_error
@@ -34,10 +34,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or load_settings({})
     app = Flask("plotindex", static_folder=None)
+    # Nothing of any size is ever sent here: not to memory, nor to a temporary file.
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     # No address is mended by a redirect, which would name the host that the caller has named.
     app.url_map.merge_slashes = False
     if settings.proxies:
-        near = dict.fromkeys(("x_for", "x_proto", "x_host", "x_prefix"), settings.proxies)
+        near = dict.fromkeys(("x_for", "x_proto", "x_host"), settings.proxies)
         app.wsgi_app = ProxyFix(app.wsgi_app, **near)  # type: ignore[method-assign]  # as Flask's manual has it
     lookup = make_lookup(settings)
     callers = Callers(settings)

@@ -62,11 +62,16 @@ class Callers:
 
         A name that somebody else's DNS leads here must not make a browser send the cookie to his page.
         """
-        try:
-            host = (urlsplit(f"//{request.environ.get('HTTP_HOST', '')}").hostname or "").removesuffix(".")
-        except ValueError:
-            return False
+        host = _host_of(f"//{request.environ.get('HTTP_HOST', '')}")
         return host in self._hosts or _is_address(host)
+
+    def comes_from_here(self, request: Request) -> bool:
+        """Whether no page of another site has sent this form (Fetch Metadata; RFC 6454, Origin)."""
+        site = request.headers.get("Sec-Fetch-Site")
+        if site is not None:
+            return site in ("same-origin", "none")
+        origin = request.headers.get("Origin")
+        return origin is None or _host_of(origin) == _host_of(f"//{request.host}")
 
     def set_cookie(self, request: Request, response: AnyResponse, value: str) -> None:
         """Log the browser in."""
@@ -91,6 +96,13 @@ class Callers:
 def is_signed(request: Request) -> bool:
     """Whether the address claims to be signed."""
     return f"{SIGNATURE}=" in request.environ.get("QUERY_STRING", "")
+
+
+def _host_of(address: str) -> str:
+    try:
+        return (urlsplit(address).hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
 
 
 def _is_address(host: str) -> bool:

@@ -27,6 +27,8 @@ from plotindex.web.lists import Lists, Viewer, describe_entry
 from plotindex.web.shadow import compare_with
 from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
+HOST_WAIT = 5.0
+"""Who may see what is asked again only behind the waiting, and not of the decorator: so it is short."""
 READ_SECONDS = 0.25
 """How long a request waits for a program that holds the database; after that it is answered by a scan."""
 
@@ -76,6 +78,9 @@ class PlotIndex:
             raise SettingsError(
                 "PlotIndex must know who may see a plot: give decorator=your_auth_decorator or may_see=a_function."
             )
+        for name, value in (("decorator", decorator), ("may_see", may_see)):
+            if value is not None and not callable(value):
+                raise SettingsError(f"{name}= must be a function, not {value!r}.")
         self._given = {**settings, "root": root, "database": database}
         self._decorator = decorator
         self._may_see = may_see
@@ -100,7 +105,13 @@ class PlotIndex:
         check_names((known.get(name, name.lower().removeprefix("plotindex_")) for name in configured), "app.config")
         settings = load_settings(self._given, environment, name_option=lambda name: f"{name}=")
         lookup = make_lookup(settings)
-        addresses = Addresses(GivenKeys(lambda: _keys(app, settings)), settings.url_prefix, addresses_salt(settings))
+        mounted = app.extensions.setdefault("plotindex", {})
+        if mounted.setdefault(settings.url_prefix, self) is not self or app in self._mounted:
+            taken = settings.url_prefix or "/"
+            raise SettingsError(f"There is a PlotIndex below {taken} already: give this one another url_prefix=.")
+        # Not those of plotindex's own server, though the keys may be the same: these end with a token.
+        salt = f"{addresses_salt(settings)} in an application"
+        addresses = Addresses(GivenKeys(lambda: _keys(app, settings)), settings.url_prefix, salt)
         self._mounted[app] = Mounted(settings, lookup, addresses)
         self._mount(app, settings.url_prefix, lookup)
 
@@ -140,9 +151,8 @@ class PlotIndex:
             return (request.script_root if has_request_context() else "") + address
         if here.settings.public_url:
             return here.settings.public_url + address
-        if not has_request_context():
-            raise SettingsError("No host is known outside of a request: set PLOTINDEX_PUBLIC_URL.")
-        return request.url_root.rstrip("/") + address
+        # Not the request's Host, which whoever asks may choose: he would be sent the signature.
+        raise SettingsError("The application's own address is not known: set PLOTINDEX_PUBLIC_URL.")
 
     def open(self, session_id: str, filename: str, project: str | None = None) -> BinaryIO | None:
         """The plot that a key answers with, open for reading, or None: for mails, documents and downloads.
@@ -191,6 +201,8 @@ class PlotIndex:
         view: View = self._view
         if self._decorator is not None:
             view = self._decorator(view)
+            if not callable(view):
+                raise SettingsError(f"decorator= must return a view, not {view!r}: give the decorator itself.")
         blueprint, _, name = self._endpoint.rpartition(".")
         pages = Blueprint(_free_name(app, blueprint or "plotindex"), __name__)
         target: Flask | Blueprint = pages if blueprint else app
@@ -199,7 +211,7 @@ class PlotIndex:
         _warn_of_route(app, f"{prefix}/plots/session/plot.png")
         target.add_url_rule(rule, name, self._open_by_address(view), methods=["GET"], merge_slashes=False)
         if self._may_see is not None:
-            self._mount_lists(pages, prefix, Lists(lookup, self._viewer, self._waiters))
+            self._mount_lists(pages, prefix, Lists(lookup, self._viewer, self._waiters, HOST_WAIT))
         app.register_blueprint(pages)
 
     def _mount_lists(self, pages: Blueprint, prefix: str, lists: Lists) -> None:

@@ -1,9 +1,11 @@
 """Pages for a browser: log in with a one-time code, see the sessions, see a session's latest plots."""
 
+import threading
 import time
 from math import ceil
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.catalog import Catalog
@@ -12,6 +14,7 @@ from plotindex.web.callers import Callers
 from plotindex.web.throttle import Throttle
 
 LATEST_PLOTS = 200
+MOST_BYTES = 1_000
 LATEST_SESSIONS = 500
 POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -21,12 +24,15 @@ POLICY = (
 def make_gallery(catalog: Catalog, callers: Callers) -> Blueprint:
     """The pages, for those whom `callers` recognises."""
     throttle = Throttle()
+    reading = threading.Semaphore()
     pages = Blueprint(
         "gallery", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
     )
 
     @pages.before_request
     def check_host() -> AnyResponse | None:
+        if request.method == "POST" and not callers.comes_from_here(request):
+            return _say("This was asked for by a page of somebody else's: open the address yourself.", 403)
         if callers.knows_host(request):
             return None
         message = (
@@ -62,7 +68,7 @@ def make_gallery(catalog: Catalog, callers: Callers) -> Blueprint:
             refused = _say(f"Too many logins from your address have failed: try again in {wait} seconds.", 429)
             refused.headers["Retry-After"] = str(wait)
             return refused
-        value = callers.logins.consume_code(request.form.get("code", ""))
+        value = callers.logins.consume_code(_read_code(reading))
         if value is None:
             throttle.note_failure(request.remote_addr)
             message = (
@@ -83,13 +89,32 @@ def make_gallery(catalog: Catalog, callers: Callers) -> Blueprint:
     @pages.after_request
     def guard(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = POLICY
-        response.headers["Referrer-Policy"] = "no-referrer"
+        # With no-referrer a browser would not say, either, that a form comes from here.
+        response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Content-Type-Options"] = "nosniff"
         if request.endpoint != "gallery.static":
             response.headers["Cache-Control"] = "no-store"
         return response
 
     return pages
+
+
+def _read_code(reading: threading.Semaphore) -> str:
+    """The code of a login, by the address as the page's form has it, or by a small form of somebody else's.
+
+    Who sends a body slowly holds a thread: so at most one does, and no login that a page asks for waits for it.
+    """
+    code = request.args.get("code")
+    if code is not None:
+        return code
+    if request.mimetype != "application/x-www-form-urlencoded" or not 0 < (request.content_length or 0) <= MOST_BYTES:
+        raise RequestEntityTooLarge("A login is a form that holds a code and nothing else")
+    if not reading.acquire(blocking=False):
+        raise ServiceUnavailable("Somebody else is logging in: ask again", retry_after=1)
+    try:
+        return request.form.get("code", "")
+    finally:
+        reading.release()
 
 
 def _say(message: str, status: int) -> Response:

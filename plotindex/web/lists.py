@@ -1,5 +1,6 @@
 """Lists over HTTP: sessions, the plots of one, and what has changed since a clock."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -38,11 +39,17 @@ class BadParameterError(Exception):
 class Lists:
     """The list routes of one instance. Each view answers with JSON, also when something is wrong."""
 
-    def __init__(self, lookup: Lookup, viewer: Callable[[], Viewer | Response], waiters: int) -> None:
-        """`viewer` says who asks, or answers him itself; so many requests may wait for changes at once."""
+    def __init__(
+        self, lookup: Lookup, viewer: Callable[[], Viewer | Response], waiters: int, longest_wait: float = LONGEST_WAIT
+    ) -> None:
+        """`viewer` says who asks, or answers him itself.
+
+        So many requests may wait for changes at once, each for so many seconds at most.
+        """
         self._lookup = lookup
         self._listing = Listing(lookup.catalog.database)
         self._viewer = viewer
+        self._longest_wait = longest_wait
         self._waiting = threading.BoundedSemaphore(waiters) if waiters else None
 
     def plots(self, session_id: str) -> Response:
@@ -115,7 +122,7 @@ class Lists:
             # So that nobody asks again without a pause.
             return self._tell(found, viewer, Retry_After="1")
         try:
-            found = self._wait(found, viewer, session, time.monotonic() + wait)
+            found = self._wait(found, viewer, session, time.monotonic() + min(wait, self._longest_wait))
         finally:
             self._waiting.release()
         # The token may have been revoked meanwhile.
@@ -213,10 +220,8 @@ def _whole(request: Request, name: str, default: int, lowest: int, highest: int 
 
 def _seconds(request: Request, name: str, highest: float) -> float:
     given = request.args.get(name, "0")
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = -1.0
+    # float() takes signs, underscores, "nan" and the digits of every script.
+    seconds = float(given) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", given) else -1.0
     if not 0 <= seconds <= highest:
         raise BadParameterError(f"{name} must be a number of seconds from 0 to {highest:g}")
     return seconds

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
@@ -10,7 +11,7 @@ from urllib.parse import quote
 from flask import Request, Response, jsonify
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
-from werkzeug.http import http_date
+from werkzeug.http import http_date, parse_date
 
 from plotindex.lookup import Source
 from plotindex.settings import MEDIA_TYPES
@@ -25,7 +26,9 @@ SETTLED_NS = 2_000_000_000
 """A file changed more recently may change again within one tick of its clock, and show the same version."""
 CHUNK = 1 << 18
 SVG_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
-CONDITIONS = ("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE")
+CONDITIONS = ("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE")
+DATES = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE")
+RANGE = re.compile(r"bytes=(?:(?P<first>\d{1,18})-(?P<last>\d{0,18})|-\d{1,18})", re.ASCII)
 PRECONDITIONS = {"HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"}
 """nginx would refuse the first whatever the ETag is."""
 
@@ -96,30 +99,53 @@ def respond_with_plot(
     body = FileBody(fd, plot.size)
     headers = Headers(_headers(opened, source, arguments, now_ns))
     response = PlotResponse(body, headers=headers, direct_passthrough=True)
-    if any(condition in environ for condition in CONDITIONS):
-        try:
-            _obey_conditions(response, environ, plot.size)
-        except RequestedRangeNotSatisfiable:
+    try:
+        if any(condition in environ for condition in CONDITIONS):
+            _obey_conditions(response, _without_nonsense(environ), plot.size)
+        if response.status_code == 412:
             body.close()
-            return _respond_not_satisfiable(headers, plot.size)
-    if accel is not None and response.status_code in (200, 206) and PRECONDITIONS.isdisjoint(environ):
-        body.close()
-        _leave_to_nginx(response, f"{accel}/{plot.path}")
-    elif response.status_code == 200 and plot.size <= CHUNK and request.method != "HEAD":
-        try:
+            return respond_with_error(412, "The plot is not the one that is meant", ETag=headers["ETag"])
+        if accel is not None and response.status_code in (200, 206) and PRECONDITIONS.isdisjoint(environ):
+            body.close()
+            _leave_to_nginx(response, f"{accel}/{plot.path}")
+        elif response.status_code == 200 and plot.size <= CHUNK and request.method != "HEAD":
             _send_at_once(response, os.read(fd, plot.size), plot.size)
-        finally:
             body.close()
+    except RequestedRangeNotSatisfiable:
+        body.close()
+        return _respond_not_satisfiable(headers, plot.size)
+    except BaseException:
+        body.close()
+        raise
     return response
+
+
+def _without_nonsense(environ: "WSGIEnvironment") -> "WSGIEnvironment":
+    """The environment without conditions that mean nothing, which are ignored (RFC 9110 13.1.3, 14.2)."""
+    sane = dict(environ)
+    for name in DATES:
+        try:
+            parse_date(sane.get(name))
+        except (OverflowError, ValueError):
+            # If-Range by a date that is none is not fulfilled: then there is no range.
+            del sane[name]
+            if name == "HTTP_IF_RANGE":
+                sane.pop("HTTP_RANGE", None)
+    if sane.get("HTTP_IF_MATCH", "").strip() == "*":
+        # It is there: that is all this asks.
+        del sane["HTTP_IF_MATCH"]
+    # Several ranges at once, units other than bytes and what is no range at all are answered with the whole.
+    given = RANGE.fullmatch(sane.get("HTTP_RANGE", ""))
+    if given is None or (given["last"] and int(given["first"]) > int(given["last"])):
+        sane.pop("HTTP_RANGE", None)
+    return sane
 
 
 def _obey_conditions(response: Response, environ: "WSGIEnvironment", size: int) -> None:
     # Whether the caller has it comes first (RFC 9110 13.2.2): Werkzeug would look at the range first.
     response.make_conditional(environ, accept_ranges=False, complete_length=size)
     if response.status_code == 200 and "HTTP_RANGE" in environ:
-        # Several ranges at once are answered with the whole, as RFC 9110 14.2 allows.
-        single = "," not in environ["HTTP_RANGE"]
-        response.make_conditional(environ, accept_ranges=single, complete_length=size)
+        response.make_conditional(environ, accept_ranges=True, complete_length=size)
 
 
 def _leave_to_nginx(response: Response, path: str) -> None:
