@@ -1,6 +1,7 @@
 """The pages, by a real client over real sockets: who may see them, and what hostile names do there."""
 
 import html
+import html
 import re
 import socket
 import stat
@@ -52,9 +53,9 @@ def log_in(served: Service, code: str) -> requests.Session:
     browser = requests.Session()
     page = browser.get(f"{served.url}/login", params={"code": code}, timeout=10)
     assert (page.status_code, "Log in" in page.text, len(browser.cookies)) == (200, True, 0)
-    given = re.search('name="code" value="([^"]+)"', page.text)
-    assert given is not None
-    browser.post(f"{served.url}/login", data={"code": given[1]}, timeout=10)
+    form = re.search('action="([^"]+)"(?s:.*)name="code" value="([^"]+)"', page.text)
+    assert form is not None
+    browser.post(served.url + html.unescape(form[1]), data={"code": form[2]}, timeout=10)
     return browser
 
 
@@ -170,7 +171,7 @@ def test_who_sends_a_login_slowly_or_too_much_of_it_holds_up_nobody(
     for given in ({"data": {"code": "x" * 2000}}, {"files": {"code": b"x" * 2000}}):
         # The answer comes before all was sent: not every client stays to read it.
         with suppress(requests.ConnectionError):
-            assert requests.post(f"{served.url}/login", timeout=5, **given).status_code == 413  # type: ignore[arg-type]
+            assert requests.post(f"{served.url}/login", timeout=5, **given).status_code == 413
 
 
 def test_no_page_of_somebody_else_logs_in_or_out(served: Service, tokens: Tokens, logins: Logins) -> None:
