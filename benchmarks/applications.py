@@ -9,7 +9,7 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
-from benchmarks.serving import ASKED_PROJECT, THREADS
+from benchmarks.serving import THREADS, asked_plot
 
 RULE = "/api/smartstat/plots/<session_id>/<path:filename>"
 
@@ -36,11 +36,12 @@ def create_glob() -> Flask:
 def create_known_path() -> Flask:
     """The least that Flask can do: no look-up, no check of who asks."""
     app = Flask("known path", static_folder=None)
-    root = os.environ["PLOTINDEX_ROOT"]
+    root = Path(os.environ["PLOTINDEX_ROOT"])
+    folders = {session.name: str(asked_plot(session).parent) for session in root.iterdir()}
 
     @app.get(RULE)
     def plot(session_id: str, filename: str) -> Response:
-        return send_from_directory(f"{root}/{session_id}/{ASKED_PROJECT}", filename)
+        return send_from_directory(folders[session_id], filename)
 
     return app
 

@@ -5,7 +5,7 @@ import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from os import scandir
 from pathlib import Path
 from statistics import median
@@ -29,8 +29,6 @@ ROUNDS = 9
 SECONDS = 0.5
 THREADS = 4
 CONNECTIONS = THREADS
-ASKED_PROJECT = "project_asked"
-"""Where the plot that is asked for lies, in every session."""
 PLOT = "correlation_plot.png"
 PLOT_BYTES = 30_000
 HIT = "Cache-Status: plotindex; hit"
@@ -88,17 +86,24 @@ def _session(projects: int) -> str:
 def draw_session(root: Path, projects: int) -> int:
     """Draw a session; return at which place the system lists the project that is asked for."""
     session = root / _session(projects)
-    # Every project holds a plot, as they do, but only the last one created holds the plot asked for: a page shows what
-    # was just drawn. Where the file system lists that project is luck, which the glob depends on, so it is printed.
-    for number in range(1, projects):
+    for number in range(projects):
         folder = session / f"project_{number:05}"
         folder.mkdir(parents=True)
+        # Every project holds a plot, as they do.
         (folder / "other.png").write_bytes(b"\x89PNG")
-    asked = session / ASKED_PROJECT
-    asked.mkdir(parents=True)
-    (asked / PLOT).write_bytes(b"\x89PNG\r\n\x1a\n" + random.Random(0).randbytes(PLOT_BYTES - 8))
+    # Where the system lists the project that is asked for is luck, on which the glob depends: so it is the middle one.
     with scandir(session) as entries:
-        return [entry.name for entry in entries].index(ASKED_PROJECT) + 1
+        listed = [entry.name for entry in entries]
+    place = len(listed) // 2
+    (session / listed[place] / PLOT).write_bytes(b"\x89PNG\r\n\x1a\n" + random.Random(0).randbytes(PLOT_BYTES - 8))
+    return place + 1
+
+
+@cache
+def asked_plot(session: Path) -> Path:
+    """The one plot of that name in a session."""
+    (plot,) = session.glob(f"*/{PLOT}")
+    return plot
 
 
 @contextmanager
@@ -129,7 +134,7 @@ def sample(site: Site, server: Server, projects: int) -> Sample:
         token=server.token,
         seconds=SECONDS,
         connections=CONNECTIONS,
-        file=str(site.root / session / ASKED_PROJECT / PLOT),
+        file=str(asked_plot(site.root / session)),
         header=HIT if server.name == "plotindex" else None,
     )
     before = tree_cpu_seconds(server.process)

@@ -1,7 +1,6 @@
 """The pages, by a real client over real sockets: who may see them, and what hostile names do there."""
 
 import html
-import html
 import re
 import socket
 import stat
