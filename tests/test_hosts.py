@@ -296,6 +296,12 @@ def test_what_would_open_too_much_or_nothing_is_refused_at_the_start(root: Path,
         with pytest.raises(SettingsError, match="below /api/smartstat already: give this one another url_prefix="):
             again.init_app(app)
     app = host(root, tmp_path)
+    app.config["PLOTINDEX_SUFFIXES"] = [".png", ".txt"]
+    with pytest.raises(SettingsError, match=r"^PLOTINDEX_SUFFIXES can hold .* not '\.txt'"):
+        PlotIndex(app, may_see=lambda _: True)
+    app.config.update(PLOTINDEX_SUFFIXES=[".png"], PLOTINDEX_HEAL=False)
+    assert PlotIndex(app, may_see=lambda _: True).lookup.tree.layout.suffixes == {".png"}
+    app = host(root, tmp_path)
     app.config["PLOTINDEX_THREDS"] = "3"
     with pytest.raises(SettingsError, match=r"^app.config has an unknown setting 'threds': do you mean threads\?"):
         PlotIndex(app, may_see=lambda _: True)

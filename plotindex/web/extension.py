@@ -3,7 +3,7 @@
 import inspect
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -81,7 +81,8 @@ class PlotIndex:
         for name, value in (("decorator", decorator), ("may_see", may_see)):
             if value is not None and not callable(value):
                 raise SettingsError(f"{name}= must be a function, not {value!r}.")
-        self._given = {**settings, "root": root, "database": database}
+        given = {**settings, "root": root, "database": database}
+        self._given = {name: value for name, value in given.items() if value is not None}
         self._decorator = decorator
         self._may_see = may_see
         self._endpoint = endpoint
@@ -99,11 +100,7 @@ class PlotIndex:
         Raises:
             SettingsError: a setting is missing or wrong, or the endpoint is taken.
         """
-        configured = {name: value for name, value in app.config.items() if name.startswith("PLOTINDEX_")}
-        environment = {**os.environ, **{name: str(value) for name, value in configured.items() if value is not None}}
-        known = {variable(name): name for name in PARSERS} | {"PLOTINDEX_CONFIG": "root"}
-        check_names((known.get(name, name.lower().removeprefix("plotindex_")) for name in configured), "app.config")
-        settings = load_settings(self._given, environment, name_option=lambda name: f"{name}=")
+        settings = _read_settings(app, self._given)
         lookup = make_lookup(settings)
         mounted = app.extensions.setdefault("plotindex", {})
         if mounted.setdefault(settings.url_prefix, self) is not self or app in self._mounted:
@@ -284,6 +281,20 @@ def make_lookup(settings: Settings) -> Lookup:
     tree = Tree(settings.root, settings.layout)
     database = Database(settings.catalog_place, patience=READ_SECONDS)
     return Lookup(tree, Catalog(database), heal=settings.heal)
+
+
+def _read_settings(app: Flask, given: Mapping[str, object]) -> Settings:
+    """What was given, then what the application's configuration says, then as everywhere."""
+    names = {variable(name): name for name in PARSERS}
+    mine = {name: value for name, value in app.config.items() if name.startswith("PLOTINDEX_") and value is not None}
+    file = mine.pop("PLOTINDEX_CONFIG", None)
+    configured = {names.get(name, name.removeprefix("PLOTINDEX_").lower()): value for name, value in mine.items()}
+    check_names(configured, "app.config")
+    return load_settings(
+        {**configured, **given},
+        config=Path(file) if file else None,
+        name_option=lambda name: f"{name}=" if name in given else variable(name),
+    )
 
 
 def _keys(app: Flask, settings: Settings) -> Sequence[bytes]:
