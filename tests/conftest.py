@@ -14,12 +14,14 @@ from playwright.sync_api import Browser
 
 from plotindex.catalog import Catalog
 from plotindex.database import Database
+from plotindex.reconcile import reconcile
 from plotindex.settings import Settings, load_settings
 from plotindex.tree import Tree
 from tests.browser import chromium
 from tests.helpers import (
     PATIENCE,
     UNPRIVILEGED,
+    Index,
     Refused,
     RunPlotindex,
     Service,
@@ -68,6 +70,12 @@ def catalog(settings: Settings) -> Iterator[Catalog]:
     catalog.claim(str(settings.root), settings.layout, 1)
     yield catalog
     database.close()
+
+
+@pytest.fixture
+def index(tree: Tree, catalog: Catalog) -> Index:
+    """Make the root's catalogue equal its tree, in this process: `plotindex rebuild` without the start of a program."""
+    return lambda: reconcile(tree, catalog, [""])
 
 
 @pytest.fixture(scope="session")

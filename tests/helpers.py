@@ -17,10 +17,13 @@ from typing import TypeVar
 
 from plotindex.catalog import Catalog
 from plotindex.layout import Plot
+from plotindex.look import Report
 
 T = TypeVar("T")
 RunPlotindex = Callable[..., "subprocess.CompletedProcess[str]"]
 """The type of the fixtures `plotindex` and `unprivileged`."""
+Index = Callable[[], Report]
+"""The type of the fixture `index`."""
 Refused = Callable[..., None]
 """The type of the fixture `refused`."""
 

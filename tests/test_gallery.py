@@ -16,7 +16,7 @@ from plotindex.access import Token, Tokens
 from plotindex.keys import KeyFile
 from plotindex.logins import Logins
 from plotindex.settings import Settings
-from tests.helpers import PNG, RunPlotindex, Service, StartService, draw, free_port
+from tests.helpers import PNG, Index, RunPlotindex, Service, StartService, draw, free_port
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202e.png"
 
@@ -32,11 +32,11 @@ def logins(settings: Settings, tokens: Tokens) -> Logins:
 
 
 @pytest.fixture
-def served(root: Path, server: StartService, plotindex: RunPlotindex) -> Iterator[Service]:
+def served(root: Path, server: StartService, index: Index) -> Iterator[Service]:
     draw(root, "mine/project_a/x.png")
     draw(root, f"mine/project_b/sub/{HOSTILE}")
     draw(root, "other/project_a/secret.png")
-    assert plotindex("rebuild").returncode == 0
+    index()
     with server() as running:
         yield running
 

@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 import requests
 
-from tests.helpers import PNG, SVG, RunPlotindex, StartService, draw, wait_until
+from plotindex.access import Tokens
+from plotindex.settings import Settings
+from tests.helpers import PNG, SVG, Index, RunPlotindex, StartService, draw, wait_until
 from tests.site import PREFIX, Site
 
 
 @pytest.fixture
-def site(root: Path, server: StartService, plotindex: RunPlotindex) -> Iterator[Site]:
+def site(root: Path, server: StartService, settings: Settings, index: Index) -> Iterator[Site]:
     draw(root, "s/project_a/x.png")
     draw(root, "s/project_a/sub/h.SVG", SVG)
     draw(root, "s/project_b/photo.JPG", b"jpeg", mtime_ns=0)
     draw(root, "other/project_a/x.png")
-    token = plotindex("token", "create", "--name", "all").stdout.strip()
-    assert plotindex("rebuild").returncode == 0
+    token = Tokens(settings.make_state_folder() / "tokens.json").create("all")
+    index()
     with server() as running:
         yield Site(running.url, running.pid, token, root)
 

@@ -12,7 +12,7 @@ import requests
 
 from plotindex.access import Tokens
 from plotindex.settings import Settings
-from tests.helpers import PNG, RunPlotindex, Service, StartService, draw, wait_until
+from tests.helpers import PNG, Index, Service, StartService, draw, wait_until
 
 PREFIX = "/api/smartstat"
 ODD = [
@@ -59,7 +59,7 @@ def tokens(settings: Settings) -> Tokens:
 
 
 @pytest.fixture
-def served(root: Path, server: StartService, plotindex: RunPlotindex) -> Iterator[Service]:
+def served(root: Path, server: StartService, index: Index) -> Iterator[Service]:
     for number in range(7):
         draw(root, f"s/project_a/p{number}.png", mtime_ns=1_700_000_000_000_000_000 + number)
     draw(root, "s/project_b/p3.png", b"newer", mtime_ns=1_800_000_000_123_456_789)
@@ -68,7 +68,7 @@ def served(root: Path, server: StartService, plotindex: RunPlotindex) -> Iterato
         draw(root, f"odd \u00e9#/project_%/{name}", name.encode())
     draw(root, "other/project_a/x.png")
     (root / "empty").mkdir()
-    assert plotindex("rebuild").returncode == 0
+    index()
     with server("--threads", "8") as running:
         yield running
 
@@ -216,18 +216,18 @@ def test_a_change_is_told_to_who_waits_and_only_a_quarter_of_the_threads_wait(
 
 
 def test_the_end_of_a_session_is_told_to_who_follows_it_alone(
-    served: Service, root: Path, reader: Reader, plotindex: RunPlotindex
+    served: Service, root: Path, reader: Reader, index: Index
 ) -> None:
     clock = reader.read("/plots/other")["clock"]
     shutil.rmtree(root / "other")
-    assert plotindex("rebuild").returncode == 0
+    index()
     told = reader.read("/changes", since=clock, session="other")
     assert (told["changed"], told["removed"]) == ([], [{"session": "other", "filename": "x.png"}])
     assert reader.ask("/changes", since=told["clock"], session="other").status_code == 404
 
 
 def test_who_waits_is_told_nothing_after_the_token_was_revoked(
-    served: Service, root: Path, reader: Reader, tokens: Tokens, plotindex: RunPlotindex
+    served: Service, root: Path, reader: Reader, tokens: Tokens, index: Index
 ) -> None:
     clock = reader.read("/changes")["clock"]
     with ThreadPoolExecutor(1) as pool:
@@ -236,5 +236,5 @@ def test_who_waits_is_told_nothing_after_the_token_was_revoked(
         assert reader.ask("/changes", since=clock, wait=0.2).status_code == 200
         assert tokens.revoke("all")
         draw(root, "s/project_new/new.png")
-        assert plotindex("rebuild").returncode == 0
+        index()
         assert held.result(30).status_code == 401
