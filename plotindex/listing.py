@@ -1,6 +1,6 @@
 """Lists for callers: sessions, the plots of one, and what has changed since a clock. Each from one commit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 from string import ascii_lowercase, ascii_uppercase
@@ -89,8 +89,8 @@ class Listing:
                 wanted.order_by(plot.c.filename, plot.c.project)
             )
             found = (Plot._make(row) for row in rows if matches(row.filename))
-            entries, following = page_of(found, limit)
-            return Page(clock, entries, following)
+            page, following = page_of(entries_of(found), limit)
+            return Page(clock, page, following)
 
     def sessions(self, allows: Allows, limit: int, after: str = "", query: str = "") -> SessionPage:
         """The sessions that the caller may see by name, from behind `after`, whose name matches `query`."""
@@ -135,17 +135,23 @@ class Listing:
         )
 
 
-def page_of(plots: Iterable[Plot], limit: int) -> tuple[list[Entry], str | None]:
-    """The first keys of plots that are sorted by filename, and the last filename when there are more."""
-    entries: list[Entry] = []
+def entries_of(plots: Iterable[Plot]) -> Iterator[Entry]:
+    """The keys of a session's plots, each with its copies; the plots come by filename."""
+    for filename, own in groupby(plots, key=lambda plot: plot.filename):
+        copies = newest_first(own)
+        yield Entry(PlotKey(copies[0].session, filename), copies)
+
+
+def page_of(entries: Iterable[Entry], limit: int) -> tuple[list[Entry], str | None]:
+    """The first entries, and the last filename of these when there are more."""
+    page: list[Entry] = []
     copies = 0
-    for filename, own in groupby(plots, key=lambda row: row.filename):
-        if len(entries) == limit or copies >= MOST_COPIES:
-            return entries, entries[-1].key.filename
-        found = newest_first(own)
-        copies += len(found)
-        entries.append(Entry(PlotKey(found[0].session, filename), found))
-    return entries, None
+    for entry in entries:
+        if len(page) == limit or copies >= MOST_COPIES:
+            return page, page[-1].key.filename
+        copies += len(entry.copies)
+        page.append(entry)
+    return page, None
 
 
 def rfc3339(nanoseconds: int) -> str:

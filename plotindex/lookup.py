@@ -116,7 +116,7 @@ class Lookup:
         return False
 
     def walk(self, session: str) -> list[Plot]:
-        """Every plot of a session, by looking at all of it: for a list while there is no catalogue.
+        """Every plot of a session by filename, by looking at all of it: for a list while there is no catalogue.
 
         Raises:
             ScansBusyError: too many others are being looked for.
@@ -126,7 +126,7 @@ class Lookup:
             walk = self.tree.walk(Scope(session))
         for error in walk.unreadable.values():
             raise error
-        return walk.plots
+        return sorted(walk.plots, key=lambda plot: plot.filename.encode())
 
     def _ask_catalogue(self) -> None:
         """Once a second: is there a catalogue of this root, of this grammar, with an indexer that is heard?"""

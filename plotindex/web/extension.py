@@ -1,29 +1,28 @@
 """The Flask extension: plots in an application that has its own idea of who may see what."""
 
 import inspect
-import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
-from werkzeug.exceptions import HTTPException
 
 from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.keys import GivenKeys, addresses_salt
 from plotindex.layout import PlotKey, printable
-from plotindex.listing import Listing, page_of
+from plotindex.listing import Entry, Listing, entries_of
 from plotindex.lookup import Lookup
-from plotindex.settings import PARSERS, Settings, check_names, load_settings, variable
+from plotindex.settings import Settings
 from plotindex.signing import Addresses
 from plotindex.tree import Tree
 from plotindex.web.callers import is_signed
-from plotindex.web.lists import Lists, Viewer, describe_entry
+from plotindex.web.host import free_name, keys_of_host, read_settings, warn_of_route
+from plotindex.web.lists import MOST_LISTED, Lists, Viewer, describe_entry
 from plotindex.web.shadow import compare_with
 from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
@@ -32,10 +31,7 @@ HOST_WAIT = 5.0
 READ_SECONDS = 0.25
 """How long a request waits for a program that holds the database; after that it is answered by a scan."""
 
-log = logging.getLogger(__name__)
-
 View = Callable[..., Any]
-MOST_LISTED = 1_000
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ class PlotIndex:
         Raises:
             SettingsError: a setting is missing or wrong, or the endpoint is taken.
         """
-        settings = _read_settings(app, self._given)
+        settings = read_settings(app, self._given)
         lookup = make_lookup(settings)
         mounted = app.extensions.setdefault("plotindex", {})
         if mounted.setdefault(settings.url_prefix, self) is not self or app in self._mounted:
@@ -108,7 +104,7 @@ class PlotIndex:
             raise SettingsError(f"There is a PlotIndex below {taken} already: give this one another url_prefix=.")
         # Not those of plotindex's own server, though the keys may be the same: these end with a token.
         salt = f"{addresses_salt(settings)} in an application"
-        addresses = Addresses(GivenKeys(lambda: _keys(app, settings)), settings.url_prefix, salt)
+        addresses = Addresses(GivenKeys(lambda: keys_of_host(app, settings)), settings.url_prefix, salt)
         self._mounted[app] = Mounted(settings, lookup, addresses)
         self._mount(app, settings.url_prefix, lookup)
 
@@ -139,7 +135,7 @@ class PlotIndex:
         key = here.lookup.tree.layout.parse_key(session_id, filename)
         if key is None:
             raise PlotIndexError(f"{printable(f'{session_id}/{filename}')} can be no plot: check session and filename.")
-        if not _keys(current_app, here.settings):
+        if not keys_of_host(current_app, here.settings):
             raise SettingsError("Addresses cannot be signed without a key: set app.secret_key or PLOTINDEX_SECRET_KEY.")
         wanted = {"project": project, "v": version, "download": "1" if download else None}
         given = {name: value for name, value in wanted.items() if value is not None}
@@ -176,7 +172,7 @@ class PlotIndex:
         """
         here = self._here()
         viewer = Viewer(lambda _: True, here.addresses.plain)
-        return [describe_entry(entry, viewer) for page in self._pages(here.lookup, session_id) for entry in page]
+        return [describe_entry(entry, viewer) for entry in _entries(here.lookup, session_id)]
 
     def shadow(self, old_view: View) -> View:
         """Let the old function go on answering, and log each answer in which plotindex differs.
@@ -201,11 +197,11 @@ class PlotIndex:
             if not callable(view):
                 raise SettingsError(f"decorator= must return a view, not {view!r}: give the decorator itself.")
         blueprint, _, name = self._endpoint.rpartition(".")
-        pages = Blueprint(_free_name(app, blueprint or "plotindex"), __name__)
+        pages = Blueprint(free_name(app, blueprint or "plotindex"), __name__)
         target: Flask | Blueprint = pages if blueprint else app
         # Slashes are not merged: an empty part is no part of a key.
         rule = plot_rule(app, prefix)
-        _warn_of_route(app, f"{prefix}/plots/session/plot.png")
+        warn_of_route(app, f"{prefix}/plots/session/plot.png")
         target.add_url_rule(rule, name, self._open_by_address(view), methods=["GET"], merge_slashes=False)
         if self._may_see is not None:
             self._mount_lists(pages, prefix, Lists(lookup, self._viewer, self._waiters, HOST_WAIT))
@@ -264,16 +260,17 @@ class PlotIndex:
             return next(iter(self._mounted.values()))
         raise SettingsError("PlotIndex is not part of this application: call init_app(app) first.")
 
-    def _pages(self, lookup: Lookup, session: str) -> Iterator[Sequence[Any]]:
-        after: str | None = ""
-        if not lookup.has_catalogue():
-            yield page_of(sorted(lookup.walk(session), key=lambda plot: plot.filename.encode()), MOST_LISTED)[0]
-            return
-        listing = Listing(lookup.catalog.database)
-        while after is not None:
-            page = listing.plots(session, MOST_LISTED, after)
-            yield page.entries
-            after = page.next
+
+def _entries(lookup: Lookup, session: str) -> Iterator[Entry]:
+    if not lookup.has_catalogue():
+        yield from entries_of(lookup.walk(session))
+        return
+    listing = Listing(lookup.catalog.database)
+    after: str | None = ""
+    while after is not None:
+        page = listing.plots(session, MOST_LISTED, after)
+        yield from page.entries
+        after = page.next
 
 
 def make_lookup(settings: Settings) -> Lookup:
@@ -281,43 +278,3 @@ def make_lookup(settings: Settings) -> Lookup:
     tree = Tree(settings.root, settings.layout)
     database = Database(settings.catalog_place, patience=READ_SECONDS)
     return Lookup(tree, Catalog(database), heal=settings.heal)
-
-
-def _read_settings(app: Flask, given: Mapping[str, object]) -> Settings:
-    """What was given, then what the application's configuration says, then as everywhere."""
-    names = {variable(name): name for name in PARSERS}
-    mine = {name: value for name, value in app.config.items() if name.startswith("PLOTINDEX_") and value is not None}
-    file = mine.pop("PLOTINDEX_CONFIG", None)
-    configured = {names.get(name, name.removeprefix("PLOTINDEX_").lower()): value for name, value in mine.items()}
-    check_names(configured, "app.config")
-    return load_settings(
-        {**configured, **given},
-        config=Path(file) if file else None,
-        name_option=lambda name: f"{name}=" if name in given else variable(name),
-    )
-
-
-def _keys(app: Flask, settings: Settings) -> Sequence[bytes]:
-    """The keys that sign for an application, the newest first."""
-    given: Sequence[Any] = settings.secret_key
-    if not given and app.secret_key:
-        given = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
-    return [key if isinstance(key, bytes) else str(key).encode() for key in given]
-
-
-def _warn_of_route(app: Flask, path: str) -> None:
-    try:
-        endpoint, _ = app.url_map.bind("localhost").match(path)
-    except HTTPException:
-        return
-    log.warning(
-        "%s answers below %s already and goes on doing so: remove that route.", endpoint, path.rpartition("/")[0]
-    )
-
-
-def _free_name(app: Flask, name: str) -> str:
-    """A name that no blueprint has yet: there may be several of this extension in one application."""
-    number, free = 2, name
-    while free in app.blueprints:
-        free, number = f"{name}_{number}", number + 1
-    return free

@@ -10,7 +10,7 @@ from flask import Request, Response, jsonify, request
 
 from plotindex.errors import CatalogError, RootLostError
 from plotindex.layout import Plot, PlotKey, is_name
-from plotindex.listing import Allows, Changes, Entry, Listing, matcher, page_of, rfc3339
+from plotindex.listing import Allows, Changes, Entry, Listing, entries_of, matcher, page_of, rfc3339
 from plotindex.lookup import Lookup, Source
 from plotindex.scans import ScansBusyError
 from plotindex.web.responses import CACHED, respond_with_error
@@ -94,9 +94,9 @@ class Lists:
         return _respond(source, session=session, clock=clock, plots=listed, next=following)
 
     def _walk(self, session: str, limit: int, after: str, query: str) -> tuple[list[Entry], str | None]:
-        plots = sorted(self._lookup.walk(session), key=lambda plot: plot.filename.encode())
-        wanted = matcher(query)
-        return page_of((plot for plot in plots if plot.filename > after and wanted(plot.filename)), limit)
+        wanted, behind = matcher(query), after.encode(errors="replace")
+        entries = entries_of(plot for plot in self._lookup.walk(session) if wanted(plot.filename))
+        return page_of((entry for entry in entries if entry.key.filename.encode() > behind), limit)
 
     def _sessions(self, viewer: Viewer) -> Response:
         limit, after, query = _page_of_request(request)
