@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
 
@@ -84,7 +83,7 @@ class PlotIndex:
         self._endpoint = endpoint
         self._waiters = wait
         self._shadowed: View | None = None
-        self._mounted: WeakKeyDictionary[Flask, Mounted] = WeakKeyDictionary()
+        self._mounted: dict[Flask, Mounted] = {}
         if app is not None:
             self.init_app(app)
 
