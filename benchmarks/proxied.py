@@ -1,8 +1,6 @@
 """One plot through nginx: a path that nginx knows, plotindex with X-Accel-Redirect, and plotindex with no nginx."""
 
-import json
 import random
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -13,9 +11,10 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmarks.load import Job, Load
-from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles, tree_cpu_seconds
-from benchmarks.processes import Site, free_port, python
+from benchmarks.load import Job
+from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles
+from benchmarks.processes import Site, free_port
+from benchmarks.serving import Sample, measure
 from tests.nginx import ACCEL, NGINX, nginx
 
 KNOWN, BEHIND, ALONE = "nginx, known path", "plotindex behind nginx", "plotindex alone"
@@ -50,14 +49,6 @@ class Server(NamedTuple):
     processes: list[psutil.Process]
     header: str | None
     """A line that each answer has."""
-
-
-class Sample(NamedTuple):
-    """One measurement."""
-
-    load: Load
-    rate: float
-    cpu_us: float
 
 
 Samples = dict[tuple[str, str], list[Sample]]
@@ -132,21 +123,7 @@ def _sample(site: Site, server: Server, token: str, plot: str) -> Sample:
         file=str(site.root / FOLDER / plot),
         header=server.header,
     )
-    before = sum(map(tree_cpu_seconds, server.processes))
-    result = subprocess.run(
-        python("benchmarks.load"),
-        input=json.dumps(job),
-        cwd=site.folder,
-        env=site.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    cpu_seconds = sum(map(tree_cpu_seconds, server.processes)) - before
-    if result.returncode:
-        raise RuntimeError(f"{server.path}/{plot}: {result.stderr}")
-    load = Load(*json.loads(result.stdout))
-    return Sample(load, load.requests / load.seconds, cpu_seconds / load.requests * 1e6)
+    return measure(site, job, server.processes)
 
 
 def _print(samples: Samples) -> None:

@@ -3,7 +3,7 @@
 import json
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from os import scandir
@@ -137,7 +137,16 @@ def sample(site: Site, server: Server, projects: int) -> Sample:
         file=str(asked_plot(site.root / session)),
         header=HIT if server.name == "plotindex" else None,
     )
-    before = tree_cpu_seconds(server.process)
+    return measure(site, job, [server.process])
+
+
+def measure(site: Site, job: Job, servers: Sequence[psutil.Process]) -> Sample:
+    """Do a job, and count the CPU time of those that serve it.
+
+    Raises:
+        RuntimeError: an answer was wrong.
+    """
+    before = sum(map(tree_cpu_seconds, servers))
     result = subprocess.run(
         python("benchmarks.load"),
         input=json.dumps(job),
@@ -147,9 +156,9 @@ def sample(site: Site, server: Server, projects: int) -> Sample:
         text=True,
         check=False,
     )
-    cpu_seconds = tree_cpu_seconds(server.process) - before
+    cpu_seconds = sum(map(tree_cpu_seconds, servers)) - before
     if result.returncode:
-        raise RuntimeError(f"{server.name} at {projects} projects: {result.stderr}")
+        raise RuntimeError(f"{job.path} on port {job.port}: {result.stderr}")
     load = Load(*json.loads(result.stdout))
     return Sample(load, load.requests / load.seconds, cpu_seconds / load.requests * 1e6)
 

@@ -32,6 +32,7 @@ from tests.helpers import (
     own_environment,
     run_plotindex,
 )
+from tests.namespaces import mount, own_mounts
 
 
 @pytest.fixture
@@ -118,6 +119,16 @@ def unprivileged(root: Path, environment: dict[str, str], tmp_path: Path) -> Run
         return run_plotindex(args, given, tmp_path, command=command, seconds=PATIENCE)
 
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The folder of the state is a disk of its own, in a mount namespace: a small one."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    with own_mounts():
+        mount("-t", "tmpfs", "-o", "size=2m", "none", folder)
+        yield folder
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from plotindex import pytest_plugin
 from plotindex.catalog import Catalog
 from plotindex.layout import Plot
 from plotindex.look import Report
@@ -39,7 +39,7 @@ os.execv(sys.executable, [sys.executable, "-m", "plotindex", *sys.argv[1:]])
 """
 """A Python program that is `plotindex`, with no privilege to pass by permissions."""
 
-PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+PNG = pytest_plugin.PNG
 """The smallest real PNG."""
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 

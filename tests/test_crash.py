@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,6 @@ from plotindex.status import read_status, require_indexer
 from plotindex.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, free_port, wait_until
-from tests.namespaces import mount, own_mounts
 from tests.test_convergence import plots_by_hand
 
 
@@ -124,16 +122,6 @@ def test_indexer_and_server_killed_together_in_a_storm_start_again_equal_to_the_
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
         assert "Traceback" not in watching.stderr
     assert_sound(catalog)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """The folder of the state is a disk of its own, in a mount namespace: a small one."""
-    folder = tmp_path / "state"
-    folder.mkdir()
-    with own_mounts():
-        mount("-t", "tmpfs", "-o", "size=2m", "none", folder)
-        yield folder
 
 
 def fill(disk: Path) -> Path:

@@ -1,7 +1,6 @@
 """A full disk, a read-only one, a root or a plot that is gone, changes or may not be read: said, and lived through."""
 
 import os
-from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from pathlib import Path
@@ -13,7 +12,7 @@ from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
 from plotindex.tree import Tree
 from tests.helpers import Service, StartService, all_plots, draw, free_port, is_free, wait_until
-from tests.namespaces import mount, own_mounts
+from tests.namespaces import mount
 from tests.test_convergence import plots_by_hand
 from tests.test_crash import fill
 from tests.test_faults import AT_ONCE, Browser
@@ -21,16 +20,6 @@ from tests.test_faults import AT_ONCE, Browser
 LARGE = 30 << 20
 UNPRIVILEGED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 """A command that becomes another one, for which permissions count though it is root's."""
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
-    """The folder of the state is a small disk of its own."""
-    folder = tmp_path / "state"
-    folder.mkdir()
-    with own_mounts():
-        mount("-t", "tmpfs", "-o", "size=2m", "none", folder)
-        yield folder
 
 
 @pytest.fixture
@@ -46,12 +35,12 @@ def draw_named(root: Path, *paths: str) -> None:
 
 
 def test_a_full_disk_stops_no_answer_and_the_indexer_goes_on_once_there_is_room(
-    state: Path, root: Path, catalog: Catalog, browser: Browser, indexer: StartService, server: StartService
+    small_disk: Path, root: Path, catalog: Catalog, browser: Browser, indexer: StartService, server: StartService
 ) -> None:
     draw_named(root, "s/old.png", "s/gone.png")
     with indexer() as watching, server() as serving:
         wait_until(lambda: browser.is_hit(serving, "s/old.png"))
-        filling = fill(state)
+        filling = fill(small_disk)
         new = [f"t/{number}.png" for number in range(600)]
         draw_named(root, *new)
         (root / "s/project_a/gone.png").unlink()
@@ -67,20 +56,20 @@ def test_a_full_disk_stops_no_answer_and_the_indexer_goes_on_once_there_is_room(
 
 
 def test_a_read_only_disk_stops_no_answer_and_the_indexer_goes_on_once_it_can_write(
-    state: Path, root: Path, catalog: Catalog, browser: Browser, indexer: StartService, server: StartService
+    small_disk: Path, root: Path, catalog: Catalog, browser: Browser, indexer: StartService, server: StartService
 ) -> None:
     draw_named(root, "s/old.png")
     with indexer() as watching, server() as early:
         wait_until(lambda: browser.is_hit(early, "s/old.png"))
-        mount("--bind", state, state)
-        mount("-o", "remount,bind,ro", state)
+        mount("--bind", small_disk, small_disk)
+        mount("-o", "remount,bind,ro", small_disk)
         draw_named(root, "s/new.png")
         watching.wait_for(lambda: "Read-only file system" in watching.stderr)
         with server() as late:
             for serving in (early, late):
                 browser.is_hit(serving, "s/old.png")
                 assert browser(serving, "s/new.png") == (200, b"s/new.png", "fwd=miss")
-            mount("-o", "remount,bind,rw", state)
+            mount("-o", "remount,bind,rw", small_disk)
             wait_until(lambda: browser.is_hit(early, "s/new.png") and browser.is_hit(late, "s/new.png"))
             assert all_plots(catalog) == plots_by_hand(root)
             assert "Traceback" not in watching.stderr + early.stderr + late.stderr
