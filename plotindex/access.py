@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.layout import glob_matcher, is_name, printable
 from plotindex.locks import changing, write_private
+from plotindex.settings import Settings
 
 PREFIX = "plotindex_"
 """So that a leaked secret is known for what it is."""
@@ -51,6 +53,11 @@ class Token:
 
 class Tokens:
     """The tokens of one root, kept in one file that only its owner can read."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Those of the root that settings name."""
+        return cls(settings.state_folder / "tokens.json")
 
     def __init__(self, file: Path) -> None:
         self._file = file

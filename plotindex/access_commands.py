@@ -35,8 +35,8 @@ def create_token(
 ) -> None:
     """Print a new token's secret, once."""
     settings = read_settings(config, options)
-    tokens = Tokens(settings.make_state_folder() / "tokens.json")
-    click.echo(tokens.create(name, session=session, session_glob=session_glob, expires=expires))
+    settings.make_state_folder()
+    click.echo(Tokens.of(settings).create(name, session=session, session_glob=session_glob, expires=expires))
 
 
 @token.command("list")
@@ -44,7 +44,7 @@ def create_token(
 @json_option
 def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> None:
     """List tokens by name; secrets are kept nowhere."""
-    tokens = Tokens(read_settings(config, options).state_folder / "tokens.json").list()
+    tokens = Tokens.of(read_settings(config, options)).list()
     fields = ("session", "session_glob", "created", "expires")
     listed = [{"name": name, **{field: getattr(token, field) for field in fields}} for name, token in tokens.items()]
     if as_json:
@@ -62,7 +62,8 @@ def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> No
 def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
     """End a token at once."""
     settings = read_settings(config, options)
-    if not Tokens(settings.make_state_folder() / "tokens.json").revoke(name):
+    settings.make_state_folder()
+    if not Tokens.of(settings).revoke(name):
         click.echo(f"plotindex: there is no token {printable(name)}.", err=True)
         sys.exit(1)
 
@@ -76,7 +77,7 @@ def link_token(config: Path | None, name: str, **options: str | None) -> None:
     from plotindex.running import login_address  # noqa: PLC0415 - a client of HTTP, which no other of these needs
 
     settings = read_settings(config, options)
-    known = Tokens(settings.state_folder / "tokens.json").list().get(name)
+    known = Tokens.of(settings).list().get(name)
     if known is None or known.is_expired(time.time()):
         click.echo(f"plotindex: there is no token {printable(name)}.", err=True)
         sys.exit(1)

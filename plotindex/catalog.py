@@ -1,15 +1,16 @@
-"""The catalogue: every SQL statement of the product."""
+"""The catalogue: what is kept of each plot, of its sessions and of its indexer. Lists for callers are in listing.py."""
 
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, true, union, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, true, union, update
 
 from plotindex.database import Database
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
-from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_name, is_text, printable
+from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_glob, is_name, is_text, printable
 from plotindex.prepared import Prepared
 from plotindex.tables import catalogue, excess, indexer, plot, session
 from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
@@ -112,10 +113,7 @@ class Catalog:
             CatalogError: it cannot be read, or no indexer or rebuild has begun it yet.
         """
         with self.database.reading() as connection:
-            header = read_header(connection)
-        if header is None:
-            raise CatalogError(f"The catalogue {self.database.path} is not begun yet: run `plotindex rebuild`.")
-        return header
+            return require_header(connection, self.database.path)
 
     def sessions(self) -> list[str]:
         """Names of the sessions that have plots, in byte order; also of one whose tally was lost."""
@@ -200,7 +198,7 @@ class Catalog:
         """
         if not is_text(text) or not is_text(name or ""):
             return
-        matches = glob_matcher(text) if any(c in text for c in "*?[") else None
+        matches = glob_matcher(text) if is_glob(text) else None
         query = select(*PLOT).order_by(plot.c.session, plot.c.filename, plot.c.mtime_ns.desc(), plot.c.project.desc())
         if name is not None:
             query = query.where(plot.c.session == name)
@@ -288,6 +286,18 @@ class Catalog:
             if not writer.connection.execute(update(indexer).where(mine).values(**values)).rowcount:
                 writer.connection.execute(delete(indexer))
                 writer.connection.execute(insert(indexer).values(**values))
+
+
+def require_header(connection: Connection, path: Path) -> Header:
+    """Whose catalogue it is, in the transaction of `connection`. Raises CatalogError when nobody has begun it yet."""
+    header = read_header(connection)
+    if header is None:
+        raise not_begun(path)
+    return header
+
+
+def not_begun(path: Path) -> CatalogError:
+    return CatalogError(f"The catalogue {path} is not begun yet: run `plotindex rebuild`.")
 
 
 def _of_another_root(recorded: str, root: str) -> SettingsError:

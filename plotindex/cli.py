@@ -107,13 +107,13 @@ def watch(config: Path | None, **options: str | None) -> None:
 @setting_options(*SERVING, "max_depth", "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Run the HTTP service."""
-    from plotindex.web.extension import READ_SECONDS  # noqa: PLC0415 - see run
+    from plotindex.web.extension import ANSWER_SECONDS  # noqa: PLC0415 - see run
     from plotindex.web.server import serve as serve_http  # noqa: PLC0415 - see run
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     try:
-        open_catalog(settings, READ_SECONDS).database.close()
+        open_catalog(settings, ANSWER_SECONDS).database.close()
     except CatalogError as error:
         click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
     serve_http(settings)

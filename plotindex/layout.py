@@ -108,6 +108,11 @@ def is_within(path: str, scopes: Container[str]) -> bool:
     return path in scopes or any(outer in scopes for outer in outer_scopes(path))
 
 
+def is_glob(text: str) -> bool:
+    """Whether somebody who looks for `text` means a pattern."""
+    return any(c in text for c in "*?[")
+
+
 @lru_cache(256)
 def glob_matcher(pattern: str) -> Callable[[str], object]:
     """A function that says whether a name matches a glob; `*` matches slashes too."""

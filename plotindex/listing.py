@@ -8,18 +8,16 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
 
+from plotindex.catalog import SessionRow, not_begun, require_header
 from plotindex.database import Database
-from plotindex.errors import CatalogError
-from plotindex.layout import INT64_MAX, Plot, PlotKey, glob_matcher, newest_first
+from plotindex.layout import INT64_MAX, Plot, PlotKey, glob_matcher, is_glob, newest_first
 from plotindex.prepared import Prepared
 from plotindex.tables import catalogue, plot, removal, session
-from plotindex.writer import PLOT, read_header
+from plotindex.writer import PLOT
 
 MOST_CHANGES = 1_000
 MOST_COPIES = 10_000
 """A page ends behind the key with which it has so many copies."""
-
-NOT_BEGUN = "The catalogue is not begun yet: run `plotindex rebuild`."
 
 Allows = Callable[[str], bool]
 """Whether the caller may see a session."""
@@ -38,14 +36,6 @@ class Page(NamedTuple):
     clock: int
     entries: list[Entry]
     next: str | None
-
-
-class SessionRow(NamedTuple):
-    """A session, how many plots it has, and when the newest was drawn."""
-
-    session: str
-    plots: int
-    mtime_ns: int
 
 
 class SessionPage(NamedTuple):
@@ -76,7 +66,7 @@ class Listing:
         """The number of the last commit that changed plots."""
         row = self._database.fetch_one(_CLOCK, {})
         if row is None:
-            raise CatalogError(NOT_BEGUN)
+            raise not_begun(self._database.path)
         return int(row[0])
 
     def plots(self, name: str, limit: int, after: str = "", query: str = "") -> Page:
@@ -84,7 +74,7 @@ class Listing:
         wanted = select(*PLOT).where(plot.c.session == name, plot.c.filename > after)
         matches = matcher(query)
         with self._database.reading() as connection:
-            clock, _ = _header(connection)
+            clock = require_header(connection, self._database.path).clock
             rows = connection.execution_options(yield_per=1000).execute(
                 wanted.order_by(plot.c.filename, plot.c.project)
             )
@@ -98,7 +88,7 @@ class Listing:
         matches = matcher(query)
         page: list[SessionRow] = []
         with self._database.reading() as connection:
-            clock, _ = _header(connection)
+            clock = require_header(connection, self._database.path).clock
             rows = connection.execution_options(yield_per=1000).execute(wanted.order_by(session.c.session))
             for row in map(SessionRow._make, rows):
                 if matches(row.session) and allows(row.session):
@@ -113,8 +103,9 @@ class Listing:
         An entry is how its key is now, which may be later than the clock that is returned.
         """
         with self._database.reading() as connection:
-            clock, oldest = _header(connection)
-            if not oldest <= since <= clock:
+            header = require_header(connection, self._database.path)
+            clock = header.clock
+            if not max(header.born, header.trimmed) <= since <= clock:
                 return Changes(clock, fresh=True, more=False, changed=[], removed=[])
             keys, upto = _commits_since(connection, since, name, most)
             entries: list[Entry] = []
@@ -160,17 +151,9 @@ def rfc3339(nanoseconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
-def _header(connection: Connection) -> tuple[int, int]:
-    """The clock, and the oldest one from which changes can be told."""
-    header = read_header(connection)
-    if header is None:
-        raise CatalogError(NOT_BEGUN)
-    return header.clock, max(header.born, header.trimmed)
-
-
 def matcher(query: str) -> Callable[[str], object]:
     """A function that says whether a name holds `query` in any case of ASCII or, when that is a glob, matches it."""
-    if any(c in query for c in "*?["):
+    if is_glob(query):
         return glob_matcher(query)
     wanted = query.translate(_LOWER)
     return lambda name: wanted in name.translate(_LOWER)

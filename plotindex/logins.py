@@ -25,8 +25,7 @@ class Logins:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Those of the root that settings name."""
-        folder = settings.state_folder
-        return cls(folder, Tokens(folder / "tokens.json"), keys_of(settings))
+        return cls(settings.state_folder, Tokens.of(settings), keys_of(settings))
 
     def __init__(self, folder: Path, tokens: Tokens, keys: Keys) -> None:
         self._codes = folder / "logins.json"

@@ -38,7 +38,8 @@ def run_both(settings: Settings, catalog: Catalog, say: Callable[[str], None], s
     Raises:
         ChildDiedError: one of the two ended; the other has been stopped.
     """
-    tokens = Tokens(settings.make_state_folder() / "tokens.json")
+    settings.make_state_folder()
+    tokens = Tokens.of(settings)
     name = f"run-{os.getpid()}"
     # The token of the printed command ends with the run that printed it, and by itself when that is killed.
     secret = tokens.create(name, expires="30d")

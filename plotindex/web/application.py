@@ -73,9 +73,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     prefix = settings.url_prefix
     lists = Lists(lookup, viewer, settings.threads // WAITING_SHARE)
     app.add_url_rule(plot_rule(app, prefix), "plot", plot, methods=["GET"])
-    app.add_url_rule(f"{prefix}/plots/<session_id>", "plots", lists.plots, methods=["GET"])
-    app.add_url_rule(f"{prefix}/plots", "sessions", lists.sessions, methods=["GET"])
-    app.add_url_rule(f"{prefix}/changes", "changes", lists.changes, methods=["GET"])
+    for rule, name, view in lists.routes(prefix):
+        app.add_url_rule(rule, name, view, methods=["GET"])
     app.add_url_rule(f"{prefix}/openapi.json", "openapi", lambda: describe_api(prefix), methods=["GET"])
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.register_blueprint(make_gallery(lookup.catalog, callers))

@@ -27,7 +27,7 @@ class Callers:
     """Recognises the callers of one instance."""
 
     def __init__(self, settings: Settings) -> None:
-        self.tokens = Tokens(settings.state_folder / "tokens.json")
+        self.tokens = Tokens.of(settings)
         keys = keys_of(settings)
         self.logins = Logins(settings.state_folder, self.tokens, keys)
         self.addresses = Addresses(keys, settings.url_prefix, addresses_salt(settings))

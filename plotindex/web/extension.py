@@ -27,7 +27,7 @@ from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
 HOST_WAIT = 5.0
 """Who may see what is asked again only behind the waiting, and not of the decorator: so it is short."""
-READ_SECONDS = 0.25
+ANSWER_SECONDS = 0.25
 """How long a request waits for a program that holds the database; after that it is answered by a scan."""
 
 View = Callable[..., Any]
@@ -170,8 +170,7 @@ class PlotIndex:
             OSError: there is no catalogue, and something cannot be looked at.
         """
         here = self._here()
-        viewer = Viewer(lambda _: True, here.addresses.plain)
-        return [describe_entry(entry, viewer) for entry in _entries(here.lookup, session_id)]
+        return [describe_entry(entry, here.addresses.plain) for entry in _entries(here.lookup, session_id)]
 
     def shadow(self, old_view: View) -> View:
         """Let the old function go on answering, and log each answer in which plotindex differs.
@@ -207,14 +206,11 @@ class PlotIndex:
         app.register_blueprint(pages)
 
     def _mount_lists(self, pages: Blueprint, prefix: str, lists: Lists) -> None:
-        def add(rule: str, name: str, view: View, **defaults: str) -> None:
+        for rule, name, view in lists.routes(prefix):
             guarded = self._decorator(view) if self._decorator is not None else view
             # A decorator may read the session's id from the arguments: where there is none it is empty.
-            pages.add_url_rule(rule, name, guarded, methods=["GET"], merge_slashes=False, defaults=defaults)
-
-        add(f"{prefix}/plots/<session_id>", "plots", lists.plots)
-        add(f"{prefix}/plots", "sessions", lists.sessions, session_id="")
-        add(f"{prefix}/changes", "changes", lists.changes, session_id="")
+            empty = {} if "session_id" in rule else {"session_id": ""}
+            pages.add_url_rule(rule, name, guarded, methods=["GET"], merge_slashes=False, defaults=empty)
 
     def _open_by_address(self, guarded: View) -> View:
         """A signed address stands for the permission of whoever made it: the decorator is not asked."""
@@ -275,5 +271,5 @@ def _entries(lookup: Lookup, session: str) -> Iterator[Entry]:
 def make_lookup(settings: Settings) -> Lookup:
     """The look-up that settings describe. Opens and creates nothing."""
     tree = Tree(settings.root, settings.layout)
-    database = Database(settings.catalog_place, patience=READ_SECONDS)
+    database = Database(settings.catalog_place, patience=ANSWER_SECONDS)
     return Lookup(tree, Catalog(database), heal=settings.heal)

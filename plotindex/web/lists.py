@@ -25,11 +25,17 @@ LOOK_SECONDS = 0.05
 NO_SESSION = "Session not found"
 
 
+Address = Callable[[PlotKey, dict[str, str]], str]
+"""The address of a plot, with parameters."""
+Route = tuple[str, str, Callable[..., Response]]
+"""Rule, name and view."""
+
+
 class Viewer(NamedTuple):
     """What the caller may see, and by which address he fetches a plot."""
 
     allows: Allows
-    address: Callable[[PlotKey, dict[str, str]], str]
+    address: Address
 
 
 class BadParameterError(Exception):
@@ -51,6 +57,14 @@ class Lists:
         self._viewer = viewer
         self._longest_wait = longest_wait
         self._waiting = threading.BoundedSemaphore(waiters) if waiters else None
+
+    def routes(self, url_prefix: str) -> list[Route]:
+        """Where each view is to be mounted; the rule says whether it takes a session."""
+        return [
+            (f"{url_prefix}/plots/<session_id>", "plots", self.plots),
+            (f"{url_prefix}/plots", "sessions", self.sessions),
+            (f"{url_prefix}/changes", "changes", self.changes),
+        ]
 
     def plots(self, session_id: str) -> Response:
         """The keys of a session, a page of them."""
@@ -90,7 +104,7 @@ class Lists:
             entries, following = self._walk(session, limit, after, query)
         if not entries and not self._lookup.has_session(session):
             return respond_not_found(message=NO_SESSION)
-        listed = [describe_entry(entry, viewer) for entry in entries]
+        listed = [describe_entry(entry, viewer.address) for entry in entries]
         return _respond(source, session=session, clock=clock, plots=listed, next=following)
 
     def _walk(self, session: str, limit: int, after: str, query: str) -> tuple[list[Entry], str | None]:
@@ -135,7 +149,7 @@ class Lists:
             clock=found.clock,
             fresh=found.fresh,
             more=found.more,
-            changed=[describe_entry(entry, viewer) for entry in found.changed],
+            changed=[describe_entry(entry, viewer.address) for entry in found.changed],
             removed=[key._asdict() for key in found.removed],
         )
         response.headers.extend({name.replace("_", "-"): value for name, value in headers.items()})
@@ -150,25 +164,24 @@ class Lists:
         return found
 
     def _is_there(self, session: str) -> bool:
-        known = self._lookup.has_catalogue() and self._lookup.catalog.session_row(session) is not None
-        return known or self._lookup.has_session(session)
+        return self._lookup.catalog.session_row(session) is not None or self._lookup.has_session(session)
 
     def _require_catalogue(self) -> None:
         if not self._lookup.has_catalogue():
             raise CatalogError("There is no catalogue of this root.")
 
 
-def describe_entry(entry: Entry, viewer: Viewer) -> dict[str, Any]:
+def describe_entry(entry: Entry, address: Address) -> dict[str, Any]:
     """An entry as JSON has it: the current copy, and each copy by itself."""
     current = entry.copies[0]
     return {
         **entry.key._asdict(),
         **describe_copy(current),
-        "url": viewer.address(entry.key, {"v": current.version}),
+        "url": address(entry.key, {"v": current.version}),
         "copies": [
             {
                 **describe_copy(copy),
-                "url": viewer.address(entry.key, {"project": copy.project, "v": copy.version}),
+                "url": address(entry.key, {"project": copy.project, "v": copy.version}),
             }
             for copy in entry.copies
         ],
