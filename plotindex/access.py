@@ -17,7 +17,7 @@ from typing import Self
 
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.layout import glob_matcher, is_name, printable
-from plotindex.locks import changing, write_private
+from plotindex.locks import changing, signature_of, write_private
 from plotindex.settings import Settings
 
 PREFIX = "plotindex_"
@@ -114,7 +114,7 @@ class Tokens:
 
     def find(self, name: str) -> Token | None:
         """The token whose secret has that SHA-256, or whose id it is. Raises as `check` does."""
-        seen = self._signature()
+        seen = signature_of(self._file)
         known = self._known
         if seen != known[0]:
             # One assignment: two threads that read it again around a change never mix what they read.
@@ -123,13 +123,6 @@ class Tokens:
             self._known = known = seen, named
         token = known[1].get(name)
         return None if token is None or token.is_expired(time.time()) else token
-
-    def _signature(self) -> tuple[int, ...]:
-        try:
-            status = self._file.stat()
-        except FileNotFoundError:
-            return ()
-        return status.st_ino, status.st_mtime_ns, status.st_size
 
     def _read(self) -> dict[str, Token]:
         try:

@@ -108,6 +108,15 @@ def write_private(path: Path, content: bytes) -> None:
     new.rename(path)
 
 
+def signature_of(path: Path) -> tuple[int, ...]:
+    """What changes when a file is replaced by `write_private` or rewritten; empty while it is not there."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def open_private(path: Path) -> int:
     """Open a file for reading and writing, made readable by its owner alone when it is new."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

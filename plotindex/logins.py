@@ -4,6 +4,7 @@ Both stand for a token and end with it.
 """
 
 import json
+import logging
 import secrets
 import time
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Self
 
 from plotindex.access import Token, Tokens, digest_of
 from plotindex.keys import Keys, keys_of
-from plotindex.locks import changing, write_private
+from plotindex.locks import changing, signature_of, write_private
 from plotindex.settings import Settings
 from plotindex.signing import Cookies
 
 CODE_SECONDS = 600
 COOKIE_SECONDS = 30 * 86400
+
+log = logging.getLogger(__name__)
 
 
 class Logins:
@@ -29,6 +32,7 @@ class Logins:
 
     def __init__(self, folder: Path, tokens: Tokens, keys: Keys) -> None:
         self._codes = folder / "logins.json"
+        self._ended = Ended(folder / "logouts.json")
         self._tokens = tokens
         self._cookies = Cookies(keys, "plotindex-cookie")
 
@@ -53,12 +57,27 @@ class Logins:
             if entry is None:
                 return None
             self._write_codes(codes)
-        return self._cookies.seal(str(entry["token"]))
+        return self._cookies.seal(f"{entry['token']} {secrets.token_urlsafe(12)}")
 
     def check_cookie(self, value: str) -> Token | None:
         """The token that a cookie stands for, or None when the cookie or the token is not good any more."""
-        digest = self._cookies.open(value, COOKIE_SECONDS) if value else None
-        return self._tokens.find(digest) if digest else None
+        digest, login = self._open(value)
+        return self._tokens.find(digest) if login and not self._ended.holds(login) else None
+
+    def end(self, value: str) -> None:
+        """Log out: that cookie is good no more, wherever a copy of it may be.
+
+        Raises:
+            SettingsError: this user cannot write the state folder.
+        """
+        _, login = self._open(value)
+        if login and not self._ended.holds(login):
+            self._ended.add(login, time.time() + COOKIE_SECONDS)
+
+    def _open(self, value: str) -> tuple[str, str]:
+        """Which token a cookie stands for, and by which login."""
+        digest, _, login = ((self._cookies.open(value, COOKIE_SECONDS) if value else None) or "").partition(" ")
+        return digest, login
 
     def _read_codes(self) -> dict[str, dict[str, float | str]]:
         try:
@@ -72,3 +91,38 @@ class Logins:
 
     def _write_codes(self, codes: dict[str, dict[str, float | str]]) -> None:
         write_private(self._codes, json.dumps(codes).encode())
+
+
+class Ended:
+    """Logins that are over, until their cookies would be: a file that is not there while nobody has logged out."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known: tuple[tuple[int, ...], dict[str, float] | None] = (), {}
+
+    def holds(self, login: str) -> bool:
+        """Whether that login is over; while the file is damaged every one is."""
+        seen = signature_of(self._file)
+        known = self._known
+        if seen != known[0]:
+            self._known = known = seen, self._read()
+        return known[1] is None or login in known[1]
+
+    def add(self, login: str, until: float) -> None:
+        """Keep, across restarts, that a login is over."""
+        with changing(self._file):
+            now = time.time()
+            kept = {name: end for name, end in (self._read() or {}).items() if end > now}
+            write_private(self._file, json.dumps({**kept, login: until}).encode())
+
+    def _read(self) -> dict[str, float] | None:
+        try:
+            content = json.loads(self._file.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            content = None
+        if isinstance(content, dict) and all(isinstance(end, int | float) for end in content.values()):
+            return content
+        log.error("%s cannot be read: nobody is logged in until it is removed or restored.", self._file.name)
+        return None

@@ -6,6 +6,7 @@ import secrets
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import PlotIndexError
 from plotindex.layout import PlotKey
@@ -13,8 +14,9 @@ from plotindex.lookup import Source
 from plotindex.settings import Settings, load_settings
 from plotindex.web.callers import Callers, is_signed
 from plotindex.web.extension import make_lookup
-from plotindex.web.gallery import MOST_BYTES, make_gallery
+from plotindex.web.gallery import Gallery
 from plotindex.web.lists import Lists, Viewer
+from plotindex.web.login import MOST_BYTES, ask_to_log_in, check_page, make_login
 from plotindex.web.openapi import describe_api
 from plotindex.web.responses import respond_with_error
 from plotindex.web.view import answer_plot, plot_rule, respond_not_found
@@ -77,7 +79,17 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.add_url_rule(rule, name, view, methods=["GET"])
     app.add_url_rule(f"{prefix}/openapi.json", "openapi", lambda: describe_api(prefix), methods=["GET"])
     app.add_url_rule("/healthz", "healthz", _healthz)
-    app.register_blueprint(make_gallery(lookup.catalog, callers))
+
+    def viewer_of_page() -> Viewer | AnyResponse:
+        caller = callers.identify(request)
+        if caller is None:
+            return ask_to_log_in(callers)
+        return Viewer(caller.token.allows, lambda key, given: request.script_root + callers.addresses.plain(key, given))
+
+    pages = Gallery(lookup, viewer_of_page, prefix, "login.log_out").blueprint("gallery", "")
+    pages.before_request(check_page(callers))
+    app.register_blueprint(pages)
+    app.register_blueprint(make_login(callers))
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(Exception, _answer_failure)
     return app

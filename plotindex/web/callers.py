@@ -80,9 +80,18 @@ class Callers:
             name, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict", secure=secure, path="/"
         )
 
+    def has_cookie(self, request: Request) -> bool:
+        """Whether the browser was logged in once."""
+        return self._cookie_name(request) in request.cookies
+
     def end_cookie(self, request: Request, response: AnyResponse) -> None:
-        """Log the browser out."""
+        """Log the browser out, and whoever has a copy of its cookie.
+
+        Raises:
+            SettingsError: this user cannot write the state folder.
+        """
         name, secure = self._cookie_name(request), self._is_secure(request)
+        self.logins.end(request.cookies.get(name, ""))
         response.delete_cookie(name, httponly=True, samesite="Strict", secure=secure, path="/")
 
     def _cookie_name(self, request: Request) -> str:

@@ -1,129 +1,229 @@
-"""Pages for a browser: log in with a one-time code, see the sessions, see a session's latest plots."""
+"""Pages for a browser: the sessions, a session's plots as they are drawn, one plot, several beside each other."""
 
-import threading
-import time
-from math import ceil
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
-from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
+from flask import Blueprint, Response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
-from plotindex.web.callers import Callers
-from plotindex.web.throttle import Throttle
+from plotindex.layout import Plot, PlotKey, is_name
+from plotindex.listing import Entry
+from plotindex.lookup import Lookup, Source
+from plotindex.overview import Overview, SearchBusyError
+from plotindex.web.lists import LONGEST_QUERY, Viewer
+from plotindex.web.rendering import render_message, render_page
+from plotindex.web.view import is_utf8
 
-LATEST_PLOTS = 200
-MOST_BYTES = 1_000
-LATEST_SESSIONS = 500
+SESSIONS = 20
+FOUND = 60
+"""Plots that a search names at most."""
+FIRST_PLOTS = 24
+"""Plots that a session's page comes with; its script asks for the rest."""
+MOST_COMPARED = 4
+MOST_COPIES = 200
+"""Copies of one key that are shown beside each other."""
 POLICY = (
-    "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
+NO_PLOT = Plot("", "", "", 0, 0, 0, 0)
+"""What a script fills in."""
 
-def make_gallery(catalog: Catalog, callers: Callers) -> Blueprint:
-    """The pages, for those whom `callers` recognises."""
-    throttle = Throttle()
-    reading = threading.Semaphore()
-    pages = Blueprint(
-        "gallery", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
-    )
+View = Callable[..., Any]
 
-    @pages.before_request
-    def check_host() -> AnyResponse | None:
-        if request.method == "POST" and not callers.comes_from_here(request):
-            return _say("This was asked for by a page of somebody else's: open the address yourself.", 403)
-        if callers.knows_host(request):
-            return None
-        message = (
-            "This server does not go by that name: open it by its address, or set PLOTINDEX_PUBLIC_URL to the name."
-        )
-        return _say(message, 421)
 
-    @pages.get("/", strict_slashes=False)
-    def sessions() -> AnyResponse | str:
-        caller = callers.identify(request)
-        if caller is None:
-            return redirect(url_for("gallery.login"), 303)
-        token = caller.token
-        name = request.args.get("session")
+class Chosen(NamedTuple):
+    """A plot of a comparison: one copy of a key."""
+
+    plot: Plot
+    image: str
+    """Its address."""
+
+
+class Gallery:
+    """The pages of one instance."""
+
+    def __init__(
+        self, lookup: Lookup, viewer: Callable[[], Viewer | AnyResponse], api: str, log_out: str | None = None
+    ) -> None:
+        """`viewer` says who asks, or answers him itself. `api` is where the lists are, `log_out` an endpoint."""
+        self._lookup = lookup
+        self._overview = Overview(lookup.catalog)
+        self._viewer = viewer
+        self._api = api
+        self._log_out = log_out
+        self._name = ""
+
+    def blueprint(self, name: str, prefix: str, guard: Callable[[View], View] | None = None) -> Blueprint:
+        """The pages below `prefix`, each view within `guard`; style and scripts are no secret."""
+        self._name = name
+        pages = Blueprint(name, __name__, static_folder="static", static_url_path=f"{prefix}/static")
+        rules: list[tuple[str, str, View]] = [
+            (f"{prefix}/", "sessions", self.sessions),
+            (f"{prefix}/session/<session_id>", "session", self.session),
+            (f"{prefix}/plot/<session_id>/<plotindex_filename:filename>", "plot", self.plot),
+            (f"{prefix}/compare", "compare", self.compare),
+        ]
+        for rule, endpoint, view in rules:
+            empty = {} if "session_id" in rule else {"session_id": ""}
+            guarded = guard(view) if guard else view
+            pages.add_url_rule(rule, endpoint, guarded, methods=["GET"], merge_slashes=False, defaults=empty)
+        pages.after_request(add_headers)
+        return pages
+
+    def sessions(self, session_id: str = "") -> AnyResponse:  # noqa: ARG002 - for the host's decorator
+        """The sessions, the one drawn in last first; with `q` also the plots that are so called."""
+        return self._answer(self._sessions)
+
+    def session(self, session_id: str) -> AnyResponse:
+        """A session's latest plots; the page's script shows all."""
+        return self._answer(lambda viewer: self._session(viewer, session_id))
+
+    def plot(self, session_id: str, filename: str) -> AnyResponse:
+        """One plot at full size."""
+        return self._answer(lambda viewer: self._plot(viewer, session_id, filename))
+
+    def compare(self, session_id: str = "") -> AnyResponse:  # noqa: ARG002 - see sessions
+        """All copies of one key, or two to four plots, beside each other."""
+        return self._answer(self._compare)
+
+    def _answer(self, respond: Callable[[Viewer], Response]) -> AnyResponse:
+        viewer = self._viewer()
+        if not isinstance(viewer, Viewer):
+            return viewer
+        if not is_utf8(request):
+            return self._say("There is no such page.", 404)
         try:
-            if name is None:
-                seen = [row for row in catalog.latest_sessions() if token.allows(row.session)][:LATEST_SESSIONS]
-                return render_template("sessions.html", sessions=seen, ago=_ago)
-            plots = catalog.latest_plots(name, LATEST_PLOTS) if token.allows(name) else []
+            return respond(viewer)
+        except SearchBusyError:
+            response = self._say("Somebody else is searching: try again in a moment.", 503)
+            response.headers["Retry-After"] = "1"
+            return response
         except CatalogError:
-            return _say("There is no catalogue yet.", 503)
-        return render_template("session.html", session=name, plots=plots, ago=_ago, most=LATEST_PLOTS)
+            message = "There is no catalogue yet. It is made by `plotindex watch`; this page looks again by itself."
+            response = self._say(message, 503)
+            response.headers["Retry-After"] = "5"
+            response.headers["Refresh"] = "5"
+            return response
 
-    @pages.get("/login")
-    def login() -> str:
-        # A link's preview asks for this page too; only the button uses the code up.
-        return render_template("login.html", code=request.args.get("code", ""))
+    def _sessions(self, viewer: Viewer) -> Response:
+        query = request.args.get("q", "")[:LONGEST_QUERY]
+        page = _page_number(request.args.get("page", "1"))
+        clock = self._overview.clock()
+        strips, count = self._overview.sessions(viewer.allows, query, (page - 1) * SESSIONS, SESSIONS)
+        found = self._overview.search(viewer.allows, query, FOUND) if query and page == 1 else []
+        return self._render(
+            "sessions.html",
+            clock=clock,
+            query=query,
+            page_number=page,
+            pages=-(-count // SESSIONS),
+            count=count,
+            sessions=[(strip.row, [(plot, self._image(viewer, plot)) for plot in strip.latest]) for strip in strips],
+            found=[(plot, self._image(viewer, plot)) for plot in found],
+            most=FOUND,
+        )
 
-    @pages.post("/login")
-    def log_in() -> AnyResponse:
-        wait = ceil(throttle.seconds_left(request.remote_addr))
-        if wait:
-            refused = _say(f"Too many logins from your address have failed: try again in {wait} seconds.", 429)
-            refused.headers["Retry-After"] = str(wait)
-            return refused
-        value = callers.logins.consume_code(_read_code(reading))
-        if value is None:
-            throttle.note_failure(request.remote_addr)
-            message = (
-                "This code was used already, or is older than ten minutes. `plotindex token link` prints a new one."
-            )
-            return _say(message, 401)
-        throttle.forget(request.remote_addr)
-        response = redirect(url_for("gallery.sessions"), 303)
-        callers.set_cookie(request, response, value)
-        return response
+    def _session(self, viewer: Viewer, session: str) -> Response:
+        if not is_name(session) or not viewer.allows(session):
+            return self._say("There is no such session.", 404)
+        clock, row, plots = self._overview.latest(session, FIRST_PLOTS)
+        if row is None and not self._lookup.has_session(session):
+            return self._say("There is no such session.", 404)
+        latest = [(plot, self._image(viewer, plot)) for plot in plots]
+        return self._render("session.html", clock=clock, session=session, plots=latest, row=row, blank=NO_PLOT)
 
-    @pages.post("/logout")
-    def log_out() -> AnyResponse:
-        response = redirect(url_for("gallery.login"), 303)
-        callers.end_cookie(request, response)
-        return response
+    def _plot(self, viewer: Viewer, session: str, filename: str) -> Response:
+        project = request.args.get("project")
+        key = self._lookup.tree.layout.parse_key(session, filename)
+        entry = self._entry(key) if key and viewer.allows(session) else None
+        shown = next((copy for copy in entry.copies if project in (None, copy.project)), None) if entry else None
+        if key is None or entry is None or shown is None:
+            return self._say("There is no such plot: it was removed, or its name is another.", 404)
+        return self._render(
+            "plot.html",
+            clock=self._overview.clock(),
+            shown=shown,
+            image=self._image(viewer, shown),
+            is_current=project is None,
+            copies=[(copy, self._image(viewer, copy)) for copy in entry.copies],
+            beside=self._overview.neighbours(key),
+        )
 
-    @pages.after_request
-    def guard(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = POLICY
-        # With no-referrer a browser would not say, either, that a form comes from here.
-        response.headers["Referrer-Policy"] = "same-origin"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        if request.endpoint != "gallery.static":
-            response.headers["Cache-Control"] = "no-store"
-        return response
+    def _compare(self, viewer: Viewer) -> Response:
+        session, name = request.args.get("session", ""), request.args.get("name", "")
+        if name:
+            key = self._lookup.tree.layout.parse_key(session, name)
+            entry = self._entry(key) if key and viewer.allows(session) else None
+            plots = entry.copies if entry else []
+            missing = 0 if plots else 1
+        else:
+            wanted = request.args.getlist("plot")
+            if not 1 < len(wanted) <= MOST_COMPARED:
+                return self._say(f"Choose two to {MOST_COMPARED} plots to compare.", 400)
+            looked = [self._copy(viewer, path) for path in wanted]
+            plots = [plot for plot in looked if plot]
+            missing = len(wanted) - len(plots)
+        if not plots:
+            return self._say("There is nothing left to compare: the plots were removed, or are called otherwise.", 404)
+        chosen = [Chosen(plot, self._image(viewer, plot)) for plot in plots[:MOST_COPIES]]
+        return self._render(
+            "compare.html",
+            clock=self._overview.clock(),
+            chosen=chosen,
+            left_out=len(plots) - len(chosen),
+            missing=missing,
+            session=session if name else None,
+            name=name or None,
+        )
 
-    return pages
+    def _entry(self, key: PlotKey) -> Entry | None:
+        entry = self._overview.entry(key)
+        if entry is None and self._lookup.tree.find(key):
+            # Drawn a moment ago: the scan has not healed it, the indexer will.
+            entry = Entry(key, list(self._lookup.tree.find(key)))
+        return entry
+
+    def _copy(self, viewer: Viewer, path: str) -> Plot | None:
+        """The copy that SESSION/PROJECT/FILENAME names, if there is one that the viewer may see."""
+        session, _, rest = path.partition("/")
+        project, _, filename = rest.partition("/")
+        key = self._lookup.tree.layout.parse_key(session, filename)
+        entry = self._overview.entry(key) if key and viewer.allows(session) else None
+        return next((copy for copy in entry.copies if copy.project == project), None) if entry else None
+
+    def _image(self, viewer: Viewer, plot: Plot) -> str:
+        return viewer.address(PlotKey(plot.session, plot.filename), {"project": plot.project, "v": plot.version})
+
+    def _say(self, message: str, status: int) -> Response:
+        return render_message(self._name, message, status, **self._common())
+
+    def _render(self, template: str, **values: object) -> Response:
+        return render_page(self._name, template, **self._common(), **values)
+
+    def _common(self) -> dict[str, object]:
+        return {
+            "api": request.script_root + self._api,
+            "log_out": url_for(self._log_out) if self._log_out else None,
+            "is_watched": self._lookup.hit is Source.HIT,
+        }
 
 
-def _read_code(reading: threading.Semaphore) -> str:
-    """The code of a login, by the address as the page's form has it, or by a small form of somebody else's.
-
-    Who sends a body slowly holds a thread: so at most one does, and no login that a page asks for waits for it.
-    """
-    code = request.args.get("code")
-    if code is not None:
-        return code
-    if request.mimetype != "application/x-www-form-urlencoded" or not 0 < (request.content_length or 0) <= MOST_BYTES:
-        raise RequestEntityTooLarge("A login is a form that holds a code and nothing else")
-    if not reading.acquire(blocking=False):
-        raise ServiceUnavailable("Somebody else is logging in: ask again", retry_after=1)
-    try:
-        return request.form.get("code", "")
-    finally:
-        reading.release()
+def add_headers(response: Response) -> Response:
+    """What every page and its parts are sent with."""
+    response.headers["Content-Security-Policy"] = POLICY
+    # With no-referrer a browser would not say, either, that a form comes from here.
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if (request.endpoint or "").endswith(".static"):
+        response.headers["Cache-Control"] = "no-cache"
+    else:
+        response.headers["Cache-Control"] = "no-store"
+    return response
 
 
-def _say(message: str, status: int) -> Response:
-    return Response(render_template("message.html", message=message), status)
-
-
-def _ago(mtime_ns: int) -> str:
-    seconds = max(0, int(time.time() - mtime_ns / 1e9))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
+def _page_number(given: str) -> int:
+    return max(1, int(given)) if given.isascii() and given.isdigit() and len(given) < 10 else 1

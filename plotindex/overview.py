@@ -1,0 +1,150 @@
+"""What the gallery shows: sessions by their latest plots, a search over all names, and a plot's neighbours."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, func, select, true
+
+from plotindex.catalog import MOST_IN_LIST, Catalog, SessionRow
+from plotindex.errors import PlotIndexError
+from plotindex.layout import Plot, PlotKey, is_glob, is_text, newest_first
+from plotindex.listing import Allows, Entry, matcher
+from plotindex.tables import plot, session
+from plotindex.writer import PLOT
+
+STRIP = 5
+"""How many plots stand for a session."""
+MOST_REMEMBERED = 1_000
+"""Sessions whose latest plots are remembered."""
+
+
+class SearchBusyError(PlotIndexError):
+    """Somebody else's search is not over yet."""
+
+
+class Strip(NamedTuple):
+    """A session, and the current copies in it that were drawn last, the latest first."""
+
+    row: SessionRow
+    latest: list[Plot]
+
+
+class Neighbours(NamedTuple):
+    """The filenames before and after one, in its session; None at the end."""
+
+    previous: str | None
+    following: str | None
+
+
+class Overview:
+    """Looks into one catalogue. Every method raises CatalogError when it cannot be read. Safe to share."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._database = catalog.database
+        self._remembered: OrderedDict[str, tuple[int, list[Plot]]] = OrderedDict()
+        self._searching = threading.Lock()
+
+    def clock(self) -> int:
+        """The number of the last commit that changed plots."""
+        return self._catalog.header().clock
+
+    def sessions(self, allows: Allows, query: str, skip: int, most: int) -> tuple[list[Strip], int]:
+        """Some of the sessions whose name matches, the one drawn in last first, and how many match."""
+        matches = matcher(query)
+        wanted = [row for row in self._catalog.latest_sessions() if matches(row.session) and allows(row.session)]
+        page = wanted[skip : skip + most]
+        return [Strip(row, self._latest(row.session)) for row in page], len(wanted)
+
+    def search(self, allows: Allows, query: str, most: int) -> list[Plot]:
+        """The current copies of the keys whose filename matches, the latest first; at most so many.
+
+        Raises:
+            SearchBusyError: it reads every name, so one search is made at a time.
+        """
+        names = [row.session for row in self._catalog.latest_sessions()]
+        allowed = [name for name in names if allows(name)]
+        if not is_text(query) or not allowed:
+            return []
+        with self._one_search():
+            if len(allowed) == len(names):
+                keys = self._search(query, true(), most)
+            else:
+                keys = []
+                for start in range(0, len(allowed), MOST_IN_LIST):
+                    some = plot.c.session.in_(allowed[start : start + MOST_IN_LIST])
+                    keys += self._search(query, some, most)
+        keys.sort(reverse=True)
+        found = (self._catalog.current(key) for _, key in keys[:most])
+        return [current for current in found if current]
+
+    def entry(self, key: PlotKey) -> Entry | None:
+        """A key and its copies, or None when there is none."""
+        query = select(*PLOT).where(plot.c.session == key.session, plot.c.filename == key.filename)
+        with self._database.reading() as connection:
+            copies = newest_first(map(Plot._make, connection.execute(query)))
+        return Entry(key, copies) if copies else None
+
+    def neighbours(self, key: PlotKey) -> Neighbours:
+        """What lies beside a key when its session is sorted by filename."""
+        names = plot.c.filename
+        of_session = plot.c.session == key.session
+        with self._database.reading() as connection:
+            before = select(func.max(names)).where(of_session, names < key.filename)
+            after = select(func.min(names)).where(of_session, names > key.filename)
+            return Neighbours(connection.execute(before).scalar(), connection.execute(after).scalar())
+
+    def latest(self, name: str, most: int) -> tuple[int, SessionRow | None, list[Plot]]:
+        """The clock before anything else was read, what is known of a session, and its latest plots."""
+        clock = self.clock()
+        row = self._catalog.session_row(name) if is_text(name) else None
+        if row is None:
+            return clock, None, []
+        return clock, SessionRow(name, *row), self._catalog.latest_plots(name, most)
+
+    def _search(self, query: str, sessions: ColumnElement[bool], most: int) -> list[tuple[int, PlotKey]]:
+        newest = func.max(plot.c.mtime_ns).label("newest")
+        # An index has all of this in order, so nothing is sorted but what is found.
+        keys = select(newest, plot.c.session, plot.c.filename).where(sessions)
+        keys = keys.group_by(plot.c.session, plot.c.filename).order_by(newest.desc())
+        with self._database.reading() as connection:
+            if not is_glob(query):
+                keys = keys.where(plot.c.filename.icontains(query, autoescape=True)).limit(most)
+                return [(row[0], PlotKey(row[1], row[2])) for row in connection.execute(keys)]
+            matches = matcher(query)
+            found: list[tuple[int, PlotKey]] = []
+            for row in connection.execution_options(yield_per=1000).execute(keys):
+                if matches(row.filename):
+                    found.append((row[0], PlotKey(row[1], row[2])))
+                    if len(found) == most:
+                        break
+            return found
+
+    def _latest(self, name: str) -> list[Plot]:
+        # Read first: what is drawn in between is remembered under the older clock, and looked for again.
+        clock = self._clock_of(name)
+        known = self._remembered.get(name)
+        if known and known[0] == clock:
+            return known[1]
+        latest = self._catalog.latest_plots(name, STRIP)
+        self._remembered[name] = clock, latest
+        while len(self._remembered) > MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return latest
+
+    def _clock_of(self, name: str) -> int:
+        with self._database.reading() as connection:
+            clock = connection.execute(select(session.c.clock).where(session.c.session == name)).scalar()
+            return int(clock or 0)
+
+    @contextmanager
+    def _one_search(self) -> Iterator[None]:
+        if not self._searching.acquire(blocking=False):
+            raise SearchBusyError("Somebody else is searching")
+        try:
+            yield
+        finally:
+            self._searching.release()

@@ -1,0 +1,120 @@
+"""Logging in with a one-time code, and out."""
+
+import threading
+from collections.abc import Callable
+from math import ceil
+from urllib.parse import quote
+
+from flask import Blueprint, Response, redirect, request, url_for
+from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
+from werkzeug.wrappers import Response as AnyResponse
+
+from plotindex.web.callers import Callers
+from plotindex.web.gallery import add_headers
+from plotindex.web.rendering import render_message, render_page
+from plotindex.web.throttle import Throttle
+
+MOST_BYTES = 1_000
+
+
+def make_login(callers: Callers) -> Blueprint:
+    """The pages that log in and out, before the blueprint `gallery`."""
+    throttle = Throttle()
+    reading = threading.Semaphore()
+    pages = Blueprint("login", __name__)
+    pages.before_request(check_page(callers))
+    pages.after_request(add_headers)
+
+    @pages.get("/login")
+    def form() -> Response:
+        # A link's preview asks for this page too; only the button uses the code up.
+        code, behind = request.args.get("code", ""), _own_address(request.args.get("next", ""))
+        expired = "expired" in request.args
+        return render_page("gallery", "login.html", code=code, behind=behind, expired=expired)
+
+    @pages.post("/login")
+    def log_in() -> AnyResponse:
+        wait = ceil(throttle.seconds_left(request.remote_addr))
+        if wait:
+            refused = _say(f"Too many logins from your address have failed: try again in {wait} seconds.", 429)
+            refused.headers["Retry-After"] = str(wait)
+            return refused
+        value = callers.logins.consume_code(_read_code(reading))
+        if value is None:
+            throttle.note_failure(request.remote_addr)
+            return _say(
+                "This code was used already, or is older than ten minutes. `plotindex token link` prints a new one.",
+                401,
+            )
+        throttle.forget(request.remote_addr)
+        behind = _own_address(request.args.get("next", ""))
+        response = redirect(request.script_root + behind if behind else url_for("gallery.sessions"), 303)
+        callers.set_cookie(request, response, value)
+        return response
+
+    @pages.post("/logout")
+    def log_out() -> AnyResponse:
+        response = redirect(url_for("login.form"), 303)
+        callers.end_cookie(request, response)
+        return response
+
+    return pages
+
+
+def check_page(callers: Callers) -> Callable[[], Response | None]:
+    """What is asked before a page is made: no page of another site, and no other name, comes through."""
+
+    def check() -> Response | None:
+        if request.method == "POST" and not callers.comes_from_here(request):
+            return _say("This was asked for by a page of somebody else's: open the address yourself.", 403)
+        if callers.knows_host(request):
+            return None
+        return _say(
+            "This server does not go by that name: open it by its address, or set PLOTINDEX_PUBLIC_URL to the name.",
+            421,
+        )
+
+    return check
+
+
+def ask_to_log_in(callers: Callers) -> AnyResponse:
+    """The way to the login, and back to the page that was asked for."""
+    query = request.query_string.decode("latin-1")
+    asked = _own_address(quote(request.path) + (f"?{query}" if query else ""))
+    if request.headers.get("Sec-Fetch-Site") == "cross-site" and asked:
+        # Somebody followed a link of another site's page: then a browser keeps back the cookie (SameSite=Strict), but
+        # not when this page asks again.
+        again = _say("One moment: the page opens by itself.", 200)
+        again.headers["Refresh"] = f"0; url={request.script_root}{asked}"
+        return again
+    behind = asked if asked not in ("", "/") else None
+    expired = "1" if callers.has_cookie(request) else None
+    return redirect(url_for("login.form", next=behind, expired=expired), 303)
+
+
+def _say(message: str, status: int) -> Response:
+    return render_message("gallery", message, status)
+
+
+def _own_address(address: str) -> str:
+    """An address of this server that may follow a login, or nothing: browsers take `//` and `/\\` for other hosts."""
+    fits = address.startswith("/") and not address.startswith("//") and len(address) <= MOST_BYTES
+    return address if fits and address.isascii() and address.isprintable() and "\\" not in address else ""
+
+
+def _read_code(reading: threading.Semaphore) -> str:
+    """The code of a login, by the address as the page's form has it, or by a small form of somebody else's.
+
+    Who sends a body slowly holds a thread: so at most one does, and no login that a page asks for waits for it.
+    """
+    code = request.args.get("code")
+    if code is not None:
+        return code
+    if request.mimetype != "application/x-www-form-urlencoded" or not 0 < (request.content_length or 0) <= MOST_BYTES:
+        raise RequestEntityTooLarge("A login is a form that holds a code and nothing else")
+    if not reading.acquire(blocking=False):
+        raise ServiceUnavailable("Somebody else is logging in: ask again", retry_after=1)
+    try:
+        return request.form.get("code", "")
+    finally:
+        reading.release()
