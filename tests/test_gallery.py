@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import requests
@@ -73,7 +74,23 @@ def test_a_code_is_good_for_one_login_and_the_cookie_shows_what_its_token_may_se
     image = "/api/smartstat/plots/{}/{}"
     assert browser.get(served.url + image.format("mine", "x.png"), timeout=10).content == PNG
     assert browser.get(served.url + image.format("other", "secret.png"), timeout=10).status_code == 404
-    assert "secret.png" not in browser.get(f"{served.url}/?session=other", timeout=10).text
+    pages = (
+        "/?q=secret",
+        "/?q=other",
+        "/session/other",
+        "/plot/other/secret.png",
+        "/compare?session=other&name=secret.png",
+    )
+    for path in pages:
+        text = browser.get(served.url + path, timeout=10).text
+        assert "project_a/secret.png" not in text, path
+        assert (
+            text.replace("other", "nowhere")
+            == browser.get(served.url + path.replace("other", "nowhere"), timeout=10).text
+        )
+    chosen = {"plot": ["mine/project_a/x.png", "other/project_a/secret.png"]}
+    page = browser.get(f"{served.url}/compare", params=chosen, timeout=10)
+    assert (page.status_code, "secret.png" in page.text) == (200, False)
     assert requests.post(f"{served.url}/login", data={"code": code}, timeout=10).status_code == 401
     tokens.revoke("browser")
     assert browser.get(f"{served.url}/", timeout=10).url.endswith("/login")
@@ -81,10 +98,10 @@ def test_a_code_is_good_for_one_login_and_the_cookie_shows_what_its_token_may_se
 
 
 def test_who_has_not_logged_in_sees_nothing(served: Service) -> None:
-    for path in ("/", "/?session=mine"):
+    for path in ("/", "/?q=x", "/session/mine", "/plot/mine/x.png", "/compare?session=mine&name=x.png"):
         page = requests.get(served.url + path, timeout=10)
-        assert page.url.endswith("/login")
-        assert "mine" not in page.text
+        assert page.url.split("?")[0].endswith("/login")
+        assert "project_a" not in page.text
     for value in ("x", "", "a.b.c", "\u00e9"):
         cookies = {"plotindex_00000000": value}
         assert requests.get(served.url, cookies=cookies, timeout=10).url.endswith("/login")
@@ -94,20 +111,71 @@ def test_hostile_names_are_text_and_each_image_on_a_page_is_there(
     served: Service, tokens: Tokens, logins: Logins
 ) -> None:
     browser = log_in(served, logins.create_code(holder(tokens, tokens.create("browser"))))
-    page = browser.get(f"{served.url}/?session=mine", timeout=10).text
+    address = f"{served.url}/session/mine"
+    page = browser.get(address, timeout=10).text
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
-    sources = re.findall('<img src="([^"]+)"', page)
+    sources = re.findall('data-image="([^"]+)"', page)
     assert len(sources) == 2
     for source in sources:
         assert browser.get(served.url + html.unescape(source), timeout=10).content == PNG
-    assert "No plot yet" in browser.get(f"{served.url}/?session=nowhere", timeout=10).text
+    for path in (
+        f"/plot/mine/sub/{quote(HOSTILE)}",
+        f"/compare?session=mine&name=sub/{quote(HOSTILE)}",
+        f"/?q={quote(HOSTILE)}",
+    ):
+        page = browser.get(served.url + path, timeout=10).text
+        assert "<img src=x" not in page
+        assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    for path in ("/session/nowhere", "/plot/mine/nothing.png", "/compare?session=mine&name=nothing.png"):
+        assert browser.get(served.url + path, timeout=10).status_code == 404
 
 
-def test_logging_out_ends_the_cookie_in_this_browser(served: Service, tokens: Tokens, logins: Logins) -> None:
-    browser = log_in(served, logins.create_code(holder(tokens, tokens.create("browser"))))
+def test_logging_out_ends_the_cookie_wherever_a_copy_of_it_is(served: Service, tokens: Tokens, logins: Logins) -> None:
+    token = holder(tokens, tokens.create("browser"))
+    browser, other = (log_in(served, logins.create_code(token)) for _ in range(2))
+    copy = requests.Session()
+    copy.cookies.update(browser.cookies)
     assert browser.post(f"{served.url}/logout", timeout=10).url.endswith("/login")
-    assert browser.get(f"{served.url}/", timeout=10).url.endswith("/login")
+    for gone in (browser, copy):
+        assert gone.get(f"{served.url}/", timeout=10).url.endswith("/login")
+        assert gone.get(f"{served.url}/api/smartstat/plots/mine/x.png", timeout=10).status_code == 401
+    assert other.get(f"{served.url}/session/mine", timeout=10).status_code == 200
+
+
+def test_a_login_leads_to_the_page_that_was_asked_for_and_to_no_other_server(
+    served: Service, tokens: Tokens, logins: Logins
+) -> None:
+    token = holder(tokens, tokens.create("browser"))
+    asked = "/plot/mine/x.png?project=project_a"
+    page = requests.get(served.url + asked, timeout=10)
+    assert parse_qs(urlsplit(page.url).query) == {"next": [asked]}
+    evil = (
+        "//evil.example/",
+        "/\\evil.example",
+        "https://evil.example/",
+        "/\r\nX: y",
+        "javascript:alert(1)",
+        "/\u00e9",
+    )
+    for behind, expected in ((asked, asked), *((address, "/") for address in evil)):
+        query = {"code": logins.create_code(token), "next": behind}
+        page = requests.get(f"{served.url}/login", params=query, timeout=10)
+        assert ("evil" in page.text, "javascript" in page.text) == (False, False)
+        answer = requests.post(f"{served.url}/login", params=query, timeout=10, allow_redirects=False)
+        assert (answer.status_code, answer.headers["Location"]) == (303, expected)
+
+
+def test_a_damaged_list_of_who_has_logged_out_lets_nobody_in(
+    settings: Settings, tokens: Tokens, logins: Logins
+) -> None:
+    cookie = logins.consume_code(logins.create_code(holder(tokens, tokens.create("browser"))))
+    assert cookie is not None
+    for content in ("[]", '{"a": "b"}', "{"):
+        (settings.state_folder / "logouts.json").write_text(content)
+        assert logins.check_cookie(cookie) is None
+    (settings.state_folder / "logouts.json").unlink()
+    assert logins.check_cookie(cookie) is not None
 
 
 def test_the_address_that_run_prints_logs_in(service: StartService, root: Path, plotindex: RunPlotindex) -> None:

@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     def viewer_of_page() -> Viewer | AnyResponse:
         caller = callers.identify(request)
         if caller is None:
-            return ask_to_log_in(callers)
+            return ask_to_log_in()
         return Viewer(caller.token.allows, lambda key, given: request.script_root + callers.addresses.plain(key, given))
 
     pages = Gallery(lookup, viewer_of_page, prefix, "login.log_out").blueprint("gallery", "")

@@ -20,6 +20,7 @@ from plotindex.settings import Settings
 from plotindex.signing import Addresses
 from plotindex.tree import Tree
 from plotindex.web.callers import is_signed
+from plotindex.web.gallery import Gallery
 from plotindex.web.host import free_name, keys_of_host, read_settings, warn_of_route
 from plotindex.web.lists import MOST_LISTED, Lists, Viewer, describe_entry
 from plotindex.web.shadow import compare_with
@@ -49,7 +50,8 @@ class PlotIndex:
         plots.init_app(app)
 
     `decorator` wraps the view, as it would wrap the application's own; `may_see` is asked with the session's id and
-    must answer True. Given both, both must agree. `may_see` adds the lists and changes of what it allows.
+    must answer True. Given both, both must agree. `may_see` adds the lists and changes of what it allows and, with
+    `gallery=True`, the pages.
     """
 
     def __init__(
@@ -62,9 +64,12 @@ class PlotIndex:
         may_see: Callable[[str], bool] | None = None,
         endpoint: str = "plotindex.plot",
         wait: int = 0,
+        gallery: bool = False,
         **settings: object,
     ) -> None:
         """`settings` are those of plotindex.toml, such as url_prefix; so many requests may `wait` for changes at once.
+
+        `gallery` mounts the pages below `{url_prefix}/gallery`: each session's plots as they are drawn.
 
         Raises:
             SettingsError: neither `decorator` nor `may_see` is given, or a setting is wrong.
@@ -73,6 +78,8 @@ class PlotIndex:
             raise SettingsError(
                 "PlotIndex must know who may see a plot: give decorator=your_auth_decorator or may_see=a_function."
             )
+        if gallery and may_see is None:
+            raise SettingsError("gallery=True needs may_see=a_function: the pages name the sessions that it allows.")
         for name, value in (("decorator", decorator), ("may_see", may_see)):
             if value is not None and not callable(value):
                 raise SettingsError(f"{name}= must be a function, not {value!r}.")
@@ -82,6 +89,7 @@ class PlotIndex:
         self._may_see = may_see
         self._endpoint = endpoint
         self._waiters = wait
+        self._has_gallery = gallery
         self._shadowed: View | None = None
         self._mounted: dict[Flask, Mounted] = {}
         if app is not None:
@@ -204,6 +212,10 @@ class PlotIndex:
         if self._may_see is not None:
             self._mount_lists(pages, prefix, Lists(lookup, self._viewer, self._waiters, HOST_WAIT))
         app.register_blueprint(pages)
+        if self._has_gallery:
+            gallery = Gallery(lookup, self._viewer, prefix)
+            own = free_name(app, "plotindex_gallery")
+            app.register_blueprint(gallery.blueprint(own, f"{prefix}/gallery", self._decorator))
 
     def _mount_lists(self, pages: Blueprint, prefix: str, lists: Lists) -> None:
         for rule, name, view in lists.routes(prefix):

@@ -141,7 +141,7 @@ class Gallery:
         entry = self._entry(key) if key and viewer.allows(session) else None
         shown = next((copy for copy in entry.copies if project in (None, copy.project)), None) if entry else None
         if key is None or entry is None or shown is None:
-            return self._say("There is no such plot: it was removed, or its name is another.", 404)
+            return self._say("There is no such plot, or not any more.", 404)
         return self._render(
             "plot.html",
             clock=self._overview.clock(),
@@ -167,7 +167,7 @@ class Gallery:
             plots = [plot for plot in looked if plot]
             missing = len(wanted) - len(plots)
         if not plots:
-            return self._say("There is nothing left to compare: the plots were removed, or are called otherwise.", 404)
+            return self._say("There is nothing left to compare: no such plot is there, or not any more.", 404)
         chosen = [Chosen(plot, self._image(viewer, plot)) for plot in plots[:MOST_COPIES]]
         return self._render(
             "compare.html",

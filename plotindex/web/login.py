@@ -29,8 +29,7 @@ def make_login(callers: Callers) -> Blueprint:
     def form() -> Response:
         # A link's preview asks for this page too; only the button uses the code up.
         code, behind = request.args.get("code", ""), _own_address(request.args.get("next", ""))
-        expired = "expired" in request.args
-        return render_page("gallery", "login.html", code=code, behind=behind, expired=expired)
+        return render_page("gallery", "login.html", code=code, behind=behind, expired=callers.has_cookie(request))
 
     @pages.post("/login")
     def log_in() -> AnyResponse:
@@ -77,7 +76,7 @@ def check_page(callers: Callers) -> Callable[[], Response | None]:
     return check
 
 
-def ask_to_log_in(callers: Callers) -> AnyResponse:
+def ask_to_log_in() -> AnyResponse:
     """The way to the login, and back to the page that was asked for."""
     query = request.query_string.decode("latin-1")
     asked = _own_address(quote(request.path) + (f"?{query}" if query else ""))
@@ -88,8 +87,7 @@ def ask_to_log_in(callers: Callers) -> AnyResponse:
         again.headers["Refresh"] = f"0; url={request.script_root}{asked}"
         return again
     behind = asked if asked not in ("", "/") else None
-    expired = "1" if callers.has_cookie(request) else None
-    return redirect(url_for("login.form", next=behind, expired=expired), 303)
+    return redirect(url_for("login.form", next=behind), 303)
 
 
 def _say(message: str, status: int) -> Response:

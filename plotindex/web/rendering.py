@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotindex.listing import rfc3339
 
 
-def render_page(pages: str, template: str, **values: object) -> Response:
+def render_page(pages: str, template: str, /, **values: object) -> Response:
     """A page of the blueprint of that name; every value in it is text, and escaped."""
 
     def page(endpoint: str, **given: Any) -> str:  # noqa: ANN401 - as url_for
@@ -26,7 +26,7 @@ def render_page(pages: str, template: str, **values: object) -> Response:
     return Response(_environment().get_template(template).render(given))
 
 
-def render_message(pages: str, message: str, status: int, **values: object) -> Response:
+def render_message(pages: str, message: str, status: int, /, **values: object) -> Response:
     """A page that says one sentence."""
     response = render_page(pages, "message.html", title=HTTPStatus(status).phrase, message=message, **values)
     response.status_code = status

@@ -16,11 +16,12 @@ export async function follow({ since, session, tell, list }) {
   let failures = 0;
   for (;;) {
     await untilSeen();
-    const hidden = new AbortController();
-    const leave = () => document.hidden && hidden.abort();
+    const left = new AbortController();
+    const leave = () => (document.hidden || !navigator.onLine) && left.abort();
     document.addEventListener("visibilitychange", leave);
+    addEventListener("offline", leave);
     try {
-      const limit = AbortSignal.any([hidden.signal, AbortSignal.timeout((WAIT + 15) * 1000)]);
+      const limit = AbortSignal.any([left.signal, AbortSignal.timeout((WAIT + 15) * 1000)]);
       const answer = await fetch(`${api}/changes?since=${clock}${only}&wait=${WAIT}`, { signal: limit });
       if (answer.status === 401) return expired();
       if (answer.status === 404) throw Object.assign(new Error("gone"), { gone: true });
@@ -37,14 +38,15 @@ export async function follow({ since, session, tell, list }) {
       clock = told.clock;
       if (answer.headers.has("Retry-After")) await pause(AGAIN);
     } catch (error) {
-      if (hidden.signal.aborted) continue;
+      if (document.hidden) continue;
       failures += 1;
       if (error.gone) say("connection", "This session is not there any more.");
       else if (error.status) say("connection", "The server cannot say what is new. Trying again…");
-      else if (failures > 1) say("connection", "No connection. Trying again…");
+      else if (failures > 1 || !navigator.onLine) say("connection", "No connection. Trying again…");
       await Promise.race([pause(Math.min(AGAIN * 2 ** failures, LONGEST)), once(window, "online")]);
     } finally {
       document.removeEventListener("visibilitychange", leave);
+      removeEventListener("offline", leave);
     }
   }
 }
