@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -16,7 +19,7 @@ from tests.pages import Gallery, Watched, running
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202egnp.exe\n.png"
 MANY = 10_000
 FIRST_IN_VIEW = """() => [...document.querySelectorAll(".card")]
-    .find(card => card.getBoundingClientRect().top > 100).dataset.filename"""
+    .find(card => card.getBoundingClientRect().top > 100)?.dataset.filename"""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def test_scroll_position_and_selection_survive_what_is_drawn_meanwhile(gallery: 
     page.locator('.card[data-filename="79.png"] input').check()
     page.evaluate("scrollTo(0, 1500)")
     wait_until(lambda: page.evaluate("scrollY") == 1500)
-    middle = page.evaluate(FIRST_IN_VIEW)
+    middle = wait_until(lambda: page.evaluate(FIRST_IN_VIEW))
     where = page.locator(f'.card[data-filename="{middle}"]').bounding_box()
     assert where is not None
     for number in range(9):
@@ -234,6 +237,21 @@ def test_what_was_missed_without_a_connection_is_there_when_it_is_back_also_afte
 def from_scratch(gallery: Gallery) -> None:
     environment = {**os.environ, **gallery.settings.as_environment()}
     subprocess.run([sys.executable, "-m", "plotindex", "rebuild", "--from-scratch"], env=environment, check=True)
+
+
+def test_while_the_indexer_is_not_heard_the_page_says_so(gallery: Gallery, page: Page) -> None:
+    draw(gallery.root, "heard/project_a/x.png")
+    page.goto("/session/heard")
+    expect(page.locator(".card")).to_have_count(1)
+    [indexer] = [child for child in psutil.Process(gallery.service.pid).children() if "watch" in child.cmdline()]
+    indexer.suspend()
+    try:
+        with closing(sqlite3.connect(gallery.settings.state_folder / "catalog.db")) as database, database:
+            database.execute("UPDATE indexer SET heartbeat = 0")
+        expect(page.get_by_text("Nobody indexes now, or is behind")).to_be_visible(timeout=15_000)
+    finally:
+        indexer.resume()
+    expect(page.locator("#state")).to_be_hidden(timeout=15_000)
 
 
 def test_an_empty_session_says_so_and_an_svg_of_a_megabyte_waits_for_a_click(gallery: Gallery, page: Page) -> None:

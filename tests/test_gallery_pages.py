@@ -1,0 +1,233 @@
+"""What holds for every page of the gallery, in a real browser: sessions, search, access, accessibility, weight."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask, Response, abort, make_response, request
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from werkzeug.serving import make_server
+
+from plotindex.web import PlotIndex
+from tests.browser import listening
+from tests.helpers import PNG, draw
+from tests.pages import AT_MOST, Gallery, Watched, running
+
+HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202e.png"
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+    folder = tmp_path_factory.mktemp("gallery_pages")
+    root = folder / "plots"
+    for number in range(45):
+        draw(root, f"session {number:02}/project_a/x.png", mtime_ns=10**18 + number * 10**9)
+    for project in "abc":
+        draw(root, f"mine/project_{project}/correlation.png", PNG + project.encode(), mtime_ns=15 * 10**17)
+    draw(root, f"mine/project_a/sub/{HOSTILE}")
+    draw(root, "mine/project_a/large.svg", b"<svg" + b" " * 1_100_000)
+    draw(root, "other/project_a/secret.png")
+    (root / "empty/project_a").mkdir(parents=True)
+    with running(folder) as gallery:
+        gallery.service.wait_for(lambda: "Everything was looked at" in gallery.service.stderr)
+        yield gallery
+
+
+@pytest.fixture(scope="module")
+def logged_in(gallery: Gallery, browser: Browser) -> Iterator[BrowserContext]:
+    with gallery.open_context(browser) as context:
+        yield context
+
+
+@pytest.fixture
+def page(logged_in: BrowserContext) -> Iterator[Page]:
+    watched = Watched(logged_in)
+    yield watched.page
+    watched.page.close()
+    assert watched.wrong == []
+
+
+PAGES = {
+    "sessions": "/",
+    "search": "/?q=x",
+    "session": "/session/mine",
+    "empty session": "/session/empty",
+    "plot": "/plot/mine/correlation.png",
+    "hostile plot": "/plot/mine/sub/" + "".join(f"%{byte:02x}" for byte in HOSTILE.encode()),
+    "large svg": "/plot/mine/large.svg",
+    "compare": "/compare?session=mine&name=correlation.png",
+    "message": "/session/nowhere",
+    "login": "/login",
+    "login with a code": "/login?code=x",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(gallery: Gallery, browser: Browser, scheme: str) -> None:
+    # What axe evaluates is forbidden by the pages' own policy.
+    with gallery.open_context(browser, bypass_csp=True, color_scheme=scheme) as context:
+        page = context.new_page()
+        for name, path in PAGES.items():
+            page.goto(path)
+            if "session" in name:
+                expect(page.locator(".card, .sessions li, #empty").first).to_be_visible()
+            # The themes differ in their colours alone.
+            options = {"runOnly": ["color-contrast"]} if scheme == "dark" else None
+            violations = Axe().run(page, options=options).response["violations"]
+            told = [(found["id"], [node["html"] for node in found["nodes"]]) for found in violations]
+            assert told == [], name
+
+
+def test_every_page_is_whole_under_its_policy_asks_nobody_else_and_fits_a_phone(
+    gallery: Gallery, browser: Browser
+) -> None:
+    with gallery.open_context(browser, viewport={"width": 360, "height": 700}) as context:
+        for name, path in PAGES.items():
+            watched = Watched(context)
+            watched.page.goto(path)
+            watched.page.wait_for_load_state("load")
+            assert {request.url.split("/")[2] for request in watched.asked} == {gallery.url.split("/")[2]}, name
+            assert watched.page.evaluate("document.documentElement.scrollWidth") <= 360, name
+            wrong = [text for text in watched.wrong if "404 (" not in text or name != "message"]
+            assert (name, wrong) == (name, [])
+            watched.page.close()
+
+
+def test_the_first_page_weighs_little(gallery: Gallery, logged_in: BrowserContext) -> None:
+    page = logged_in.new_page()
+    page.goto("/")
+    expect(page.locator(".sessions li img[src]")).not_to_have_count(0)
+    weight: dict[str, int] = page.evaluate(
+        """() => {
+            const parts = ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type));
+            const others = parts.filter(({ name }) => !name.includes("/api/"));
+            return Object.fromEntries(others.map(({ name, decodedBodySize }) => [name, decodedBodySize]));
+        }"""
+    )
+    assert len(weight) > 6
+    assert all(weight.values())
+    assert sum(weight.values()) < AT_MOST, weight
+    page.close()
+
+
+def test_sessions_are_there_newest_first_with_counts_and_their_latest_plots_as_they_come(
+    gallery: Gallery, page: Page
+) -> None:
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("47 sessions")
+    expect(page.locator('[data-session="mine"] .facts')).to_contain_text("5 plots")
+    expect(page.locator('[data-session="session 44"] img')).to_have_js_property("naturalWidth", 1)
+    page.get_by_role("link", name="Older").click()
+    expect(page.locator("[data-session]").first).to_have_attribute("data-session", "session 26")
+    page.get_by_role("link", name="Newer").click()
+    link = page.locator('[data-session="mine"] a')
+    link.focus()
+    draw(gallery.root, "new one/project_a/x.png")
+    expect(page.locator("[data-session]").first).to_have_attribute("data-session", "new one")
+    expect(page.locator("[data-session]").first.locator("img")).to_have_js_property("naturalWidth", 1)
+    expect(link).to_be_focused()
+
+
+def test_a_search_finds_sessions_and_plots_as_it_is_typed_and_the_address_has_it(gallery: Gallery, page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("Search sessions and plots").press_sequentially("CORREL")
+    found = page.locator(".found .card")
+    expect(found).to_have_count(1)
+    expect(found.locator(".name")).to_contain_text("mine")
+    expect(page.get_by_text("No session is called so.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Search sessions and plots")).to_have_value("CORREL")
+    page.get_by_label("Search sessions and plots").fill("session 4*")
+    expect(page.locator("[data-session]")).to_have_count(5)
+    page.get_by_label("Search sessions and plots").fill("")
+    expect(page.locator("li[data-session]")).to_have_count(20)
+
+
+def test_who_may_see_one_session_sees_only_that_also_as_things_change(gallery: Gallery, browser: Browser) -> None:
+    with gallery.open_context(browser, session="mine") as context:
+        watched = Watched(context)
+        page = watched.page
+        page.goto("/")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("1 session")
+        draw(gallery.root, "other/project_a/secret two.png")
+        draw(gallery.root, "mine/project_a/mine too.png")
+        expect(page.locator('[data-session="mine"] .facts')).to_contain_text("6 plots")
+        page.get_by_label("Search sessions and plots").fill("secret")
+        expect(page.get_by_text("No plot is called so.")).to_be_visible()
+        assert "other" not in page.content()
+        (gallery.root / "mine/project_a/mine too.png").unlink()
+
+
+def test_a_link_on_another_site_opens_the_plot_for_who_is_logged_in(
+    gallery: Gallery, logged_in: BrowserContext
+) -> None:
+    with listening() as listener:
+        target = f"{gallery.url}/plot/mine/correlation.png?project=project_b"
+        listener.pages["/"] = "text/html", f'<a href="{target}">see</a>'.encode()
+        page = logged_in.new_page()
+        page.goto(listener.url.replace("127.0.0.1", "localhost"))
+        page.get_by_text("see").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("correlation.png")
+        assert page.url == target
+        page.close()
+
+
+@pytest.fixture
+def host(gallery: Gallery) -> Iterator[str]:
+    """An application with a login of its own, and the gallery in it."""
+    app = Flask("host", template_folder=None)
+
+    def require_auth(view: Callable[..., Response]) -> Callable[..., Response]:
+        def guarded(**given: str) -> Response:
+            if request.cookies.get("host") != "let me in":
+                abort(401)
+            return view(**given)
+
+        guarded.__name__ = getattr(view, "__name__", "view")
+        return guarded
+
+    @app.get("/enter")
+    def enter() -> Response:
+        response = make_response("entered")
+        response.set_cookie("host", "let me in")
+        return response
+
+    settings = gallery.settings
+    plots = PlotIndex(
+        root=gallery.root,
+        state_dir=settings.state_dir,
+        decorator=require_auth,
+        may_see=lambda session: session != "other",
+        gallery=True,
+    )
+    plots.init_app(app)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_in_an_application_the_gallery_works_under_its_own_auth(gallery: Gallery, host: str, browser: Browser) -> None:
+    with browser.new_context(base_url=host) as context:
+        watched = Watched(context)
+        page = watched.page
+        for path in ("/", "/session/mine", "/plot/mine/correlation.png", "/compare?session=mine&name=correlation.png"):
+            assert context.request.get(f"/api/smartstat/gallery{path}").status == 401
+        context.request.get("/enter")
+        page.goto("/api/smartstat/gallery/")
+        expect(page.locator("[data-session]").first).to_be_visible()
+        expect(page.get_by_role("button", name="Log out")).to_have_count(0)
+        assert "other" not in page.content()
+        page.goto("/api/smartstat/gallery/session/mine")
+        expect(page.locator(".card")).to_have_count(3)
+        draw(gallery.root, "mine/project_a/live.png")
+        expect(page.locator('.card[data-filename="live.png"] img')).to_have_js_property("naturalWidth", 1)
+        page.locator('.card[data-filename="live.png"] .open').click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("live.png")
+        (gallery.root / "mine/project_a/live.png").unlink()
+        assert context.request.get("/api/smartstat/gallery/session/other").status == 404
+        assert watched.wrong == []
