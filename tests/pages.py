@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, Request
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request
 
 from plotindex.access import Tokens
 from plotindex.logins import Logins
@@ -68,8 +68,12 @@ class Watched:
         self.asked: list[Request] = []
         self.page.on("console", lambda message: self.wrong.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
-        self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.on("dialog", self._dismiss)
         self.page.on("request", self._note)
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _note(self, request: Request) -> None:
         self.asked.append(request)

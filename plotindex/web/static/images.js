@@ -71,6 +71,7 @@ async function show(image) {
   const filename = image.dataset.filename ?? image.closest("[data-filename]")?.dataset.filename ?? "";
   if (!isSvg(filename)) return load(image, `${address}&width=${widthOf(image)}`);
   if (await isSlow(address, Number(image.dataset.size))) return offer(image, address);
+  image.classList.add("vector");
   return load(image, address);
 }
 
@@ -95,7 +96,7 @@ async function load(image, address, isLast = false) {
 function offer(image, address) {
   // Beside the link that the image is in, not within it.
   const place = image.closest(".card") ?? image.closest(".paper");
-  if (image.closest("[aria-hidden]")) return says(image, "SVG");
+  if (image.closest("[aria-hidden]")) return says(image, "Waits for a click");
   const button = document.createElement("button");
   button.type = "button";
   button.className = "draw";
@@ -112,7 +113,8 @@ function offer(image, address) {
 function says(image, text) {
   const paper = image.closest(".paper");
   if (!paper) return;
-  if (text) paper.dataset.says = text;
+  // In the strip of a session there is no room for words.
+  if (text) paper.dataset.says = image.closest("[aria-hidden]") ? "–" : text;
   else delete paper.dataset.says;
 }
 
