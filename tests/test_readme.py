@@ -62,7 +62,7 @@ def test_the_shell_that_starts_the_examples_is_valid_and_the_examples_draw_until
     tmp_path: Path,
 ) -> None:
     subprocess.run(["sh", "-n", CHECKOUT / "examples/run.sh"], check=True)
-    command = [sys.executable, "-m", "examples.draw", tmp_path, "--pause", "0"]
+    command: list[str | Path] = [sys.executable, "-m", "examples.draw", tmp_path, "--pause", "0"]
     environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "config")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

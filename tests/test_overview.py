@@ -1,0 +1,109 @@
+"""What the gallery is told of the catalogue."""
+
+from pathlib import Path
+
+import pytest
+
+from plotindex.catalog import Catalog
+from plotindex.layout import PlotKey
+from plotindex.overview import STRIP, Overview, SearchBusyError
+from tests.helpers import Index, draw
+
+START = 10**18
+
+
+@pytest.fixture
+def overview(catalog: Catalog) -> Overview:
+    return Overview(catalog)
+
+
+def everything(session: str) -> bool:
+    return True
+
+
+def test_sessions_come_newest_first_each_with_its_latest_plots_also_when_these_change(
+    root: Path, index: Index, overview: Overview
+) -> None:
+    for number in range(7):
+        draw(root, f"old/project_a/{number}.png", mtime_ns=START + number)
+        draw(root, f"new/project_a/{number}.png", mtime_ns=START + 100 + number)
+    index()
+    strips, count = overview.sessions(everything, "", 0, 10)
+    assert (count, [strip.row.session for strip in strips]) == (2, ["new", "old"])
+    assert [plot.filename for plot in strips[1].latest] == [f"{number}.png" for number in range(6, 6 - STRIP, -1)]
+    draw(root, "old/project_b/0.png", mtime_ns=START + 200)
+    (root / "new/project_a/6.png").unlink()
+    index()
+    strips, _ = overview.sessions(everything, "", 0, 10)
+    assert [(strip.row.session, strip.latest[0].path) for strip in strips] == [
+        ("old", "old/project_b/0.png"),
+        ("new", "new/project_a/5.png"),
+    ]
+
+
+def test_pages_hold_only_what_matches_and_may_be_seen(root: Path, index: Index, overview: Overview) -> None:
+    for number in range(10):
+        draw(root, f"s{number}/project_a/x.png", mtime_ns=START - number)
+    draw(root, "t/project_a/x.png", mtime_ns=START)
+    index()
+
+    def allows(session: str) -> bool:
+        return session != "s3"
+
+    pages = [overview.sessions(allows, "S", skip, 4) for skip in (0, 4, 8, 12)]
+    assert [count for _, count in pages] == [9] * 4
+    names = [[strip.row.session for strip in strips] for strips, _ in pages]
+    assert names == [["s0", "s1", "s2", "s4"], ["s5", "s6", "s7", "s8"], ["s9"], []]
+
+
+@pytest.mark.parametrize("query", ["hist", "HIST", "*hist*", "sub/h[ia]st*"])
+def test_a_search_finds_the_current_copy_of_each_key_the_latest_first_and_nothing_of_others(
+    root: Path, index: Index, overview: Overview, query: str
+) -> None:
+    for number in range(5):
+        draw(root, f"a/project_{number}/sub/hist.png", mtime_ns=START + number)
+    draw(root, "b/project_a/sub/hist 100%.png", mtime_ns=START + 10)
+    draw(root, "b/project_hist/none.png", mtime_ns=START + 11)
+    draw(root, "secret/project_a/sub/hist.png", mtime_ns=START + 12)
+    index()
+    found = overview.search(lambda session: session != "secret", query, 10)
+    assert [plot.path for plot in found] == ["b/project_a/sub/hist 100%.png", "a/project_4/sub/hist.png"]
+    assert [plot.session for plot in overview.search(everything, query, 1)] == ["secret"]
+    assert overview.search(lambda _: False, query, 10) == []
+
+
+def test_signs_of_sql_and_halves_of_characters_are_searched_for_as_they_are(
+    root: Path, index: Index, overview: Overview
+) -> None:
+    draw(root, "s/project_a/100%_a.png")
+    draw(root, "s/project_a/100xya.png")
+    index()
+    assert [plot.filename for plot in overview.search(everything, "0%_", 9)] == ["100%_a.png"]
+    assert overview.search(everything, "\udcff", 9) == []
+
+
+def test_two_searches_at_once_are_one_too_many(root: Path, index: Index, overview: Overview) -> None:
+    draw(root, "s/project_a/x.png")
+    index()
+    with overview._one_search(), pytest.raises(SearchBusyError):
+        overview.search(everything, "x", 9)
+    assert len(overview.search(everything, "x", 9)) == 1
+
+
+def test_neighbours_are_by_filename_within_the_session(root: Path, index: Index, overview: Overview) -> None:
+    for path in (
+        "s/project_b/a.png",
+        "s/project_a/b.png",
+        "s/project_c/b.png",
+        "s/project_a/c/d.png",
+        "t/project_a/z.png",
+    ):
+        draw(root, path)
+    index()
+    assert overview.neighbours(PlotKey("s", "b.png")) == ("a.png", "c/d.png")
+    assert overview.neighbours(PlotKey("s", "a.png")) == (None, "b.png")
+    assert overview.neighbours(PlotKey("s", "c/d.png")) == ("b.png", None)
+    entry = overview.entry(PlotKey("s", "b.png"))
+    assert entry is not None
+    assert len(entry.copies) == 2
+    assert overview.entry(PlotKey("s", "nothing.png")) is None
