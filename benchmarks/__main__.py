@@ -38,6 +38,12 @@ def _proxied() -> None:
     proxied()
 
 
+def _gallery() -> None:
+    from benchmarks.gallery import gallery  # noqa: PLC0415 - see above
+
+    gallery()
+
+
 BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("serving", serving),
     ("rebuild", rebuild),
@@ -48,6 +54,7 @@ BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("watching", _watching),
     ("survival", survival),
     ("proxied", _proxied),
+    ("gallery", _gallery),
 ]
 
 
