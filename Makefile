@@ -5,7 +5,7 @@ SECONDS ?= 600
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: run test lint bench torture soak clean help
+.PHONY: run test lint bench torture soak screenshots clean help
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
@@ -32,6 +32,12 @@ torture: .venv/ready ## Change a tree at random for SECONDS (600) by SEED (1) an
 
 soak: .venv/ready ## Draw 200 plots a second for SECONDS (600); a histogram of latency, memory before and after
 	$(BIN)/python -m tests.soak $(SECONDS)
+
+screenshots: .venv/ready ## Take the pictures of docs/screenshots anew, of what the examples draw
+	@sh tests/install.sh
+	@mkdir -p build/drawn docs/screenshots
+	$(BIN)/python -m examples.draw --rounds 1 --pause 0 build/drawn
+	$(BIN)/python -m tests.screenshots build/drawn docs/screenshots
 
 clean: ## Remove what was made here; plots stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

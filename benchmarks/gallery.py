@@ -42,11 +42,15 @@ OPENED = """async (count) => {
 
 
 def gallery() -> None:
-    with TemporaryDirectory() as folder, chromium() as browser, running(Path(folder)) as served:
-        with served.open_context(browser, viewport={"width": 1280, "height": 900}) as context:
-            _print_latency(served, context)
-            _print_opening(served, context)
-            _print_weight(context)
+    with (
+        TemporaryDirectory() as folder,
+        chromium() as browser,
+        running(Path(folder)) as served,
+        served.open_context(browser, viewport={"width": 1280, "height": 900}) as context,
+    ):
+        _print_latency(served, context)
+        _print_opening(served, context)
+        _print_weight(context)
 
 
 def _print_latency(served: Gallery, context: BrowserContext) -> None:
@@ -72,7 +76,7 @@ def _print_latency(served: Gallery, context: BrowserContext) -> None:
     rows.append(("its image is on the page", images))
     print_table(
         "From a plot's close until it is seen, in a page that has been open for a while.\n"
-        f"  {ROUNDS} rounds in turn of {PLOTS} plots; p95 is of all rounds, the ratio of the medians within each round.",
+        f"  {ROUNDS} rounds in turn of {PLOTS} plots; p95 is of all rounds, the ratio of the medians within each.",
         ["until", "p50 ms", "p95 ms", "p50 / answered"],
         [
             [
