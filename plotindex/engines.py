@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import time
-import weakref
 from collections import deque
 
 from sqlalchemy import Connection, Engine, Transaction, create_engine, event
@@ -12,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from plotindex.errors import SettingsError
 from plotindex.files import is_busy
+from plotindex.processes import call_in_forks
 
 SIGNAL_SECONDS = 0.25
 """How often whoever waits for another program hears signals: SQLite, waiting by itself, lets none through."""
@@ -23,8 +23,7 @@ class Idle:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._kept: deque[sqlite3.Connection] = deque()
-        forget = weakref.WeakMethod(self._forget)
-        os.register_at_fork(after_in_child=lambda: (alive := forget()) and alive())
+        call_in_forks(self._forget)
 
     def take(self) -> sqlite3.Connection:
         """One of them, or a new one; its taker gives it back, or closes it when it has failed."""

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 CACHED_NAMES = 4096
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+SETTLED_NS = 2_000_000_000
+"""A file changed more recently may change again within one tick of its clock, and show the same version."""
 
 
 class PlotKey(NamedTuple):
@@ -38,10 +40,19 @@ class Plot(NamedTuple):
         return f"{self.session}/{self.project}/{self.filename}"
 
     @property
+    def suffix(self) -> str:
+        """From the last dot on, in lower case."""
+        return self.filename[self.filename.rindex(".") :].lower()
+
+    @property
     def version(self) -> str:
         """A short digest that changes whenever the file is rewritten, replaced or touched."""
         identity = b"%d:%d:%d:%d" % self[3:]
         return blake2b(identity, digest_size=8).hexdigest()
+
+    def is_settled(self, now_ns: int) -> bool:
+        """Whether no further change can hide behind this version."""
+        return now_ns - self.ctime_ns > SETTLED_NS
 
 
 def newest_first(copies: Iterable[Plot]) -> list[Plot]:

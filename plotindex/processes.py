@@ -1,8 +1,11 @@
 """What processes of one service owe each other."""
 
 import ctypes
+import os
 import signal
 import sys
+import weakref
+from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
 
@@ -11,3 +14,9 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
     """Be sent a signal when the parent dies, however it dies (prctl(2)): nobody is left on its port. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+
+
+def call_in_forks(method: Callable[[], None]) -> None:
+    """Call a method in each child that is forked from this process, for as long as its object lives."""
+    weak = weakref.WeakMethod(method)
+    os.register_at_fork(after_in_child=lambda: (alive := weak()) and alive())

@@ -134,6 +134,7 @@ class Settings:
     heal: bool = _setting(_one_of(on=True, off=False), True)
     workers: int = _setting(_whole(1, 256), 1)
     threads: int = _setting(_whole(1, 1024), 4)
+    thumbnails_mb: int = _setting(_whole(0, 10**6), 512)
     x_accel_prefix: str = _setting(_prefix, "")
     public_url: str | None = _setting(_url, None)
     proxies: int = _setting(_whole(0, 10), 0)

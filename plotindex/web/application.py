@@ -12,6 +12,7 @@ from plotindex.errors import PlotIndexError
 from plotindex.layout import PlotKey
 from plotindex.lookup import Source
 from plotindex.settings import Settings, load_settings
+from plotindex.thumbnails import Thumbnails
 from plotindex.web.callers import Callers, is_signed
 from plotindex.web.extension import make_lookup
 from plotindex.web.gallery import Gallery
@@ -44,6 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         near = dict.fromkeys(("x_for", "x_proto", "x_host"), settings.proxies)
         app.wsgi_app = ProxyFix(app.wsgi_app, **near)  # type: ignore[method-assign]  # as Flask's manual has it
     lookup = make_lookup(settings)
+    thumbnails = Thumbnails(settings, _drawing_threads(settings.threads))
     callers = Callers(settings)
     accel = settings.x_accel_prefix or None
 
@@ -56,7 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             # Decided before anything is looked up: what the caller may not see is not there.
             if not caller.token.allows(session_id):
                 return respond_not_found()
-        return answer_plot(lookup, asked, session_id, filename, accel)
+        return answer_plot(lookup, thumbnails, asked, session_id, filename, accel=accel)
 
     def viewer() -> Viewer | Response:
         caller = callers.identify(request)
@@ -93,6 +95,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(Exception, _answer_failure)
     return app
+
+
+def _drawing_threads(threads: int) -> int:
+    """How many threads may wait for drawings: beside those that wait for changes there is one for everything else."""
+    return max(1, threads - threads // WAITING_SHARE - 1)
 
 
 def _refuse() -> Response:

@@ -18,6 +18,7 @@ from plotindex.listing import Entry, Listing, entries_of
 from plotindex.lookup import Lookup
 from plotindex.settings import Settings
 from plotindex.signing import Addresses
+from plotindex.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
 from plotindex.tree import Tree
 from plotindex.web.callers import is_signed
 from plotindex.web.gallery import Gallery
@@ -30,6 +31,8 @@ HOST_WAIT = 5.0
 """Who may see what is asked again only behind the waiting, and not of the decorator: so it is short."""
 ANSWER_SECONDS = 0.25
 """How long a request waits for a program that holds the database; after that it is answered by a scan."""
+DRAWING_THREADS = 1
+"""How many requests of a process wait for drawings: how many threads the host has is not known."""
 
 View = Callable[..., Any]
 
@@ -41,6 +44,7 @@ class Mounted:
     settings: Settings
     lookup: Lookup
     addresses: Addresses
+    thumbnails: Thumbnails
 
 
 class PlotIndex:
@@ -112,7 +116,7 @@ class PlotIndex:
         # Not those of plotindex's own server, though the keys may be the same: these end with a token.
         salt = f"{addresses_salt(settings)} in an application"
         addresses = Addresses(GivenKeys(lambda: keys_of_host(app, settings)), settings.url_prefix, salt)
-        self._mounted[app] = Mounted(settings, lookup, addresses)
+        self._mounted[app] = Mounted(settings, lookup, addresses, Thumbnails(settings, DRAWING_THREADS))
         self._mount(app, settings.url_prefix, lookup)
 
     @property
@@ -128,23 +132,33 @@ class PlotIndex:
         expires: int = 3600,
         project: str | None = None,
         version: str | None = None,
+        width: int | None = None,
         download: bool = False,
         external: bool = False,
     ) -> str:
         """A signed address, for `<img>`: it opens that plot, without asking who comes, for `expires` seconds at least.
 
-        Whoever calls this decides who gets it. Signed with PLOTINDEX_SECRET_KEY or, without one, the application's.
+        With a `width`, 160, 320, 640 or 1280, it is that of a thumbnail. Whoever calls this decides who gets it. Signed
+        with PLOTINDEX_SECRET_KEY or, without one, the application's.
 
         Raises:
-            PlotIndexError: no plot can have that name, or there is no key, or no host is known for `external`.
+            PlotIndexError: no plot can have that name, no thumbnail that width, there is no key, or no host is known
+                for `external`.
         """
         here = self._here()
         key = here.lookup.tree.layout.parse_key(session_id, filename)
         if key is None:
             raise PlotIndexError(f"{printable(f'{session_id}/{filename}')} can be no plot: check session and filename.")
+        if width is not None and str(width) not in WIDTHS:
+            raise PlotIndexError(f"{WRONG_WIDTH}, not {width!r}.")
         if not keys_of_host(current_app, here.settings):
             raise SettingsError("Addresses cannot be signed without a key: set app.secret_key or PLOTINDEX_SECRET_KEY.")
-        wanted = {"project": project, "v": version, "download": "1" if download else None}
+        wanted = {
+            "project": project,
+            "v": version,
+            "width": str(width) if width is not None else None,
+            "download": "1" if download else None,
+        }
         given = {name: value for name, value in wanted.items() if value is not None}
         address = here.addresses.signed(key, given, expires)
         if not external:
@@ -246,7 +260,8 @@ class PlotIndex:
         if self._shadowed is not None:
             return self._shadowed(session_id=session_id, filename=filename)
         here = self._here()
-        return answer_plot(here.lookup, request, session_id, filename, here.settings.x_accel_prefix or None)
+        accel = here.settings.x_accel_prefix or None
+        return answer_plot(here.lookup, here.thumbnails, request, session_id, filename, accel=accel)
 
     def _viewer(self) -> Viewer | Response:
         may_see, here = self._may_see, self._here()

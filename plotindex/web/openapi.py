@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response, jsonify
 
 from plotindex import __version__
+from plotindex.thumbnails import WIDTHS
 from plotindex.web.lists import LISTED, LONGEST_QUERY, LONGEST_WAIT, MOST_LISTED
 
 Schema = dict[str, Any]
@@ -104,15 +105,21 @@ _IMAGE: Schema = {
         _path("filename"),
         _parameter("project", TEXT, "That project's copy"),
         _parameter("v", TEXT, "The version: the current one may be cached for ever"),
+        _parameter(
+            "width", {"type": "integer", "enum": [int(width) for width in WIDTHS]}, "A thumbnail, never enlarged"
+        ),
         _parameter("download", {"enum": ["1"]}, "Name a file to save"),
     ],
     "responses": {
-        "200": {"description": "The image", "content": {"image/*": {}}},
+        "200": {
+            "description": "The image; with `width` a thumbnail or, where there is none to be had now, the image",
+            "content": {"image/*": {}, "image/webp": {}},
+        },
         "206": {"description": "A range of it", "content": {"image/*": {}}},
         "304": {"description": "The caller has it"},
         "416": _answer("No such range", ERROR),
         **_ABSENT,
-        **{status: answer for status, answer in _REFUSALS.items() if status != "400"},
+        **_REFUSALS,
     },
 }
 

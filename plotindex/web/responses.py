@@ -13,8 +13,10 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date, parse_date
 
+from plotindex.layout import Plot
 from plotindex.lookup import Source
 from plotindex.settings import MEDIA_TYPES
+from plotindex.thumbnails import Made
 from plotindex.tree import OpenPlot
 
 if TYPE_CHECKING:
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
 
 CACHED = "private, no-cache"
 IMMUTABLE = "private, max-age=31536000, immutable"
-SETTLED_NS = 2_000_000_000
-"""A file changed more recently may change again within one tick of its clock, and show the same version."""
 CHUNK = 1 << 18
+THUMBNAIL_TYPE = "image/webp"
 SVG_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 CONDITIONS = ("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE")
 DATES = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE")
@@ -84,11 +85,12 @@ class PlotResponse(Response):
 
 
 def respond_with_plot(
-    opened: OpenPlot, source: Source, request: Request, now_ns: int, accel: str | None = None
+    opened: OpenPlot, source: Source, request: Request, now_ns: int, accel: str | None = None, *, for_now: bool = False
 ) -> Response:
     """The image, or what the request's conditions make of it: 304, 206 or 416.
 
     With `accel`, the path of an internal location of nginx, it is nginx that sends the file, or a range of it.
+    `for_now` says that another answer would be better: no cache keeps this one without asking.
 
     Raises:
         OSError: it cannot be read.
@@ -97,14 +99,14 @@ def respond_with_plot(
     environ = request.environ
     arguments: Mapping[str, str] = request.args if environ.get("QUERY_STRING") else {}
     body = FileBody(fd, plot.size)
-    headers = Headers(_headers(opened, source, arguments, now_ns))
+    headers = Headers(_headers(plot, source, arguments, now_ns, for_now=for_now))
     response = PlotResponse(body, headers=headers, direct_passthrough=True)
     try:
         if any(condition in environ for condition in CONDITIONS):
             _obey_conditions(response, _without_nonsense(environ), plot.size)
         if response.status_code == 412:
             body.close()
-            return respond_with_error(412, "The plot is not the one that is meant", ETag=headers["ETag"])
+            return _respond_another(headers)
         if accel is not None and response.status_code in (200, 206) and PRECONDITIONS.isdisjoint(environ):
             body.close()
             _leave_to_nginx(response, f"{accel}/{plot.path}")
@@ -176,27 +178,57 @@ def respond_with_error(status: int, message: str, **headers: str) -> Response:
     return response
 
 
-def _headers(opened: OpenPlot, source: Source, arguments: Mapping[str, str], now_ns: int) -> Iterable[tuple[str, str]]:
-    plot = opened.plot
-    version = plot.version
-    suffix = plot.filename[plot.filename.rindex(".") :].lower()
-    settled = now_ns - plot.ctime_ns > SETTLED_NS
+def _headers(
+    plot: Plot, source: Source, arguments: Mapping[str, str], now_ns: int, *, for_now: bool
+) -> Iterable[tuple[str, str]]:
+    suffix = plot.suffix
     yield "Content-Type", MEDIA_TYPES[suffix]
     yield "Content-Length", str(plot.size)
-    yield "ETag", f'"{version}"'
-    yield "Last-Modified", _date(plot.mtime_ns // 1_000_000_000)
+    yield "ETag", f'"{plot.version}"'
     yield "Accept-Ranges", "bytes"
-    yield "X-Content-Type-Options", "nosniff"
-    yield "Cache-Control", IMMUTABLE if settled and arguments.get("v") == version else CACHED
-    yield "Cache-Status", f"plotindex; {source}"
+    lasts = not for_now and plot.is_settled(now_ns)
+    yield from _common_headers(plot, source, arguments, plot.filename, lasts=lasts)
     if suffix == ".svg":
         yield "Content-Security-Policy", SVG_POLICY
-    if "sig" in arguments or suffix == ".svg":
+
+
+def _common_headers(
+    plot: Plot, source: Source, arguments: Mapping[str, str], filename: str, *, lasts: bool
+) -> Iterable[tuple[str, str]]:
+    """What the image itself and its thumbnails have alike; `lasts` when its version says all."""
+    yield "Last-Modified", _date(plot.mtime_ns // 1_000_000_000)
+    yield "X-Content-Type-Options", "nosniff"
+    yield "Cache-Control", IMMUTABLE if lasts and arguments.get("v") == plot.version else CACHED
+    yield "Cache-Status", f"plotindex; {source}"
+    if "sig" in arguments or plot.suffix == ".svg":
         # A link in an SVG would tell the address, and with it the signature.
         yield "Referrer-Policy", "no-referrer"
     if arguments.get("download") == "1":
-        name = plot.filename.rpartition("/")[2]
+        name = filename.rpartition("/")[2]
         yield "Content-Disposition", f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def respond_with_thumbnail(
+    plot: Plot, width: str, made: Made | None, source: Source, request: Request
+) -> Response | None:
+    """A thumbnail, or what the request's conditions make of it. With none made: only if none is needed, else None."""
+    environ = request.environ
+    filename = f"{plot.filename.removesuffix(plot.filename[-len(plot.suffix) :])}.webp"
+    response = PlotResponse([made.content] if made else [], content_type=THUMBNAIL_TYPE, direct_passthrough=True)
+    response.headers["ETag"] = f'"{plot.version}-{width}"'
+    lasts = made is not None and made.is_lasting
+    response.headers.extend(_common_headers(plot, source, request.args, filename, lasts=lasts))
+    if made is not None:
+        response.headers["Content-Length"] = str(len(made.content))
+    if any(condition in environ for condition in CONDITIONS):
+        response.make_conditional(_without_nonsense(environ))
+        if response.status_code == 412:
+            return _respond_another(response.headers)
+    return response if made is not None or response.status_code == 304 else None
+
+
+def _respond_another(headers: Headers) -> Response:
+    return respond_with_error(412, "The plot is not the one that is meant", ETag=headers["ETag"])
 
 
 def _respond_not_satisfiable(headers: Headers, size: int) -> Response:

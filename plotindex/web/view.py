@@ -9,7 +9,9 @@ from werkzeug.routing import BaseConverter
 from plotindex.errors import RootLostError
 from plotindex.lookup import Lookup, Source
 from plotindex.scans import ScansBusyError
+from plotindex.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
 from plotindex.web.responses import respond_with_error, respond_with_plot
+from plotindex.web.thumbs import respond_with_width
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +32,28 @@ def plot_rule(app: Flask, url_prefix: str) -> str:
     return f"{url_prefix}/plots/<session_id>/<plotindex_filename:filename>"
 
 
-def answer_plot(lookup: Lookup, request: Request, session_id: str, filename: str, accel: str | None = None) -> Response:
+def answer_plot(
+    lookup: Lookup,
+    thumbnails: Thumbnails,
+    request: Request,
+    session_id: str,
+    filename: str,
+    *,
+    accel: str | None = None,
+) -> Response:
     """The plot that a key answers with, or 404; 503 when it cannot be said now. `accel`: see `respond_with_plot`."""
     if not is_utf8(request):
         return respond_not_found()
-    project = request.args.get("project") if request.environ.get("QUERY_STRING") else None
+    arguments = request.args if request.environ.get("QUERY_STRING") else {}
+    width = arguments.get("width")
+    if width is not None and width not in WIDTHS:
+        return respond_with_error(400, WRONG_WIDTH)
     try:
-        opened, source = lookup.open(session_id, filename, project)
+        opened, source = lookup.open(session_id, filename, arguments.get("project"))
         if opened is None:
             return respond_not_found(source)
+        if width is not None:
+            return respond_with_width(thumbnails, width, opened, source, request, accel=accel)
         return respond_with_plot(opened, source, request, time.time_ns(), accel)
     except (ScansBusyError, RootLostError, OSError) as error:
         return respond_later(error)

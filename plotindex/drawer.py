@@ -1,0 +1,188 @@
+"""A web worker's side of its drawing process: starts it, hands it plots, and does without it when it must."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from plotindex.jobs import JOB_SECONDS, MOST_BYTES, READY, Word
+from plotindex.processes import call_in_forks
+
+START_SECONDS = 20.0
+STUCK_SECONDS = 2.0
+"""How much longer than a job may take its answer may: the process itself ends the job in time."""
+AGAIN_SECONDS = 60.0
+"""After a process could not be started, how long none is."""
+
+log = logging.getLogger(__name__)
+
+
+class _Process(NamedTuple):
+    """A drawing process, and the socket that it listens to."""
+
+    process: "subprocess.Popen[bytes]"
+    jobs: socket.socket
+    owner: int
+    """The process that started it: whoever is forked from that has a copy of this, and leaves it alone."""
+
+
+class Drawer:
+    """Draws one plot after another in a process that sees nothing else. Safe to share between threads.
+
+    Starts it when it is first needed, and again after it was killed or this process was forked.
+    """
+
+    def __init__(self, seconds: float = JOB_SECONDS + STUCK_SECONDS) -> None:
+        self._seconds = seconds
+        self._turn = threading.Lock()
+        self._process: _Process | None = None
+        self._not_before = 0.0
+        self._said = ""
+        self._finalizer: weakref.finalize[..., Drawer] | None = None
+        call_in_forks(self._forget)
+
+    def do(self, job: str, plot: int) -> tuple[Word, bytes]:
+        """What became of a job with a plot that is open, and the WebP that was drawn.
+
+        The descriptor's position is the same afterwards.
+        """
+        with self._turn:
+            running = self._running()
+            if running is None:
+                return Word.BUSY, b""
+            result = os.memfd_create("thumbnail")
+            try:
+                word = self._ask(running, job, [plot, result])
+                if word is not Word.DRAWN:
+                    return word, b""
+                drawn = os.pread(result, MOST_BYTES + 1, 0)
+            finally:
+                os.close(result)
+        return (Word.DRAWN, drawn) if _is_webp(drawn) else (Word.FAILED, b"")
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        with self._turn:
+            self._end()
+
+    @property
+    def pid(self) -> int | None:
+        """The process that draws, if there is one."""
+        running = self._process
+        return running.process.pid if running else None
+
+    def _ask(self, running: _Process, job: str, fds: list[int]) -> Word:
+        try:
+            socket.send_fds(running.jobs, [job.encode()], fds)
+            answer = running.jobs.recv(64)
+        except TimeoutError:
+            self._end()
+            return Word.FAILED
+        except OSError:
+            answer = b""
+        try:
+            return Word(answer.decode("ascii", "replace"))
+        except ValueError:
+            # It has ended, or says what it never would.
+            self._end()
+            return Word.BUSY
+
+    def _running(self) -> _Process | None:
+        if self._process is None and time.monotonic() >= self._not_before:
+            try:
+                self._process = self._started()
+            except OSError as error:
+                self._not_before = time.monotonic() + AGAIN_SECONDS
+                self._say(str(error))
+        return self._process
+
+    def _started(self) -> _Process:
+        """A new process, once it is shut in.
+
+        Raises:
+            OSError: there is none.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                process = subprocess.Popen(  # noqa: S603 - this program itself
+                    [_interpreter(), "-P", "-s", "-m", "plotindex.drawing"],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=_environment(),
+                    cwd="/",
+                    # Not for a terminal's Ctrl-C: it ends when nobody is left at the other end of the socket.
+                    start_new_session=True,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        running = _Process(process, ours, os.getpid())
+        self._finalizer = weakref.finalize(self, _end, running)
+        ours.settimeout(START_SECONDS)
+        said = ours.recv(1000)
+        if said != READY:
+            self._finalizer()
+            raise OSError(said.decode(errors="replace") or "it ended by itself")
+        ours.settimeout(self._seconds)
+        return running
+
+    def _say(self, reason: str) -> None:
+        if self._said != reason:
+            self._said = reason
+            log.warning(
+                "No thumbnails are made, the plots themselves are served: the drawing process cannot be shut in or "
+                "started (%s). It needs Pillow, and Landlock (Linux 5.13), or root, or user namespaces.",
+                reason,
+            )
+
+    def _end(self) -> None:
+        if self._finalizer is not None:
+            self._finalizer()
+        self._process = None
+
+    def _forget(self) -> None:
+        """In a forked child: the process is the parent's, and so may be the lock."""
+        self._turn = threading.Lock()
+        if self._finalizer is not None:
+            self._finalizer()
+        self._process = None
+        self._not_before = 0.0
+
+
+def _end(running: _Process) -> None:
+    running.jobs.close()
+    if running.owner != os.getpid():
+        # Nobody here may wait for it.
+        running.process.returncode = 0
+        return
+    with suppress(ProcessLookupError):
+        running.process.kill()
+    running.process.wait()
+
+
+def _is_webp(drawn: bytes) -> bool:
+    length = int.from_bytes(drawn[4:8], "little") + 8
+    return drawn[:4] == b"RIFF" and drawn[8:12] == b"WEBP" and length == len(drawn) <= MOST_BYTES
+
+
+def _environment() -> dict[str, str]:
+    # What is imported there is what is imported here, and no key is handed on.
+    places = [place for place in sys.path if Path(place).is_absolute() and os.pathsep not in place]
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
+    return {**kept, "PYTHONPATH": os.pathsep.join(places), "LC_ALL": "C.UTF-8"}
+
+
+def _interpreter() -> str:
+    # Of a server that has Python inside, sys.executable may be the server.
+    if sys.executable and "python" in Path(sys.executable).name:
+        return sys.executable
+    return str(Path(sys.prefix) / "bin" / "python3")

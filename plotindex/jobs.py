@@ -1,0 +1,26 @@
+"""What a web worker and its drawing process say to each other; also what both must know before they can."""
+
+from enum import StrEnum
+
+SVG = "svg"
+"""The job of judging an SVG; every other job is the width of a thumbnail."""
+JOB_SECONDS = 5.0
+"""How long one job may take."""
+MOST_BYTES = 8 << 20
+"""How large a thumbnail may be: noise of 1280 x 5120 pixels stays below."""
+MOST_SVG_BYTES = 1_000_000
+"""A larger SVG is slow to draw, whatever is in it."""
+READY = b"ready"
+"""What the process says first; anything else is the reason why it draws nothing."""
+
+
+class Word(StrEnum):
+    """What became of a job."""
+
+    DRAWN = "drawn"
+    QUICK = "quick"
+    SLOW = "slow"
+    FAILED = "failed"
+    """No thumbnail can be made of this."""
+    BUSY = "busy"
+    """None was made this time, for a reason that lies not with the plot."""
