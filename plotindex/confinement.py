@@ -55,6 +55,10 @@ def confine(most_bytes: int, ways: "Mapping[str, Callable[[], None]] | None" = N
             refused.append(f"{name}: {error.strerror}")
     if not done:
         raise ConfinementError("; ".join(refused))
+    if os.geteuid() == 0:
+        # Where it may not be nobody it goes on as a root without privileges.
+        with suppress(OSError):
+            _become_nobody()
     _drop_capabilities()
     # Not before: a change of the user sets it back (prctl(2)).
     _prctl(PR_SET_DUMPABLE, 0)
@@ -112,9 +116,7 @@ def enter_empty_folder() -> None:
         _check(_libc.unshare(CLONE_NEWUSER))
     os.chroot(".")
     if is_root:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        _become_nobody()
     else:
         # The namespace gave all of them, and with them a chroot can be left.
         _drop_capabilities()
@@ -144,6 +146,12 @@ WAYS: dict[str, Callable[[], None]] = {"chroot": enter_empty_folder, "Landlock":
 """Each is enough; the first must come before the second, under which no directory can be made."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _become_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
 def _drop_capabilities() -> None:

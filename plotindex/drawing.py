@@ -1,4 +1,4 @@
-"""The drawing process, `python -m plotindex.drawing`: it makes thumbnails of plots nobody trusts, and sees nothing else.
+"""The drawing process, `python -m plotindex.drawing`: thumbnails of plots nobody trusts, with nothing else in sight.
 
 Standard input is a socket: plots come in as descriptors, what is drawn goes out through others. Each job is done by a
 child of its own, so that a plot which takes over its drawing gets no other plot and no other answer.
@@ -23,6 +23,8 @@ MOST_PIXELS = 64_000_000
 TALLEST = 4
 """How many times as high as wide a thumbnail is at most."""
 QUALITY = 85
+LOSSLESS_PIXELS = 4096
+"""A thumbnail so small is kept to the pixel: colours of neighbours are mixed in a larger one."""
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -156,7 +158,8 @@ def draw(file: io.BufferedIOBase, width: int) -> bytes:
         small = small.transpose(TURNS[turned])
     drawn = io.BytesIO()
     # Colours are taken for sRGB, as most are: a profile can be larger than the thumbnail.
-    small.save(drawn, "WEBP", quality=QUALITY, method=4, icc_profile=b"", exif=b"", xmp=b"")
+    lossless = size[0] * size[1] <= LOSSLESS_PIXELS
+    small.save(drawn, "WEBP", quality=QUALITY, method=2, lossless=lossless, icc_profile=b"", exif=b"", xmp=b"")
     return drawn.getvalue()
 
 
