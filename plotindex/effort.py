@@ -15,7 +15,7 @@ MOST_EFFORT = 20_000
 """In elements, each as often as it is drawn."""
 DEEPEST = 100
 """Elements in each other, also through references."""
-DATA_PER_ELEMENT = 50
+DATA_PER_ELEMENT = 200
 """So many characters of path or text are about as much work as one element."""
 DASHES_PER_ELEMENT = 10
 PIXELS_PER_ELEMENT = 1_000
@@ -121,7 +121,7 @@ class _Reading:
         self._count += 1
         if self._count > MOST_EFFORT or len(self._stack) > DEEPEST:
             raise _SlowError
-        own = name.removeprefix(NAMESPACE)
+        own = name.removeprefix(NAMESPACE) if name.startswith(NAMESPACE) else ""
         if own not in KNOWN and not name.startswith(HARMLESS):
             raise _SlowError
         if self._count == 1 and own != "svg":
@@ -141,7 +141,7 @@ class _Reading:
         if self._stack[-1].name == "style":
             self._style.append(text)
         else:
-            self._stack[-1].effort += len(text) / DATA_PER_ELEMENT
+            self._stack[-1].effort += len(text.strip()) / DATA_PER_ELEMENT
 
     def _weigh(self, element: _Element, attributes: dict[str, str]) -> None:
         if not UNKNOWN_ATTRIBUTES.isdisjoint(attributes):
@@ -151,7 +151,6 @@ class _Reading:
             raise _SlowError
         given = {**attributes, **_properties(attributes.get("style", ""))}
         for value in given.values():
-            element.effort += len(value) / DATA_PER_ELEMENT / 10
             self._refer(element, value)
         element.effort += (len(given.get("d", "")) + len(given.get("points", ""))) / DATA_PER_ELEMENT
         if given.get("stroke-dasharray", "none") != "none":

@@ -281,7 +281,7 @@ def test_no_thumbnail_is_ever_of_another_version(site: Site) -> None:
         writer = pool.submit(write)
         try:
             until = time.monotonic() + 2
-            answers = []
+            answers: list[requests.Response] = []
             while time.monotonic() < until:
                 answers += pool.map(site.get, ["/s/changing.png?width=160"] * 2)
         finally:
@@ -342,9 +342,12 @@ def test_a_plot_that_changes_while_it_is_drawn_is_not_drawn(
     settings: Settings, opened: OpenPlot, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thumbnails = Thumbnails(settings, 1)
-    monkeypatch.setattr(
-        thumbnails.drawer, "do", lambda *_: (os.utime(root / "s/project_a/x.png"), (Word.DRAWN, b"RIFF"))[1]
-    )
+
+    def do(*_: object) -> tuple[Word, bytes]:
+        (root / "s/project_a/x.png").touch()
+        return Word.DRAWN, b"RIFF"
+
+    monkeypatch.setattr(thumbnails.drawer, "do", do)
     made = thumbnails.make(opened, "160")
     assert (made.word, made.is_lasting) == (Word.BUSY, False)
     assert thumbnails.kept(opened, "160") is None
