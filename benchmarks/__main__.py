@@ -42,6 +42,10 @@ def _gallery() -> None:
     from benchmarks.gallery import gallery  # noqa: PLC0415 - see above
 
     gallery()
+def _thumbnails() -> None:
+    from benchmarks.thumbnails import thumbnails  # noqa: PLC0415 - see above
+
+    thumbnails()
 
 
 BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
@@ -55,6 +59,7 @@ BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("survival", survival),
     ("proxied", _proxied),
     ("gallery", _gallery),
+    ("thumbnails", _thumbnails),
 ]
 
 

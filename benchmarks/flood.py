@@ -61,17 +61,10 @@ def _served(site: Site) -> Iterator[Server]:
             yield Server("plotindex", process, port, token)
 
 
-def _round(site: Site, server: Server, kind: Flood | None) -> Round:
-    if kind is None:
-        return Round(sample(site, server, 1), Answers({}, 0.0), _resident(server))
-    given = {
-        **kind._asdict(),
-        "path": kind.path.replace("{session}", f"session_{PROJECTS}"),
-        "port": server.port,
-        "token": server.token,
-        "clients": CLIENTS,
-        "seconds": FLOOD_SECONDS,
-    }
+@contextmanager
+def asking(site: Site, server: Server, flood: Flood, clients: int, seconds: float) -> "Iterator[subprocess.Popen[str]]":
+    """So many clients that are connected and ask; once they are over, the next line of their output has the Answers."""
+    given = {**flood._asdict(), "port": server.port, "token": server.token, "clients": clients, "seconds": seconds}
     with subprocess.Popen(
         python("benchmarks.flood_clients"),
         stdin=subprocess.PIPE,
@@ -79,14 +72,28 @@ def _round(site: Site, server: Server, kind: Flood | None) -> Round:
         text=True,
         cwd=site.folder,
         env=site.environment,
-    ) as clients:
-        assert clients.stdin is not None and clients.stdout is not None
-        clients.stdin.write(json.dumps(given) + "\n")
-        clients.stdin.flush()
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(given) + "\n")
+        process.stdin.flush()
         # Its first line says that all are connected and ask.
-        clients.stdout.readline()
+        process.stdout.readline()
+        yield process
+
+
+def answers_of(process: "subprocess.Popen[str]") -> Answers:
+    """What the clients were answered, once they are over."""
+    assert process.stdout is not None
+    return Answers(*json.loads(process.stdout.readline()))
+
+
+def _round(site: Site, server: Server, kind: Flood | None) -> Round:
+    if kind is None:
+        return Round(sample(site, server, 1), Answers({}, 0.0), _resident(server))
+    own = kind._replace(path=kind.path.replace("{session}", f"session_{PROJECTS}"))
+    with asking(site, server, own, CLIENTS, FLOOD_SECONDS) as clients:
         hits = sample(site, server, 1)
-        answers = Answers(*json.loads(clients.stdout.readline()))
+        answers = answers_of(clients)
     return Round(hits, answers, _resident(server))
 
 

@@ -15,6 +15,8 @@ class Flood(NamedTuple):
     path: str
     """`{number}` is another one each time."""
     obey: bool
+    names: int = 10**9
+    """After so many numbers the first comes again."""
 
 
 class Answers(NamedTuple):
@@ -29,7 +31,7 @@ async def _ask(given: dict[str, Any], numbers: "count[int]", until: float, statu
     head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {given['token']}\r\n\r\n"
     try:
         while time.monotonic() < until:
-            path = given["path"].replace("{number}", str(next(numbers)))
+            path = given["path"].replace("{number}", str(next(numbers) % given["names"]))
             writer.write(f"GET {path} HTTP/1.1\r\n{head}".encode())
             lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
             headers = dict(line.split(": ", 1) for line in lines[1:] if line)

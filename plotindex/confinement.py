@@ -5,10 +5,12 @@ import os
 import resource
 import signal
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from struct import pack
+
+from plotindex.syscalls import forbid_others
 
 NOBODY = 65534
 MOST_MEMORY = 1 << 30
@@ -35,7 +37,7 @@ class ConfinementError(Exception):
     """The system offers no way to shut a process in."""
 
 
-def confine(most_bytes: int, ways: "Mapping[str, Callable[[], None]] | None" = None) -> list[str]:
+def confine(most_bytes: int, ways: Mapping[str, Callable[[], None]] | None = None) -> list[str]:
     """Shut this process in, by every way that the system offers; `most_bytes` bounds each file that it writes.
 
     Returns the names of the ways. What it is to use must be loaded before: no file can be opened any more.
@@ -65,8 +67,10 @@ def confine(most_bytes: int, ways: "Mapping[str, Callable[[], None]] | None" = N
     return done
 
 
-def limit_job(seconds: float, parent: int) -> None:
-    """In the child that does one job: so much CPU time, no process of its own, and an end with `parent`.
+def limit_job(seconds: float, parent: int, keep: Collection[int] = ()) -> None:
+    """In the child that does one job: so much CPU time, no other process, an end with `parent`, and no other calls.
+
+    Of all descriptors it has those that it is to `keep`.
 
     Raises:
         ProcessLookupError: the parent is gone already.
@@ -77,6 +81,13 @@ def limit_job(seconds: float, parent: int) -> None:
     whole = int(seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    # Also the socket, through which it would be handed others' plots.
+    for fd in set(range(MOST_DESCRIPTORS)).difference(keep):
+        with suppress(OSError):
+            os.close(fd)
+    # The other ways hold where the kernel has no such filter.
+    with suppress(OSError):
+        forbid_others()
 
 
 def _kill_me_first() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from plotindex.jobs import JOB_SECONDS, MOST_BYTES, READY, Word
+from plotindex.jobs import JOB_SECONDS, MOST_BYTES, READY, Word, is_webp
 from plotindex.processes import call_in_forks
 
 START_SECONDS = 20.0
@@ -65,7 +66,7 @@ class Drawer:
                 drawn = os.pread(result, MOST_BYTES + 1, 0)
             finally:
                 os.close(result)
-        return (Word.DRAWN, drawn) if _is_webp(drawn) else (Word.FAILED, b"")
+        return (Word.DRAWN, drawn) if is_webp(drawn) else (Word.FAILED, b"")
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -164,14 +165,10 @@ def _end(running: _Process) -> None:
         # Nobody here may wait for it.
         running.process.returncode = 0
         return
+    # With the child that may be drawing: it leads a group of its own.
     with suppress(ProcessLookupError):
-        running.process.kill()
+        os.killpg(running.process.pid, signal.SIGKILL)
     running.process.wait()
-
-
-def _is_webp(drawn: bytes) -> bool:
-    length = int.from_bytes(drawn[4:8], "little") + 8
-    return drawn[:4] == b"RIFF" and drawn[8:12] == b"WEBP" and length == len(drawn) <= MOST_BYTES
 
 
 def _environment() -> dict[str, str]:

@@ -9,7 +9,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 
 from PIL import GifImagePlugin, Image, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
@@ -85,15 +86,15 @@ def main() -> None:
                 return
             plot, result = fds
             try:
-                word = do_in_a_child(lambda: _do(job.decode(), plot, result), JOB_SECONDS)  # noqa: B023 - now
+                word = do_in_a_child(partial(_do, job.decode(), plot, result), JOB_SECONDS, (plot, result))
             finally:
                 os.close(plot)
                 os.close(result)
             jobs.send(word.encode())
 
 
-def do_in_a_child(work: Callable[[], Word], seconds: float) -> Word:
-    """What becomes of a job in a process of its own, which is killed when it takes longer."""
+def do_in_a_child(work: Callable[[], Word], seconds: float, keep: Collection[int]) -> Word:
+    """What becomes of a job in a process of its own, which keeps these descriptors and is killed when it takes longer."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     parent = os.getpid()
     try:
@@ -103,7 +104,7 @@ def do_in_a_child(work: Callable[[], Word], seconds: float) -> Word:
     if pid == 0:
         code = _CODES[Word.FAILED]
         try:
-            limit_job(seconds, parent)
+            limit_job(seconds, parent, keep)
             code = _CODES[work()]
         finally:
             os._exit(code)

@@ -14,6 +14,12 @@ READY = b"ready"
 """What the process says first; anything else is the reason why it draws nothing."""
 
 
+def is_webp(content: bytes) -> bool:
+    """Whether that is the whole of a thumbnail, by its head."""
+    length = int.from_bytes(content[4:8], "little") + 8
+    return content[:4] == b"RIFF" and content[8:12] == b"WEBP" and length == len(content) <= MOST_BYTES
+
+
 class Word(StrEnum):
     """What became of a job."""
 

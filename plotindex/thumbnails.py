@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from plotindex.drawer import Drawer
-from plotindex.jobs import MOST_SVG_BYTES, SVG, Word
+from plotindex.jobs import MOST_SVG_BYTES, SVG, Word, is_webp
 from plotindex.kept import Kept, name_of
 from plotindex.processes import call_in_forks
 from plotindex.settings import Settings
@@ -105,7 +105,7 @@ class Thumbnails:
         found = self._kept.find(name)
         if found is None:
             return None
-        if found.content.startswith(b"RIFF"):
+        if is_webp(found.content):
             return Made(Word.DRAWN, found.content)
         word = next((word for word in Word if word.encode() == found.content), None)
         if word is None or not _is_good(word, found.age):

@@ -60,7 +60,7 @@ for what, attempt in tried.items():
     except (OSError, ZeroDivisionError):
         continue
     print("did:", what, file=sys.stderr)
-confinement.limit_job(1, parent)
+confinement.limit_job(1, parent, keep=(0, 1, 2))
 try:
     os.fork()
     print("did: fork", file=sys.stderr)
@@ -98,23 +98,53 @@ def confined(folder: Path, user: int, way: str) -> "subprocess.CompletedProcess[
 
 
 JOBS = """
-import os, signal, sys, time
+import ctypes, os, signal, socket, sys, threading, time
+from pathlib import Path
 from plotindex.drawing import do_in_a_child
 from plotindex.jobs import Word
+
+def refused(*calls):
+    for call in calls:
+        try:
+            call()
+        except PermissionError:
+            continue
+        return Word.SLOW
+    return Word.QUICK
+
+def open_fds():
+    for fd in range(16):
+        try:
+            os.fstat(fd)
+        except OSError:
+            continue
+        return Word.SLOW
+    return Word.QUICK
+
+def kill_children():
+    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
 
 works = {
     "good": lambda: Word.QUICK,
     "fails": lambda: 1 / 0,
     "hangs": lambda: time.sleep(60),
-    "stops itself": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "spins": lambda: [None for _ in iter(int, 1)],
-    "crashes": lambda: os.kill(os.getpid(), signal.SIGSEGV),
-    "is killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "crashes": lambda: ctypes.string_at(0),
+    "is killed": lambda: threading.Event().wait(),
+    "has no descriptor": open_fds,
+    "calls nothing": lambda: refused(
+        socket.socket, os.fork, os.setsid, os.pipe, lambda: os.kill(os.getppid(), 0), lambda: open("/dev/null"),
+        lambda: os.chmod("/dev/null", 0o666), lambda: os.execv("/bin/true", ["true"]), lambda: os.memfd_create("x"),
+        lambda: os.utime("/dev/null"), lambda: os.readlink("/proc/self/exe"),
+    ),
     "lies": lambda: os._exit(77),
     "good again": lambda: Word.DRAWN,
 }
 for name, work in works.items():
-    print(f"{name}: {do_in_a_child(work, 0.3)}")
+    if name == "is killed":
+        threading.Timer(0.1, kill_children).start()
+    print(f"{name}: {do_in_a_child(work, 0.3, ())}")
 """
 
 
@@ -124,10 +154,11 @@ def test_each_job_ends_and_none_takes_another_with_it() -> None:
         "good": Word.QUICK,
         "fails": Word.FAILED,
         "hangs": Word.FAILED,
-        "stops itself": Word.FAILED,
         "spins": Word.FAILED,
         "crashes": Word.FAILED,
         "is killed": Word.BUSY,
+        "has no descriptor": Word.QUICK,
+        "calls nothing": Word.QUICK,
         "lies": Word.FAILED,
         "good again": Word.DRAWN,
     }

@@ -25,7 +25,7 @@ LAYERS = [
     {"keys"},
     {"engines", "drawing", "drawer", "kept"},
     {"files", "schema", "prepared", "confinement", "effort"},
-    {"settings", "locks", "logs", "terminal", "processes", "strokes"},
+    {"settings", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
     {"errors", "layout", "scopes", "jobs"},
 ]
 ONE_MODULE_EACH = {
