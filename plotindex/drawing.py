@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def do_in_a_child(work: Callable[[], Word], seconds: float, keep: Collection[int]) -> Word:
-    """What becomes of a job in a process of its own, which keeps these descriptors and is killed when it takes longer."""
+    """What becomes of a job in its own process, which keeps these descriptors; it is killed when it takes longer."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     parent = os.getpid()
     try:
