@@ -42,6 +42,8 @@ def _gallery() -> None:
     from benchmarks.gallery import gallery  # noqa: PLC0415 - see above
 
     gallery()
+
+
 def _thumbnails() -> None:
     from benchmarks.thumbnails import thumbnails  # noqa: PLC0415 - see above
 

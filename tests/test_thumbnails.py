@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import requests
 from flask import Flask
 from PIL import Image
 
+from plotindex.access import Tokens
 from plotindex.errors import PlotIndexError
 from plotindex.jobs import SVG, Word
 from plotindex.kept import Kept
@@ -28,7 +29,7 @@ from plotindex.layout import Plot, PlotKey
 from plotindex.settings import Settings, load_settings
 from plotindex.thumbnails import WIDTHS, Thumbnails
 from plotindex.tree import OpenPlot, Tree
-from plotindex.web import PlotIndex
+from plotindex.web import PlotIndex, create_app
 from tests.helpers import SVG as SMALL_SVG
 from tests.helpers import draw, run_plotindex, wait_until
 from tests.images import BLUE, GREEN, IMPOSSIBLE, ODD, RED, encoded, halves
@@ -477,3 +478,20 @@ def test_a_verdict_is_kept_like_a_thumbnail(
         thumbnails.drawer.close()
     assert jobs == []
     os.close(svg.fd)
+
+
+def test_nginx_sends_plots_and_plotindex_thumbnails(root: Path, environment: dict[str, str]) -> None:
+    for name, content in (("x.png", encoded(halves())), ("bad.png", b"bad"), ("x.svg", SMALL_SVG)):
+        draw(root, f"s/project_a/{name}", content)
+    settings = load_settings({"root": str(root), "x_accel_prefix": "/files"}, environment)
+    secret = Tokens(settings.make_state_folder() / "tokens.json").create("t")
+    client = create_app(settings).test_client()
+    for name, is_left, kind in (
+        ("x.png", False, "image/webp"),
+        ("bad.png", True, "image/png"),
+        ("x.svg", False, "image/svg+xml"),
+    ):
+        path = f"/api/smartstat/plots/s/{name}?width=160"
+        with closing(client.get(path, headers={"Authorization": f"Bearer {secret}"})) as answer:
+            assert (answer.status_code, answer.content_type) == (200, kind)
+            assert ("X-Accel-Redirect" in answer.headers, answer.data == b"") == (is_left, is_left)
