@@ -1,7 +1,6 @@
 """The process that draws: what it cannot do, whatever a plot makes it do, and how it ends."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -280,7 +279,9 @@ def test_an_image_of_the_most_pixels_is_drawn_in_time_and_within_its_memory(tmp_
         drawer.close()
 
 
-def test_nobody_is_left_behind() -> None:
-    left = [child for child in psutil.Process().children(recursive=True) if "plotindex.drawing" in child.cmdline()]
-    assert left == []
-    assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+def test_a_drawer_that_nobody_needs_any_more_leaves_no_process_behind(plot: int) -> None:
+    drawer = Drawer()
+    drawer.do("160", plot)
+    pid = process_of(drawer).pid
+    del drawer
+    assert not psutil.pid_exists(pid)
