@@ -128,12 +128,15 @@ class Drawer:
                 raise
         running = _Process(process, ours, os.getpid())
         self._finalizer = weakref.finalize(self, _end, running)
-        ours.settimeout(START_SECONDS)
-        said = ours.recv(1000)
-        if said != READY:
+        try:
+            ours.settimeout(START_SECONDS)
+            said = ours.recv(1000)
+            if said != READY:
+                raise OSError(said.decode(errors="replace") or "it ended by itself")
+            ours.settimeout(self._seconds)
+        except BaseException:
             self._finalizer()
-            raise OSError(said.decode(errors="replace") or "it ended by itself")
-        ours.settimeout(self._seconds)
+            raise
         return running
 
     def _say(self, reason: str) -> None:

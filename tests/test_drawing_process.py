@@ -265,6 +265,12 @@ def test_where_none_can_be_started_the_log_says_so_once(
     assert time.monotonic() - began < 5
     assert caplog.text.count("No thumbnails are made") == 1
     assert "Landlock" in caplog.text
+    monkeypatch.setattr("plotindex.drawer._interpreter", lambda: sys.executable)
+    monkeypatch.setattr("plotindex.drawer.START_SECONDS", 0.001)
+    late = Drawer()
+    assert late.do("160", plot) == (Word.BUSY, b"")
+    assert "timed out" in caplog.text
+    assert late.pid is None
 
 
 def test_an_image_of_the_most_pixels_is_drawn_in_time_and_within_its_memory(tmp_path: Path) -> None:
