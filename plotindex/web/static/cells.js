@@ -87,7 +87,7 @@ export class Cells {
 
   sayZoom() {
     const zoom = this.#chief()?.stage.view.zoom ?? 1;
-    sayZoom(zoom === 1 ? "Fit" : `${zoom.toFixed(1)} ×`);
+    sayZoom(`${zoom.toFixed(1)} ×`);
   }
 
   /** The cell that somebody has touched last, or else the first that is in view. */
@@ -113,6 +113,7 @@ export class Cells {
     image.alt = figure.dataset.filename;
     image.dataset.width = element.clientWidth || 640;
     image.addEventListener("load", () => {
+      this.#shape(image);
       stage.measure();
       stage.place(this.isLinked ? this.view : stage.view);
     });
@@ -122,6 +123,13 @@ export class Cells {
     watch(image);
     const time = figure.querySelector("time");
     setTime(time, time.dateTime);
+  }
+
+  /** All stages have about the shape of the first picture: copies of one name mostly share it. */
+  #shape({ naturalWidth, naturalHeight }) {
+    const { style } = this.#section;
+    if (style.getPropertyValue("--shape") || !naturalHeight) return;
+    style.setProperty("--shape", Math.min(Math.max(naturalWidth / naturalHeight, 0.75), 2.4));
   }
 
   #remove(path) {

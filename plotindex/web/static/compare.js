@@ -20,6 +20,8 @@ const linked = document.getElementById("linked");
 const reason = document.getElementById("reason");
 const buttons = [...document.querySelectorAll("button[data-view]")];
 
+const wanted = new URLSearchParams(location.search).getAll("plot");
+
 let view = "beside";
 let copies = copiesOf([...page.querySelectorAll("figure")], Boolean(name));
 let unfit = ""; // why the two that there are cannot lie over each other
@@ -77,17 +79,22 @@ function stage() {
   return { beside: cells, one: steps.stage }[view] ?? pair.stage;
 }
 
-const shownPart = () => stage().view;
-const pathOf = (id) => copies.find((copy) => copy.id === id)?.path;
-const concerns = (key) => copies.some((copy) => copy.session === key.session && copy.filename === key.filename) || isMissing(key);
-const isMissing = (key) =>
-  new URLSearchParams(location.search).getAll("plot").some((path) => {
-    const [of, , ...rest] = path.split("/");
-    return of === key.session && rest.join("/") === key.filename;
-  });
+function shownPart() {
+  return stage().view;
+}
 
-function turnTo(wanted) {
-  view = wanted;
+function pathOf(id) {
+  return copies.find((copy) => copy.id === id)?.path;
+}
+
+/** Whether a key is one of those that the page is about. */
+function concerns({ session, filename }) {
+  if (name) return filename === name;
+  return wanted.some((path) => path.startsWith(`${session}/`) && path.endsWith(`/${filename}`));
+}
+
+function turnTo(next) {
+  view = next;
   for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.view === view);
   for (const id of Object.values(SECTIONS)) document.getElementById(id).hidden = id !== SECTIONS[view];
   for (const options of document.querySelectorAll("[data-for]")) options.hidden = options.dataset.for !== view;
@@ -105,11 +112,10 @@ async function lay() {
 }
 
 /** Show the copies that there are, in the order that is wanted. */
-function arrange(wanted) {
-  // Chosen plots come in the order in which they were chosen, until another is asked for.
+function arrange(paths) {
   cells.show(copies.toSorted(ORDERS[order.value]).map(({ figure }) => figure));
   steps.show(copies.toSorted(ORDERS.oldest));
-  sides.offer(copies.toSorted(ORDERS.newest), wanted);
+  sides.offer(copies.toSorted(ORDERS.newest), paths);
   judge();
   if (copies.length === 2) findOut();
 }

@@ -39,27 +39,30 @@ function start() {
 /** Show what `shown` names; returns whether that could be done. */
 async function show() {
   const { image, filename } = shown;
-  const patience = setTimeout(() => says(place, stage.isEmpty ? "Loading…" : ""), SLOW);
+  let patience = 0;
   try {
     if (stage.isEmpty && !(await isWanted(place, image, filename, Number(shown.size)))) return false;
+    if (stage.isEmpty) patience = setTimeout(() => says(place, "Loading…"), SLOW);
     const picture = await load(image, filename);
     if (image !== shown.image) return false;
     const before = stage.isEmpty ? null : stage.pixels;
     stage.show(picture);
     const { width, height } = stage.pixels;
     if (before && (before.width !== width || before.height !== height)) stage.fit();
+    clearTimeout(patience);
     says(place, "");
     sayView();
     return true;
   } catch (error) {
+    clearTimeout(patience);
     if (image !== shown.image) return false;
     // What it showed before is better than nothing.
-    if (stage.isEmpty) says(place, error.message);
-    else note(`Drawn again, but: ${error.message}`, { stays: true });
+    if (!stage.isEmpty) note(`It was drawn again. ${error.message}`, { stays: true });
+    else {
+      says(place, error.message);
+      document.getElementById("pixels").textContent = "unknown";
+    }
     return false;
-  } finally {
-    clearTimeout(patience);
-    if (place.dataset.says === "Loading…") says(place, "");
   }
 }
 

@@ -5,15 +5,19 @@ import { ago } from "./format.js";
 import { isWanted, load, says } from "./pictures.js";
 import { Stage } from "./stage.js";
 
+const PACE = 600; // milliseconds for each copy that is played
+
 const section = document.getElementById("one");
 const element = section.querySelector(".stage");
 const slider = document.getElementById("step");
+const play = document.getElementById("play");
 
 export class Steps {
   #copies = []; // the oldest first
   #path = "";
-  #shown = ""; // version
+  #shown = ""; // address
   #onStep;
+  #playing = 0;
 
   /** `onStep()` when another copy is chosen, or another part of it is looked at. */
   constructor(onStep) {
@@ -22,6 +26,7 @@ export class Steps {
     slider.addEventListener("input", () => this.#choose(Number(slider.value)));
     document.getElementById("earlier").addEventListener("click", () => this.step(-1));
     document.getElementById("later").addEventListener("click", () => this.step(1));
+    play.addEventListener("click", () => (this.#playing ? this.pause() : this.#play()));
   }
 
   get path() {
@@ -38,12 +43,30 @@ export class Steps {
     this.#copies = copies;
     slider.max = copies.length - 1;
     const index = wasNewest ? -1 : copies.findIndex(({ path }) => path === this.#path);
-    if (!section.hidden) this.#choose(index < 0 ? copies.length - 1 : index);
+    if (section.hidden) this.pause();
+    else this.#choose(index < 0 ? copies.length - 1 : index);
   }
 
   step(way) {
     const index = this.#copies.findIndex(({ path }) => path === this.#path) + way;
     if (index >= 0 && index < this.#copies.length) this.#choose(index);
+  }
+
+  pause() {
+    clearInterval(this.#playing);
+    this.#playing = 0;
+    play.textContent = "Play";
+  }
+
+  /** All of them, from this one on or, from the last, from the first. */
+  #play() {
+    play.textContent = "Pause";
+    if (this.#path === this.#copies.at(-1).path) this.#choose(0);
+    this.#playing = setInterval(() => {
+      const isLast = this.#path === this.#copies.at(-1).path;
+      if (isLast || section.hidden) this.pause();
+      else if (this.#shown === this.#copies.find(({ path }) => path === this.#path).image) this.step(1);
+    }, PACE);
   }
 
   sayZoom() {
@@ -73,7 +96,7 @@ export class Steps {
     } catch (error) {
       if (this.#path !== copy.path) return;
       this.stage.show();
-      this.#shown = "";
+      this.#shown = copy.image;
       says(element, error.message);
     }
   }
