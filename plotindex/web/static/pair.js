@@ -25,7 +25,10 @@ export class Pair {
     this.#onView = onView;
     this.stage = new Stage(element, { onView: () => this.#looked() });
     divider.addEventListener("input", () => this.#divide());
-    amplify.addEventListener("input", () => this.#amplify());
+    amplify.addEventListener("input", () => {
+      this.#amplify();
+      this.#onView();
+    });
     where.addEventListener("click", () => this.#showWhere());
   }
 

@@ -6,7 +6,7 @@ import { size } from "./format.js";
 
 const AT_ONCE = 3;
 const TRIES = 3;
-const AGAIN = 1200; // milliseconds
+const AGAIN = 800; // milliseconds
 const KEPT = 12;
 
 const kept = new Map(); // address -> promise of an image
