@@ -79,6 +79,7 @@ def test_arrows_and_a_swipe_go_on_in_the_order_that_the_session_showed_and_escap
         assert box is not None
         swipe(page, box["x"] + 100, box["x"] + 300, box["y"] + 200)
         expect(page).to_have_url(re.compile(r"/c\.png$"))
+        is_shown(page)
         page.keyboard.press("Escape")
         expect(page).to_have_url(f"{site.url}/session/order")
 

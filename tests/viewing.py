@@ -1,6 +1,5 @@
 """A root that is drawn in while a browser looks at it, and small real pictures to draw there."""
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,9 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
-from tests.helpers import Service, draw, free_port, own_environment, wait_until
+from plotindex.access import Tokens
+from tests.helpers import draw, wait_until
+from tests.pages import running
 
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
@@ -107,27 +108,11 @@ class Viewing:
 @contextmanager
 def viewing(folder: Path, browser: Browser) -> Iterator[Viewing]:
     """Index and serve `folder`/plots, and log in."""
-    root = folder / "plots"
-    draw(root, "first/project_a/x.png")
-    port = free_port()
-    environment = {**own_environment(folder), "PLOTINDEX_ROOT": str(root)}
-    service = Service(["run", "--port", str(port)], environment, folder, folder / "run")
-    try:
-        service.wait_for(lambda: "curl" in service.stdout)
-        address = re.search(r"http\S+/login\?code=\S+", service.stdout)
-        token = re.search(r"Bearer ([\w-]+)", service.stdout)
-        assert address is not None
-        assert token is not None
-        context = browser.new_context()
-        page = context.new_page()
-        page.goto(address[0])
-        page.get_by_role("button", name="Log in").click()
-        page.wait_for_url(f"http://127.0.0.1:{port}/")
-        state = context.storage_state()
-        context.close()
-        yield Viewing(f"http://127.0.0.1:{port}", root, browser, state, token[1])
-    finally:
-        service.clean_up()
+    with running(folder) as gallery:
+        with gallery.open_context(browser) as context:
+            state = context.storage_state()
+        secret = Tokens.of(gallery.settings).create("lists")
+        yield Viewing(gallery.url, gallery.root, browser, state, secret)
 
 
 def violations(page: Page) -> list[str]:

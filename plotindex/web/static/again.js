@@ -7,9 +7,9 @@ const AGAIN = 2000; // milliseconds
 
 /**
  * Follow a session, or with undefined all, and when a plot that `concerns` the page has changed, ask for the page
- * again: `update(page)` gets its document, or null when there is nothing left to show.
+ * again: `update(page)` gets its document, or null when there is nothing left to show, as `isGone` may know before.
  */
-export function keepCurrent({ since, session, concerns, update }) {
+export function keepCurrent({ since, session, concerns, isGone, update }) {
   const refresh = oneAtATime(async () => {
     const page = await fetchPage();
     if (page !== undefined) await update(page);
@@ -18,7 +18,10 @@ export function keepCurrent({ since, session, concerns, update }) {
   return follow({
     since,
     session,
-    tell: (changed, removed) => [...changed, ...removed].some(concerns) && refresh(),
+    tell: (changed, removed) => {
+      if (isGone(changed, removed)) update(null);
+      else if ([...changed, ...removed].some(concerns)) refresh();
+    },
     list: async () => {
       const page = await refresh();
       const clock = page?.querySelector("[data-clock]")?.dataset.clock;

@@ -44,7 +44,7 @@ function start(given) {
   turnTo(buttons.some(({ dataset, disabled }) => dataset.view === given.view && !disabled) ? given.view : "beside");
   if (given.part) stage().place(given.part);
   for (const target of [steps.stage, pair.stage]) target.place(given.part ?? target.view);
-  keepCurrent({ since: Number(page.dataset.clock), session, concerns, update });
+  keepCurrent({ since: Number(page.dataset.clock), session, concerns, isGone, update });
 }
 
 function connect() {
@@ -91,6 +91,10 @@ function pathOf(id) {
 function concerns({ session, filename }) {
   if (name) return filename === name;
   return wanted.some((path) => path.startsWith(`${session}/`) && path.endsWith(`/${filename}`));
+}
+
+function isGone(_, removed) {
+  return Boolean(name) && removed.some(concerns);
 }
 
 function turnTo(next) {

@@ -13,6 +13,9 @@ const SLOW = 400; // milliseconds after which it is said that it is loading
 const shown = { ...document.getElementById("plot").dataset };
 const place = document.getElementById("stage");
 const stage = new Stage(place, { onView: sayView, onSwipe: (way) => go(way < 0 ? "previous" : "next") });
+const pinned = new URLSearchParams(location.search).get("project");
+const concerns = ({ filename }) => filename === shown.filename;
+const isOther = ({ project }) => project !== pinned;
 
 start();
 
@@ -31,7 +34,8 @@ function start() {
   keepCurrent({
     since: Number(shown.clock),
     session: shown.session,
-    concerns: ({ filename }) => filename === shown.filename,
+    concerns,
+    isGone: (changed, removed) => removed.some(concerns) || (pinned && changed.find(concerns)?.copies.every(isOther)),
     update,
   });
 }
@@ -84,12 +88,12 @@ async function update(page) {
   for (const time of document.querySelectorAll("time")) setTime(time, time.dateTime);
   watchAll();
   sayView();
-  const isOther = before.project !== shown.project;
-  if (!isOther && before.version === shown.version) {
+  const isAnothers = before.project !== shown.project;
+  if (!isAnothers && before.version === shown.version) {
     if (document.getElementById("note").textContent) note("");
     return;
   }
-  if (await show()) note(isOther ? `Drawn just now by ${shown.project}` : "Drawn again just now");
+  if (await show()) note(isAnothers ? `Drawn just now by ${shown.project}` : "Drawn again just now");
 }
 
 /** Take a part of the page as it is now; the focus stays where it was. */
