@@ -22,7 +22,7 @@ FIRST_PLOTS = 24
 """Plots that a session's page comes with; its script asks for the rest."""
 MOST_COMPARED = 4
 MOST_COPIES = 200
-"""Copies of one key that are shown beside each other."""
+"""Copies of one key that a page shows."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -136,23 +136,31 @@ class Gallery:
         return self._render("session.html", clock=clock, session=session, plots=latest, row=row, blank=NO_PLOT)
 
     def _plot(self, viewer: Viewer, session: str, filename: str) -> Response:
+        # Read first: what changes in between is told once more.
+        clock = self._overview.clock()
         project = request.args.get("project")
         key = self._lookup.tree.layout.parse_key(session, filename)
         entry = self._entry(key) if key and viewer.allows(session) else None
         shown = next((copy for copy in entry.copies if project in (None, copy.project)), None) if entry else None
         if key is None or entry is None or shown is None:
             return self._say("There is no such plot, or not any more.", 404)
+        # Stays the same when it is drawn again.
+        stable = {} if project is None else {"project": project}
         return self._render(
             "plot.html",
-            clock=self._overview.clock(),
+            clock=clock,
             shown=shown,
             image=self._image(viewer, shown),
-            is_current=project is None,
-            copies=[(copy, self._image(viewer, copy)) for copy in entry.copies],
+            address=viewer.address(key, stable),
+            download=viewer.address(key, {**stable, "download": "1"}),
+            pinned=project is not None,
+            copies=[(copy, self._image(viewer, copy)) for copy in entry.copies[:MOST_COPIES]],
+            count=len(entry.copies),
             beside=self._overview.neighbours(key),
         )
 
     def _compare(self, viewer: Viewer) -> Response:
+        clock = self._overview.clock()
         session, name = request.args.get("session", ""), request.args.get("name", "")
         if name:
             key = self._lookup.tree.layout.parse_key(session, name)
@@ -171,7 +179,7 @@ class Gallery:
         chosen = [Chosen(plot, self._image(viewer, plot)) for plot in plots[:MOST_COPIES]]
         return self._render(
             "compare.html",
-            clock=self._overview.clock(),
+            clock=clock,
             chosen=chosen,
             left_out=len(plots) - len(chosen),
             missing=missing,
