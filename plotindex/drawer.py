@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from plotindex.jobs import JOB_SECONDS, MOST_BYTES, READY, Word, is_webp
+from plotindex.jobs import JOB_SECONDS, MOST_BYTES, PATIENCE, READY, Word, is_webp
 from plotindex.processes import call_in_forks
 
 START_SECONDS = 20.0
@@ -40,7 +40,7 @@ class Drawer:
     Starts it when it is first needed, and again after it was killed or this process was forked.
     """
 
-    def __init__(self, seconds: float = JOB_SECONDS + STUCK_SECONDS) -> None:
+    def __init__(self, seconds: float = PATIENCE * JOB_SECONDS + STUCK_SECONDS) -> None:
         self._seconds = seconds
         self._turn = threading.Lock()
         self._process: _Process | None = None

@@ -16,7 +16,7 @@ from PIL import GifImagePlugin, Image, JpegImagePlugin, MpoImagePlugin, PngImage
 
 from plotindex.confinement import ConfinementError, confine, limit_job
 from plotindex.effort import judge
-from plotindex.jobs import JOB_SECONDS, MOST_BYTES, MOST_SVG_BYTES, READY, SVG, Word
+from plotindex.jobs import JOB_SECONDS, MOST_BYTES, MOST_SVG_BYTES, PATIENCE, READY, SVG, Word
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 """Pillow would take a plot that is none of these for what it looks like, and start Ghostscript for an EPS."""
@@ -94,7 +94,10 @@ def main() -> None:
 
 
 def do_in_a_child(work: Callable[[], Word], seconds: float, keep: Collection[int]) -> Word:
-    """What becomes of a job in its own process, which keeps these descriptors; it is killed when it takes longer."""
+    """What becomes of a job in its own process, which keeps these descriptors; `seconds` are of CPU time.
+
+    It is killed when it takes more of them, or `PATIENCE` times as long by the clock.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     parent = os.getpid()
     try:
@@ -108,11 +111,12 @@ def do_in_a_child(work: Callable[[], Word], seconds: float, keep: Collection[int
             code = _CODES[work()]
         finally:
             os._exit(code)
-    return _await(pid, time.monotonic() + seconds)
+    return _await(pid, seconds)
 
 
-def _await(pid: int, deadline: float) -> Word:
-    ended, status = os.waitpid(pid, os.WNOHANG)
+def _await(pid: int, seconds: float) -> Word:
+    deadline = time.monotonic() + PATIENCE * seconds
+    ended, status, used = os.wait4(pid, os.WNOHANG)
     while not ended:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -120,10 +124,11 @@ def _await(pid: int, deadline: float) -> Word:
             os.waitpid(pid, 0)
             return Word.FAILED
         signal.sigtimedwait({signal.SIGCHLD}, left)
-        ended, status = os.waitpid(pid, os.WNOHANG)
+        ended, status, used = os.wait4(pid, os.WNOHANG)
     if os.WIFSIGNALED(status):
         # Killed by an operator, or by the kernel for want of memory: nothing that the plot can be blamed for.
-        return Word.BUSY if os.WTERMSIG(status) == signal.SIGKILL else Word.FAILED
+        is_others_doing = os.WTERMSIG(status) == signal.SIGKILL and used.ru_utime + used.ru_stime < seconds
+        return Word.BUSY if is_others_doing else Word.FAILED
     words = {code: word for word, code in _CODES.items()}
     return words.get(os.WEXITSTATUS(status), Word.FAILED)
 

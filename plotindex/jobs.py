@@ -5,7 +5,9 @@ from enum import StrEnum
 SVG = "svg"
 """The job of judging an SVG; every other job is the width of a thumbnail."""
 JOB_SECONDS = 5.0
-"""How long one job may take."""
+"""How much CPU time one job may take."""
+PATIENCE = 3
+"""How many times as long it may take by the clock: others may be using the machine."""
 MOST_BYTES = 8 << 20
 """How large a thumbnail may be: noise of 1280 x 5120 pixels stays below."""
 MOST_SVG_BYTES = 1_000_000

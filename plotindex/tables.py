@@ -1,10 +1,9 @@
 """The tables of the catalogue. migrations/ makes them; `alembic check` holds the two together."""
 
 from sqlalchemy import BigInteger, Column, Double, Index, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import TEXT
 
 # Text compares by bytes, so that what lies below a folder is a range.
-Name = Text().with_variant(TEXT(collation="C"), "postgresql")
+Name = Text().with_variant(Text(collation="C"), "postgresql")
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(column_0_N_label)s"})
 

@@ -37,6 +37,7 @@ HEADERS = {
     b"content-length",
     b"content-security-policy",
     b"content-type",
+    b"cross-origin-opener-policy",
     b"date",
     b"etag",
     b"last-modified",

@@ -1,16 +1,18 @@
 """Pages for a browser: the sessions, a session's plots as they are drawn, one plot, several beside each other."""
 
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from plotindex.errors import CatalogError
+from plotindex.errors import CatalogError, RootLostError
 from plotindex.layout import Plot, PlotKey, is_name
 from plotindex.listing import Entry
 from plotindex.lookup import Lookup, Source
 from plotindex.overview import Overview, SearchBusyError
+from plotindex.scans import ScansBusyError
 from plotindex.web.lists import LONGEST_QUERY, Viewer
 from plotindex.web.rendering import render_message, render_page
 from plotindex.web.view import is_utf8
@@ -97,16 +99,13 @@ class Gallery:
             return self._say("There is no such page.", 404)
         try:
             return respond(viewer)
-        except SearchBusyError:
-            response = self._say("Somebody else is searching: try again in a moment.", 503)
-            response.headers["Retry-After"] = "1"
-            return response
+        except (SearchBusyError, ScansBusyError):
+            return self._say_later("Too much is being looked for at once: this page tries again by itself.", 1)
+        except (RootLostError, OSError):
+            return self._say_later("The plots cannot be seen now: this page tries again by itself.", 5)
         except CatalogError:
-            message = "There is no catalogue yet. It is made by `plotindex watch`; this page looks again by itself."
-            response = self._say(message, 503)
-            response.headers["Retry-After"] = "5"
-            response.headers["Refresh"] = "5"
-            return response
+            message = "There is no catalogue yet. `plotindex watch` makes it; this page tries again by itself."
+            return self._say_later(message, 5)
 
     def _sessions(self, viewer: Viewer) -> Response:
         query = request.args.get("q", "")[:LONGEST_QUERY]
@@ -189,10 +188,14 @@ class Gallery:
 
     def _entry(self, key: PlotKey) -> Entry | None:
         entry = self._overview.entry(key)
-        if entry is None and self._lookup.tree.find(key):
-            # Drawn a moment ago: the scan has not healed it, the indexer will.
-            entry = Entry(key, list(self._lookup.tree.find(key)))
-        return entry
+        if entry is not None:
+            return entry
+        # Drawn a moment ago, perhaps: this looks for it, and mends the catalogue.
+        opened = self._lookup.open(key.session, key.filename).opened
+        if opened is None:
+            return None
+        os.close(opened.fd)
+        return self._overview.entry(key) or Entry(key, [opened.plot])
 
     def _copy(self, viewer: Viewer, path: str) -> Plot | None:
         """The copy that SESSION/PROJECT/FILENAME names, if there is one that the viewer may see."""
@@ -207,6 +210,11 @@ class Gallery:
 
     def _say(self, message: str, status: int) -> Response:
         return render_message(self._name, message, status, **self._common())
+
+    def _say_later(self, message: str, seconds: int) -> Response:
+        response = self._say(message, 503)
+        response.headers["Retry-After"] = response.headers["Refresh"] = str(seconds)
+        return response
 
     def _render(self, template: str, **values: object) -> Response:
         return render_page(self._name, template, **self._common(), **values)

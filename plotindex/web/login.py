@@ -86,7 +86,8 @@ def ask_to_log_in() -> AnyResponse:
         again = _say("One moment: the page opens by itself.", 200)
         again.headers["Refresh"] = f"0; url={request.script_root}{asked}"
         return again
-    behind = asked if asked not in ("", "/") else None
+    # What is searched for on the first page is not worth an address that others may choose.
+    behind = asked if asked and request.path != "/" else None
     return redirect(url_for("login.form", next=behind), 303)
 
 
