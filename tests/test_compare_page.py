@@ -39,17 +39,22 @@ def button(page: Page, name: str) -> None:
 
 def test_linked_pictures_show_the_same_part_whatever_their_size_and_others_their_own(site: Viewing) -> None:
     site.draw("linked/project_a/x.png", png(1600, 1200), age=2)
-    site.draw("linked/project_b/x.png", png(800, 600), age=1)
+    site.draw("linked/project_b/x.png", png(80, 60), age=1)
     site.sync()
     with site.page() as page:
         page.goto(site.compare("linked", "x.png"))
         are_shown(page, 2)
+        expect(page.locator("#cells img").first).to_have_attribute("src", re.compile("&width="))
         first = page.locator("#cells .stage").first
         first.hover(position={"x": 100, "y": 100})
         page.mouse.wheel(0, -500)
         wait_until(lambda: placed(page, 0)[0] > 2)
         wait_until(lambda: placed(page, 1) == placed(page, 0))
         assert placed(page, 0)[1] > 0
+        widths = page.locator("#cells img").evaluate_all("all => all.map((one) => one.getBoundingClientRect().width)")
+        # Whoever looks closer sees the picture itself.
+        expect(page.locator("#cells img").first).not_to_have_attribute("src", re.compile("&width="))
+        assert widths[0] == pytest.approx(widths[1], abs=1)
         button(page, "Linked")
         before = placed(page, 1)
         first.focus()

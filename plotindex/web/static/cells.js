@@ -106,6 +106,8 @@ export class Cells {
         this.#lead = path;
         this.#moved(path, view);
       },
+      // The same zoom is then the same part, of a small picture and of a large one.
+      fills: true,
       // So many that the page scrolls: then the wheel scrolls it.
       scrolls: () => this.#cells.size > FEW && document.activeElement !== element,
     });
@@ -125,7 +127,7 @@ export class Cells {
     setTime(time, time.dateTime);
   }
 
-  /** All stages have about the shape of the first picture: copies of one name mostly share it. */
+  /** Stages that are not as high as the window have the shape of the first picture: mostly all have the same. */
   #shape({ naturalWidth, naturalHeight }) {
     const { style } = this.#section;
     if (style.getPropertyValue("--shape") || !naturalHeight) return;

@@ -20,6 +20,9 @@ const linked = document.getElementById("linked");
 const reason = document.getElementById("reason");
 const buttons = [...document.querySelectorAll("button[data-view]")];
 
+const ALONE = name
+  ? "There is one copy. Another appears here as soon as it is drawn."
+  : "One plot is left, and nothing to compare it with.";
 const wanted = new URLSearchParams(location.search).getAll("plot");
 
 let view = "beside";
@@ -128,7 +131,7 @@ function arrange(paths) {
 function judge() {
   const rasters = copies.filter(({ isSvg }) => !isSvg).length;
   let why = "";
-  if (copies.length < 2) why = "There is one copy. Another appears here as soon as it is drawn.";
+  if (copies.length < 2) why = ALONE;
   else if (rasters < 2) why = "Slider and difference need two pictures that are made of pixels: SVG is not.";
   else if (copies.length === 2) why = unfit;
   for (const button of buttons) {

@@ -14,6 +14,7 @@ export class Stage {
   #sheets;
   #panzoom;
   #onView;
+  #fills;
   #state = { scale: 1, x: 0, y: 0 };
   #own = { width: 1, height: 1 };
   #fitted = { width: 1, height: 1 };
@@ -22,10 +23,11 @@ export class Stage {
 
   /**
    * `onView(view)` when somebody has zoomed or moved it, `onSwipe(-1 or 1)` when all of it is swiped to a side.
-   * Where `scrolls()`, the wheel is the page's unless Ctrl is held.
+   * Where `scrolls()`, the wheel is the page's unless Ctrl is held. With `fills`, small pictures are as large as others.
    */
-  constructor(element, { onView = () => {}, onSwipe = () => {}, scrolls = () => false } = {}) {
+  constructor(element, { onView = () => {}, onSwipe = () => {}, scrolls = () => false, fills = false } = {}) {
     this.element = element;
+    this.#fills = fills;
     this.#sheets = [...element.querySelectorAll(".sheet")];
     this.#onView = onView;
     this.#panzoom = Panzoom(this.#sheets[0], {
@@ -91,8 +93,8 @@ export class Stage {
     // An SVG need not say how large it is.
     this.#own = { width: image.naturalWidth || 300, height: image.naturalHeight || 150 };
     const largest = Math.max(this.#own.width, this.#own.height);
-    const isVector = image.dataset.filename?.toLowerCase().endsWith(".svg");
-    const most = isVector ? Infinity : Math.max(1, Math.floor(TINY / largest));
+    const hasNoSize = this.#fills || image.dataset.filename?.toLowerCase().endsWith(".svg");
+    const most = hasNoSize ? Infinity : Math.max(1, Math.floor(TINY / largest));
     const factor = Math.min(width / this.#own.width, height / this.#own.height, most);
     this.#fitted = { width: this.#own.width * factor, height: this.#own.height * factor };
     this.#panzoom.setOptions({ minScale: Math.min(1, 1 / factor), maxScale: Math.max(MOST / factor, 4) });
