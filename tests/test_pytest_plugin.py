@@ -42,7 +42,20 @@ def test_the_fixture_gives_each_test_of_a_host_a_root_of_its_own(tmp_path: Path)
     (tmp_path / "test_host.py").write_text(TESTS + EXAMPLE[0])
     # Without a place of its own it would tidy up those of earlier runs.
     place = f"--basetemp={tmp_path / 'its own'}"
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", place, "test_host.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:schemathesis",
+        place,
+        "test_host.py",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout

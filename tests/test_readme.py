@@ -66,7 +66,7 @@ def test_the_shell_that_starts_the_examples_is_valid_and_the_examples_draw_until
     environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "config")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        drawn = [process.stdout.readline().rstrip("\n") for _ in range(24)]
+        drawn = [process.stdout.readline().rstrip("\n") for _ in range(12)]
         process.terminate()
         drawn += process.stdout.read().split()
     assert process.returncode == 0

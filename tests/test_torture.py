@@ -5,8 +5,6 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from plotindex.layout import Plot
 from tests.helpers import draw
 from tests.torture import (
@@ -27,9 +25,8 @@ def assert_equal(figures: Figures) -> None:
     assert figures.changes > 100 * figures.rounds
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_after_a_storm_of_changes_catalogue_watches_and_answers_equal_the_tree(tmp_path: Path, seed: int) -> None:
-    assert_equal(torture(tmp_path, 4, seed, round_seconds=2))
+def test_after_a_storm_of_changes_catalogue_watches_and_answers_equal_the_tree(tmp_path: Path) -> None:
+    assert_equal(torture(tmp_path, 4, 1, round_seconds=2))
 
 
 def test_after_a_storm_in_which_the_indexer_is_killed_again_and_again_all_equal_the_tree(tmp_path: Path) -> None:

@@ -47,5 +47,5 @@ def respond_with_width(
         return respond_with_plot(OpenPlot(now, fd), source, request, time.time_ns(), accel, for_now=for_now)
     # Not by nginx, which hands on the headers that it knows.
     response = respond_with_plot(OpenPlot(now, fd), source, request, time.time_ns(), for_now=for_now)
-    response.headers[DRAWING] = str(Word.QUICK if made.word is Word.QUICK and now == plot else Word.SLOW)
+    response.headers[DRAWING] = str(made.word) if made.word is not Word.BUSY and now == plot else "unknown"
     return response

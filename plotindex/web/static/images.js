@@ -1,10 +1,12 @@
 // Thumbnails: asked for when they come into view, a few at once, so that the server is never busy with them alone.
 
+import { pause } from "./client.js";
 import { size } from "./format.js";
 
 const WIDTHS = [160, 320, 640, 1280];
 const AT_ONCE = 2;
 const LARGE = 1e6; // bytes of an SVG that waits for a click
+const ATTEMPTS = 6; // to hear how slow an SVG is, while the server is busy with others
 const AGAIN = 3000; // milliseconds after which an image that failed is asked for once more
 
 const waiting = new Set();
@@ -41,13 +43,17 @@ export function watchAll(within = document) {
 
 export const isSvg = (filename) => filename.toLowerCase().endsWith(".svg");
 
-/** Whether an SVG is to wait for a click: it is large, or the server says that it is slow to draw. */
+/** Whether an SVG is to wait for a click: it is large, or the server says that it is slow to draw, or cannot say it. */
 export async function isSlow(address, bytes) {
-  if (bytes > LARGE) return true;
-  if (slow.has(address)) return true;
-  const answer = await fetch(`${address}&width=320`, { method: "HEAD" });
-  if (answer.headers.get("Plotindex-Drawing") === "slow") slow.add(address);
-  return slow.has(address);
+  if (bytes > LARGE || slow.has(address)) return true;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const answer = await fetch(`${address}&width=320`, { method: "HEAD" });
+    const verdict = answer.headers.get("Plotindex-Drawing");
+    if (verdict === "slow") slow.add(address);
+    if (verdict === "slow" || verdict === "quick") return slow.has(address);
+    await pause(AGAIN / ATTEMPTS);
+  }
+  return true;
 }
 
 function next() {
