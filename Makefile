@@ -17,7 +17,7 @@ run: .venv/ready ## Index and serve the plots below ROOT (./plots); draw the exa
 
 test: .venv/ready ## Run the tests
 	@sh tests/install.sh
-	$(BIN)/pytest --numprocesses=3 --dist=worksteal $(TESTS)
+	$(BIN)/pytest --numprocesses=4 --dist=worksteal $(TESTS)
 
 lint: .venv/ready ## Check style and types
 	$(BIN)/ruff format --check .

@@ -18,8 +18,9 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.skip("There is no chromium here: sh tests/install.sh installs it.")
     with sync_playwright() as playwright:
-        # Its own sandbox does not work for root.
-        args = ["--no-sandbox"] if os.geteuid() == 0 else []
+        # A renderer costs a second of CPU to start: the pages of one context share one. Its own sandbox does not work
+        # for root.
+        args = ["--process-per-site", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         browser = playwright.chromium.launch(executable_path=program, args=args)
         try:
             yield browser

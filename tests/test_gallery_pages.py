@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask, Response, abort, make_response, request
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
@@ -13,6 +12,7 @@ from plotindex.web import PlotIndex
 from tests.browser import listening
 from tests.helpers import PNG, draw
 from tests.pages import AT_MOST, Gallery, Watched, running
+from tests.viewing import violations, violations_in_the_dark
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202e.png"
 
@@ -53,12 +53,9 @@ PAGES = {
     "search": "/?q=x",
     "session": "/session/mine",
     "empty session": "/session/empty",
-    "plot": "/plot/mine/correlation.png",
     "hostile plot": "/plot/mine/sub/" + "".join(f"%{byte:02x}" for byte in HOSTILE.encode()),
     "large svg": "/plot/mine/large.svg",
-    "compare": "/compare?session=mine&name=correlation.png",
     "message": "/session/nowhere",
-    "login": "/login",
     "login with a code": "/login?code=x",
 }
 
@@ -75,28 +72,14 @@ def test_every_page_is_whole_under_its_policy_asks_nobody_else_fits_a_phone_and_
             wrong = [text for text in watched.wrong if "404 (" not in text or name != "message"]
             assert (name, wrong) == (name, [])
             assert (name, violations(watched.page)) == (name, [])
+            assert (name, violations_in_the_dark(watched.page)) == (name, [])
             watched.page.close()
-
-
-def test_axe_finds_no_violation_in_the_colours_of_the_dark_theme(gallery: Gallery, browser: Browser) -> None:
-    with gallery.open_context(browser, color_scheme="dark") as context:
-        page = context.new_page()
-        for name, path in PAGES.items():
-            open_page(page, name, path)
-            assert (name, violations(page, "color-contrast")) == (name, [])
 
 
 def open_page(page: Page, name: str, path: str) -> None:
     page.goto(path)
     if "session" in name:
         expect(page.locator(".card, .sessions li, #empty").first).to_be_visible()
-
-
-def violations(page: Page, *rules: str) -> list[tuple[str, list[str]]]:
-    """What axe finds, by all of its rules or by some."""
-    options = {"runOnly": list(rules)} if rules else None
-    found = Axe().run(page, options=options).response["violations"]
-    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
 
 
 def test_the_first_page_weighs_little(gallery: Gallery, logged_in: BrowserContext) -> None:

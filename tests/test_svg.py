@@ -77,7 +77,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, listener: Listener) -> Iter
         yield shared
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(browser: Browser, shared: Shared) -> Iterator[BrowserContext]:
     """A browser that may see each plot."""
     headers = {"Authorization": f"Bearer {shared.site.token}"}
@@ -165,26 +165,28 @@ def control(browser: Browser, listener: Listener, name: str, fires: set[str]) ->
     page.close()
 
 
-@pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("name", ["hostile.svg", "refresh.SVG"])
-def test_nothing_in_an_svg_runs_or_is_fetched(
-    browser: Browser, context: BrowserContext, shared: Shared, listener: Listener, how: str, name: str
+def test_nothing_in_an_svg_runs_or_is_fetched_however_it_is_opened(
+    browser: Browser, context: BrowserContext, shared: Shared, listener: Listener, name: str
 ) -> None:
     listener.asked.clear()
-    watched = Watched(context)
-    page = watched.page
-    expected = open_plot(shared, listener, name, how, page)
-    address = page.url
-    click_everywhere(page)
+    opened: dict[str, tuple[Watched, list[str], str]] = {}
+    for how in HOW:
+        watched = Watched(context)
+        expected = open_plot(shared, listener, name, how, watched.page)
+        opened[how] = watched, expected, watched.page.url
+        click_everywhere(watched.page)
     control(browser, listener, name, FIRES if name == "hostile.svg" else {"refresh"})
     assert [path for path in listener.asked if path.startswith("/served")] == []
-    assert watched.answered == expected
-    assert (watched.dialogs, [text for text in watched.console if text.startswith("ran")]) == ([], [])
-    assert page.url == address
-    # What is forbidden to load within the plot is a frame without a document, which answers no question.
-    for frame in [frame for frame in page.frames if frame.url in expected]:
-        assert frame.locator(":root").get_attribute("data-ran") is None
-        assert frame.title() != "ran"
+    for how, (watched, expected, address) in opened.items():
+        assert watched.answered == expected, how
+        ran = [text for text in watched.console if text.startswith("ran")]
+        assert (how, watched.dialogs, ran) == (how, [], [])
+        assert watched.page.url == address, how
+        # What is forbidden to load within the plot is a frame without a document, which answers no question.
+        for frame in [frame for frame in watched.page.frames if frame.url in expected]:
+            assert frame.locator(":root").get_attribute("data-ran") is None, how
+            assert frame.title() != "ran", how
 
 
 @pytest.mark.parametrize("how", HOW)

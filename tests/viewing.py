@@ -50,7 +50,8 @@ class Viewing:
     url: str
     root: Path
     browser: Browser
-    state: Any
+    context: BrowserContext
+    """One that has logged in."""
     token: str
     drawn: set[str] = field(default_factory=set)
     """What was drawn since it was last waited for."""
@@ -69,10 +70,11 @@ class Viewing:
 
     @contextmanager
     def page(self, **options: Any) -> Iterator[Page]:
-        """A page of a context of its own; fails when anything on it does, or its policy forbids something."""
-        context: BrowserContext = self.browser.new_context(
-            **{"storage_state": self.state, "viewport": WINDOW, **options}
-        )
+        """A page, with options in a context of its own; fails when anything on it does, or its policy forbids it."""
+        context = self.context
+        if options:
+            state: Any = self.context.storage_state()
+            context = self.browser.new_context(**{"storage_state": state, "viewport": WINDOW, **options})
         page = context.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -83,7 +85,7 @@ class Viewing:
             yield page
             assert wrong == []
         finally:
-            context.close()
+            (context if options else page).close()
 
     def sync(self) -> None:
         """Wait until all that was drawn is in the catalogue."""
@@ -109,17 +111,24 @@ class Viewing:
 def viewing(folder: Path, browser: Browser) -> Iterator[Viewing]:
     """Index and serve `folder`/plots, and log in."""
     expect.set_options(timeout=15_000)
-    with running(folder) as gallery:
-        with gallery.open_context(browser) as context:
-            state = context.storage_state()
+    with running(folder) as gallery, gallery.open_context(browser, viewport=WINDOW) as context:
         secret = Tokens.of(gallery.settings).create("lists")
-        yield Viewing(gallery.url, gallery.root, browser, state, secret)
+        yield Viewing(gallery.url, gallery.root, browser, context, secret)
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with a page, whose context bypasses its policy."""
-    found = Axe().run(page).response["violations"]
+def violations(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds wrong with a page, by all of its rules or by some."""
+    options = {"runOnly": list(rules)} if rules else None
+    found = Axe().run(page, options=options).response["violations"]
     return [f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}" for one in found]
+
+
+def violations_in_the_dark(page: Page) -> list[str]:
+    """What it finds wrong with the dark theme, which differs in its colours alone."""
+    page.emulate_media(color_scheme="dark")
+    found = violations(page, "color-contrast")
+    page.emulate_media(color_scheme="light")
+    return found
 
 
 def zoomed(page: Page, within: str = "") -> float:
