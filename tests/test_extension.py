@@ -86,6 +86,11 @@ def test_a_decorator_handed_in_as_may_see_opens_nothing(plots: Path, tmp_path: P
     assert app.test_client().get(ADDRESS).status_code in (404, 500)
 
 
+def test_pages_that_name_sessions_need_somebody_who_says_which_may_be_seen(plots: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="gallery=True needs may_see="):
+        PlotIndex(Flask("host"), **options(plots, tmp_path), decorator=require_auth, gallery=True)
+
+
 def test_may_see_is_asked_for_the_session(plots: Path, tmp_path: Path) -> None:
     app = Flask("host")
     asked: list[str] = []

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from tests.helpers import PNG, SVG, RunPlotindex, StartService, draw
+from tests.screenshots import PAGES, THEMES
 from tests.test_extension import require_auth
 
 CHECKOUT = Path(__file__).parent.parent
@@ -25,6 +26,19 @@ def test_every_python_example_is_executed_here() -> None:
     assert len(EXECUTED) == 2
     executed = re.findall(r"<!-- executed by tests/\w+\.py -->\n```python", README)
     assert len(executed) == len(re.findall(r"```python", README)) == 3
+
+
+def test_every_picture_in_the_documents_is_there_in_both_themes() -> None:
+    named = set()
+    for file in (CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md")):
+        pictures = re.findall(r"[\w./-]*screenshots/[\w-]+\.webp", file.read_text())
+        named |= {(file.parent / picture).resolve() for picture in pictures}
+    kept = {file.resolve() for file in (CHECKOUT / "docs/screenshots").iterdir()}
+    assert named == kept
+    themes = {
+        name: {file.stem.rpartition("-")[2] for file in kept if file.stem.startswith(f"{name}-")} for name in PAGES
+    }
+    assert themes == {name: set(THEMES) for name in PAGES}
 
 
 def test_the_one_line_for_a_flask_application_works(
