@@ -59,6 +59,15 @@ def running(folder: Path, *command: str) -> Iterator[Gallery]:
         service.clean_up()
 
 
+@contextmanager
+def faultless(context: BrowserContext) -> Iterator[Page]:
+    """A page on which nothing goes wrong, but that what was just removed is asked for."""
+    watched = Watched(context)
+    yield watched.page
+    watched.page.close()
+    assert [text for text in watched.wrong if "404 (" not in text] == []
+
+
 class Watched:
     """A page, what it asked for, and what went wrong there."""
 

@@ -11,7 +11,7 @@ from werkzeug.serving import make_server
 from plotindex.web import PlotIndex
 from tests.browser import listening
 from tests.helpers import PNG, draw
-from tests.pages import AT_MOST, Gallery, Watched, running
+from tests.pages import AT_MOST, Gallery, Watched, faultless, running
 from tests.viewing import violations, violations_in_the_dark
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202e.png"
@@ -42,10 +42,8 @@ def logged_in(gallery: Gallery, browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(logged_in: BrowserContext) -> Iterator[Page]:
-    watched = Watched(logged_in)
-    yield watched.page
-    watched.page.close()
-    assert watched.wrong == []
+    with faultless(logged_in) as page:
+        yield page
 
 
 PAGES = {

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.helpers import PNG, draw, wait_until
-from tests.pages import Gallery, Watched, running
+from tests.pages import Gallery, Watched, faultless, running
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202egnp.exe\n.png"
 MANY = 10_000
@@ -36,11 +36,8 @@ def logged_in(gallery: Gallery, browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(logged_in: BrowserContext) -> Iterator[Page]:
-    watched = Watched(logged_in)
-    yield watched.page
-    watched.page.close()
-    # What is removed may just have been asked for.
-    assert [text for text in watched.wrong if "404 (" not in text] == []
+    with faultless(logged_in) as page:
+        yield page
 
 
 def shown(page: Page) -> list[str]:
