@@ -9,14 +9,16 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from plotindex.jobs import MOST_SVG_BYTES, Word
-from plotindex.strokes import dashes_of, pixels_of
+from plotindex.strokes import canvas_of, dashes_of, effort_of_outline, enlarges, is_thick, pixels_of
 
 MOST_EFFORT = 20_000
 """In elements, each as often as it is drawn."""
 DEEPEST = 100
 """Elements in each other, also through references."""
-DATA_PER_ELEMENT = 200
-"""So many characters of path or text are about as much work as one element."""
+GLYPHS_PER_ELEMENT = 5
+"""So many characters of text are about as much work as one element."""
+PAINTED_EFFORT = 5
+"""Of a shape that is filled or stroked with a gradient or a pattern."""
 DASHES_PER_ELEMENT = 10
 PIXELS_PER_ELEMENT = 1_000
 LAYER_EFFORT = 50
@@ -24,7 +26,7 @@ LAYER_EFFORT = 50
 SMALLEST_TILE = 8.0
 """Of a pattern, in its own units: a smaller one is drawn very often."""
 
-LONGEST_SHEET = 10_000
+LONGEST_SHEET = 2_000
 
 NAMESPACE = "http://www.w3.org/2000/svg "
 HARMLESS = (
@@ -35,19 +37,22 @@ HARMLESS = (
 )
 """Of metadata."""
 SHAPES = frozenset({"path", "rect", "circle", "ellipse", "line", "polyline", "polygon"})
-CONTAINERS = frozenset({"svg", "g", "a", "defs", "symbol", "clipPath", "use", "pattern", "metadata"})
+CONTAINERS = frozenset({"svg", "g", "a", "defs", "clipPath", "use", "pattern", "metadata"})
 PAINTS = frozenset({"linearGradient", "radialGradient", "stop", "image", "style"})
 KNOWN = SHAPES | CONTAINERS | PAINTS | {"text", "tspan", "title", "desc"}
 UNKNOWN_ATTRIBUTES = frozenset({"filter", "mask", "marker", "patternTransform", "mix-blend-mode", "backdrop-filter"})
-UNKNOWN_ATTRIBUTES |= {"marker-start", "marker-mid", "marker-end", "mask-image"}
+UNKNOWN_ATTRIBUTES |= {"marker-start", "marker-mid", "marker-end", "mask-image", "pathLength"}
 PROPERTY = re.compile(
     "fill(-rule|-opacity)?|stroke(-(width|linecap|linejoin|opacity|dasharray|dashoffset|miterlimit))?|opacity|"
     "font(-(family|size|style|weight|variant|stretch))?|text-(anchor|align|rendering)|dominant-baseline|"
     "(letter|word)-spacing|(shape|image|color)-rendering|stop-(color|opacity)|color|display|visibility|"
     "clip-(path|rule)|overflow|transform|white-space|line-height|enable-background|paint-order"
 )
-RULE = re.compile(r"\s*[-\w.#*]+(?:\s*,\s*[-\w.#*]+)*\s*\{([^{}]*)\}\s*")
+RULE = re.compile(r"\s*+[-\w.#*]++(?:\s*+,\s*+[-\w.#*]++)*+\s*+\{([^{}]*+)\}\s*+")
 """A rule of a style sheet whose selectors are simple."""
+COSTLY = frozenset({"opacity", "stroke-dasharray", "stroke-width", "font-size"})
+"""Properties that a style sheet may not give: of whom they are is not looked for."""
+LISTS = ("x", "y", "dx", "dy", "rotate")
 REFERENCE = re.compile(r"""url\(\s*['"]?#([^)'"]*)['"]?\s*\)""")
 
 
@@ -84,7 +89,10 @@ def _total(element: _Element, named: dict[str, _Element], depth: int) -> float:
     if element.is_open or depth > DEEPEST:
         raise _SlowError
     element.is_open = True
-    referred = [named[name] for name in element.references if name in named]
+    if not named.keys() >= set(element.references):
+        # What is nowhere by this name may be somewhere by another way to write it.
+        raise _SlowError
+    referred = [named[name] for name in element.references]
     element.total = element.effort + sum(_total(other, named, depth + 1) for other in (*element.children, *referred))
     return element.total
 
@@ -98,6 +106,7 @@ class _Reading:
         self._named: dict[str, _Element] = {}
         self._count = 0
         self._style: list[str] = []
+        self._canvas = 0.0
 
     def read(self, content: bytes) -> tuple[_Element, dict[str, _Element]]:
         """The elements, and those that have names.
@@ -124,8 +133,10 @@ class _Reading:
         own = name.removeprefix(NAMESPACE) if name.startswith(NAMESPACE) else ""
         if own not in KNOWN and not name.startswith(HARMLESS):
             raise _SlowError
-        if self._count == 1 and own != "svg":
+        if (self._count == 1) is not (own == "svg"):
             raise _SlowError
+        if own == "svg":
+            self._canvas = canvas_of(attributes)
         element = _Element(own)
         self._stack[-1].children.append(element)
         self._stack.append(element)
@@ -140,8 +151,8 @@ class _Reading:
     def _text(self, text: str) -> None:
         if self._stack[-1].name == "style":
             self._style.append(text)
-        else:
-            self._stack[-1].effort += len(text.strip()) / DATA_PER_ELEMENT
+        elif self._stack[-1].name in ("text", "tspan"):
+            self._stack[-1].effort += len(text.strip()) / GLYPHS_PER_ELEMENT
 
     def _weigh(self, element: _Element, attributes: dict[str, str]) -> None:
         if not UNKNOWN_ATTRIBUTES.isdisjoint(attributes):
@@ -150,9 +161,16 @@ class _Reading:
             # Which of two is meant, each browser decides.
             raise _SlowError
         given = {**attributes, **_properties(attributes.get("style", ""))}
-        for value in given.values():
-            self._refer(element, value)
-        element.effort += (len(given.get("d", "")) + len(given.get("points", ""))) / DATA_PER_ELEMENT
+        for name, value in given.items():
+            self._refer(element, name, value)
+        element.effort += effort_of_outline(given, self._canvas)
+        if element.name not in SHAPES and is_thick(given, self._canvas):
+            # Those within it have it, too.
+            raise _SlowError
+        if element.name in ("text", "tspan"):
+            element.effort += sum(len(given.get(name, "")) for name in LISTS) / GLYPHS_PER_ELEMENT
+        if enlarges(given.get("transform", "")):
+            raise _SlowError
         if given.get("stroke-dasharray", "none") != "none":
             if element.name not in SHAPES:
                 raise _SlowError
@@ -164,16 +182,27 @@ class _Reading:
         elif element.name == "pattern":
             self._check_pattern(attributes)
         elif element.name in ("use", "linearGradient", "radialGradient") and _link(attributes):
-            element.references.append(_link(attributes).removeprefix("#"))
+            self._follow(element, _link(attributes))
 
-    def _refer(self, element: _Element, value: str) -> None:
+    def _follow(self, element: _Element, link: str) -> None:
+        if not link.startswith("#") or "%" in link:
+            raise _SlowError
+        element.references.append(link.removeprefix("#"))
+
+    def _refer(self, element: _Element, name: str, value: str) -> None:
         if "(" not in value or "url" not in value.lower():
             return
+        if name in ("fill", "stroke"):
+            if element.name not in SHAPES:
+                # All those within it would be painted so.
+                raise _SlowError
+            element.effort += PAINTED_EFFORT
         # As scripts write it, and no other way: no space, no escape, nothing outside of this file.
         found = REFERENCE.findall(value)
         if len(found) != value.lower().count("url"):
             raise _SlowError
-        element.references += found
+        for link in found:
+            self._follow(element, f"#{link}")
 
     def _check_pattern(self, attributes: dict[str, str]) -> None:
         if _link(attributes) or any(outer.name == "pattern" for outer in self._stack[:-1]):
@@ -189,8 +218,7 @@ class _Reading:
         left = RULE.sub("", sheet)
         for block in RULE.findall(sheet):
             properties = _properties(block)
-            if "opacity" in properties or "stroke-dasharray" in properties or "url" in block.lower():
-                # Of whom it is the property is not looked for.
+            if not COSTLY.isdisjoint(properties) or "url" in block.lower():
                 raise _SlowError
         if left.strip():
             raise _SlowError
@@ -198,19 +226,23 @@ class _Reading:
 
 def _properties(style: str) -> dict[str, str]:
     """The properties that a style gives, all of which are known."""
-    if "\\" in style or "/*" in style:
+    if "\\" in style or "/*" in style or "!" in style:
         raise _SlowError
-    given = {}
+    given: dict[str, str] = {}
     for declaration in filter(str.strip, style.split(";")):
         name, _, value = declaration.partition(":")
-        given[name.strip().lower()] = value.strip()
+        if given.setdefault(name.strip().lower(), value.strip()) != value.strip():
+            raise _SlowError
     if not all(map(PROPERTY.fullmatch, given)):
         raise _SlowError
     return given
 
 
 def _link(attributes: dict[str, str]) -> str:
-    return attributes.get("href") or attributes.get("http://www.w3.org/1999/xlink href") or ""
+    links = [attributes[name] for name in ("href", "http://www.w3.org/1999/xlink href") if name in attributes]
+    if len(links) > 1:
+        raise _SlowError
+    return links[0] if links else ""
 
 
 def _refuse(*_: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What single elements of an SVG cost: the dashes of a line, the pixels of an image."""
+"""What single elements of an SVG cost: the outline of a shape, the dashes of a line, the pixels of an image."""
 
 import binascii
 import re
@@ -7,17 +7,71 @@ from math import inf, isfinite
 from struct import unpack
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+LENGTH = re.compile(rf"\s*({NUMBER.pattern})(?:px)?\s*")
+DASHES = re.compile(rf"\s*{NUMBER.pattern}(?:px)?(?:(?:\s*,\s*|\s+){NUMBER.pattern}(?:px)?)*\s*")
+TRANSFORM = re.compile(r"\s*(\w+)\s*\(([^()]*)\)\s*,?")
+"""One part of a transformation."""
+DATA_PER_ELEMENT = 200
+"""So many characters of an outline are about as much work as one element."""
+DATA_OF_A_LINE = 10_000
+"""An outline can cross itself: with twice as many points it is more than twice the work."""
+THICK = 0.02
+"""Of the canvas: a stroke that is thicker costs by its area."""
+CANVAS = 150.0
 MANY = 1e9
 """As many of anything as nobody draws."""
 PNG_BASE64 = "data:image/png;base64,"
 SIDES = ("x1", "y1", "x2", "y2", "width", "height", "r", "rx", "ry")
 
 
+def canvas_of(attributes: dict[str, str]) -> float:
+    """How large the whole is in its own units, by its shorter side."""
+    box = [float(number) for number in NUMBER.findall(attributes.get("viewBox", ""))]
+    if "viewBox" in attributes:
+        return max(0.0, min(box[2:])) if len(box) == 4 else 0.0
+    sides = [NUMBER.match(attributes.get(side, "")) for side in ("width", "height")]
+    return min((float(side[0]) for side in sides if side), default=CANVAS)
+
+
+def effort_of_outline(given: dict[str, str], canvas: float) -> float:
+    """What a shape costs by its points, in elements."""
+    data = len(given.get("d", "")) + len(given.get("points", ""))
+    times = 1 + data / DATA_OF_A_LINE
+    if is_thick(given, canvas):
+        times *= (_thickness(given, canvas) / THICK) ** 2
+    return data / DATA_PER_ELEMENT * times
+
+
+def is_thick(given: dict[str, str], canvas: float) -> bool:
+    """Whether a stroke is thicker than lines of plots are, or nobody can tell."""
+    return _thickness(given, canvas) > THICK
+
+
+def _thickness(given: dict[str, str], canvas: float) -> float:
+    if "stroke-width" not in given:
+        return 0.0
+    width = LENGTH.fullmatch(given["stroke-width"])
+    return abs(float(width[1])) / canvas if width and canvas > 0 else MANY
+
+
+def enlarges(transform: str) -> bool:
+    """Whether a transformation makes things larger: nobody knows by how much when there are several."""
+    for kind, given in TRANSFORM.findall(transform):
+        numbers = [abs(float(number)) for number in NUMBER.findall(given)]
+        if kind in ("translate", "rotate") and numbers:
+            continue
+        if kind not in ("scale", "matrix") or not numbers or max(numbers if kind == "scale" else numbers[:4]) > 1:
+            return True
+    return bool(TRANSFORM.sub("", transform).strip())
+
+
 def dashes_of(name: str, attributes: dict[str, str]) -> float:
     """About how many dashes are drawn, and rather more."""
+    if not DASHES.fullmatch(attributes["stroke-dasharray"]):
+        return MANY
     lengths = [float(number) for number in NUMBER.findall(attributes["stroke-dasharray"])]
     period = sum(lengths)
-    if not isfinite(period) or period <= 0 or min(lengths) < 0 or "%" in attributes["stroke-dasharray"]:
+    if not isfinite(period) or period <= 0 or min(lengths) < 0:
         return MANY
     count = _length(name, attributes) / period * len(lengths)
     return count if isfinite(count) else MANY
@@ -31,7 +85,7 @@ def _length(name: str, attributes: dict[str, str]) -> float:
         sides = [attributes.get(side, "0") for side in SIDES]
         # A circle is 6.3 times its radius, a rectangle twice both its sides.
         return 8 * sum(map(abs, map(float, sides)))
-    if letters <= set("MLCQTSZz"):
+    if letters <= set("MLCQZz"):
         # The points come in pairs, and a curve is no longer than the line through its points.
         steps = zip(numbers, islice(numbers, 2, None), strict=False)
         return 2 * sum(abs(after - before) for before, after in steps)

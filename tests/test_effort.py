@@ -153,3 +153,41 @@ def test_what_holds_a_browser_up_is_slow(name: str) -> None:
 )
 def test_what_is_no_plain_svg_is_slow(content: bytes) -> None:
     assert judge(content) is Word.SLOW
+
+
+NEAR = '<path fill="none" stroke="red" {} d="M0 0C300 900 600 0 399 299"/>'
+GRADIENT = '<linearGradient id="r"/>' + '<path fill="url(#r)" d="M0 0h9"/>' * 9_000
+HIDDEN = {
+    "a reference that is written otherwise": f'{HEAD}<g id="a1"/><use href="#%611"/></svg>',
+    "a decoy by that name": f'{HEAD}<g id="a1"/><g id="%611"/><use href="#%611"/></svg>',
+    "two links of one element": f'{HEAD}<g id="a"/><g id="b"/><use href="#a" xlink:href="#b"/></svg>',
+    "a pattern that is inherited": f'{HEAD}<pattern id="p" patternUnits="userSpaceOnUse" width="90" height="90"/>'
+    '<g fill="url(#p)"><path d="M0 0h9"/></g></svg>',
+    "a line that crosses itself": f'{HEAD}<path d="M0 0{"L7 0L3 299" * 20_000}"/></svg>',
+    "a thick line": f'{HEAD}<path stroke-width="60" d="M0 0{"L7 0L3 299" * 2_000}"/></svg>',
+    "a thickness that is inherited": f'{HEAD}<g stroke-width="60"><path d="M0 0L7 7"/></g></svg>',
+    "a thickness that a sheet gives": f"{HEAD}<style>*{{stroke-width:60}}</style></svg>",
+    "a canvas that is small": f"{HEAD.replace('width=', 'viewBox=@0 0 1 1@ width=').replace('@', chr(34))}"
+    f'<path stroke-width=".5" d="M0 0{"L1 0L0 1" * 2_000}"/></svg>',
+    "what is enlarged": f'{HEAD}<g transform="translate(1,1) scale(100)"><path d="M0 0"/></g></svg>',
+    "what is skewed": f'{HEAD}<path transform="skewX(89.9)" d="M0 0"/></svg>',
+    "an svg within": f'{HEAD}<svg viewBox="0 0 .1 .1"/></svg>',
+    "dashes by the length of the path": HEAD + NEAR.format('pathLength="3600000" stroke-dasharray="3"') + "</svg>",
+    "dashes in another unit": HEAD + NEAR.format('font-size="0.0003" stroke-dasharray="3em"') + "</svg>",
+    "dashes that are calculated": HEAD + NEAR.format('stroke-dasharray="calc(1px/900)"') + "</svg>",
+    "what is important": HEAD + NEAR.format('style="opacity:.9!important"') + "</svg>",
+    "what is said twice": HEAD + NEAR.format('style="opacity:.9;opacity:1"') + "</svg>",
+    "very much text": f'{HEAD}<text font-size="900">{"W" * 150_000}</text></svg>',
+    "text letter by letter": f'{HEAD}<text x="{"1 " * 75_000}">W</text></svg>',
+    "gradients over each other": HEAD + GRADIENT + "</svg>",
+}
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_what_is_meant_to_look_cheap_is_slow(what: str) -> None:
+    assert judge(HIDDEN[what].encode()) is Word.SLOW
+
+
+def test_a_long_sheet_is_judged_at_once() -> None:
+    for sheet in ("a" * 1_999, "a," * 999, " " * 1_999, "a{" * 999):
+        judge(f"{HEAD}<style>{sheet}</style></svg>".encode())

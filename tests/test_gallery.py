@@ -243,7 +243,13 @@ def test_who_sends_a_login_slowly_or_too_much_of_it_holds_up_nobody(
 
 def test_no_page_of_somebody_else_logs_in_or_out(served: Service, tokens: Tokens, logins: Logins) -> None:
     code = {"code": logins.create_code(holder(tokens, tokens.create("browser")))}
-    foreign = [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+    elsewhere = f"{served.url.rpartition(':')[0]}:1"
+    foreign = [
+        {"Origin": "https://evil.example"},
+        {"Origin": elsewhere},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ]
     for headers in foreign:
         for path in ("/login", "/logout"):
             assert requests.post(served.url + path, data=code, headers=headers, timeout=5).status_code == 403

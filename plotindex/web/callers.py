@@ -71,7 +71,11 @@ class Callers:
         if site is not None:
             return site in ("same-origin", "none")
         origin = request.headers.get("Origin")
-        return origin is None or _host_of(origin) == _host_of(f"//{request.host}")
+        if origin is None:
+            return True
+        # With the port, which a proxy may leave out: the same host may serve others' pages on another.
+        parts = urlsplit(origin)
+        return request.host.lower() in (parts.netloc.lower(), parts.hostname)
 
     def set_cookie(self, request: Request, response: AnyResponse, value: str) -> None:
         """Log the browser in."""

@@ -54,7 +54,8 @@ class PlotIndex:
         plots.init_app(app)
 
     `decorator` wraps the view, as it would wrap the application's own; `may_see` is asked with the session's id and
-    must answer True. Given both, both must agree. `may_see` adds the lists and changes of what it allows and, with
+    must answer True. Given both, both must agree; on pages and lists of several sessions the decorator, called with
+    `session_id=""`, says only who is logged in. `may_see` adds the lists and changes of what it allows and, with
     `gallery=True`, the pages.
     """
 

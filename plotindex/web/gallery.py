@@ -13,11 +13,13 @@ from plotindex.listing import Entry
 from plotindex.lookup import Lookup, Source
 from plotindex.overview import Overview, SearchBusyError
 from plotindex.scans import ScansBusyError
-from plotindex.web.lists import LONGEST_QUERY, Viewer
+from plotindex.web.lists import Viewer
 from plotindex.web.rendering import render_message, render_page
 from plotindex.web.view import is_utf8
 
 SESSIONS = 20
+LONGEST_SEARCH = 100
+"""Characters: what one search costs grows with them, and with every name."""
 FOUND = 60
 """Plots that a search names at most."""
 FIRST_PLOTS = 24
@@ -108,7 +110,7 @@ class Gallery:
             return self._say_later(message, 5)
 
     def _sessions(self, viewer: Viewer) -> Response:
-        query = request.args.get("q", "")[:LONGEST_QUERY]
+        query = request.args.get("q", "")[:LONGEST_SEARCH]
         page = _page_number(request.args.get("page", "1"))
         clock = self._overview.clock()
         strips, count = self._overview.sessions(viewer.allows, query, (page - 1) * SESSIONS, SESSIONS)
@@ -169,7 +171,7 @@ class Gallery:
         else:
             wanted = request.args.getlist("plot")
             if not 1 < len(wanted) <= MOST_COMPARED:
-                return self._say(f"Choose two to {MOST_COMPARED} plots to compare.", 400)
+                return self._say("Choose two to four plots to compare.", 400)
             looked = [self._copy(viewer, path) for path in wanted]
             plots = [plot for plot in looked if plot]
             missing = len(wanted) - len(plots)

@@ -41,10 +41,8 @@ def make_login(callers: Callers) -> Blueprint:
         value = callers.logins.consume_code(_read_code(reading))
         if value is None:
             throttle.note_failure(request.remote_addr)
-            return _say(
-                "This code was used already, or is older than ten minutes. `plotindex token link` prints a new one.",
-                401,
-            )
+            message = "It was used already, or is older than ten minutes. `plotindex token link NAME` prints a new one."
+            return _say(message, 401, "This link is used up")
         throttle.forget(request.remote_addr)
         behind = _own_address(request.args.get("next", ""))
         response = redirect(request.script_root + behind if behind else url_for("gallery.sessions"), 303)
@@ -91,8 +89,8 @@ def ask_to_log_in() -> AnyResponse:
     return redirect(url_for("login.form", next=behind), 303)
 
 
-def _say(message: str, status: int) -> Response:
-    return render_message("gallery", message, status)
+def _say(message: str, status: int, title: str | None = None) -> Response:
+    return render_message("gallery", message, status, title)
 
 
 def _own_address(address: str) -> str:

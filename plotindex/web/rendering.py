@@ -26,9 +26,9 @@ def render_page(pages: str, template: str, /, **values: object) -> Response:
     return Response(_environment().get_template(template).render(given))
 
 
-def render_message(pages: str, message: str, status: int, /, **values: object) -> Response:
-    """A page that says one sentence."""
-    response = render_page(pages, "message.html", title=HTTPStatus(status).phrase, message=message, **values)
+def render_message(pages: str, message: str, status: int, title: str | None = None, /, **values: object) -> Response:
+    """A page that says something; what is between backticks is a command."""
+    response = render_page(pages, "message.html", title=title or HTTPStatus(status).phrase, message=message, **values)
     response.status_code = status
     return response
 

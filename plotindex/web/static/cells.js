@@ -32,12 +32,13 @@ export class Cells {
     for (const path of this.#cells.keys()) {
       if (!figures.some((figure) => figure.dataset.path === path)) this.#remove(path);
     }
+    // Says how large the stages are, and with that how large the thumbnails are to be.
+    this.#section.dataset.count = figures.length > FEW ? "many" : figures.length;
     for (const figure of figures) {
       if (!this.#cells.has(figure.dataset.path)) this.#add(figure);
     }
     const isSame = [...this.#section.children].every((child, index) => child === figures[index]);
     if (!isSame || this.#section.children.length !== figures.length) this.#section.replaceChildren(...figures);
-    this.#section.dataset.count = figures.length > FEW ? "many" : figures.length;
   }
 
   /** A copy was drawn again. */
@@ -61,6 +62,7 @@ export class Cells {
   place(view) {
     this.view = view;
     for (const { stage } of this.#cells.values()) stage.place(view);
+    this.sayZoom();
     this.#settle();
   }
 

@@ -30,6 +30,16 @@ export async function ask(address, signal) {
   return response.json();
 }
 
+/** Let `/` lead to a search field, from wherever nobody types. */
+export function findBySlash(field) {
+  addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.target.matches("input, select, textarea")) return;
+    event.preventDefault();
+    field.focus();
+  });
+}
+
 export const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 /** SESSION/PROJECT/FILENAME, which names one copy. */

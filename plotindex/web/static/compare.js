@@ -6,6 +6,7 @@ import { Cells } from "./cells.js";
 import { connectCopying, connectZoom, note, onKeys } from "./controls.js";
 import { copiesOf, ORDERS } from "./copies.js";
 import { keepTimes, setTime } from "./format.js";
+import { leadBack } from "./order.js";
 import { Pair } from "./pair.js";
 import { load } from "./pictures.js";
 import { Sides } from "./sides.js";
@@ -70,6 +71,7 @@ function connect() {
     keep();
   });
   keepTimes();
+  leadBack(session);
   connectCopying();
   const step = (way) => (event) => (view === "one" && !event.shiftKey ? steps.step(way) : false);
   onKeys({ ArrowLeft: step(-1), ArrowRight: step(1) }, connectZoom(stage), {

@@ -65,7 +65,8 @@ export class Grid {
     this.#places = [];
     for (const { heading, entries } of this.#groups) {
       if (heading !== null) {
-        this.#places.push({ key: `heading ${heading}`, heading, count: entries.length, top, height: HEADING });
+        // No filename has a NUL.
+        this.#places.push({ key: `\0${heading}`, heading, count: entries.length, top, height: HEADING });
         top += HEADING;
       }
       entries.forEach((entry, index) => {
@@ -95,14 +96,13 @@ export class Grid {
   #paint() {
     const top = this.#top();
     const beyond = innerHeight * BEYOND;
-    const seen = this.#places.filter(
-      (place) => place.top + place.height + top > -beyond && place.top + top < innerHeight + beyond,
-    );
-    const keys = new Set(seen.map(({ key }) => key));
+    // Who goes by keyboard keeps the place.
     const focused = this.#container.contains(document.activeElement) ? keyOf(document.activeElement) : null;
+    const isNear = (place) => place.top + place.height + top > -beyond && place.top + top < innerHeight + beyond;
+    const seen = this.#places.filter((place) => isNear(place) || place.key === focused);
+    const keys = new Set(seen.map(({ key }) => key));
     for (const [key, element] of this.#elements) {
-      // Who goes by keyboard keeps the place.
-      if (keys.has(key) || key === focused) continue;
+      if (keys.has(key)) continue;
       if (!element.matches("h2")) this.#cards.drop(element);
       element.remove();
       this.#elements.delete(key);

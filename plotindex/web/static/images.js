@@ -56,6 +56,9 @@ export async function isSlow(address, bytes) {
   return true;
 }
 
+/** What offers to draw an SVG of so many bytes. */
+export const drawing = (bytes) => (bytes > LARGE ? `Draw it (${size(bytes)})` : "Draw it (may be slow)");
+
 function next() {
   for (const image of waiting) {
     if (busy >= AT_ONCE) return;
@@ -94,7 +97,8 @@ async function load(image, address, isLast = false) {
     // An address that has changed meanwhile is somebody else's matter.
     if (image.getAttribute("src") !== address) return;
     image.removeAttribute("src");
-    if (isLast) return says(image, "Cannot be shown");
+    says(image, isLast ? "Cannot be shown" : "Trying again…");
+    if (isLast) return;
     setTimeout(() => load(image, address, true), AGAIN);
   }
 }
@@ -106,7 +110,7 @@ function offer(image, address) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "draw";
-  button.textContent = `Draw it (${size(Number(image.dataset.size))})`;
+  button.textContent = drawing(Number(image.dataset.size));
   button.addEventListener("click", (event) => {
     event.preventDefault();
     button.remove();

@@ -64,9 +64,19 @@ function matcher(query) {
 
 function wordMatcher(word) {
   if (!/[*?]/.test(word)) return (text) => text.includes(word);
-  const pattern = word.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\*+/g, ".*").replaceAll("?", ".");
-  const whole = new RegExp(`^${pattern}$`, "s");
-  return (text) => whole.test(text);
+  return (text) => isLike(text, word);
+}
+
+/** Whether a text is as a pattern with `*` and `?` says; no regular expression, which some names could hold up for good. */
+function isLike(text, pattern) {
+  let [at, next, star, tried] = [0, 0, -1, 0];
+  while (at < text.length) {
+    if (pattern[next] === "*") [star, tried, next] = [next, at, next + 1];
+    else if (pattern[next] === "?" || pattern[next] === text[at]) [at, next] = [at + 1, next + 1];
+    else if (star >= 0) [tried, at, next] = [tried + 1, tried + 1, star + 1];
+    else return false;
+  }
+  return /^\**$/.test(pattern.slice(next));
 }
 
 const isOther = (entry, known) => known?.version !== entry.version || known.project !== entry.project;

@@ -5,6 +5,8 @@ import { compare, describe } from "./difference.js";
 import { load, says } from "./pictures.js";
 import { Stage } from "./stage.js";
 
+const CLOSEST = 8; // times as large as it fits: so that one sees where in the picture it is
+
 const section = document.getElementById("pair");
 const element = section.querySelector(".stage");
 const veil = section.querySelector(".veil");
@@ -103,7 +105,7 @@ export class Pair {
 
   #showWhere() {
     const { x, y, width, height } = this.#differs.box;
-    const zoom = Math.min(0.8 / width, 0.8 / height);
+    const zoom = Math.min(0.8 / width, 0.8 / height, CLOSEST);
     this.stage.place({ zoom, x: x + width / 2, y: y + height / 2 });
     this.#looked();
   }

@@ -1,8 +1,7 @@
 // Pictures as they are: a few at once, each tried again, since it may be being drawn this moment.
 
 import { pause } from "./client.js";
-import { isSlow, isSvg } from "./images.js";
-import { size } from "./format.js";
+import { drawing, isSlow, isSvg } from "./images.js";
 
 const AT_ONCE = 3;
 const TRIES = 3;
@@ -34,7 +33,7 @@ export async function isWanted(stage, address, filename, bytes) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "draw";
-    button.textContent = `Draw it (${size(bytes)})`;
+    button.textContent = drawing(bytes);
     button.addEventListener("click", () => {
       button.remove();
       stage.focus();

@@ -1,10 +1,11 @@
 // One plot: shown as large as it fits, and again as soon as it is drawn again.
 
 import { keepCurrent } from "./again.js";
-import { encodePath, gallery } from "./client.js";
+import { encodePath } from "./client.js";
 import { connectCopying, connectZoom, note, onKeys, sayZoom } from "./controls.js";
 import { keepTimes, many, setTime } from "./format.js";
 import { isSvg, watchAll } from "./images.js";
+import { keptOrder, leadBack } from "./order.js";
 import { isWanted, load, says } from "./pictures.js";
 import { Stage } from "./stage.js";
 
@@ -21,6 +22,7 @@ start();
 
 function start() {
   linkNeighbours();
+  leadBack(shown.session);
   keepTimes();
   watchAll();
   connectCopying();
@@ -28,6 +30,12 @@ function start() {
     ArrowLeft: () => go("previous"),
     ArrowRight: () => go("next"),
     Escape: () => document.getElementById("back").click(),
+  });
+  document.addEventListener("click", (event) => {
+    const { id } = event.target.closest("#previous, #next") ?? {};
+    if (!id || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    go(id);
   });
   new ResizeObserver(sayView).observe(place);
   show();
@@ -80,7 +88,10 @@ function sayView() {
 }
 
 async function update(page) {
-  if (!page) return note("It was removed. This is how it last was.", { stays: true });
+  if (!page) {
+    for (const element of document.querySelectorAll(".actions [data-copy], .actions a")) element.setAttribute("aria-disabled", "true");
+    return note("It was removed. This is how it last was.", { stays: true });
+  }
   const before = { ...shown };
   Object.assign(shown, page.getElementById("plot").dataset);
   for (const id of ["facts", "others", "beside"]) replace(document.getElementById(id), page.getElementById(id));
@@ -106,12 +117,13 @@ function replace(old, now) {
 function go(id) {
   const link = document.getElementById(id);
   if (!link.hasAttribute("href")) return false;
-  link.click();
+  // Whoever goes back goes to where he came from, not through all that he has seen.
+  location.replace(link.href);
 }
 
 /** Before and after it in the order in which the session's page has just shown its plots, where that is known. */
 function linkNeighbours() {
-  const order = keptOrder();
+  const { filenames: order } = keptOrder(shown.session);
   const index = order.indexOf(shown.filename);
   if (index < 0) return;
   document.getElementById("place").textContent = `${(index + 1).toLocaleString("en")} of ${many(order.length, "plot")}`;
@@ -129,14 +141,5 @@ function link(id, filename) {
     anchor.href = shown.plots + encodePath(filename);
     anchor.title = filename;
     for (const name of ["role", "aria-disabled"]) anchor.removeAttribute(name);
-  }
-}
-
-function keptOrder() {
-  try {
-    const kept = JSON.parse(sessionStorage.getItem(`plotindex ${gallery} order`));
-    return kept?.session === shown.session && Array.isArray(kept.filenames) ? kept.filenames : [];
-  } catch {
-    return [];
   }
 }

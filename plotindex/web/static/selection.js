@@ -45,15 +45,20 @@ function show(within) {
   const paths = chosen();
   tray.hidden = !paths.length;
   within.classList.toggle("choosing", paths.length > 0);
-  for (const box of within.querySelectorAll(".pick input")) {
-    box.checked = paths.includes(box.value);
-    box.disabled = !box.checked && paths.length >= MOST;
-  }
+  for (const box of within.querySelectorAll(".pick input")) mark(box, paths);
   tray.querySelector("ul").replaceChildren(...paths.map(itemOf));
   const link = tray.querySelector("a");
   link.href = `${link.href.split("?")[0]}?${new URLSearchParams(paths.map((path) => ["plot", path]))}`;
   link.hidden = paths.length < 2;
   link.textContent = `Compare ${paths.length}`;
+  tray.querySelector("p").hidden = paths.length > 1;
+}
+
+/** Let a checkbox show whether its plot is chosen, or can be. */
+export function mark(box, paths = chosen()) {
+  box.checked = paths.includes(box.value);
+  box.disabled = !box.checked && paths.length >= MOST;
+  box.title = box.disabled ? "Four at most can be compared" : "";
 }
 
 function itemOf(path) {

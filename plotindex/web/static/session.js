@@ -1,12 +1,13 @@
 // The page of a session: every plot of it, as it is drawn.
 
-import { api, ask, encodePath, gallery, pathOf, say } from "./client.js";
+import { api, ask, encodePath, findBySlash, gallery, pathOf, say } from "./client.js";
 import { keepTimes, many, setTime, size } from "./format.js";
 import { Grid } from "./grid.js";
 import { forget, watch, watchAll } from "./images.js";
 import { expired, follow } from "./live.js";
 import { Plots } from "./model.js";
-import { chosen, startChoosing } from "./selection.js";
+import { keepOrder } from "./order.js";
+import { mark, startChoosing } from "./selection.js";
 
 const MOST = 1000; // entries of one page of the list
 const $ = (id) => document.getElementById(id);
@@ -44,8 +45,7 @@ function change(card, entry) {
   card.querySelector(".pick .unseen").textContent = `Compare ${entry.filename}`;
   const box = card.querySelector(".pick input");
   box.value = pathOf(entry);
-  box.checked = chosen().includes(box.value);
-  box.disabled = !box.checked && chosen().length >= 4;
+  mark(box);
   const copies = card.querySelector(".copies");
   copies.hidden = entry.copies.length < 2;
   copies.textContent = `${entry.copies.length.toLocaleString("en")} copies`;
@@ -107,7 +107,7 @@ function show() {
   $("count").textContent = query ? `${count.toLocaleString("en")} of ${many(plots.count, "plot")}` : many(count, "plot");
   $("empty").hidden = count > 0;
   const [what, more] = $("empty").querySelectorAll("p");
-  what.textContent = query ? "No plot is called so." : "No plot yet.";
+  what.textContent = query ? "No plot has such a name." : "No plot yet.";
   more.textContent = query ? "" : "They appear here as they are drawn.";
   $("choices").hidden = plots.count < 2;
 }
@@ -136,10 +136,21 @@ function restore() {
 /** For the pages of single plots, which go by this order; and for coming back. */
 function remember() {
   const groups = plots.arrange({ query: $("q").value, sort: $("sort").value, group: $("group").value });
-  const filenames = groups.flatMap(({ entries }) => entries.map(({ filename }) => filename)).slice(0, 10_000);
-  sessionStorage.setItem(`plotindex ${gallery} order`, JSON.stringify({ session, filenames }));
-  sessionStorage.setItem(place, String(scrollY));
+  keepOrder(session, groups.flatMap(({ entries }) => entries.map(({ filename }) => filename)));
+  const opened = document.activeElement.closest(".card")?.dataset.filename;
+  sessionStorage.setItem(place, JSON.stringify({ search: location.search, top: scrollY, opened }));
 }
+
+/** Show what was shown when the reader left for a plot, or loaded the page again. */
+function goBack() {
+  const { search, top, opened } = JSON.parse(sessionStorage.getItem(place) ?? "{}");
+  const isBack = performance.getEntriesByType("navigation")[0]?.type !== "navigate" || isFromPlot();
+  if (!isBack || search !== location.search) return;
+  scrollTo({ top, behavior: "instant" });
+  if (opened) grid.card(opened)?.querySelector("a").focus({ preventScroll: true });
+}
+
+const isFromPlot = () => [plotPage, comparePage].some((page) => document.referrer.startsWith(new URL(page, location).href));
 
 async function start() {
   history.scrollRestoration = "manual";
@@ -155,15 +166,15 @@ async function start() {
     arrived = 0;
     $("arrived").hidden = true;
   });
-  addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.target.matches("input, select, textarea")) return;
+  findBySlash($("q"));
+  $("q").addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown") return;
     event.preventDefault();
-    $("q").focus();
+    container.querySelector(".card .open")?.focus();
   });
   addEventListener("pagehide", remember);
   const since = await listUntilThere();
-  const before = Number(sessionStorage.getItem(place) ?? 0);
-  if (performance.getEntriesByType("navigation")[0]?.type !== "navigate") scrollTo({ top: before, behavior: "instant" });
+  goBack();
   await follow({ since, session, tell, list });
 }
 

@@ -1,6 +1,6 @@
 // The page of sessions: kept as new as the catalogue, and searched as somebody types.
 
-import { gallery, pause, say } from "./client.js";
+import { findBySlash, gallery, pause, say } from "./client.js";
 import { keepTimes } from "./format.js";
 import { forget, watchAll } from "./images.js";
 import { expired, follow } from "./live.js";
@@ -74,6 +74,7 @@ async function tell() {
 }
 
 keepTimes();
+findBySlash(field);
 watchAll();
 startChoosing(document.getElementById("main"));
 follow({

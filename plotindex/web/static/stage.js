@@ -16,6 +16,7 @@ export class Stage {
   #onView;
   #fills;
   #state = { scale: 1, x: 0, y: 0 };
+  #pending = null; // what is to be shown once there is a picture
   #own = { width: 1, height: 1 };
   #fitted = { width: 1, height: 1 };
   #pointers = new Map();
@@ -57,6 +58,7 @@ export class Stage {
   }
 
   get view() {
+    if (this.#pending) return this.#pending;
     const { scale, x, y } = this.#state;
     return { zoom: scale, x: 0.5 - x / this.#fitted.width, y: 0.5 - y / this.#fitted.height };
   }
@@ -108,7 +110,10 @@ export class Stage {
   }
 
   /** Show it as another stage shows its own; nobody is told. */
-  place({ zoom, x, y }) {
+  place(view) {
+    this.#pending = this.isEmpty ? view : null;
+    if (this.isEmpty) return;
+    const { zoom, x, y } = view;
     this.#go({ scale: zoom, x: (0.5 - x) * this.#fitted.width, y: (0.5 - y) * this.#fitted.height }, { silent: true });
   }
 
