@@ -8,7 +8,10 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+PATIENCE = 20_000
+"""Milliseconds for which a page may take to show what is expected of it."""
 
 
 @contextmanager
@@ -17,6 +20,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("There is no chromium here: sh tests/install.sh installs it.")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         # A renderer costs a second of CPU to start: the pages of one context share one. Its own sandbox does not work
         # for root.

@@ -105,7 +105,7 @@ def widened(scopes: set[str], by: int) -> set[str]:
     return scopes
 
 
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 6), st.integers(0, 2), st.lists(steps, min_size=1, max_size=12))
 def test_for_every_tree_and_bound_the_index_answers_what_a_scan_answers_or_nothing(
     empty_database: Path, max_plots: int, max_depth: int, changes: list[Step]

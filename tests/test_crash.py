@@ -47,7 +47,7 @@ def test_a_rebuild_killed_at_any_moment_leaves_a_sound_catalogue(
     for number in range(6000):
         draw(root, f"s{number % 5}/project_{number % 7}/{number}.png")
     command = [sys.executable, "-m", "plotindex", "rebuild", "--root", str(root)]
-    for attempt in range(12):
+    for attempt in range(8):
         draw(root, f"s{attempt}/project_a/new.png")
         extra = ["--from-scratch"] if attempt % 3 == 2 else []
         with subprocess.Popen([*command, *extra], env=environment, stdout=subprocess.DEVNULL) as process:
@@ -70,7 +70,7 @@ def test_an_indexer_killed_at_any_moment_starts_again_equal_to_the_tree(
     draw(root, "kept/project_a/x.png")
     churn = subprocess.Popen([sys.executable, "-m", "tests.churn", str(root), "5", "15"])
     try:
-        for _ in range(8):
+        for _ in range(6):
             with service("watch") as running:
                 try:
                     running.process.wait(0.5 + chance.random())

@@ -103,7 +103,7 @@ def change(made: Made, step: str, path: str, number: int) -> None:
     reconcile(tree, catalog, [path], Options(rewrite=step == "rewrite", allow_empty=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(story=st.lists(steps, max_size=25))
 def test_a_reader_that_follows_the_cursor_ends_with_exactly_the_listing(
     empty_database: Path, story: list[tuple[str, str, int]]

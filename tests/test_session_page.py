@@ -175,7 +175,7 @@ def test_of_ten_thousand_plots_only_those_in_view_are_in_the_page_and_each_is_fo
     watched = Watched(logged_in)
     page = watched.page
     page.goto("/session/many")
-    expect(page.locator("#count")).to_have_text("10,001 plots", timeout=30_000)
+    expect(page.locator("#count")).to_have_text("10,001 plots")
     page.get_by_label("Sort").select_option("name")
     expect(page.locator(".card").first).to_have_attribute("data-filename", "needle in it.png")
     for top in (0, 100_000, 300_000, 500_000):
@@ -292,10 +292,10 @@ def test_while_the_indexer_is_not_heard_the_page_says_so(gallery: Gallery, page:
     try:
         with closing(sqlite3.connect(gallery.settings.state_folder / "catalog.db")) as database, database:
             database.execute("UPDATE indexer SET heartbeat = 0")
-        expect(page.get_by_text("Nobody indexes now, or is behind")).to_be_visible(timeout=15_000)
+        expect(page.get_by_text("Nobody indexes now, or is behind")).to_be_visible()
     finally:
         indexer.resume()
-    expect(page.locator("#state")).to_be_hidden(timeout=15_000)
+    expect(page.locator("#state")).to_be_hidden()
 
 
 def test_an_empty_session_says_so_and_an_svg_of_a_megabyte_waits_for_a_click(gallery: Gallery, page: Page) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import requests
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
 from plotindex.access import Tokens
 from tests.helpers import draw, wait_until
@@ -110,7 +110,6 @@ class Viewing:
 @contextmanager
 def viewing(folder: Path, browser: Browser) -> Iterator[Viewing]:
     """Index and serve `folder`/plots, and log in."""
-    expect.set_options(timeout=15_000)
     with running(folder) as gallery, gallery.open_context(browser, viewport=WINDOW) as context:
         secret = Tokens.of(gallery.settings).create("lists")
         yield Viewing(gallery.url, gallery.root, browser, context, secret)

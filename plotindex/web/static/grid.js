@@ -39,6 +39,12 @@ export class Grid {
     if (place) scrollBy({ top: this.#top() + place.top - anchor.top, behavior: "instant" });
   }
 
+  /** Scroll there, with the cards that are then in view. */
+  goTo(top) {
+    scrollTo({ top, behavior: "instant" });
+    this.#paint();
+  }
+
   get isAtTop() {
     return scrollY < 80;
   }

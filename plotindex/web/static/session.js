@@ -146,7 +146,7 @@ function goBack() {
   const { search, top, opened } = JSON.parse(sessionStorage.getItem(place) ?? "{}");
   const isBack = performance.getEntriesByType("navigation")[0]?.type !== "navigate" || isFromPlot();
   if (!isBack || search !== location.search) return;
-  scrollTo({ top, behavior: "instant" });
+  grid.goTo(top);
   if (opened) grid.card(opened)?.querySelector("a").focus({ preventScroll: true });
 }
 
