@@ -121,7 +121,7 @@ def current_by_hand(plots: set[Plot], key: PlotKey) -> Plot | None:
     return max(copies, key=lambda copy: (copy.mtime_ns, copy.project.encode()), default=None)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=25), st.randoms(use_true_random=False))
 def test_reconciling_what_changed_equals_a_rebuild_and_a_scan(
     empty_database: Path, changes: list[Step], chance: random.Random
