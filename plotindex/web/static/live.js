@@ -12,6 +12,8 @@ const LONGEST = 5000; // milliseconds between attempts while there is no connect
  */
 export async function follow({ since, session, tell, list }) {
   const only = session === undefined ? "" : `&session=${encodeURIComponent(session)}`;
+  // The first answer may take as long as nothing is drawn.
+  sayWatched(document.documentElement.dataset.watched === "yes");
   let clock = since;
   let failures = 0;
   for (;;) {
@@ -26,7 +28,7 @@ export async function follow({ since, session, tell, list }) {
       if (answer.status === 401) return expired();
       if (answer.status === 404) throw Object.assign(new Error("gone"), { gone: true });
       if (!answer.ok) throw Object.assign(new Error("no answer"), { status: answer.status });
-      say("behind", isWatched(answer) ? "" : "Nobody indexes now, or is behind: what is new may be missing.");
+      sayWatched(answer.headers.get("Cache-Status") === "plotindex; hit");
       const told = await answer.json();
       say("connection");
       failures = 0;
@@ -51,8 +53,10 @@ export async function follow({ since, session, tell, list }) {
   }
 }
 
-/** Whether an answer came from a catalogue that somebody keeps up to date. */
-export const isWatched = (answer) => answer.headers.get("Cache-Status") === "plotindex; hit";
+/** Say so when nobody keeps the catalogue up to date. */
+function sayWatched(isWatched) {
+  say("behind", isWatched ? "" : "Nobody indexes now, or is behind: what is new may be missing.");
+}
 
 /** Say that the login is over, with the way to the next. */
 export function expired() {
