@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from plotindex.look import Report
 T = TypeVar("T")
 RunPlotindex = Callable[..., "subprocess.CompletedProcess[str]"]
 """The type of the fixtures `plotindex` and `unprivileged`."""
+_ports = count()
 Index = Callable[[], Report]
 """The type of the fixture `index`."""
 Refused = Callable[..., None]
@@ -64,10 +66,17 @@ def wait_until(condition: Callable[[], T], seconds: float = 20.0) -> T:
 
 
 def free_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of this machine on which nobody listens.
+
+    Each process of the tests has its own, since servers share a port rather than refuse it (SO_REUSEPORT); and all
+    are below what the system gives out by itself.
+    """
+    first = 10_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    while True:
+        port = first + next(_ports) % 2_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_free(port: int) -> bool:
