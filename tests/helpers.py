@@ -19,6 +19,7 @@ from plotindex import pytest_plugin
 from plotindex.catalog import Catalog
 from plotindex.layout import Plot
 from plotindex.look import Report
+from tests.forking import forks
 
 T = TypeVar("T")
 RunPlotindex = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -110,13 +111,16 @@ def run_plotindex(
     environment: Mapping[str, str],
     cwd: Path,
     *,
-    command: Sequence[str] = (sys.executable, "-m", "plotindex"),
+    command: Sequence[str] | None = None,
     seconds: float = 60,
 ) -> "subprocess.CompletedProcess[str]":
     """Run `plotindex args…` in exactly this environment and folder; return its exit code, stdout and stderr.
 
     When it goes on for longer than `seconds`, it is ended with all it started, and this raises TimeoutExpired.
+    `command` is a whole program to start in its place.
     """
+    if command is None:
+        return forks().run(args, environment, cwd, seconds)
     with subprocess.Popen(
         [*command, *args],
         env=environment,
