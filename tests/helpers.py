@@ -11,7 +11,6 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +23,7 @@ from tests.forking import forks
 T = TypeVar("T")
 RunPlotindex = Callable[..., "subprocess.CompletedProcess[str]"]
 """The type of the fixtures `plotindex` and `unprivileged`."""
-_ports = count()
+_ports = iter(range(10_000, 32_000))
 Index = Callable[[], Report]
 """The type of the fixture `index`."""
 Refused = Callable[..., None]
@@ -67,17 +66,18 @@ def wait_until(condition: Callable[[], T], seconds: float = 20.0) -> T:
 
 
 def free_port() -> int:
-    """A port of this machine on which nobody listens.
+    """A port of this machine on which nobody listens, and which no other process of tests is given.
 
-    Each process of the tests has its own, since servers share a port rather than refuse it (SO_REUSEPORT); and all
-    are below what the system gives out by itself.
+    Servers share a port rather than refuse it (SO_REUSEPORT). All are below what the system gives out by itself.
     """
-    first = 10_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    while True:
-        port = first + next(_ports) % 2_000
-        with socket.socket() as probe, suppress(OSError):
+    for port in _ports:
+        with socket.socket() as probe, socket.socket(socket.AF_UNIX) as claim, suppress(OSError):
+            claim.bind(f"\0a port of plotindex's tests: {port}")
             probe.bind(("127.0.0.1", port))
+            # It is kept as long as this process lives.
+            claim.detach()
             return port
+    raise AssertionError("no port is free")
 
 
 def is_free(port: int) -> bool:
