@@ -49,6 +49,8 @@ class Heartbeat(NamedTuple):
     """When a self-test last came back."""
     polled: str | None = None
     """What is looked at again and again, since no event tells of it, and why."""
+    measured: str | None = None
+    """What `Measured.dump` wrote."""
 
 
 class SessionRow(NamedTuple):

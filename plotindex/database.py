@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from plotindex import wal
 from plotindex.engines import Idle, begin_waiting, make_engine, parse_url
 from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
 from plotindex.files import Identity, create_file, damaged, described, identity_of, missing, set_aside
@@ -58,9 +59,19 @@ class Database:
             CatalogError: the database cannot be written.
         """
         with self._translated(), self.queue.turn(timeout), self._connected_writer() as connection:
+            wal.bound(connection, self.path)
             busy = BUSY_SECONDS if timeout is None else timeout
             with begin_waiting(connection, busy):
                 yield connection
+
+    def pinned_bytes(self) -> int:
+        """How much of the log cannot be put into the database, since a reader still sees what was before it.
+
+        Raises:
+            CatalogError: the database cannot be written.
+        """
+        with self._translated(), self.queue.turn(), self._connected_writer() as connection:
+            return wal.checkpoint(connection, "PASSIVE")
 
     def check_file(self) -> None:
         """Let go of a database file that was deleted or replaced: what is open is no longer what its path leads to.

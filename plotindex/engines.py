@@ -13,6 +13,8 @@ from plotindex.errors import SettingsError
 from plotindex.files import is_busy
 from plotindex.processes import call_in_forks
 
+KEPT_LOG_BYTES = 1 << 26
+"""What the log of the database keeps of a disk once its content is in the database."""
 SIGNAL_SECONDS = 0.25
 """How often whoever waits for another program hears signals: SQLite, waiting by itself, lets none through."""
 
@@ -73,6 +75,7 @@ def make_engine(url: URL, patience: float, *, read_only: bool) -> Engine:
         else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.gaps import Gaps
 from plotindex.layout import printable
+from plotindex.measured import Measured
 from plotindex.polling import Polled, Polling
 from plotindex.rescan import Rescan, Rescans
 from plotindex.scopes import Scopes
@@ -67,6 +68,7 @@ class Indexer:
         self._gaps = Gaps(catalog, self._watcher, self._polled, rhythm.poll)
         self._listen_at = self._test_at = self._tidy_at = self._beat_at = 0.0
         self._state = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
+        self._measured = Measured()
         self._troubles = Troubles()
         self._trouble = ""
         self._replaced: int | None = None
@@ -173,13 +175,15 @@ class Indexer:
         if rescan is not None:
             self._conclude(rescan)
         plots, folders = self._rescans.missed or (0, 0)
-        if self._rescans.missed != missed and (plots or folders):
+        if self._rescans.missed is not missed and (plots or folders):
+            self._measured.missed += plots + folders
             log.warning("The rescan found %d plots and %d folders that the watcher had missed.", plots, folders)
 
     def _conclude(self, rescan: Rescan) -> None:
         """Everything was looked at."""
         self._gaps.doubt()
         report = rescan.report
+        self._measured.rescan = round(time.monotonic() - rescan.began, 3)
         self._troubles.clear()
         self._troubles.add(report)
         if "" in report.unreadable:
@@ -188,7 +192,7 @@ class Indexer:
         if self._state.state not in ("watching", "polling"):
             log.info(
                 "Everything was looked at in %.1f seconds: %d plots in %d sessions; %d added, %d changed, %d removed.",
-                *(time.monotonic() - rescan.began, report.plots, report.sessions),
+                *(self._measured.rescan, report.plots, report.sessions),
                 *(report.added, report.changed, report.removed),
             )
         self._trouble = ""
@@ -202,8 +206,12 @@ class Indexer:
 
     def _take_turns(self) -> None:
         if self._turns:
+            began = time.monotonic()
             self._owe(self._gaps.learn(self._turns.step()))
-            self._troubles.add(self._turns.take_report())
+            self._measured.reconcile.observe(time.monotonic() - began)
+            report = self._turns.take_report()
+            self._measured.delay.add(report.delay)
+            self._troubles.add(report)
 
     def _test_self(self) -> None:
         """Ask whether events still come; when nothing does, begin anew."""
@@ -222,6 +230,7 @@ class Indexer:
             self._tidy_at = time.monotonic() + TIDY_SECONDS
             with self._catalog.writing() as writer:
                 writer.trim()
+            self._measured.pinned = self._catalog.database.pinned_bytes()
 
     def _seconds_to_next(self) -> float:
         """How long there is nothing to do, unless something is told of."""
@@ -254,6 +263,7 @@ class Indexer:
             polled=self._polled.described(),
             missed=self._rescans.missed[0] if self._rescans.missed else None,
             missed_folders=self._rescans.missed[1] if self._rescans.missed else 0,
+            measured=self._measured.dump(),
         )
         try:
             self._catalog.beat(self._state, timeout=RETRY_SECONDS)

@@ -1,5 +1,6 @@
 """Small files that were costly to make, in one folder of bounded size; each can be made again."""
 
+import errno
 import logging
 import os
 import threading
@@ -20,6 +21,9 @@ BLOCK = 4096
 """What the smallest file takes of a disk."""
 SHARE = 32
 """After so large a part of the bound was written the folder is looked at again: others write to it, too."""
+MOST_RESERVE = 1 << 28
+RESERVED = 0.05
+"""What of the disk is left to the catalogue: a part, but no more than the above."""
 TRIMMED = 0.9
 """How full the folder is after the oldest were deleted."""
 
@@ -75,6 +79,7 @@ class Kept:
             if not self._folder.is_dir():
                 self._make_parent()
                 self._folder.mkdir(mode=0o700, exist_ok=True)
+            _leave_reserve(self._folder)
             # Only its owner can read it (tempfile's promise).
             with NamedTemporaryFile(dir=self._folder, delete=False) as file:
                 try:
@@ -120,6 +125,12 @@ class Kept:
     def _forget(self) -> None:
         """In a forked child: who held the lock is not there."""
         self._trimming = threading.Lock()
+
+
+def _leave_reserve(folder: Path) -> None:
+    disk = os.statvfs(folder)
+    if disk.f_bavail < min(disk.f_blocks * RESERVED, MOST_RESERVE / disk.f_frsize):
+        raise OSError(errno.ENOSPC, "the disk is nearly full: what is left is for the catalogue")
 
 
 def name_of(plot: Plot, job: str) -> str:

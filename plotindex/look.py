@@ -1,10 +1,12 @@
 """A look at one scope: what it held without the lock, and then, under the lock, where the catalogue differs."""
 
+import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from plotindex.layout import Plot, Scope, is_within
+from plotindex.measured import Histogram
 from plotindex.tree import Glance
 from plotindex.walk import Enter, Linked
 from plotindex.writer import Change, Writer
@@ -29,6 +31,8 @@ class Report:
     """Path -> why it could not be looked at: what the catalogue knows of it was kept."""
     odd: dict[str, str] = field(default_factory=dict)
     """Path -> why it is not indexed as it is."""
+    delay: Histogram = field(default_factory=Histogram)
+    """From the last change of each file that was added or changed to its row."""
 
     def add(self, change: Change) -> None:
         """Count a change that was committed."""
@@ -36,6 +40,8 @@ class Report:
         self.added += before is None
         self.removed += after is None
         self.changed += before is not None and after is not None and before != after
+        if after:
+            self.delay.observe(time.time() - after.ctime_ns / 1e9)
         plot = after or before
         if plot and before != after and len(self.differing) < MOST_NAMED:
             self.differing.append(plot.path)

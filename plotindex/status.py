@@ -8,6 +8,7 @@ from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
+from plotindex.wal import overgrown
 
 MOST_NAMED = 20
 """Sessions with too many plots or too deep folders that are named."""
@@ -70,7 +71,7 @@ def read_status(catalog: Catalog, layout: Layout) -> Status:
     sessions, plots = catalog.counts()
     beats = catalog.heartbeats()
     beat = beats[0] if beats else None
-    trouble = _trouble(beat)
+    trouble = overgrown(catalog.database.path) or _trouble(beat)
     if not trouble and not header.is_of(layout):
         trouble = "The catalogue was built with another project_pattern or suffixes: start the indexer with these."
     excess = catalog.excess(MOST_NAMED)

@@ -91,4 +91,5 @@ indexer = Table(
     Column("behind", Double, nullable=False, server_default="0"),
     Column("proven", Double),
     Column("polled", Text),
+    Column("measured", Text),
 )

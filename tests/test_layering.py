@@ -24,9 +24,9 @@ LAYERS = [
     {"database", "tables", "mounts", "beneath"},
     {"keys"},
     {"engines", "drawing", "drawer", "kept"},
-    {"files", "schema", "prepared", "confinement", "effort"},
+    {"files", "schema", "prepared", "confinement", "effort", "wal"},
     {"settings", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
-    {"errors", "layout", "scopes", "jobs"},
+    {"errors", "layout", "scopes", "jobs", "measured"},
 ]
 ONE_MODULE_EACH = {
     "watchdog": {"watcher.py"},
@@ -48,6 +48,7 @@ ONE_MODULE_EACH = {
         "overview.py",
         "writer.py",
         "tables.py",
+        "wal.py",
     },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

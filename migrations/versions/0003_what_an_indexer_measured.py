@@ -1,0 +1,20 @@
+"""What an indexer has measured: how long its work took, and how late rows came.
+
+Revision: 0003; follows: 0002
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("indexer", sa.Column("measured", sa.Text()))
+
+
+def downgrade() -> None:
+    op.drop_column("indexer", "measured")

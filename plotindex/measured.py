@@ -1,0 +1,79 @@
+"""What an indexer measures: durations are counted in buckets, so that months of it stay as small as a minute."""
+
+import json
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+"""The upper bounds of the buckets."""
+
+
+class Histogram:
+    """Durations in seconds: how many there were up to each bound, and their sum."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(SECONDS) + 1)
+        """Of each bucket by itself; the last one has no bound."""
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count a duration; one that is negative, by two clocks that differ, as none."""
+        seconds = max(0.0, seconds)
+        self.counts[bisect_left(SECONDS, seconds)] += 1
+        self.sum += seconds
+
+    def add(self, other: "Histogram") -> None:
+        """Count those of another one, too."""
+        self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+
+    def as_json(self) -> dict[str, Any]:
+        return {"counts": self.counts, "sum": round(self.sum, 6)}
+
+    @classmethod
+    def from_json(cls, told: Any) -> Self:  # noqa: ANN401 - what another version may have written
+        """What `as_json` told; empty when it has other buckets."""
+        read = cls()
+        match told:
+            case {"counts": list(counts), "sum": float(total)} if len(counts) == len(read.counts):
+                read.counts, read.sum = [int(count) for count in counts], total
+        return read
+
+    def cumulative(self) -> list[tuple[str, int]]:
+        """How many durations there were up to each bound, as Prometheus has it."""
+        total = 0
+        pairs = []
+        for bound, count in zip([*map(str, SECONDS), "+Inf"], self.counts, strict=True):
+            total += count
+            pairs.append((bound, total))
+        return pairs
+
+
+@dataclass
+class Measured:
+    """What an indexer has measured since it began."""
+
+    reconcile: Histogram = field(default_factory=Histogram)
+    """Each step of reconciling: looking for as long as a turn lasts, and writing what was found."""
+    delay: Histogram = field(default_factory=Histogram)
+    """From the last change of a plot's file to its row; of those that a rescan found, none."""
+    missed: int = 0
+    """How many plots and folders rescans have found that the watcher had missed, in all."""
+    rescan: float = 0.0
+    """How many seconds the last full reconcile took."""
+    pinned: int = 0
+    """Bytes of the database's log that a reader keeps from being used again."""
+
+    def dump(self) -> str:
+        """As text for the catalogue."""
+        return json.dumps(
+            {**vars(self), "reconcile": self.reconcile.as_json(), "delay": self.delay.as_json()}, separators=(",", ":")
+        )
+
+    @classmethod
+    def load(cls, text: str | None) -> Self:
+        """What `dump` wrote, also that of another version: what it does not say is as at the beginning."""
+        told = json.loads(text or "{}")
+        numbers = {name: told[name] for name in ("missed", "rescan", "pinned") if name in told}
+        return cls(Histogram.from_json(told.get("reconcile")), Histogram.from_json(told.get("delay")), **numbers)

@@ -1,0 +1,51 @@
+"""The log beside an SQLite database (https://www.sqlite.org/wal.html): how large it is, and that it stays bounded."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from plotindex.errors import CatalogError
+
+MOST_BYTES = 1 << 30
+"""Beyond this nothing is added to it: a reader that never ends would let it fill the disk."""
+
+
+def log_bytes(database: Path) -> int:
+    """How large the log is now."""
+    try:
+        return database.with_name(f"{database.name}-wal").stat().st_size
+    except OSError:
+        return 0
+
+
+def overgrown(database: Path) -> str | None:
+    """What to do about a log that has grown beyond its bound, or None."""
+    size = log_bytes(database)
+    if size <= MOST_BYTES:
+        return None
+    return (
+        f"The log of the database {database} has grown to {size >> 20} MB, since a program reads in one transaction "
+        "without end: end that program (`fuser -v` on the database names it)."
+    )
+
+
+def bound(connection: Connection, database: Path) -> None:
+    """Empty a log that has grown beyond its bound.
+
+    Raises:
+        CatalogError: a reader still needs what is in it.
+    """
+    if overgrown(database):
+        checkpoint(connection, "TRUNCATE")
+        if trouble := overgrown(database):
+            raise CatalogError(trouble)
+
+
+def checkpoint(connection: Connection, mode: str) -> int:
+    """Put the log into the database as far as readers allow; return how many bytes of it had to stay."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute("PRAGMA busy_timeout = 0")
+    _, logged, done = driver.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    (page,) = driver.execute("PRAGMA page_size").fetchone()
+    return int(max(0, logged - done) * page)
