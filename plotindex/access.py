@@ -35,6 +35,8 @@ class Token:
     session: str | None = None
     session_glob: str | None = None
     expires: float | None = None
+    metrics: bool = False
+    """Whether it opens /metrics alone, and no session."""
 
     @property
     def id(self) -> str:
@@ -43,9 +45,16 @@ class Token:
 
     def allows(self, session: str) -> bool:
         """Whether its holder may see that session."""
+        if self.metrics:
+            return False
         if self.session is not None:
             return session == self.session
         return self.session_glob is None or bool(glob_matcher(self.session_glob)(session))
+
+    @property
+    def opens_metrics(self) -> bool:
+        """Whether its holder may see /metrics: numbers of all sessions together."""
+        return self.metrics or (self.session is None and self.session_glob is None)
 
     def is_expired(self, now: float) -> bool:
         return self.expires is not None and now >= self.expires
@@ -70,8 +79,11 @@ class Tokens:
         session: str | None = None,
         session_glob: str | None = None,
         expires: str | None = None,
+        metrics: bool = False,
     ) -> str:
         """Make a token; return its secret, which is kept nowhere. `expires` is a duration such as 30d.
+
+        One for `metrics` opens these and no session.
 
         Raises:
             SettingsError: the name is taken, or something given is wrong.
@@ -80,6 +92,8 @@ class Tokens:
             raise SettingsError("A token needs a name of printable characters.")
         if session is not None and session_glob is not None:
             raise SettingsError("Give either --session or --session-glob, not both.")
+        if metrics and (session is not None or session_glob is not None):
+            raise SettingsError("A token for --metrics opens no session: leave out --session and --session-glob.")
         if session_glob == "":
             raise SettingsError("An empty --session-glob matches no session: leave it out for every session.")
         if session is not None and not is_name(session):
@@ -92,7 +106,7 @@ class Tokens:
                 del tokens[ended]
             if name in tokens:
                 raise SettingsError(f"There is a token {name!r} already: revoke it first, or choose another name.")
-            tokens[name] = Token(digest_of(secret), now, session, session_glob, until)
+            tokens[name] = Token(digest_of(secret), now, session, session_glob, until, metrics)
         return secret
 
     def revoke(self, name: str) -> bool:
@@ -145,8 +159,13 @@ class Tokens:
         with changing(self._file):
             tokens = self._read()
             yield tokens
-            content = {name: asdict(token) for name, token in tokens.items()}
+            content = {name: _fields_of(token) for name, token in tokens.items()}
             write_private(self._file, json.dumps(content, indent=2).encode())
+
+
+def _fields_of(token: Token) -> dict[str, object]:
+    """What the file says of a token; nothing that an older plotindex, which may read it, does not know."""
+    return {name: value for name, value in asdict(token).items() if name != "metrics" or value}
 
 
 def parse_duration(text: str) -> int:

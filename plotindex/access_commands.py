@@ -24,19 +24,25 @@ def token() -> None:
 @click.option("--name", required=True, help="What to call it.")
 @click.option("--session", help="Only this session.  [default: every session]")
 @click.option("--session-glob", help="Only sessions whose name matches.")
+@click.option("--metrics", is_flag=True, help="Only /metrics, for Prometheus, and no session.")
 @click.option("--expires", help="How long it is good for, such as 12h or 30d.  [default: for ever]")
 def create_token(
     config: Path | None,
     name: str,
+    *,
     session: str | None,
     session_glob: str | None,
+    metrics: bool,
     expires: str | None,
     **options: str | None,
 ) -> None:
     """Print a new token's secret, once."""
     settings = read_settings(config, options)
     settings.make_state_folder()
-    click.echo(Tokens.of(settings).create(name, session=session, session_glob=session_glob, expires=expires))
+    made = Tokens.of(settings).create(
+        name, session=session, session_glob=session_glob, expires=expires, metrics=metrics
+    )
+    click.echo(made)
 
 
 @token.command("list")
@@ -45,13 +51,13 @@ def create_token(
 def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> None:
     """List tokens by name; secrets are kept nowhere."""
     tokens = Tokens.of(read_settings(config, options)).list()
-    fields = ("session", "session_glob", "created", "expires")
+    fields = ("session", "session_glob", "metrics", "created", "expires")
     listed = [{"name": name, **{field: getattr(token, field) for field in fields}} for name, token in tokens.items()]
     if as_json:
         click.echo(json.dumps(listed, indent=2))
         return
     for entry in listed:
-        sees = entry["session"] or entry["session_glob"] or "every session"
+        sees = entry["session"] or entry["session_glob"] or ("/metrics" if entry["metrics"] else "every session")
         ends = f"until {_date(entry['expires'])}" if entry["expires"] else "for ever"
         click.echo(f"{printable(entry['name'])}\t{printable(sees)}\t{ends}")
 

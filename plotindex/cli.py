@@ -36,6 +36,7 @@ from plotindex.options import (
     tree_of,
 )
 from plotindex.polling import Polling
+from plotindex.recent import read_recent, recent_folder
 from plotindex.reconcile import reconcile
 from plotindex.status import read_status, require_indexer
 from plotindex.terminal import Progress
@@ -43,7 +44,18 @@ from plotindex.verify import differences
 from plotindex.waiting import wait_for_plot
 
 SWITCH_SECONDS = 0.0005
-SERVING = ("host", "port", "url_prefix", "workers", "threads", "heal", "x_accel_prefix", "public_url", "proxies")
+SERVING = (
+    "host",
+    "port",
+    "url_prefix",
+    "workers",
+    "threads",
+    "heal",
+    "x_accel_prefix",
+    "public_url",
+    "proxies",
+    "access_log",
+)
 INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session", "max_depth")
 """Settings of what is looked at, and how often."""
 
@@ -238,7 +250,7 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Say what is indexed, how fresh it is and how well the indexer is; exit 1 when it is not."""
     settings = read_settings(config, options)
     check_root_unless_known(settings)
-    told = read_status(open_catalog(settings), settings.layout)
+    told = read_status(open_catalog(settings), settings.layout, read_recent(recent_folder(settings)))
     click.echo(json.dumps(told.as_json(), indent=2) if as_json else told.as_text())
     if told.trouble:
         click.echo(f"plotindex: {told.trouble}", err=True)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple
@@ -41,18 +41,27 @@ class Answer(NamedTuple):
     source: Source
 
 
+class Observer(NamedTuple):
+    """Who is told how long each look-up and each scan took, in seconds."""
+
+    looked_up: Callable[[Source, float], None]
+    scanned: Callable[[float], None]
+
+
 class Lookup:
     """Answers for one tree and its catalogue. Safe to share between threads."""
 
     def __init__(self, tree: Tree, catalog: Catalog, *, heal: bool = True) -> None:
         self.tree = tree
         self.catalog = catalog
+        self.observer: Observer | None = None
         self._heals = heal
         self._scans = Scans()
         self._heals_again = 0.0
         self._asked_at = -ASKED_SECONDS
         self._is_ours = False
         self._is_watched = False
+        self._is_kept = False
         self._is_lost = False
         self._trouble = ""
 
@@ -66,6 +75,14 @@ class Lookup:
             RootLostError: it is not found, but the root is not there either.
             OSError: the plot is there but cannot be opened.
         """
+        if self.observer is None:
+            return self._open(session, filename, project)
+        began = time.perf_counter()
+        answer = self._open(session, filename, project)
+        self.observer.looked_up(answer.source, time.perf_counter() - began)
+        return answer
+
+    def _open(self, session: str, filename: str, project: str | None) -> Answer:
         key = self.tree.layout.parse_key(session, filename)
         if key is None or (project is not None and not self.tree.layout.is_project(project)):
             return Answer(None, Source.MISS)
@@ -97,6 +114,17 @@ class Lookup:
         """Whether there is a catalogue of this root to ask."""
         self._ask_catalogue()
         return self._is_ours
+
+    def doubt(self) -> str | None:
+        """Why an answer may not be true now, or may be late; None when there is no reason. It names nothing."""
+        self._ask_catalogue()
+        if self._is_lost or not self.tree.is_there():
+            return "The root is not there"
+        if not self._is_ours:
+            return "There is no catalogue of this root that can be read: every answer comes from a scan"
+        if not self._is_kept:
+            return "No indexer keeps the catalogue up to date: answers may be older than the files"
+        return None
 
     @property
     def hit(self) -> Source:
@@ -144,7 +172,9 @@ class Lookup:
                 self.catalog.database.recognise()
             heard = [beat for beat in beats if is_heard(beat)]
             states = {beat.state for beat in heard if beat.behind < HEARTBEAT_SECONDS}
-            self._is_watched = header.is_of(self.tree.layout) and "watching" in states
+            is_of_grammar = header.is_of(self.tree.layout)
+            self._is_watched = is_of_grammar and "watching" in states
+            self._is_kept = is_of_grammar and bool(states & {"watching", "polling"})
             self._is_lost = self._is_ours and any(beat.state == "lost" for beat in heard)
             self._asked_at = now
 
@@ -154,7 +184,7 @@ class Lookup:
             # Once: a request a second would say it again.
             self._trouble = str(error)
             log.warning("Answers come from scans: %s", error)
-        self._is_ours = self._is_watched = self._is_lost = False
+        self._is_ours = self._is_watched = self._is_kept = self._is_lost = False
         self._asked_at = time.monotonic()
         if self._heals and isinstance(error, DamagedDatabaseError):
             # What only readers come upon, the indexer would not see for long; that there is none, it sees at once.
@@ -177,7 +207,10 @@ class Lookup:
             return [plot] if plot else []
 
         def scan() -> Sequence[Plot]:
+            began = time.perf_counter()
             copies = self.tree.find(key)
+            if self.observer is not None:
+                self.observer.scanned(time.perf_counter() - began)
             self._heal([row, *copies])
             return copies
 

@@ -62,6 +62,7 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
         "x_accel_prefix": "Path of nginx's internal location that sends the files.  [default: none]",
         "public_url": "Address that browsers use, such as https://plots.example.org.",
         "proxies": "How many proxies in front are believed.  [default: 0]",
+        "access_log": "Whether each request is a line of the log: on or off.  [default: on]",
         "log_format": "text or json.  [default: text]",
     }
 

@@ -139,6 +139,7 @@ class Settings:
     public_url: str | None = _setting(_url, None)
     proxies: int = _setting(_whole(0, 10), 0)
     secret_key: tuple[str, ...] = _setting(_keys, ())
+    access_log: bool = _setting(_one_of(on=True, off=False), True)
     log_format: str = _setting(_one_of(text="text", json="json"), "text")
 
     @property

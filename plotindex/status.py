@@ -8,6 +8,8 @@ from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
+from plotindex.measured import Measured
+from plotindex.recent import SHOWN, Counts
 from plotindex.wal import overgrown
 
 MOST_NAMED = 20
@@ -24,6 +26,10 @@ class Status:
     plots: int
     clock: int
     indexer: Heartbeat | None
+    measured: Measured
+    """What the indexer has measured since it began."""
+    answered: Counts | None
+    """What all servers have answered in the last minutes; None when none tells."""
     excess: list[Excess]
     """Sessions of which not everything is indexed; of very many only some."""
     trouble: str | None
@@ -34,8 +40,20 @@ class Status:
         return {
             **numbers,
             "well": self.trouble is None,
-            "indexer": self.indexer._asdict() if self.indexer else None,
+            "indexer": self._indexer_as_json(),
+            "answered": self.answered._asdict() if self.answered else None,
             "left_out": [excess._asdict() for excess in self.excess],
+        }
+
+    def _indexer_as_json(self) -> dict[str, Any] | None:
+        if self.indexer is None:
+            return None
+        return {
+            **self.indexer._asdict(),
+            "measured": None,
+            "missed_total": self.measured.missed,
+            "rescan_seconds": self.measured.rescan,
+            "log_pinned_bytes": self.measured.pinned,
         }
 
     def as_text(self) -> str:
@@ -51,18 +69,19 @@ class Status:
                 f"watching   {beat.watched} folders of at most {beat.watch_limit}; {beat.unwatched} unwatched; "
                 f"{beat.overflows} overflows; begun anew {beat.replaced} times",
                 f"waiting    {beat.pending} changes, the oldest for {beat.behind:.0f} seconds",
-                f"looked     at everything {_ago(beat.reconciled)}{_missed(beat)}",
+                f"looked     at everything {_ago(beat.reconciled)}{_missed(beat, self.measured)}",
                 f"tested     that events come {_ago(beat.proven)}",
                 f"in trouble {beat.unreadable} paths that cannot be looked at, {beat.odd} not indexed as they are",
             ]
             if beat.polled:
                 lines.append(f"polled     {beat.polled}")
+        lines.append(f"answered   {_answered(self.answered)}")
         lines += [f"left out   {_left_out(excess)}" for excess in self.excess]
         return "\n".join([*lines, f"well       {'no' if self.trouble else 'yes'}"])
 
 
-def read_status(catalog: Catalog, layout: Layout) -> Status:
-    """What the catalogue says of itself and its indexer.
+def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None) -> Status:
+    """What the catalogue says of itself and its indexer; `answered` is what servers say of themselves.
 
     Raises:
         CatalogError: it cannot be read.
@@ -74,8 +93,18 @@ def read_status(catalog: Catalog, layout: Layout) -> Status:
     trouble = overgrown(catalog.database.path) or _trouble(beat)
     if not trouble and not header.is_of(layout):
         trouble = "The catalogue was built with another project_pattern or suffixes: start the indexer with these."
-    excess = catalog.excess(MOST_NAMED)
-    return Status(header.root, str(catalog.database.path), sessions, plots, header.clock, beat, excess, trouble)
+    return Status(
+        root=header.root,
+        database=str(catalog.database.path),
+        sessions=sessions,
+        plots=plots,
+        clock=header.clock,
+        indexer=beat,
+        measured=Measured.load(beat.measured if beat else None),
+        answered=answered,
+        excess=catalog.excess(MOST_NAMED),
+        trouble=trouble,
+    )
 
 
 def require_indexer(catalog: Catalog) -> None:
@@ -129,7 +158,17 @@ def _ago(moment: float | None) -> str:
     return "never" if moment is None else f"{max(0.0, time.time() - moment):.0f} seconds ago"
 
 
-def _missed(beat: Heartbeat) -> str:
+def _missed(beat: Heartbeat, measured: Measured) -> str:
     if beat.missed is None:
-        return ""
-    return f", and found {beat.missed} plots and {beat.missed_folders} folders that the watcher had missed"
+        return f" in {measured.rescan:.1f} seconds"
+    since = f"; {measured.missed} in all since it began" if measured.missed else ""
+    found = f"{beat.missed} plots and {beat.missed_folders} folders that the watcher had missed{since}"
+    return f" in {measured.rescan:.1f} seconds, and found {found}"
+
+
+def _answered(counts: Counts | None) -> str:
+    if counts is None:
+        return f"nothing in the last {SHOWN} minutes, as far as servers tell"
+    looked_up = counts.hits + counts.misses
+    share = f", {100 * counts.hits / looked_up:.1f}% from the catalogue" if looked_up else ""
+    return f"{looked_up} look-ups in the last {SHOWN} minutes{share}; {counts.scans} scans"

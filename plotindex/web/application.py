@@ -1,7 +1,6 @@
 """plotindex's own application: the same views behind bearer tokens, cookies and signed addresses."""
 
 import logging
-import secrets
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
@@ -10,14 +9,19 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import PlotIndexError
 from plotindex.layout import PlotKey
+from plotindex.logs import request_id
 from plotindex.lookup import Source
+from plotindex.metrics import Metrics
+from plotindex.recent import Recent
 from plotindex.settings import Settings, load_settings
 from plotindex.thumbnails import Thumbnails
 from plotindex.web.callers import Callers, is_signed
 from plotindex.web.extension import make_lookup
 from plotindex.web.gallery import Gallery
+from plotindex.web.health import add_health
 from plotindex.web.lists import Lists, Viewer
 from plotindex.web.login import MOST_BYTES, ask_to_log_in, check_page, make_login
+from plotindex.web.observing import observe_lookups, observe_requests
 from plotindex.web.openapi import describe_api
 from plotindex.web.responses import respond_with_error
 from plotindex.web.view import answer_plot, plot_rule, respond_not_found
@@ -45,6 +49,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         near = dict.fromkeys(("x_for", "x_proto", "x_host"), settings.proxies)
         app.wsgi_app = ProxyFix(app.wsgi_app, **near)  # type: ignore[method-assign]  # as Flask's manual has it
     lookup = make_lookup(settings)
+    metrics = Metrics()
+    observe_lookups(lookup, metrics, Recent(settings))
+    observe_requests(app, settings, metrics)
     thumbnails = Thumbnails(settings, _drawing_threads(settings.threads))
     callers = Callers(settings)
     accel = settings.x_accel_prefix or None
@@ -80,7 +87,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for rule, name, view in lists.routes(prefix):
         app.add_url_rule(rule, name, view, methods=["GET"])
     app.add_url_rule(f"{prefix}/openapi.json", "openapi", lambda: describe_api(prefix), methods=["GET"])
-    app.add_url_rule("/healthz", "healthz", _healthz)
+    add_health(app, lookup, metrics, callers)
 
     def viewer_of_page() -> Viewer | AnyResponse:
         caller = callers.identify(request)
@@ -112,10 +119,6 @@ def _refuse() -> Response:
     return respond_with_error(401, message, WWW_Authenticate="Bearer")
 
 
-def _healthz() -> Response:
-    return Response("ok\n", mimetype="text/plain")
-
-
 def _answer_http_error(error: HTTPException) -> Response:
     is_absent = error.code == NotFound.code
     message = "There is nothing at this address" if is_absent else error.description or error.name
@@ -129,10 +132,9 @@ def _answer_http_error(error: HTTPException) -> Response:
 
 
 def _answer_failure(error: Exception) -> Response:
-    """500 with nothing but an id, which the log has too."""
-    number = secrets.token_hex(4)
+    """500 with nothing but the request's id, which the log has too."""
     if isinstance(error, PlotIndexError):
-        log.error("%s [%s]", error, number)
+        log.error("%s", error)
     else:
-        log.error("A request failed [%s]", number, exc_info=error)
-    return respond_with_error(InternalServerError.code, f"It failed; the log says why under {number}")
+        log.error("A request failed", exc_info=error)
+    return respond_with_error(InternalServerError.code, f"It failed; the log says why under {request_id.get()}")

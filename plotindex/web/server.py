@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+from tempfile import TemporaryDirectory
 
 from flask import Flask
 from granian import Granian
@@ -12,9 +13,11 @@ from granian.log import LogLevels
 
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
+from plotindex.logs import configure_logs
+from plotindex.metrics import FOLDER
 from plotindex.processes import die_with_parent
 from plotindex.running import base_url
-from plotindex.settings import Settings
+from plotindex.settings import Settings, load_settings
 from plotindex.web.application import create_app
 
 log = logging.getLogger(__name__)
@@ -30,24 +33,29 @@ def serve(settings: Settings) -> None:
     log.info("Serving the plots below %s at %s.", printable(str(settings.root)), base_url(settings))
     # Workers are new processes: they read the same settings from the environment.
     os.environ.update(settings.as_environment())
-    Granian(
-        "plotindex.web.server:load_application",
-        factory=True,
-        interface=Interfaces.WSGI,
-        address=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        blocking_threads=settings.threads,
-        log_level=LogLevels.warning,
-        respawn_failed_workers=True,
-        workers_kill_timeout=2,
-    ).serve()
+    with TemporaryDirectory(prefix="plotindex-") as numbers:
+        # What each worker counts, so that any of them can tell of all.
+        os.environ[FOLDER] = numbers
+        Granian(
+            "plotindex.web.server:load_application",
+            factory=True,
+            interface=Interfaces.WSGI,
+            address=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            blocking_threads=settings.threads,
+            log_level=LogLevels.warning,
+            respawn_failed_workers=True,
+            workers_kill_timeout=2,
+        ).serve()
 
 
 def load_application() -> Flask:
     """The application, in a worker process."""
     die_with_parent(signal.SIGKILL)
-    return create_app()
+    settings = load_settings({})
+    configure_logs(settings.log_format)
+    return create_app(settings)
 
 
 def check_address(settings: Settings) -> None:
