@@ -225,11 +225,10 @@ def test_the_server_logs_lines_of_json(settings: Settings, catalog: Catalog, ser
             f"{running.url}/api/smartstat/plots/a/b.png", headers={"Authorization": "Bearer x"}, timeout=10
         )
         assert answer.status_code == 500
-        running.wait_for(lambda: running.stderr.count("\n") >= 2)
-        lines = [json.loads(line) for line in running.stderr.splitlines()]
-    assert [line["level"] for line in lines] == ["info", "error"]
-    number = answer.json()["error"].split()[-1]
-    assert number in lines[1]["message"]
+        running.wait_for(lambda: running.stderr.count("\n") >= 3)
+        _, why, access = [json.loads(line) for line in running.stderr.splitlines()]
+    assert (why["level"], access["status"], access["path"]) == ("error", 500, "/api/smartstat/plots/a/b.png")
+    assert answer.json()["error"].split()[-1] == why["request"] == access["request"]
 
 
 def test_the_documented_file_holds_every_setting_and_can_be_read(tmp_path: Path) -> None:

@@ -17,14 +17,16 @@ from plotindex.settings import Settings
 ID = re.compile(r"[\w.:+/=-]{1,64}", re.ASCII)
 ASKED_OFTEN = {"healthz", "readyz", "metrics", "gallery.static"}
 """Endpoints of which each answer that is as it should be is no line of the log."""
-HEADER = "X-Request-Id"
 HIT, MISS, SCAN = Counts(hits=1), Counts(misses=1), Counts(scans=1)
 
 log = logging.getLogger("plotindex.access")
 
 
 def observe_requests(app: Flask, settings: Settings, metrics: Metrics) -> None:
-    """Name, count and log each request. Behind proxies that are believed, an id that they give is taken on."""
+    """Name, count and log each request. Behind proxies that are believed, an id that they give is taken on.
+
+    No answer has it, but for 500: what may not be seen is answered byte for byte like what is not there.
+    """
 
     @app.before_request
     def begin() -> None:
@@ -34,7 +36,6 @@ def observe_requests(app: Flask, settings: Settings, metrics: Metrics) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        response.headers[HEADER] = request_id.get()
         metrics.count_response(request.endpoint or "none", response.status_code)
         if settings.access_log and (request.endpoint not in ASKED_OFTEN or response.status_code != 200):
             log_request(response)

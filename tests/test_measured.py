@@ -1,0 +1,32 @@
+"""What an indexer measures, as it goes through the catalogue to whoever asks."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plotindex.measured import SECONDS, Histogram, Measured
+
+durations = st.lists(st.floats(-1, 10_000))
+
+
+@given(durations, durations)
+def test_what_was_measured_is_read_as_it_was_written(first: list[float], second: list[float]) -> None:
+    measured = Measured(missed=3, rescan=1.5)
+    for seconds in first:
+        measured.reconcile.observe(seconds)
+    more = Histogram()
+    for seconds in second:
+        more.observe(seconds)
+    measured.reconcile.add(more)
+    read = Measured.load(measured.dump())
+    assert (read.missed, read.rescan, read.pinned) == (3, 1.5, 0)
+    pairs = read.reconcile.cumulative()
+    everything = [*first, *second]
+    assert pairs[-1] == ("+Inf", len(everything))
+    for bound, (text, count) in zip(SECONDS, pairs, strict=False):
+        assert (text, count) == (str(bound), sum(seconds <= bound for seconds in everything))
+
+
+def test_what_another_version_measured_is_taken_as_far_as_it_is_known() -> None:
+    assert Measured.load(None).dump() == Measured().dump()
+    odd = Measured.load('{"missed": 2, "reconcile": {"counts": [1, 2], "sum": 3.0}, "later": 1}')
+    assert (odd.missed, odd.reconcile.sum) == (2, 0.0)
