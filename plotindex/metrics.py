@@ -57,6 +57,7 @@ class Metrics:
             buckets=QUICK,
             registry=self._registry,
         )
+        self._by_route: dict[tuple[str, int], Counter] = {}
         self._responses = Counter(
             "plotindex_http_responses",
             "Answers by route and status code.",
@@ -71,7 +72,10 @@ class Metrics:
         self._scans.observe(seconds)
 
     def count_response(self, route: str, code: int) -> None:
-        self._responses.labels(route, code).inc()
+        counter = self._by_route.get((route, code))
+        if counter is None:
+            counter = self._by_route[route, code] = self._responses.labels(route, code)
+        counter.inc()
 
     def exposition(self, catalog: Catalog, accept: str) -> tuple[str, bytes]:
         """Everything, of all workers, as `accept` has it: the content type and the content."""

@@ -34,8 +34,9 @@ class Counts(NamedTuple):
     misses: int = 0
     scans: int = 0
 
-    def plus(self, other: "Counts") -> "Counts":
-        return Counts(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+HITS, MISSES, SCANS = range(3)
+"""Which of the counts."""
 
 
 class Recent:
@@ -49,8 +50,8 @@ class Recent:
         self._ring: mmap.mmap | None = None
         call_in_forks(self._forget)
 
-    def count(self, counts: Counts) -> None:
-        """Add these to the current minute's."""
+    def count(self, which: int) -> None:
+        """Add one to that count of the current minute."""
         with self._lock:
             if not self._is_open:
                 self._is_open = True
@@ -59,9 +60,11 @@ class Recent:
                 return
             minute = int(time.time() // 60)
             place = minute % MINUTES * SLOT.size
-            known, *numbers = SLOT.unpack_from(self._ring, place)
-            before = Counts(*numbers) if known == minute else Counts()
-            SLOT.pack_into(self._ring, place, minute, *before.plus(counts))
+            slot = list(SLOT.unpack_from(self._ring, place))
+            if slot[0] != minute:
+                slot = [minute, 0, 0, 0]
+            slot[which + 1] += 1
+            SLOT.pack_into(self._ring, place, *slot)
 
     def _open(self) -> mmap.mmap | None:
         folder = recent_folder(self._settings)
@@ -91,13 +94,9 @@ def recent_folder(settings: Settings) -> Path:
 
 def read_recent(folder: Path) -> Counts | None:
     """What all servers have answered in the last five minutes; None when none tells."""
-    total = None
     since = int(time.time() // 60) - SHOWN
-    for file in _files(folder):
-        for minute, *numbers in _slots(file):
-            if minute > since:
-                total = (total or Counts()).plus(Counts(*numbers))
-    return total
+    slots = [numbers for file in _files(folder) for minute, *numbers in _slots(file) if minute > since]
+    return Counts(*map(sum, zip(*slots, strict=True))) if slots else None
 
 
 def _files(folder: Path) -> list[Path]:

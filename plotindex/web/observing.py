@@ -1,25 +1,22 @@
 """Each request has an id, is counted, and is a line of the access log."""
 
-import logging
 import re
 import secrets
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
-from plotindex.layout import printable
-from plotindex.logs import request_id
+from plotindex.logs import Access, AccessLog, request_id
 from plotindex.lookup import Lookup, Observer, Source
 from plotindex.metrics import Metrics
-from plotindex.recent import Counts, Recent
+from plotindex.recent import HITS, MISSES, SCANS, Recent
 from plotindex.settings import Settings
 
 ID = re.compile(r"[\w.:+/=-]{1,64}", re.ASCII)
 ASKED_OFTEN = {"healthz", "readyz", "metrics", "gallery.static"}
 """Endpoints of which each answer that is as it should be is no line of the log."""
-HIT, MISS, SCAN = Counts(hits=1), Counts(misses=1), Counts(scans=1)
-
-log = logging.getLogger("plotindex.access")
+CATALOGUED = {Source.HIT, Source.UNWATCHED}
+BEGAN = "plotindex.began"
 
 
 def observe_requests(app: Flask, settings: Settings, metrics: Metrics) -> None:
@@ -28,38 +25,34 @@ def observe_requests(app: Flask, settings: Settings, metrics: Metrics) -> None:
     No answer has it, but for 500: what may not be seen is answered byte for byte like what is not there.
     """
 
+    access_log = AccessLog(settings.log_format)
+
     @app.before_request
     def begin() -> None:
         given = request.environ.get("HTTP_X_REQUEST_ID", "") if settings.proxies else ""
-        g.began = time.perf_counter()
+        request.environ[BEGAN] = time.perf_counter()
         request_id.set(given if ID.fullmatch(given) else secrets.token_hex(6))
 
     @app.after_request
     def end(response: Response) -> Response:
         metrics.count_response(request.endpoint or "none", response.status_code)
         if settings.access_log and (request.endpoint not in ASKED_OFTEN or response.status_code != 200):
-            log_request(response)
+            access_log.write(_describe(response))
         return response
 
 
-def log_request(response: Response) -> None:
-    """One line, without the query: codes and signatures stand there."""
-    milliseconds = (time.perf_counter() - g.began) * 1000
-    fields = {
-        "remote": request.remote_addr,
-        "method": request.method,
-        "path": request.path,
-        "status": response.status_code,
-        "bytes": response.content_length,
-        "milliseconds": round(milliseconds, 3),
-        "answered": response.headers.get("Cache-Status", "").partition("; ")[2] or None,
-    }
-    log.info(
-        "%s %s %s %d %s %.1f ms%s",
-        *(fields["remote"], fields["method"], printable(request.path), response.status_code),
-        *("-" if fields["bytes"] is None else fields["bytes"], milliseconds),
-        f" {fields['answered']}" if fields["answered"] else "",
-        extra={"fields": fields},
+def _describe(response: Response) -> Access:
+    """Without the query: codes and signatures stand there."""
+    environ = request.environ
+    size = response.headers.get("Content-Length")
+    return Access(
+        environ.get("REMOTE_ADDR", ""),
+        environ["REQUEST_METHOD"],
+        request.path,
+        response.status_code,
+        int(size) if size else None,
+        round((time.perf_counter() - environ[BEGAN]) * 1000, 3),
+        response.headers.get("Cache-Status", "").partition("; ")[2] or None,
     )
 
 
@@ -68,10 +61,10 @@ def observe_lookups(lookup: Lookup, metrics: Metrics, recent: Recent) -> None:
 
     def looked_up(source: Source, seconds: float) -> None:
         metrics.count_lookup(source, seconds)
-        recent.count(HIT if source in (Source.HIT, Source.UNWATCHED) else MISS)
+        recent.count(HITS if source in CATALOGUED else MISSES)
 
     def scanned(seconds: float) -> None:
         metrics.count_scan(seconds)
-        recent.count(SCAN)
+        recent.count(SCANS)
 
     lookup.observer = Observer(looked_up, scanned)
