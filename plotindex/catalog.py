@@ -229,8 +229,10 @@ class Catalog:
         Raises:
             LockTimeoutError: others held the catalogue for longer.
             CatalogError: it cannot be written.
+            UnusableDatabaseError: a newer plotindex has migrated it meanwhile.
         """
         with self.database.writing(timeout) as connection:
+            self.database.check_revision(connection)
             yield Writer(connection)
 
     def begin(self, root: str, layout: Layout, *, adopt: bool = False) -> None:

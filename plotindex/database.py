@@ -16,7 +16,7 @@ from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabas
 from plotindex.files import Identity, create_file, damaged, described, identity_of, missing, set_aside
 from plotindex.locks import WriterQueue
 from plotindex.prepared import Prepared
-from plotindex.schema import SCHEMA, known_revisions, upgrade
+from plotindex.schema import SCHEMA, known_revisions, of_another_schema, upgrade
 from plotindex.tables import metadata
 
 BUSY_SECONDS = 60.0
@@ -180,9 +180,20 @@ class Database:
                 f"The database {self.path} has no tables yet: start `plotindex watch`, or run `plotindex migrate`."
             )
         if revision != SCHEMA:
-            raise CatalogError(
-                f"The database {self.path} is of an older schema; run `plotindex migrate` with the same options."
-            )
+            raise of_another_schema(self.path, revision)
+
+    def check_revision(self, connection: Connection) -> None:
+        """Check, within a write transaction, that no other version of plotindex has migrated it meanwhile.
+
+        Raises:
+            UnusableDatabaseError: a newer one has.
+            CatalogError: an older database was put in its place.
+        """
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        (revision,) = driver.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+        if revision != SCHEMA:
+            raise of_another_schema(self.path, revision)
 
     def migrate(self) -> None:
         """Create the database, or bring its schema to this version's, in one transaction.
@@ -219,10 +230,7 @@ class Database:
                     f"{self.path} is a database of another program: name another file with --database."
                 )
         elif revision not in known_revisions():
-            raise UnusableDatabaseError(
-                f"The database {self.path} is of a newer plotindex (schema {revision}): "
-                "upgrade plotindex, nothing was changed."
-            )
+            raise of_another_schema(self.path, revision)
         elif revision == SCHEMA and not self._has_all_tables():
             raise self.found_damaged()
         return revision

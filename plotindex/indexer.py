@@ -70,7 +70,7 @@ class Indexer:
         self._state = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
         self._measured = Measured()
         self._troubles = Troubles()
-        self._trouble = ""
+        self._trouble = self._mute = ""
         self._replaced: int | None = None
 
     def run(self) -> None:
@@ -267,8 +267,11 @@ class Indexer:
         )
         try:
             self._catalog.beat(self._state, timeout=RETRY_SECONDS)
+            self._mute = ""
         except CatalogError as error:
-            log.warning("The heartbeat was not stored: %s", error)
+            if str(error) not in (self._mute, self._trouble):
+                log.warning("The heartbeat was not stored: %s", error)
+            self._mute = str(error)
 
     def _behind(self) -> float:
         """For how many seconds the oldest thing waits: a scope, a rescan that is owed, a self-test."""

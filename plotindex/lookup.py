@@ -163,6 +163,7 @@ class Lookup:
             return
         try:
             self.catalog.database.check_file()
+            self.catalog.database.require_schema()
             header, beats = self.catalog.header(), self.catalog.heartbeats()
         except CatalogError as error:
             self._do_without(error)

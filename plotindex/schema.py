@@ -4,6 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from plotindex.errors import CatalogError, UnusableDatabaseError
+
 SCHEMA = "0003"
 """The newest revision in migrations/versions."""
 
@@ -18,6 +20,18 @@ def migrations_folder() -> Path:
 def known_revisions() -> set[str]:
     """Every revision that this version can migrate from."""
     return {path.name.partition("_")[0] for path in migrations_folder().glob("versions/[0-9]*.py")}
+
+
+def of_another_schema(path: Path, revision: str) -> CatalogError:
+    """What to do about a database of another revision than this version's."""
+    if revision in known_revisions():
+        return CatalogError(
+            f"The database {path} is of an older schema; run `plotindex migrate` with the same options."
+        )
+    return UnusableDatabaseError(
+        f"The database {path} is of a newer plotindex (schema {revision}): upgrade plotindex or, to stay with "
+        "this one, move the file away and run `plotindex rebuild`; nothing was changed."
+    )
 
 
 def upgrade(connection: Connection) -> None:

@@ -178,7 +178,8 @@ def test_a_database_of_a_newer_schema_is_refused_and_stays_as_it_is(plotindex: R
     assert done.returncode == 2
     assert done.stderr == (
         f"plotindex: The database {place} is of a newer plotindex (schema 9999): "
-        "upgrade plotindex, nothing was changed.\n"
+        "upgrade plotindex or, to stay with this one, move the file away and run `plotindex rebuild`; "
+        "nothing was changed.\n"
     )
     assert hashlib.sha256(place.read_bytes()).digest() == before
 
