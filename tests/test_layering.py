@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 
 # Each module may import from its own layer and those behind it.
 LAYERS = [
-    {"cli", "web", "__main__", "pytest_plugin"},
-    {"running", "options", "access_commands"},
+    {"cli", "web", "__main__", "pytest_plugin", "running_commands"},
+    {"running", "options", "access_commands", "catalog_commands", "question_commands"},
     {"waiting", "doctor"},
     {"status", "metrics"},
     {"indexer", "lookup", "logins", "listing", "overview", "thumbnails"},
@@ -33,7 +33,15 @@ ONE_MODULE_EACH = {
     "PIL": {"drawing.py"},
     "flask": {"web"},
     "granian": {"web"},
-    "click": {"cli.py", "access_commands.py", "options.py", "terminal.py"},
+    "click": {
+        "cli.py",
+        "access_commands.py",
+        "catalog_commands.py",
+        "question_commands.py",
+        "running_commands.py",
+        "options.py",
+        "terminal.py",
+    },
     "platformdirs": {"settings.py"},
     "prometheus_client": {"metrics.py"},
     "itsdangerous": {"signing.py"},

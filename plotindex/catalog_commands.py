@@ -1,0 +1,98 @@
+"""The commands that make the catalogue, and compare it with the tree."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from plotindex.errors import DamagedDatabaseError, SettingsError
+from plotindex.layout import printable
+from plotindex.look import Options, Report
+from plotindex.options import (
+    check_root_unless_known,
+    common_options,
+    json_option,
+    open_catalog,
+    prepare_catalog,
+    read_settings,
+    setting_options,
+    tree_of,
+)
+from plotindex.reconcile import reconcile
+from plotindex.terminal import Progress
+from plotindex.verify import differences
+
+
+@click.command()
+@common_options
+@setting_options("max_plots_per_session", "max_depth")
+@click.option("--from-scratch", is_flag=True, help="Write every row anew, session by session.")
+@click.option("--allow-empty", is_flag=True, help="Believe a root that shares no session with the catalogue.")
+@click.option("--adopt", is_flag=True, help="The root has moved here: the catalogue is now this root's.")
+@json_option
+def rebuild(
+    config: Path | None, from_scratch: bool, allow_empty: bool, adopt: bool, as_json: bool, **options: str | None
+) -> None:
+    """Make the catalogue equal the whole tree."""
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    catalog = prepare_catalog(settings, adopt=adopt)
+    began = time.monotonic()
+    how = Options(rewrite=from_scratch, allow_empty=allow_empty)
+
+    def reconcile_all() -> Report:
+        with Progress("sessions") as progress:
+            return reconcile(tree_of(settings), catalog, [""], how, progress=progress)
+
+    try:
+        report = reconcile_all()
+    except DamagedDatabaseError:
+        catalog.begin(str(settings.root), settings.layout)
+        report = reconcile_all()
+    _print_report(report, time.monotonic() - began, as_json)
+    if "" in report.unreadable:
+        raise SettingsError(f"The root {settings.root} cannot be read: let this user read it.")
+
+
+@click.command()
+@common_options
+@setting_options("max_plots_per_session", "max_depth")
+@json_option
+def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
+    """Compare catalogue and tree; change nothing; exit 1 and a list where they differ."""
+    settings = read_settings(config, options)
+    settings.check_root()
+    catalog = open_catalog(settings)
+    with Progress("sessions") as progress:
+        found = list(differences(tree_of(settings), catalog, progress))
+    if as_json:
+        click.echo(json.dumps([difference._asdict() for difference in found], indent=2))
+    else:
+        for path, what in found:
+            click.echo(f"{printable(path)}: {what}")
+    if found:
+        click.echo(f"{len(found)} differences; mend them with `plotindex rebuild`.", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@common_options
+def migrate(config: Path | None, **options: str | None) -> None:
+    """Bring the database to this version's schema."""
+    settings = read_settings(config, options)
+    prepare_catalog(settings)
+    click.echo("The database is of this version's schema.")
+
+
+def _print_report(report: Report, seconds: float, as_json: bool) -> None:
+    numbers = {name: getattr(report, name) for name in ("sessions", "plots", "added", "changed", "removed")}
+    left_out = {**{path: str(error.strerror) for path, error in report.unreadable.items()}, **report.odd}
+    if as_json:
+        click.echo(json.dumps({**numbers, "seconds": round(seconds, 3), "named": left_out}, indent=2))
+        return
+    for path, why in left_out.items():
+        click.echo(f"{printable(path)}: {why}", err=True)
+    told = ", ".join(f"{number} {name}" for name, number in numbers.items())
+    click.echo(f"{told} in {seconds:.1f} seconds" + (f"; {len(left_out)} named above" if left_out else ""))

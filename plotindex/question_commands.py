@@ -1,0 +1,101 @@
+"""The commands that ask the catalogue: where a plot is, whether it is there yet, how well all is."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plotindex.barriers import wait_for_answer
+from plotindex.layout import Plot, printable
+from plotindex.options import (
+    Seconds,
+    check_root_unless_known,
+    common_options,
+    json_option,
+    open_catalog,
+    read_settings,
+    tree_of,
+)
+from plotindex.recent import read_recent, recent_folder
+from plotindex.status import read_status, require_indexer
+from plotindex.waiting import wait_for_plot
+
+
+@click.command()
+@common_options
+@click.option("--timeout", type=Seconds(), default=60.0, show_default=True, help="Seconds to wait.")
+def sync(config: Path | None, timeout: float, **options: str | None) -> None:
+    """Return when all that was drawn before the call is in the catalogue; exit 1 when it is not in time."""
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    catalog = open_catalog(settings)
+    if not wait_for_answer(settings.barrier_folder, timeout, lambda: require_indexer(catalog)):
+        beat = catalog.heartbeats()[0]
+        click.echo(f"plotindex: not within {timeout:g} seconds; the indexer is {beat.state}.", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@common_options
+@click.argument("session")
+@click.argument("filename")
+@click.option("--timeout", type=Seconds(), default=60.0, show_default=True, help="Seconds to wait.")
+def wait(config: Path | None, session: str, filename: str, timeout: float, **options: str | None) -> None:
+    """Return when that plot exists, and print where; exit 1 when it does not in time, or nobody indexes."""
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    found = wait_for_plot(tree_of(settings), open_catalog(settings), session, filename, timeout)
+    if found is None:
+        click.echo(f"plotindex: {printable(f'{session}/{filename}')} was not drawn within {timeout:g} s.", err=True)
+        sys.exit(1)
+    click.echo(printable(found.path))
+
+
+@click.command()
+@common_options
+@click.argument("text")
+@click.option("--session", help="Only in this session.")
+@json_option
+def find(config: Path | None, text: str, session: str | None, as_json: bool, **options: str | None) -> None:
+    """Say where plots are whose path holds TEXT, in any case.
+
+    With * ? or [ in it TEXT is a glob, tried on the filename and on the whole path; * matches slashes too. The first
+    line of each key is its current copy.
+    """
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    catalog = open_catalog(settings)
+    found = catalog.search(text, session)
+    if as_json:
+        listed = [{**_describe(plot), "current": current} for plot, current in found]
+        click.echo(json.dumps(listed, indent=2))
+        matched = bool(listed)
+    else:
+        matched = False
+        for plot, _ in found:
+            matched = True
+            click.echo(printable(plot.path))
+    if not matched:
+        where = f" in session {printable(session)}" if session else ""
+        click.echo(f"plotindex: nothing in the catalogue{where} matches {printable(text)}.", err=True)
+        sys.exit(1)
+
+
+@click.command()
+@common_options
+@json_option
+def status(config: Path | None, as_json: bool, **options: str | None) -> None:
+    """Say what is indexed, how fresh it is and how well the indexer is; exit 1 when it is not."""
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    told = read_status(open_catalog(settings), settings.layout, read_recent(recent_folder(settings)))
+    click.echo(json.dumps(told.as_json(), indent=2) if as_json else told.as_text())
+    if told.trouble:
+        click.echo(f"plotindex: {told.trouble}", err=True)
+        sys.exit(1)
+
+
+def _describe(plot: Plot) -> dict[str, Any]:
+    return {**plot._asdict(), "version": plot.version, "path": plot.path}

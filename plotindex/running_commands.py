@@ -1,0 +1,122 @@
+"""The commands that go on until they are stopped: the indexer, the server, and both."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from plotindex.errors import CatalogError
+from plotindex.indexer import Indexer, Rhythm
+from plotindex.locks import sole_indexer
+from plotindex.options import (
+    check_root_unless_known,
+    common_options,
+    migrate_apart,
+    open_catalog,
+    prepare_catalog,
+    read_settings,
+    setting_options,
+    tree_of,
+)
+from plotindex.polling import Polling
+
+SWITCH_SECONDS = 0.0005
+SERVING = (
+    "host",
+    "port",
+    "url_prefix",
+    "workers",
+    "threads",
+    "heal",
+    "x_accel_prefix",
+    "public_url",
+    "proxies",
+    "access_log",
+)
+INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session", "max_depth")
+"""Settings of what is looked at, and how often."""
+
+
+@click.command()
+@common_options
+@setting_options(*SERVING, *INDEXING, "log_format")
+def run(config: Path | None, **options: str | None) -> None:
+    """Index and serve in one command."""
+    from plotindex.running import ChildDiedError, run_both  # noqa: PLC0415 - a client of HTTP, which only this needs
+    from plotindex.web.server import check_address  # noqa: PLC0415 - Flask and Granian are a third of a start
+
+    settings = read_settings(config, options)
+    settings.check_root()
+    check_address(settings)
+    # Whether it is free: the indexer itself takes it a moment later.
+    with sole_indexer(settings.make_state_folder() / "indexer.lock"):
+        catalog = prepare_catalog(settings)
+    stop = _stop_on_signals()
+    try:
+        run_both(settings, catalog, click.echo, stop)
+    except ChildDiedError as error:
+        click.echo(f"plotindex: {error}", err=True)
+        sys.exit(2 if error.code == 2 else 1)
+
+
+@click.command()
+@common_options
+@setting_options(*INDEXING, "log_format")
+def watch(config: Path | None, **options: str | None) -> None:
+    """Run the indexer service: every plot is in the catalogue as it is drawn."""
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    with sole_indexer(settings.make_state_folder() / "indexer.lock"):
+        migrate_apart(settings)
+        catalog = prepare_catalog(settings)
+        # The reader of events and the loop that looks pass the interpreter to and fro with each system call: in a flood
+        # they would wait the usual 5 ms for it each time.
+        sys.setswitchinterval(SWITCH_SECONDS)
+        stop = _stop_on_signals(grace=1.5)
+        try:
+            rhythm = Rhythm(settings.rescan_seconds, settings.poll_seconds, Polling(settings.polling))
+            Indexer(tree_of(settings), catalog, settings.barrier_folder, rhythm, stop).run()
+        except KeyboardInterrupt:
+            # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
+            if not stop.is_set():
+                raise
+        finally:
+            # An alarm that comes when the interpreter is on its way out would kill it.
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@click.command()
+@common_options
+@setting_options(*SERVING, "max_depth", "log_format")
+def serve(config: Path | None, **options: str | None) -> None:
+    """Run the HTTP service."""
+    from plotindex.web.extension import ANSWER_SECONDS  # noqa: PLC0415 - see run
+    from plotindex.web.server import serve as serve_http  # noqa: PLC0415 - see run
+
+    settings = read_settings(config, options)
+    check_root_unless_known(settings)
+    try:
+        open_catalog(settings, ANSWER_SECONDS).database.close()
+    except CatalogError as error:
+        click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
+    serve_http(settings)
+
+
+def _stop_on_signals(grace: float | None = None) -> threading.Event:
+    """An event that SIGTERM and SIGINT set; what has not ended `grace` seconds later is interrupted."""
+    stop = threading.Event()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def request(_number: int, _frame: object) -> None:
+        stop.set()
+        if grace is not None:
+            signal.signal(signal.SIGALRM, interrupt)
+            signal.setitimer(signal.ITIMER_REAL, grace)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, request)
+    return stop
