@@ -2,145 +2,52 @@
 
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import platformdirs
 
+from plotindex import parsing
 from plotindex.errors import SettingsError
-from plotindex.layout import Layout, is_name, is_text
-
-CONFIG_FILE = "plotindex.toml"
-SHORTEST_KEY = 16
+from plotindex.layout import Layout
+from plotindex.sources import Given, from_environment, from_file, from_options, nearest, variable
 
 
 def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa: ANN401 - as dataclasses.field
     return field(default=default, metadata={"parse": parse})
 
 
-def _text(name: str, value: Any) -> str:  # noqa: ANN401 - TOML and environment hold anything
-    if not isinstance(value, str) or not value or not is_text(value) or "\0" in value:
-        raise SettingsError(f"{name} must be text that is not empty, not {value!r}.")
-    return value
-
-
-def _path(name: str, value: Any) -> Path:  # noqa: ANN401 - see above
-    text = _text(name, str(value) if isinstance(value, Path) else value)
-    try:
-        return Path(os.path.abspath(Path(text).expanduser()))
-    except RuntimeError:
-        raise SettingsError(f"{name} must be a path whose home directory is known, not {value!r}.") from None
-
-
-def _whole(lowest: int, highest: int) -> Callable[[str, Any], int]:
-    def parse(name: str, value: Any) -> int:  # noqa: ANN401 - see above
-        try:
-            number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
-        except ValueError:
-            number = None
-        if number is None or not lowest <= number <= highest:
-            raise SettingsError(f"{name} must be a whole number from {lowest} to {highest}, not {value!r}.")
-        return number
-
-    return parse
-
-
-def _one_of(**choices: object) -> Callable[[str, Any], Any]:
-    def parse(name: str, value: Any) -> Any:  # noqa: ANN401 - see above
-        for choice, meaning in choices.items():
-            if value in (choice, meaning) and isinstance(value, type(meaning) | str):
-                return meaning
-        raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
-
-    return parse
-
-
-def _prefix(name: str, value: Any) -> str:  # noqa: ANN401 - see above
-    prefix = "/" + _text(name, value).strip("/")
-    if any(c in prefix for c in "<>?# "):
-        raise SettingsError(f"{name} must be a plain path such as /api/smartstat, not {value!r}.")
-    return prefix if prefix != "/" else ""
-
-
-def _pattern(name: str, value: Any) -> str:  # noqa: ANN401 - see above
-    pattern = _text(name, value)
-    if not is_name(pattern):
-        raise SettingsError(f"{name} must match one folder name, such as project_*, not {value!r}.")
-    return pattern
-
-
-def _suffixes(name: str, value: Any) -> frozenset[str]:  # noqa: ANN401 - see above
-    given = value.replace(",", " ").split() if isinstance(value, str) else value
-    if not isinstance(given, list | tuple | set | frozenset) or not given:
-        raise SettingsError(f"{name} must be a list of suffixes such as .png .svg, not {value!r}.")
-    for suffix in given:
-        if not isinstance(suffix, str) or suffix.lower() not in MEDIA_TYPES:
-            raise SettingsError(f"{name} can hold {' '.join(MEDIA_TYPES)}, not {suffix!r}.")
-    return frozenset(suffix.lower() for suffix in given)
-
-
-def _keys(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - see above
-    keys = tuple(value.split() if isinstance(value, str) else value) if isinstance(value, str | list | tuple) else ()
-    if not keys or not all(isinstance(key, str) and is_text(key) and len(key) >= SHORTEST_KEY for key in keys):
-        # What was given is not repeated: it may be nearly the right one.
-        raise SettingsError(
-            f"{name} must be one or more keys of at least {SHORTEST_KEY} characters, the newest first: "
-            "`openssl rand -hex 32` makes one."
-        )
-    return keys
-
-
-def _url(name: str, value: Any) -> str:  # noqa: ANN401 - see above
-    parts = urlsplit(text := _text(name, value))
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise SettingsError(f"{name} must be an address such as https://plots.example.org, not {value!r}.")
-    return text.rstrip("/")
-
-
-MEDIA_TYPES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".svg": "image/svg+xml",
-    ".gif": "image/gif",
-    ".webp": "image/webp",
-}
-"""What can be a plot, and what it is served as."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Every setting, checked. In the environment: `PLOTINDEX_` + upper case; `database` is PLOTINDEX_DATABASE_URL."""
 
-    root: Path = _setting(_path, None)
-    database: str = _setting(_text, None)
-    state_dir: Path = _setting(_path, None)
-    host: str = _setting(_text, "127.0.0.1")
-    port: int = _setting(_whole(1, 65535), 8517)
-    url_prefix: str = _setting(_prefix, "/api/smartstat")
-    project_pattern: str = _setting(_pattern, "project_*")
-    suffixes: frozenset[str] = _setting(_suffixes, frozenset(MEDIA_TYPES))
-    rescan_seconds: int = _setting(_whole(1, 10**8), 3600)
-    poll_seconds: int = _setting(_whole(1, 10**8), 30)
-    polling: str = _setting(_one_of(auto="auto", always="always", never="never"), "auto")
-    max_plots_per_session: int = _setting(_whole(1, 10**9), 100_000)
-    max_depth: int = _setting(_whole(0, 1000), 32)
-    heal: bool = _setting(_one_of(on=True, off=False), True)
-    workers: int = _setting(_whole(1, 256), 1)
-    threads: int = _setting(_whole(1, 1024), 4)
-    thumbnails_mb: int = _setting(_whole(0, 10**6), 512)
-    x_accel_prefix: str = _setting(_prefix, "")
-    public_url: str | None = _setting(_url, None)
-    proxies: int = _setting(_whole(0, 10), 0)
-    secret_key: tuple[str, ...] = _setting(_keys, ())
-    access_log: bool = _setting(_one_of(on=True, off=False), True)
-    log_format: str = _setting(_one_of(text="text", json="json"), "text")
+    root: Path = _setting(parsing.path, None)
+    database: str = _setting(parsing.text, None)
+    state_dir: Path = _setting(parsing.path, None)
+    host: str = _setting(parsing.text, "127.0.0.1")
+    port: int = _setting(parsing.whole(1, 65535), 8517)
+    url_prefix: str = _setting(parsing.prefix, "/api/smartstat")
+    project_pattern: str = _setting(parsing.pattern, "project_*")
+    suffixes: frozenset[str] = _setting(parsing.suffixes, frozenset(parsing.MEDIA_TYPES))
+    rescan_seconds: int = _setting(parsing.whole(1, 10**8), 3600)
+    poll_seconds: int = _setting(parsing.whole(1, 10**8), 30)
+    polling: str = _setting(parsing.OneOf({"auto": "auto", "always": "always", "never": "never"}), "auto")
+    max_plots_per_session: int = _setting(parsing.whole(1, 10**9), 100_000)
+    max_depth: int = _setting(parsing.whole(0, 1000), 32)
+    heal: bool = _setting(parsing.OneOf({"on": True, "off": False}), True)
+    workers: int = _setting(parsing.whole(1, 256), 1)
+    threads: int = _setting(parsing.whole(1, 1024), 4)
+    thumbnails_mb: int = _setting(parsing.whole(0, 10**6), 512)
+    x_accel_prefix: str = _setting(parsing.prefix, "")
+    public_url: str | None = _setting(parsing.url, None)
+    proxies: int = _setting(parsing.whole(0, 10), 0)
+    secret_key: tuple[str, ...] = _setting(parsing.keys, ())
+    access_log: bool = _setting(parsing.OneOf({"on": True, "off": False}), True)
+    log_format: str = _setting(parsing.OneOf({"text": "text", "json": "json"}), "text")
 
     @property
     def layout(self) -> Layout:
@@ -219,11 +126,6 @@ def _as_text(value: object) -> str:
 PARSERS: dict[str, Callable[[str, Any], Any]] = {f.name: f.metadata["parse"] for f in fields(Settings)}
 
 
-def variable(name: str) -> str:
-    """The environment variable of a setting."""
-    return "PLOTINDEX_DATABASE_URL" if name == "database" else f"PLOTINDEX_{name.upper()}"
-
-
 def load_settings(
     options: Mapping[str, object | None],
     environment: Mapping[str, str] = os.environ,
@@ -235,41 +137,47 @@ def load_settings(
     `name_option` says what an option is called where it was given.
 
     Raises:
-        SettingsError: one is missing, unknown or wrong.
+        SettingsError: one is missing, unknown or wrong, or two contradict each other.
     """
     if sys.platform != "linux":
         raise SettingsError("plotindex runs on Linux: on Windows in WSL, on macOS in a virtual machine.")
     check_names(options, "PlotIndex()")
-    values: dict[str, Any] = {}
-    named = config or environment.get("PLOTINDEX_CONFIG")
-    file = Path(named or CONFIG_FILE)
-    for name, value in _read_file(file, required=bool(named)).items():
-        values[name] = PARSERS[name](f"{name} in {file}", value)
-    for name, parse in PARSERS.items():
-        # An empty variable is what a service manager leaves of an unset one.
-        if environment.get(variable(name)):
-            values[name] = parse(variable(name), environment[variable(name)])
-        if options.get(name) is not None:
-            values[name] = parse(name_option(name), options[name])
+    sources = (
+        from_file(environment, config),
+        from_environment(PARSERS, environment),
+        from_options(options, name_option),
+    )
+    return make_settings({given.name: parse(given) for given in chain(*sources)})
+
+
+def parse(given: Given) -> Any:  # noqa: ANN401 - of any type that a setting has
+    """The value of a setting.
+
+    Raises:
+        SettingsError: there is no such setting, or it cannot have that value.
+    """
+    if given.name not in PARSERS:
+        check_names([given.name], given.called.removeprefix(f"{given.name} in "))
+    return PARSERS[given.name](given.called, given.value)
+
+
+def make_settings(values: Mapping[str, Any]) -> Settings:
+    """Settings of these values, and the defaults.
+
+    Raises:
+        SettingsError: there is no root, or two contradict each other.
+    """
     if "root" not in values:
         raise SettingsError(
             "No root is given: name the directory that holds the sessions with --root or PLOTINDEX_ROOT."
         )
-    values.setdefault("state_dir", platformdirs.user_state_path("plotindex"))
-    return Settings(**values)
-
-
-def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
-    try:
-        content = tomllib.loads(file.read_text())
-    except FileNotFoundError:
-        if required:
-            raise SettingsError(f"The file {file} does not exist: name another one with --config.") from None
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read as TOML: {error}.") from None
-    check_names(content, str(file))
-    return content
+    settings = Settings(**{"state_dir": platformdirs.user_state_path("plotindex"), **values})
+    if settings.x_accel_prefix and f"{settings.url_prefix}/plots/".startswith(f"{settings.x_accel_prefix}/"):
+        raise SettingsError(
+            f"x_accel_prefix {settings.x_accel_prefix} takes the place of {settings.url_prefix}/plots, where callers "
+            "ask for plots: name a path that nothing else has, such as /plotindex-files."
+        )
+    return settings
 
 
 def check_names(given: Iterable[str], where: str) -> None:
@@ -280,7 +188,6 @@ def check_names(given: Iterable[str], where: str) -> None:
     """
     for name in given:
         if name not in PARSERS:
-            # Of equally near ones, that which begins alike.
-            near = sorted(get_close_matches(name, PARSERS), key=lambda candidate: candidate[0] != name[0])
-            hint = f"do you mean {near[0]}?" if near else f"it can hold {', '.join(PARSERS)}."
+            near = nearest(name, PARSERS)
+            hint = f"do you mean {near}?" if near else f"it can hold {', '.join(PARSERS)}."
             raise SettingsError(f"{where} has an unknown setting {name!r}: {hint}")

@@ -25,7 +25,7 @@ LAYERS = [
     {"keys", "recent"},
     {"engines", "drawing", "drawer", "kept"},
     {"files", "schema", "prepared", "confinement", "effort", "wal"},
-    {"settings", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
+    {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
     {"errors", "layout", "scopes", "jobs", "measured"},
 ]
 ONE_MODULE_EACH = {

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
 from plotindex.errors import SettingsError
-from plotindex.settings import PARSERS, Settings, load_settings, variable
+from plotindex.settings import PARSERS, Settings, load_settings
+from plotindex.sources import variable
 from tests.helpers import RunPlotindex, StartService, draw
 
 DEFAULTS = {
@@ -53,6 +54,8 @@ WRONG: list[tuple[str, object]] = [
     ("url_prefix", 1),
     ("project_pattern", "a/b"),
     ("project_pattern", ".."),
+    ("public_url", "plots.example.org"),
+    ("public_url", "http://[::1"),
     ("suffixes", ".pdf"),
     ("suffixes", "png"),
     ("suffixes", []),
@@ -158,6 +161,13 @@ def test_an_unknown_setting_is_told_the_nearest_right_name_or_all_of_them(tmp_pa
     file.write_text("quality = 1")
     with pytest.raises(SettingsError, match=r"'quality': it can hold root, database, .*, log_format\.$"):
         load(config=file)
+
+
+@pytest.mark.parametrize("prefix", ["/api", "/api/smartstat", "/api/smartstat/plots"])
+def test_nginx_cannot_be_given_the_place_where_callers_ask(prefix: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^x_accel_prefix {prefix} takes the place of /api/smartstat/plots.*\.$"):
+        load({"x_accel_prefix": prefix})
+    assert load({"x_accel_prefix": f"{prefix}-files"}).x_accel_prefix == f"{prefix}-files"
 
 
 @given(

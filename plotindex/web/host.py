@@ -8,7 +8,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from plotindex.settings import PARSERS, Settings, check_names, load_settings, variable
+from plotindex.settings import PARSERS, Settings, check_names, load_settings
+from plotindex.sources import variable
 
 log = logging.getLogger(__name__)
 

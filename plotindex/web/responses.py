@@ -15,7 +15,7 @@ from werkzeug.http import http_date, parse_date
 
 from plotindex.layout import Plot
 from plotindex.lookup import Source
-from plotindex.settings import MEDIA_TYPES
+from plotindex.parsing import MEDIA_TYPES
 from plotindex.thumbnails import Made
 from plotindex.tree import OpenPlot
 

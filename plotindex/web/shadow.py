@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from plotindex.errors import PlotIndexError
 from plotindex.layout import printable
 from plotindex.lookup import Lookup
-from plotindex.settings import MEDIA_TYPES
+from plotindex.parsing import MEDIA_TYPES
 from plotindex.tree import OpenPlot
 
 MOST_BYTES = 64 * 2**20
