@@ -2,4 +2,5 @@
 
 from plotindex.cli import main
 
-main()
+# However it was started: completion asks for it by this name.
+main(prog_name="plotindex")

@@ -80,7 +80,7 @@ def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
 @click.argument("name")
 def link_token(config: Path | None, name: str, **options: str | None) -> None:
     """Print an address that logs a browser in as that token, once and within ten minutes."""
-    from plotindex.running import login_address  # noqa: PLC0415 - a client of HTTP, which no other of these needs
+    from plotindex.running import login_address
 
     settings = read_settings(config, options)
     known = Tokens.of(settings).list().get(name)

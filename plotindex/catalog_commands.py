@@ -4,12 +4,12 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from plotindex.errors import DamagedDatabaseError, SettingsError
 from plotindex.layout import printable
-from plotindex.look import Options, Report
 from plotindex.options import (
     check_root_unless_known,
     common_options,
@@ -20,9 +20,10 @@ from plotindex.options import (
     setting_options,
     tree_of,
 )
-from plotindex.reconcile import reconcile
 from plotindex.terminal import Progress
-from plotindex.verify import differences
+
+if TYPE_CHECKING:
+    from plotindex.look import Report
 
 
 @click.command()
@@ -36,13 +37,16 @@ def rebuild(
     config: Path | None, from_scratch: bool, allow_empty: bool, adopt: bool, as_json: bool, **options: str | None
 ) -> None:
     """Make the catalogue equal the whole tree."""
+    from plotindex.look import Options
+    from plotindex.reconcile import reconcile
+
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     catalog = prepare_catalog(settings, adopt=adopt)
     began = time.monotonic()
     how = Options(rewrite=from_scratch, allow_empty=allow_empty)
 
-    def reconcile_all() -> Report:
+    def reconcile_all() -> "Report":
         with Progress("sessions") as progress:
             return reconcile(tree_of(settings), catalog, [""], how, progress=progress)
 
@@ -62,6 +66,8 @@ def rebuild(
 @json_option
 def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Compare catalogue and tree; change nothing; exit 1 and a list where they differ."""
+    from plotindex.verify import differences
+
     settings = read_settings(config, options)
     settings.check_root()
     catalog = open_catalog(settings)
@@ -86,7 +92,7 @@ def migrate(config: Path | None, **options: str | None) -> None:
     click.echo("The database is of this version's schema.")
 
 
-def _print_report(report: Report, seconds: float, as_json: bool) -> None:
+def _print_report(report: "Report", seconds: float, as_json: bool) -> None:
     numbers = {name: getattr(report, name) for name in ("sessions", "plots", "added", "changed", "removed")}
     left_out = {**{path: str(error.strerror) for path, error in report.unreadable.items()}, **report.odd}
     if as_json:

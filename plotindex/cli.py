@@ -12,10 +12,10 @@ import click
 from plotindex import __version__
 from plotindex.access_commands import key, token
 from plotindex.catalog_commands import migrate, rebuild, verify
-from plotindex.doctor import examine
 from plotindex.options import Program, common_options, json_option, read_settings, tree_of
 from plotindex.question_commands import find, status, sync, wait
 from plotindex.running_commands import run, serve, watch
+from plotindex.settings_commands import config
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,6 +29,8 @@ def main() -> None:
 @json_option
 def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Say what on this machine would hurt, and what mends it; exit 1 when something would."""
+    from plotindex.doctor import examine  # noqa: PLC0415 - the start
+
     settings = read_settings(config, options)
     settings.check_root()
     findings = examine(tree_of(settings))
@@ -41,7 +43,7 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
         sys.exit(1)
 
 
-for command in (run, watch, serve, rebuild, verify, migrate, sync, wait, find, status):
+for command in (run, watch, serve, rebuild, verify, migrate, sync, wait, find, status, config):
     main.add_command(command)
 main.add_command(token)
 main.add_command(key)

@@ -6,19 +6,41 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from plotindex.catalog import Catalog
-from plotindex.database import READ_SECONDS, Database
+from plotindex.doubts import state_below_root
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
-from plotindex.settings import Settings, load_settings
+from plotindex.settings import PARSERS, Settings, load_settings
+from plotindex.sources import other_variables, unknown_variables
 from plotindex.tree import Tree
 
+if TYPE_CHECKING:
+    from plotindex.catalog import Catalog
+
 Command = Callable[..., Any]
+SETTINGS = {
+    "host": "Address to listen on.  [default: 127.0.0.1]",
+    "port": "Port to listen on.  [default: 8517]",
+    "url_prefix": "Path before /plots.  [default: /api/smartstat]",
+    "workers": "Server processes.  [default: 1]",
+    "threads": "Threads of each server process.  [default: 4]",
+    "heal": "Whether the server writes what a scan found: on or off.  [default: on]",
+    "rescan_seconds": "Seconds between looks at everything.  [default: 3600]",
+    "poll_seconds": "Seconds between looks at what no event tells of, such as NFS.  [default: 30]",
+    "polling": "auto: look again and again at network file systems; always; never.  [default: auto]",
+    "max_plots_per_session": "Plots of one session that are indexed.  [default: 100000]",
+    "max_depth": "Folders below a project that are indexed.  [default: 32]",
+    "x_accel_prefix": "Path of nginx's internal location that sends the files.  [default: none]",
+    "public_url": "Address that browsers use, such as https://plots.example.org.",
+    "proxies": "How many proxies in front are believed.  [default: 0]",
+    "access_log": "Whether each request is a line of the log: on or off.  [default: on]",
+    "log_format": "text or json.  [default: text]",
+}
+"""The settings that are options, and what their help says."""
 
 
 class Program(click.Group):
@@ -47,28 +69,10 @@ class Seconds(click.FloatRange):
 
 def setting_options(*names: str) -> Callable[[Command], Command]:
     """Options for settings: each is also a variable of the environment and a line of plotindex.toml."""
-    described = {
-        "host": "Address to listen on.  [default: 127.0.0.1]",
-        "port": "Port to listen on.  [default: 8517]",
-        "url_prefix": "Path before /plots.  [default: /api/smartstat]",
-        "workers": "Server processes.  [default: 1]",
-        "threads": "Threads of each server process.  [default: 4]",
-        "heal": "Whether the server writes what a scan found: on or off.  [default: on]",
-        "rescan_seconds": "Seconds between looks at everything.  [default: 3600]",
-        "poll_seconds": "Seconds between looks at what no event tells of, such as NFS.  [default: 30]",
-        "polling": "auto: look again and again at network file systems; always; never.  [default: auto]",
-        "max_plots_per_session": "Plots of one session that are indexed.  [default: 100000]",
-        "max_depth": "Folders below a project that are indexed.  [default: 32]",
-        "x_accel_prefix": "Path of nginx's internal location that sends the files.  [default: none]",
-        "public_url": "Address that browsers use, such as https://plots.example.org.",
-        "proxies": "How many proxies in front are believed.  [default: 0]",
-        "access_log": "Whether each request is a line of the log: on or off.  [default: on]",
-        "log_format": "text or json.  [default: text]",
-    }
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
-            command = click.option("--" + name.replace("_", "-"), name, help=described[name])(command)
+            command = click.option("--" + name.replace("_", "-"), name, help=SETTINGS[name])(command)
         return command
 
     return decorate
@@ -92,12 +96,11 @@ def read_settings(config: Path | None, options: dict[str, str | None]) -> Settin
     """The settings of a command; logs go where they say."""
     settings = load_settings(options, config=config)
     configure_logs(settings.log_format)
-    if settings.state_folder.resolve().is_relative_to(settings.root.resolve()):
-        click.echo(
-            f"plotindex: the state folder {escape(str(settings.state_folder))} lies below the root, where scripts can "
-            "replace its tokens: set PLOTINDEX_STATE_DIR to a folder outside.",
-            err=True,
-        )
+    warnings = list(unknown_variables(PARSERS, os.environ).values())
+    if below := state_below_root(settings):
+        warnings.append(below)
+    for warning in warnings:
+        click.echo(f"plotindex: {escape(warning)}", err=True)
     return settings
 
 
@@ -106,8 +109,11 @@ def tree_of(settings: Settings) -> Tree:
     return Tree(settings.root, settings.layout)
 
 
-def prepare_catalog(settings: Settings, *, adopt: bool = False) -> Catalog:
+def prepare_catalog(settings: Settings, *, adopt: bool = False) -> "Catalog":
     """The catalogue, created or migrated when it has to be."""
+    from plotindex.catalog import Catalog
+    from plotindex.database import Database
+
     if not settings.database:
         settings.make_state_folder()
     catalog = Catalog(Database(settings.catalog_place))
@@ -117,9 +123,9 @@ def prepare_catalog(settings: Settings, *, adopt: bool = False) -> Catalog:
 
 def migrate_apart(settings: Settings) -> None:
     """Create or migrate the database in a process of its own: what that needs would stay in the indexer's memory."""
-    if _is_ready(Database(settings.catalog_place)):
+    if _is_ready(settings):
         return
-    environment = {**os.environ, **settings.as_environment()}
+    environment = {**other_variables(os.environ), **settings.as_environment()}
     # What is wrong, it has said.
     command = [sys.executable, "-m", "plotindex", "migrate"]
     done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - itself
@@ -127,7 +133,10 @@ def migrate_apart(settings: Settings) -> None:
         sys.exit(done.returncode)
 
 
-def _is_ready(database: Database) -> bool:
+def _is_ready(settings: Settings) -> bool:
+    from plotindex.database import Database
+
+    database = Database(settings.catalog_place)
     try:
         database.require_schema()
     except CatalogError as error:
@@ -139,9 +148,12 @@ def _is_ready(database: Database) -> bool:
     return True
 
 
-def open_catalog(settings: Settings, patience: float = READ_SECONDS) -> Catalog:
+def open_catalog(settings: Settings, patience: float | None = None) -> "Catalog":
     """The catalogue as it is, for commands that change nothing; `patience` as that of `Database`."""
-    catalog = Catalog(Database(settings.catalog_place, patience))
+    from plotindex.catalog import Catalog
+    from plotindex.database import READ_SECONDS, Database
+
+    catalog = Catalog(Database(settings.catalog_place, READ_SECONDS if patience is None else patience))
     catalog.require_root(str(settings.root))
     return catalog
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from plotindex.barriers import wait_for_answer
 from plotindex.layout import Plot, printable
 from plotindex.options import (
     Seconds,
@@ -18,9 +17,6 @@ from plotindex.options import (
     read_settings,
     tree_of,
 )
-from plotindex.recent import read_recent, recent_folder
-from plotindex.status import read_status, require_indexer
-from plotindex.waiting import wait_for_plot
 
 
 @click.command()
@@ -28,6 +24,9 @@ from plotindex.waiting import wait_for_plot
 @click.option("--timeout", type=Seconds(), default=60.0, show_default=True, help="Seconds to wait.")
 def sync(config: Path | None, timeout: float, **options: str | None) -> None:
     """Return when all that was drawn before the call is in the catalogue; exit 1 when it is not in time."""
+    from plotindex.barriers import wait_for_answer
+    from plotindex.status import require_indexer
+
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     catalog = open_catalog(settings)
@@ -44,6 +43,8 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
 @click.option("--timeout", type=Seconds(), default=60.0, show_default=True, help="Seconds to wait.")
 def wait(config: Path | None, session: str, filename: str, timeout: float, **options: str | None) -> None:
     """Return when that plot exists, and print where; exit 1 when it does not in time, or nobody indexes."""
+    from plotindex.waiting import wait_for_plot
+
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     found = wait_for_plot(tree_of(settings), open_catalog(settings), session, filename, timeout)
@@ -88,6 +89,9 @@ def find(config: Path | None, text: str, session: str | None, as_json: bool, **o
 @json_option
 def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Say what is indexed, how fresh it is and how well the indexer is; exit 1 when it is not."""
+    from plotindex.recent import read_recent, recent_folder
+    from plotindex.status import read_status
+
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     told = read_status(open_catalog(settings), settings.layout, read_recent(recent_folder(settings)))

@@ -19,6 +19,7 @@ from plotindex.layout import Plot, printable
 from plotindex.logins import Logins
 from plotindex.processes import die_with_parent
 from plotindex.settings import Settings
+from plotindex.sources import other_variables
 
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.1
@@ -98,7 +99,7 @@ def base_url(settings: Settings) -> str:
 def _start(name: str, settings: Settings) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603 - this program itself
         [sys.executable, "-m", "plotindex", name],
-        env={**os.environ, **settings.as_environment()},
+        env={**other_variables(os.environ), **settings.as_environment()},
         stdin=subprocess.DEVNULL,
         preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread is running
         # A group of its own: a terminal's Ctrl-C reaches this process alone, which ends both in order.

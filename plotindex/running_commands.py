@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from plotindex.errors import CatalogError
-from plotindex.indexer import Indexer, Rhythm
 from plotindex.locks import sole_indexer
 from plotindex.options import (
     check_root_unless_known,
@@ -20,7 +19,6 @@ from plotindex.options import (
     setting_options,
     tree_of,
 )
-from plotindex.polling import Polling
 
 SWITCH_SECONDS = 0.0005
 SERVING = (
@@ -44,8 +42,8 @@ INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session"
 @setting_options(*SERVING, *INDEXING, "log_format")
 def run(config: Path | None, **options: str | None) -> None:
     """Index and serve in one command."""
-    from plotindex.running import ChildDiedError, run_both  # noqa: PLC0415 - a client of HTTP, which only this needs
-    from plotindex.web.server import check_address  # noqa: PLC0415 - Flask and Granian are a third of a start
+    from plotindex.running import ChildDiedError, run_both
+    from plotindex.web.server import check_address
 
     settings = read_settings(config, options)
     settings.check_root()
@@ -66,6 +64,9 @@ def run(config: Path | None, **options: str | None) -> None:
 @setting_options(*INDEXING, "log_format")
 def watch(config: Path | None, **options: str | None) -> None:
     """Run the indexer service: every plot is in the catalogue as it is drawn."""
+    from plotindex.indexer import Indexer, Rhythm
+    from plotindex.polling import Polling
+
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     with sole_indexer(settings.make_state_folder() / "indexer.lock"):
@@ -92,8 +93,8 @@ def watch(config: Path | None, **options: str | None) -> None:
 @setting_options(*SERVING, "max_depth", "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Run the HTTP service."""
-    from plotindex.web.extension import ANSWER_SECONDS  # noqa: PLC0415 - see run
-    from plotindex.web.server import serve as serve_http  # noqa: PLC0415 - see run
+    from plotindex.web.extension import ANSWER_SECONDS
+    from plotindex.web.server import serve as serve_http
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)

@@ -14,7 +14,7 @@ import platformdirs
 from plotindex import parsing
 from plotindex.errors import SettingsError
 from plotindex.layout import Layout
-from plotindex.sources import Given, from_environment, from_file, from_options, nearest, variable
+from plotindex.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
 
 
 def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -130,7 +130,7 @@ def load_settings(
     options: Mapping[str, object | None],
     environment: Mapping[str, str] = os.environ,
     config: Path | None = None,
-    name_option: Callable[[str], str] = lambda name: "--" + name.replace("_", "-"),
+    name_option: Callable[[str], str] = option_of,
 ) -> Settings:
     """Settings from options, then the environment, then the file, then the defaults: the first that is given counts.
 

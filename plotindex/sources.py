@@ -32,14 +32,24 @@ def variable(name: str) -> str:
     return "PLOTINDEX_DATABASE_URL" if name == "database" else f"{PREFIX}{name.upper()}"
 
 
+def file_of(environment: Mapping[str, str], config: Path | None) -> tuple[Path, bool]:
+    """The file that settings are read from, and whether somebody named it: then it has to be there."""
+    named = config or environment.get(CONFIG_VARIABLE)
+    return Path(named or CONFIG_FILE), bool(named)
+
+
+def option_of(name: str) -> str:
+    """The option of a setting, on the command line."""
+    return "--" + name.replace("_", "-")
+
+
 def from_file(environment: Mapping[str, str], config: Path | None) -> Iterator[Given]:
     """What the file says: that which is named, else plotindex.toml in the current folder, if it is there.
 
     Raises:
         SettingsError: it cannot be read.
     """
-    named = config or environment.get(CONFIG_VARIABLE)
-    file = Path(named or CONFIG_FILE)
+    file, named = file_of(environment, config)
     try:
         text = file.read_text()
         content = tomllib.loads(text)
@@ -60,7 +70,9 @@ def from_environment(names: Collection[str], environment: Mapping[str, str]) -> 
             yield Given(name, value, "environment", variable(name), variable(name))
 
 
-def from_options(options: Mapping[str, object | None], name_option: Callable[[str], str]) -> Iterator[Given]:
+def from_options(
+    options: Mapping[str, object | None], name_option: Callable[[str], str] = option_of
+) -> Iterator[Given]:
     """What options say; `name_option` says what one is called."""
     for name, value in options.items():
         if value is not None:
@@ -78,6 +90,11 @@ def unknown_variables(names: Collection[str], environment: Mapping[str, str]) ->
             hint = f"do you mean {PREFIX}{near}?" if near else "`plotindex config` lists the settings."
             found[name] = f"{name} is no setting and does nothing: {hint}"
     return found
+
+
+def other_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what is called like a setting: a child process is given the settings themselves."""
+    return {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
 
 
 def nearest(name: str, names: Collection[str]) -> str | None:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -118,9 +119,12 @@ def begin(words: list[str], environment: dict[str, str], cwd: str, fds: list[int
 
 
 if __name__ == "__main__":
-    # As `python -m plotindex` would be named by click.
     from plotindex.cli import main
+
+    # What the commands import when they run.
+    for module in ("configuration", "indexer", "verify", "waiting"):
+        import_module(f"plotindex.{module}")
 
     words = fork_on_request(socket.socket(fileno=int(sys.argv[1])))
     if words is not None:
-        main(words, prog_name="python -m plotindex")
+        main(words, prog_name="plotindex")

@@ -10,8 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 # Each module may import from its own layer and those behind it.
 LAYERS = [
     {"cli", "web", "__main__", "pytest_plugin", "running_commands"},
-    {"running", "options", "access_commands", "catalog_commands", "question_commands"},
-    {"waiting", "doctor"},
+    {"running", "options", "access_commands", "catalog_commands", "question_commands", "settings_commands"},
+    {"waiting", "doctor", "configuration"},
+    {"doubts"},
     {"status", "metrics"},
     {"indexer", "lookup", "logins", "listing", "overview", "thumbnails"},
     {"scans", "signing"},
@@ -39,6 +40,7 @@ ONE_MODULE_EACH = {
         "catalog_commands.py",
         "question_commands.py",
         "running_commands.py",
+        "settings_commands.py",
         "options.py",
         "terminal.py",
     },

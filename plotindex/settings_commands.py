@@ -1,0 +1,31 @@
+"""The commands about the command line itself: its settings."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from plotindex.layout import escape
+from plotindex.options import SETTINGS, common_options, json_option, setting_options
+
+
+@click.command()
+@common_options
+@setting_options(*SETTINGS)
+@json_option
+def config(config: Path | None, as_json: bool, **options: str | None) -> None:
+    """Say what each setting is and where it came from; exit 1 when something can hardly be meant, 2 when it is wrong.
+
+    An option goes before the environment, that before plotindex.toml, that before the default. What is printed can be
+    used as a plotindex.toml; secrets are not in it.
+    """
+    from plotindex.configuration import configuration
+
+    found = configuration(options, os.environ, config)
+    click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
+    if not as_json:
+        for sentence in (*found.wrong, *found.doubtful):
+            click.echo(f"plotindex: {escape(sentence)}", err=True)
+    sys.exit(2 if found.wrong else 1 if found.doubtful else 0)
