@@ -6,7 +6,6 @@ revoking works at once in every process.
 
 import hashlib
 import json
-import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -19,11 +18,10 @@ from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.layout import glob_matcher, is_name, printable
 from plotindex.locks import changing, signature_of, write_private
 from plotindex.settings import Settings
+from plotindex.wording import parse_duration
 
 PREFIX = "plotindex_"
 """So that a leaked secret is known for what it is."""
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 @dataclass(frozen=True)
@@ -166,18 +164,6 @@ class Tokens:
 def _fields_of(token: Token) -> dict[str, object]:
     """What the file says of a token; nothing that an older plotindex, which may read it, does not know."""
     return {name: value for name, value in asdict(token).items() if name != "metrics" or value}
-
-
-def parse_duration(text: str) -> int:
-    """Seconds of a duration such as 90s, 15m, 12h, 30d or 8w.
-
-    Raises:
-        SettingsError: it is none.
-    """
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", text)
-    if not match:
-        raise SettingsError(f"{text!r} is no duration: write a number and a unit, such as 12h, 30d or 8w.")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def digest_of(secret: str) -> str:

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, true, union, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, union, update
 
 from plotindex.database import Database
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
-from plotindex.layout import Layout, Plot, PlotKey, Scope, glob_matcher, is_glob, is_name, is_text, printable
+from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, is_text, printable
 from plotindex.prepared import Prepared
 from plotindex.tables import catalogue, excess, indexer, plot, session
 from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
@@ -71,13 +71,6 @@ class Excess(NamedTuple):
     """How many plots are left out from there on, at the last count."""
     folders: int
     """How many folders lie too deep, at the last count."""
-
-
-class Found(NamedTuple):
-    """A line of `find`: a plot, and whether it is its key's current copy."""
-
-    plot: Plot
-    current: bool
 
 
 _OF_KEY = and_(plot.c.session == bindparam("of_session"), plot.c.filename == bindparam("of_filename"))
@@ -192,29 +185,6 @@ class Catalog:
             query = select(*PLOT).where(plot.c.session == name).order_by(plot.c.mtime_ns.desc(), plot.c.project.desc())
             row = connection.execute(query.limit(1)).first()
             return Plot._make(row) if row else None
-
-    def search(self, text: str, name: str | None = None) -> Iterator[Found]:
-        """Plots whose path holds `text` in any case or, when it is a glob, whose filename or path matches it.
-
-        By session and filename, each key's current copy first.
-        """
-        if not is_text(text) or not is_text(name or ""):
-            return
-        matches = glob_matcher(text) if is_glob(text) else None
-        query = select(*PLOT).order_by(plot.c.session, plot.c.filename, plot.c.mtime_ns.desc(), plot.c.project.desc())
-        if name is not None:
-            query = query.where(plot.c.session == name)
-        path = plot.c.session + "/" + plot.c.project + "/" + plot.c.filename
-        match = path.icontains(text, autoescape=True) if matches is None else true()
-        previous: PlotKey | None = None
-        with self.database.reading() as connection:
-            rows = connection.execution_options(yield_per=1000).execute(query.add_columns(match))
-            for *fields, matched in rows:
-                found = Plot._make(fields)
-                key = PlotKey(found.session, found.filename)
-                if matched and (matches is None or matches(found.filename) or matches(found.path)):
-                    yield Found(found, current=key != previous)
-                previous = key
 
     def heartbeats(self) -> list[Heartbeat]:
         """Every indexer that has said something, the latest first."""

@@ -12,8 +12,9 @@ import click
 from plotindex import __version__
 from plotindex.access_commands import key, token
 from plotindex.catalog_commands import migrate, rebuild, verify
+from plotindex.find_command import find
 from plotindex.options import Program, common_options, json_option, read_settings, tree_of
-from plotindex.question_commands import find, status, sync, wait
+from plotindex.question_commands import status, sync, wait
 from plotindex.running_commands import run, serve, watch
 from plotindex.settings_commands import config
 

@@ -1,13 +1,12 @@
-"""The commands that ask the catalogue: where a plot is, whether it is there yet, how well all is."""
+"""The commands that ask the catalogue: whether a plot is there yet, and how well all is."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from plotindex.layout import Plot, printable
+from plotindex.layout import printable
 from plotindex.options import (
     Seconds,
     check_root_unless_known,
@@ -56,36 +55,6 @@ def wait(config: Path | None, session: str, filename: str, timeout: float, **opt
 
 @click.command()
 @common_options
-@click.argument("text")
-@click.option("--session", help="Only in this session.")
-@json_option
-def find(config: Path | None, text: str, session: str | None, as_json: bool, **options: str | None) -> None:
-    """Say where plots are whose path holds TEXT, in any case.
-
-    With * ? or [ in it TEXT is a glob, tried on the filename and on the whole path; * matches slashes too. The first
-    line of each key is its current copy.
-    """
-    settings = read_settings(config, options)
-    check_root_unless_known(settings)
-    catalog = open_catalog(settings)
-    found = catalog.search(text, session)
-    if as_json:
-        listed = [{**_describe(plot), "current": current} for plot, current in found]
-        click.echo(json.dumps(listed, indent=2))
-        matched = bool(listed)
-    else:
-        matched = False
-        for plot, _ in found:
-            matched = True
-            click.echo(printable(plot.path))
-    if not matched:
-        where = f" in session {printable(session)}" if session else ""
-        click.echo(f"plotindex: nothing in the catalogue{where} matches {printable(text)}.", err=True)
-        sys.exit(1)
-
-
-@click.command()
-@common_options
 @json_option
 def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Say what is indexed, how fresh it is and how well the indexer is; exit 1 when it is not."""
@@ -99,7 +68,3 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     if told.trouble:
         click.echo(f"plotindex: {told.trouble}", err=True)
         sys.exit(1)
-
-
-def _describe(plot: Plot) -> dict[str, Any]:
-    return {**plot._asdict(), "version": plot.version, "path": plot.path}

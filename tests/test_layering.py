@@ -10,11 +10,19 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 # Each module may import from its own layer and those behind it.
 LAYERS = [
     {"cli", "web", "__main__", "pytest_plugin", "running_commands"},
-    {"running", "options", "access_commands", "catalog_commands", "question_commands", "settings_commands"},
+    {
+        "running",
+        "options",
+        "access_commands",
+        "catalog_commands",
+        "find_command",
+        "question_commands",
+        "settings_commands",
+    },
     {"waiting", "doctor", "configuration"},
     {"doubts"},
     {"status", "metrics"},
-    {"indexer", "lookup", "logins", "listing", "overview", "thumbnails"},
+    {"indexer", "lookup", "logins", "listing", "finding", "overview", "thumbnails"},
     {"scans", "signing"},
     {"rescan", "barriers", "gaps", "polling", "troubles"},
     {"turns"},
@@ -27,7 +35,7 @@ LAYERS = [
     {"engines", "drawing", "drawer", "kept"},
     {"files", "schema", "prepared", "confinement", "effort", "wal"},
     {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
-    {"errors", "layout", "scopes", "jobs", "measured"},
+    {"errors", "layout", "scopes", "jobs", "measured", "wording"},
 ]
 ONE_MODULE_EACH = {
     "watchdog": {"watcher.py"},
@@ -38,6 +46,7 @@ ONE_MODULE_EACH = {
         "cli.py",
         "access_commands.py",
         "catalog_commands.py",
+        "find_command.py",
         "question_commands.py",
         "running_commands.py",
         "settings_commands.py",
@@ -55,6 +64,7 @@ ONE_MODULE_EACH = {
         "prepared.py",
         "schema.py",
         "catalog.py",
+        "finding.py",
         "listing.py",
         "overview.py",
         "writer.py",

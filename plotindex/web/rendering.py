@@ -1,6 +1,5 @@
 """Pages from templates, by an environment of their own: what a host does to Flask's changes no escaping here."""
 
-import time
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
@@ -10,6 +9,7 @@ from flask import Response, url_for
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from plotindex.listing import rfc3339
+from plotindex.wording import ago, size
 
 
 def render_page(pages: str, template: str, /, **values: object) -> Response:
@@ -33,26 +33,9 @@ def render_message(pages: str, message: str, status: int, title: str | None = No
     return response
 
 
-def ago(mtime_ns: int) -> str:
-    """How long ago that was, in the largest unit."""
-    seconds = max(0, int(time.time() - mtime_ns / 1e9))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
-
-
 def moment(mtime_ns: int) -> str:
     """A time to the second, in UTC; the page's script says it in the reader's own zone."""
     return f"{datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def size(count: int) -> str:
-    """A number of bytes, in the largest unit."""
-    for factor, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "KB")):
-        if count >= factor:
-            return f"{count / factor:.{0 if count >= 10 * factor else 1}f} {unit}"
-    return f"{count} B"
 
 
 def many(count: int, noun: str) -> str:

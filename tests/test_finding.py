@@ -1,0 +1,179 @@
+"""`plotindex find`: by name, project and age; for eyes and for pipes."""
+
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plotindex.database import Database
+from plotindex.errors import SettingsError
+from plotindex.finding import Found, Wanted, filenames, project_names, search, session_names
+from plotindex.layout import Plot, glob_matcher, is_glob
+from plotindex.listing import matcher, rfc3339
+from plotindex.tables import plot, session
+from plotindex.wording import parse_moment
+from tests.helpers import Index, RunPlotindex, draw
+
+HOUR_NS = 3600 * 10**9
+NOW_NS = 1_800_000_000 * 10**9
+names = st.sampled_from(["a", "ab", "b", "A%", "ä", "a_"])
+rows = st.lists(st.tuples(names, names, names, st.integers(0, 5)), unique_by=lambda row: row[:3], max_size=20)
+parts = st.sampled_from(["", "a", "B", "%", "_", "a*", "*/b", "[ab]", "ä", "?"])
+moments = st.none() | st.integers(0, 6)
+
+
+def filled(folder: Path, empty: Path, plots: list[Plot]) -> Database:
+    """A database that has these plots."""
+    database = Database(Path(shutil.copy(empty, folder / "catalog.db")))
+    with database.writing() as connection:
+        connection.execute(plot.delete())
+        connection.execute(session.delete())
+        for one in plots:
+            connection.execute(plot.insert().values(**one._asdict(), clock=1))
+        for name in {one.session for one in plots}:
+            newest = max(one.mtime_ns for one in plots if one.session == name)
+            connection.execute(session.insert().values(session=name, plots=1, mtime_ns=newest, clock=1))
+    return database
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=rows, text=parts, of=st.none() | names, project=st.none() | parts, since=moments, before=moments)
+def test_find_finds_what_a_look_at_each_plot_would(
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_database: Path,
+    rows: list[tuple[str, str, str, int]],
+    text: str,
+    of: str | None,
+    project: str | None,
+    since: int | None,
+    before: int | None,
+) -> None:
+    plots = [Plot(row[0], row[1], row[2], 1, row[3], 1, 1) for row in rows]
+
+    def is_wanted(one: Plot) -> bool:
+        if is_glob(text):
+            named = glob_matcher(text)(one.filename) or glob_matcher(text)(one.path)
+        else:
+            named = matcher(text)(one.path)
+        of_project = project is None or (
+            glob_matcher(project)(one.project) if is_glob(project) else project == one.project
+        )
+        young = since is None or one.mtime_ns >= since
+        return bool(named and of_project and young and of in (None, one.session)) and (
+            before is None or one.mtime_ns < before
+        )
+
+    def newest(one: Plot) -> Plot:
+        copies = [other for other in plots if (other.session, other.filename) == (one.session, one.filename)]
+        return max(copies, key=lambda copy: (copy.mtime_ns, copy.project.encode()))
+
+    with closing(filled(tmp_path_factory.getbasetemp(), empty_database, plots)) as database:
+        found = list(search(database, Wanted(text, of, project, since, before)))
+    assert set(found) == {Found(one, one == newest(one)) for one in plots if is_wanted(one)}
+    keys = [(one.plot.session.encode(), one.plot.filename.encode()) for one in found]
+    assert keys == sorted(keys)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=rows, beginning=names | st.just(""))
+def test_the_names_that_begin_so_are_each_told_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_database: Path,
+    rows: list[tuple[str, str, str, int]],
+    beginning: str,
+) -> None:
+    plots = [Plot(row[0], row[1], row[2], 1, row[3], 1, 1) for row in rows]
+
+    def those(found: set[str]) -> list[str]:
+        return sorted((name for name in found if name.startswith(beginning)), key=str.encode)
+
+    with closing(filled(tmp_path_factory.getbasetemp(), empty_database, plots)) as database:
+        assert list(session_names(database, beginning)) == those({one.session for one in plots})
+        for name in ("a", "ä"):
+            own = [one for one in plots if one.session == name]
+            assert list(filenames(database, name, beginning)) == those({one.filename for one in own})
+            assert list(project_names(database, name, beginning)) == those({one.project for one in own})
+
+
+@given(microseconds=st.integers(0, 4 * 10**15))
+def test_a_time_in_rfc_3339_is_that_time(microseconds: int) -> None:
+    nanoseconds = microseconds * 1000
+    assert parse_moment("--since", rfc3339(nanoseconds), NOW_NS) == nanoseconds
+    local = datetime.fromtimestamp(microseconds // 10**6).isoformat()
+    back = parse_moment("--since", local, NOW_NS)
+    # The hour that comes twice in autumn is one of the two.
+    assert abs(back - microseconds // 10**6 * 10**9) in (0, HOUR_NS)
+
+
+def test_an_age_is_so_long_ago() -> None:
+    assert parse_moment("--since", "2h", NOW_NS) == NOW_NS - 2 * HOUR_NS
+    assert parse_moment("--since", "2026-11-23t10:00:00.5+02:00", 0) == 1795420800_500000000
+    midnight = datetime(2026, 11, 23).astimezone(UTC)
+    assert parse_moment("--since", "2026-11-23", 0) == midnight.timestamp() * 10**9
+
+
+@pytest.mark.parametrize("text", ["yesterday", "0h", "-2h", "2026-13-01", "25:00", "0001-01-01T00:00+14:00", "\udcff"])
+def test_what_is_neither_is_refused_with_both(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^--before must be an age such as 90s, 2h or 3d, or a time such as"):
+        parse_moment("--before", text, NOW_NS)
+
+
+def test_pipes_get_paths_and_a_terminal_columns(
+    plotindex: RunPlotindex, root: Path, index: Index, environment: dict[str, str]
+) -> None:
+    now = time.time_ns()
+    draw(root, "a/project_1/x.png", b"x" * 30_500, mtime_ns=now - 7_500 * 10**9)
+    draw(root, "a/project_2/x.png", mtime_ns=now - 8 * 86_400 * 10**9)
+    draw(root, "a/project_x/new\nline\x1b.png")
+    index()
+    recent = plotindex("find", "--since", "3h", "--project", "project_[12]")
+    assert (recent.returncode, recent.stdout) == (0, "a/project_1/x.png\n")
+    assert plotindex("find", "--session", "a", "--before", "1d").stdout == "a/project_2/x.png\n"
+    assert plotindex("find", "new").stdout == "a/project_x/new\\nline\\x1b.png\n"
+    raw = plotindex("find", "-0", "*")
+    assert raw.stdout == "a/project_x/new\nline\x1b.png\0a/project_1/x.png\0a/project_2/x.png\0"
+    as_json = json.loads(plotindex("find", "*", "--json").stdout)
+    assert [entry["path"] for entry in as_json] == raw.stdout.rstrip("\0").split("\0")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "plotindex", "find", "x", "--root", str(root)]
+    subprocess.run(command, env=environment, stdout=theirs, check=True)
+    os.close(theirs)
+    told = b""
+    with suppress(OSError):
+        while piece := os.read(ours, 4096):
+            told += piece
+    os.close(ours)
+    assert re.fullmatch(
+        r" +\d+ B +\d+ s ago  \* a/project_x/new\\nline\\x1b\.png\r\n"
+        r"   30 KB     2 h ago  \* a/project_1/x\.png\r\n"
+        r" +\d+ B     8 d ago    a/project_2/x\.png\r\n",
+        told.decode(),
+    ), told
+
+
+def test_find_wants_to_know_what_to_find(plotindex: RunPlotindex, root: Path, index: Index) -> None:
+    index()
+    for words, says in {
+        (): "Say which plots",
+        ("x", "--since", "yesterday"): "--since must be an age",
+        ("x", "-0", "--json"): "--null or --json",
+    }.items():
+        done = plotindex("find", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert says in done.stderr
+    nothing = plotindex("find", "--project", "project_9")
+    assert (nothing.returncode, nothing.stderr) == (
+        1,
+        "plotindex: nothing in the catalogue in project project_9 matches.\n",
+    )
