@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from plotindex import completing
 from plotindex.access import Tokens
 from plotindex.errors import SettingsError
 from plotindex.keys import KEPT_KEYS, KeyFile
@@ -22,7 +23,7 @@ def token() -> None:
 @token.command("create")
 @common_options
 @click.option("--name", required=True, help="What to call it.")
-@click.option("--session", help="Only this session.  [default: every session]")
+@click.option("--session", shell_complete=completing.sessions, help="Only this session.  [default: every session]")
 @click.option("--session-glob", help="Only sessions whose name matches.")
 @click.option("--metrics", is_flag=True, help="Only /metrics, for Prometheus, and no session.")
 @click.option("--expires", help="How long it is good for, such as 12h or 30d.  [default: for ever]")
@@ -64,7 +65,7 @@ def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> No
 
 @token.command("revoke")
 @common_options
-@click.argument("name")
+@click.argument("name", shell_complete=completing.tokens)
 def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
     """End a token at once."""
     settings = read_settings(config, options)
@@ -77,7 +78,7 @@ def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
 @token.command("link")
 @common_options
 @setting_options("host", "port", "public_url")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.tokens)
 def link_token(config: Path | None, name: str, **options: str | None) -> None:
     """Print an address that logs a browser in as that token, once and within ten minutes."""
     from plotindex.running import login_address

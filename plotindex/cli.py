@@ -16,7 +16,7 @@ from plotindex.find_command import find
 from plotindex.options import Program, common_options, json_option, read_settings, tree_of
 from plotindex.question_commands import status, sync, wait
 from plotindex.running_commands import run, serve, watch
-from plotindex.settings_commands import config
+from plotindex.settings_commands import completion, config
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +44,7 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
         sys.exit(1)
 
 
-for command in (run, watch, serve, rebuild, verify, migrate, sync, wait, find, status, config):
+for command in (run, watch, serve, rebuild, verify, migrate, sync, wait, find, status, config, completion):
     main.add_command(command)
 main.add_command(token)
 main.add_command(key)

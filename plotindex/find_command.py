@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from plotindex import completing
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
 from plotindex.options import check_root_unless_known, common_options, json_option, open_catalog, read_settings
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 @click.command()
 @common_options
 @click.argument("text", required=False)
-@click.option("--session", help="Only in this session.")
-@click.option("--project", help="Only in projects of this name, or that match this glob.")
+@click.option("--session", shell_complete=completing.sessions, help="Only in this session.")
+@click.option(
+    "--project", shell_complete=completing.projects, help="Only in projects of this name, or that match this glob."
+)
 @click.option("--since", help="Only what was drawn since: an age such as 2h or 3d, or a time such as 2026-11-23T14:00.")
 @click.option("--before", help="Only what was drawn before that; as --since.")
 @click.option("-0", "--null", is_flag=True, help="Print each path as it is, with a NUL behind it, for xargs -0.")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plotindex import completing
 from plotindex.doubts import state_below_root
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
 from plotindex.settings import PARSERS, Settings, load_settings
-from plotindex.sources import other_variables, unknown_variables
+from plotindex.sources import option_of, other_variables, unknown_variables
 from plotindex.tree import Tree
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
-            command = click.option("--" + name.replace("_", "-"), name, help=SETTINGS[name])(command)
+            command = click.option(
+                option_of(name), name, help=SETTINGS[name], shell_complete=completing.choices_of(name)
+            )(command)
         return command
 
     return decorate
@@ -81,9 +84,13 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
 def common_options(command: Command) -> Command:
     """What every command takes."""
     for option in (
-        click.option("--config", type=Path, help="Settings file.  [default: plotindex.toml]"),
+        click.option(
+            "--config", type=Path, shell_complete=completing.files, help="Settings file.  [default: plotindex.toml]"
+        ),
         click.option("--database", help="SQLAlchemy URL of the catalogue, or PLOTINDEX_DATABASE_URL."),
-        click.option("--root", help="Directory that holds the sessions, or PLOTINDEX_ROOT."),
+        click.option(
+            "--root", shell_complete=completing.folders, help="Directory that holds the sessions, or PLOTINDEX_ROOT."
+        ),
     ):
         command = option(command)
     return command

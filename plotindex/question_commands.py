@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from plotindex import completing
 from plotindex.layout import printable
 from plotindex.options import (
     Seconds,
@@ -37,8 +38,8 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
 
 @click.command()
 @common_options
-@click.argument("session")
-@click.argument("filename")
+@click.argument("session", shell_complete=completing.sessions)
+@click.argument("filename", shell_complete=completing.filenames)
 @click.option("--timeout", type=Seconds(), default=60.0, show_default=True, help="Seconds to wait.")
 def wait(config: Path | None, session: str, filename: str, timeout: float, **options: str | None) -> None:
     """Return when that plot exists, and print where; exit 1 when it does not in time, or nobody indexes."""

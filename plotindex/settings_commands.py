@@ -1,4 +1,4 @@
-"""The commands about the command line itself: its settings."""
+"""The commands about the command line itself: its settings, and what a shell completes of it."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.shell_completion import get_completion_class
 
 from plotindex.layout import escape
 from plotindex.options import SETTINGS, common_options, json_option, setting_options
@@ -29,3 +30,22 @@ def config(config: Path | None, as_json: bool, **options: str | None) -> None:
         for sentence in (*found.wrong, *found.doubtful):
             click.echo(f"plotindex: {escape(sentence)}", err=True)
     sys.exit(2 if found.wrong else 1 if found.doubtful else 0)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the script with which a shell completes commands, options, and the names of sessions, plots and tokens.
+
+    \b
+    bash  plotindex completion bash > ~/.local/share/bash-completion/completions/plotindex
+    zsh   plotindex completion zsh > "${fpath[1]}/_plotindex"
+    fish  plotindex completion fish > ~/.config/fish/completions/plotindex.fish
+
+    Names from the catalogue are those of --root, PLOTINDEX_ROOT or plotindex.toml; such as a shell might take for
+    something else are left out.
+    """
+    script = get_completion_class(shell)
+    assert script is not None
+    click.echo(script(context.find_root().command, {}, "plotindex", "_PLOTINDEX_COMPLETE").source())

@@ -47,6 +47,8 @@ def test_every_command_and_every_option_says_what_it_is_for() -> None:
 
 def test_every_command_takes_the_options_that_every_command_takes() -> None:
     for name, command in commands():
+        if name == "completion":  # it has to do with no catalogue
+            continue
         assert {"root", "database", "config"} <= {parameter.name for parameter in command.params}, name
 
 

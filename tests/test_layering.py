@@ -10,15 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 # Each module may import from its own layer and those behind it.
 LAYERS = [
     {"cli", "web", "__main__", "pytest_plugin", "running_commands"},
-    {
-        "running",
-        "options",
-        "access_commands",
-        "catalog_commands",
-        "find_command",
-        "question_commands",
-        "settings_commands",
-    },
+    {"access_commands", "catalog_commands", "find_command", "question_commands", "settings_commands"},
+    {"running", "options"},
+    {"completing"},
     {"waiting", "doctor", "configuration"},
     {"doubts"},
     {"status", "metrics"},
@@ -46,6 +40,7 @@ ONE_MODULE_EACH = {
         "cli.py",
         "access_commands.py",
         "catalog_commands.py",
+        "completing.py",
         "find_command.py",
         "question_commands.py",
         "running_commands.py",
