@@ -5,7 +5,7 @@ SECONDS ?= 600
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: run test lint bench torture soak screenshots clean help
+.PHONY: run test lint bench torture soak screenshots manual clean help
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
@@ -38,6 +38,9 @@ screenshots: .venv/ready ## Take the pictures of docs/screenshots anew, of what 
 	@mkdir -p build/drawn docs/screenshots
 	$(BIN)/python -m examples.draw --rounds 1 --pause 0 build/drawn
 	$(BIN)/python -m tests.screenshots build/drawn docs/screenshots
+
+manual: .venv/ready ## Write docs/commands.md and the man page anew, from the help of the commands
+	$(BIN)/python -m tests.manual docs
 
 clean: ## Remove what was made here; plots stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

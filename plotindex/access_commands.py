@@ -12,21 +12,26 @@ from plotindex.access import Tokens
 from plotindex.errors import SettingsError
 from plotindex.keys import KEPT_KEYS, KeyFile
 from plotindex.layout import printable
-from plotindex.options import common_options, json_option, read_settings, setting_options
+from plotindex.options import common_options, example, json_option, read_settings, setting_options
 
 
 @click.group()
 def token() -> None:
-    """Create, list and revoke the tokens with which programs fetch plots."""
+    """Say who may see which plots."""
 
 
-@token.command("create")
+@token.command("create", epilog=example("token create --name reports --session abc123 --expires 30d --root /srv/plots"))
 @common_options
-@click.option("--name", required=True, help="What to call it.")
-@click.option("--session", shell_complete=completing.sessions, help="Only this session.  [default: every session]")
-@click.option("--session-glob", help="Only sessions whose name matches.")
+@click.option("--name", metavar="NAME", required=True, help="What to call it.")
+@click.option(
+    "--session",
+    metavar="SESSION",
+    shell_complete=completing.sessions,
+    help="Only this session.  [default: every session]",
+)
+@click.option("--session-glob", metavar="GLOB", help="Only sessions whose name matches.")
 @click.option("--metrics", is_flag=True, help="Only /metrics, for Prometheus, and no session.")
-@click.option("--expires", help="How long it is good for, such as 12h or 30d.  [default: for ever]")
+@click.option("--expires", metavar="DURATION", help="How long it is good for, such as 12h or 30d.  [default: for ever]")
 def create_token(
     config: Path | None,
     name: str,
@@ -37,7 +42,10 @@ def create_token(
     expires: str | None,
     **options: str | None,
 ) -> None:
-    """Print a new token's secret, once."""
+    """Make a token, and print its secret, once.
+
+    A program sends it as `Authorization: Bearer SECRET`.
+    """
     settings = read_settings(config, options)
     settings.make_state_folder()
     made = Tokens.of(settings).create(
@@ -46,7 +54,7 @@ def create_token(
     click.echo(made)
 
 
-@token.command("list")
+@token.command("list", epilog=example("token list --root /srv/plots"))
 @common_options
 @json_option
 def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> None:
@@ -63,7 +71,7 @@ def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> No
         click.echo(f"{printable(entry['name'])}\t{printable(sees)}\t{ends}")
 
 
-@token.command("revoke")
+@token.command("revoke", epilog=example("token revoke reports --root /srv/plots"))
 @common_options
 @click.argument("name", shell_complete=completing.tokens)
 def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
@@ -75,12 +83,16 @@ def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
         sys.exit(1)
 
 
-@token.command("link")
+@token.command("link", epilog=example("token link reports --root /srv/plots"))
 @common_options
 @setting_options("host", "port", "public_url")
 @click.argument("name", shell_complete=completing.tokens)
 def link_token(config: Path | None, name: str, **options: str | None) -> None:
-    """Print an address that logs a browser in as that token, once and within ten minutes."""
+    """Print an address that logs a browser in, once.
+
+    It is good for ten minutes, and the browser sees what the token does. --host, --port and --public-url as of the
+    server.
+    """
     from plotindex.running import login_address
 
     settings = read_settings(config, options)
@@ -96,11 +108,14 @@ def key() -> None:
     """Change the key that signs cookies and addresses."""
 
 
-@key.command("rotate")
+@key.command("rotate", epilog=example("key rotate --root /srv/plots"))
 @common_options
 @click.option("--end-all", is_flag=True, help="Believe no key before it: every login and signed address ends.")
 def rotate_key(config: Path | None, end_all: bool, **options: str | None) -> None:
-    """Sign with a new key from now on; those before it are believed, so that nobody is logged out."""
+    """Sign with a new key from now on.
+
+    Those before it are believed still, so that nobody is logged out.
+    """
     settings = read_settings(config, options)
     if settings.secret_key:
         raise SettingsError("The keys are those of PLOTINDEX_SECRET_KEY: put a new one in front of them there.")

@@ -13,6 +13,7 @@ from plotindex.layout import printable
 from plotindex.options import (
     check_root_unless_known,
     common_options,
+    example,
     json_option,
     open_catalog,
     prepare_catalog,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from plotindex.look import Report
 
 
-@click.command()
+@click.command(epilog=example("rebuild --root /srv/plots"))
 @common_options
 @setting_options("max_plots_per_session", "max_depth")
 @click.option("--from-scratch", is_flag=True, help="Write every row anew, session by session.")
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 def rebuild(
     config: Path | None, from_scratch: bool, allow_empty: bool, adopt: bool, as_json: bool, **options: str | None
 ) -> None:
-    """Make the catalogue equal the whole tree."""
+    """Make the catalogue equal the whole tree, now.
+
+    Works beside an indexer and without one. Nothing is written when the root seems to be a lost mount.
+    """
     from plotindex.look import Options
     from plotindex.reconcile import reconcile
 
@@ -60,12 +64,15 @@ def rebuild(
         raise SettingsError(f"The root {settings.root} cannot be read: let this user read it.")
 
 
-@click.command()
+@click.command(epilog=example("verify --root /srv/plots"))
 @common_options
 @setting_options("max_plots_per_session", "max_depth")
 @json_option
 def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
-    """Compare catalogue and tree; change nothing; exit 1 and a list where they differ."""
+    """Compare catalogue and tree, and change nothing.
+
+    Lists where they differ, and exits with 1 then.
+    """
     from plotindex.verify import differences
 
     settings = read_settings(config, options)
@@ -83,10 +90,13 @@ def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(epilog=example("migrate --root /srv/plots"))
 @common_options
 def migrate(config: Path | None, **options: str | None) -> None:
-    """Bring the database to this version's schema."""
+    """Bring the database to this version's schema.
+
+    The indexer does so by itself when it starts; a server does not.
+    """
     settings = read_settings(config, options)
     prepare_catalog(settings)
     click.echo("The database is of this version's schema.")

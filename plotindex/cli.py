@@ -13,23 +13,33 @@ from plotindex import __version__
 from plotindex.access_commands import key, token
 from plotindex.catalog_commands import migrate, rebuild, verify
 from plotindex.find_command import find
-from plotindex.options import Program, common_options, json_option, read_settings, tree_of
+from plotindex.options import Program, common_options, example, json_option, read_settings, tree_of
 from plotindex.question_commands import status, sync, wait
 from plotindex.running_commands import run, serve, watch
 from plotindex.settings_commands import completion, config
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=example("run --root /srv/plots")
+)
 @click.version_option(__version__, prog_name="plotindex")
 def main() -> None:
-    """An indexed catalogue of plots: every image below ROOT/<session>/project_*/."""
+    """An indexed catalogue of plots: every image below ROOT/<session>/project_*/.
+
+    Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is no; 2: wrong use or configuration,
+    in one sentence. Each setting is an option, or PLOTINDEX_ + upper case in the environment, or a line of
+    plotindex.toml: the first of these counts.
+    """
 
 
-@main.command()
+@main.command(epilog=example("doctor --root /srv/plots"))
 @common_options
 @json_option
 def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
-    """Say what on this machine would hurt, and what mends it; exit 1 when something would."""
+    """Say what on this machine would hurt, and what mends it.
+
+    Exits with 1 when something would.
+    """
     from plotindex.doctor import examine  # noqa: PLC0415 - the start
 
     settings = read_settings(config, options)

@@ -14,21 +14,28 @@ import click
 from plotindex import completing
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
-from plotindex.options import check_root_unless_known, common_options, json_option, open_catalog, read_settings
+from plotindex.options import check_root_unless_known, common_options, example, json_option, open_catalog, read_settings
 
 if TYPE_CHECKING:
     from plotindex.finding import Found
 
 
-@click.command()
+@click.command(epilog=example("find 'correlation*' --since 2h --root /srv/plots"))
 @common_options
 @click.argument("text", required=False)
-@click.option("--session", shell_complete=completing.sessions, help="Only in this session.")
+@click.option("--session", metavar="SESSION", shell_complete=completing.sessions, help="Only in this session.")
 @click.option(
-    "--project", shell_complete=completing.projects, help="Only in projects of this name, or that match this glob."
+    "--project",
+    metavar="PROJECT",
+    shell_complete=completing.projects,
+    help="Only in projects of this name, or that match this glob.",
 )
-@click.option("--since", help="Only what was drawn since: an age such as 2h or 3d, or a time such as 2026-11-23T14:00.")
-@click.option("--before", help="Only what was drawn before that; as --since.")
+@click.option(
+    "--since",
+    metavar="WHEN",
+    help="Only what was drawn since: an age such as 2h or 3d, or a time such as 2026-11-23T14:00.",
+)
+@click.option("--before", metavar="WHEN", help="Only what was drawn before that; as --since.")
 @click.option("-0", "--null", is_flag=True, help="Print each path as it is, with a NUL behind it, for xargs -0.")
 @json_option
 def find(
@@ -43,11 +50,13 @@ def find(
     as_json: bool,
     **options: str | None,
 ) -> None:
-    """Say where plots are whose path, which is relative to the root, holds TEXT, in any case.
+    """Say where plots are: by a part of the path, project or age.
 
-    With * ? or [ in it TEXT is a glob, tried on the filename and on the whole path; * matches slashes too. TEXT can be
-    left out when something else says which plots. The first of each key is its current copy; on a terminal a * marks
-    it, behind size and age. Elsewhere each line is a path.
+    TEXT is looked for in each path below the root, in any case of ASCII. With * ? or [ in it TEXT is a glob, tried on
+    the filename and on the whole path; * matches slashes too. It can be left out when something else says which plots.
+
+    The first of each key is its current copy; on a terminal a * marks it, behind size and age. Elsewhere each line is
+    a path below the root.
     """
     from plotindex.finding import Wanted, search
     from plotindex.wording import parse_moment

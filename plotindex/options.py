@@ -15,7 +15,7 @@ from plotindex.doubts import state_below_root
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
-from plotindex.settings import PARSERS, Settings, load_settings
+from plotindex.settings import PARSERS, Settings, default_of, load_settings
 from plotindex.sources import option_of, other_variables, unknown_variables
 from plotindex.tree import Tree
 
@@ -24,24 +24,28 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 SETTINGS = {
-    "host": "Address to listen on.  [default: 127.0.0.1]",
-    "port": "Port to listen on.  [default: 8517]",
-    "url_prefix": "Path before /plots.  [default: /api/smartstat]",
-    "workers": "Server processes.  [default: 1]",
-    "threads": "Threads of each server process.  [default: 4]",
-    "heal": "Whether the server writes what a scan found: on or off.  [default: on]",
-    "rescan_seconds": "Seconds between looks at everything.  [default: 3600]",
-    "poll_seconds": "Seconds between looks at what no event tells of, such as NFS.  [default: 30]",
-    "polling": "auto: look again and again at network file systems; always; never.  [default: auto]",
-    "max_plots_per_session": "Plots of one session that are indexed.  [default: 100000]",
-    "max_depth": "Folders below a project that are indexed.  [default: 32]",
-    "x_accel_prefix": "Path of nginx's internal location that sends the files.  [default: none]",
-    "public_url": "Address that browsers use, such as https://plots.example.org.",
-    "proxies": "How many proxies in front are believed.  [default: 0]",
-    "access_log": "Whether each request is a line of the log: on or off.  [default: on]",
-    "log_format": "text or json.  [default: text]",
+    "host": ("ADDRESS", "Address to listen on; 0.0.0.0 is every one of this machine."),
+    "port": ("PORT", "Port to listen on."),
+    "url_prefix": ("PATH", "Path of the HTTP interface, before /plots."),
+    "workers": ("NUMBER", "Server processes."),
+    "threads": ("NUMBER", "Threads of each server process; a quarter of them may wait for changes."),
+    "heal": ("on|off", "Whether the server mends the catalogue when a plot is found that is not in it."),
+    "rescan_seconds": ("SECONDS", "How often everything is looked at, besides what events tell of."),
+    "poll_seconds": ("SECONDS", "How often that is looked at which no event tells of, such as NFS."),
+    "polling": ("auto|always|never", "What is looked at so often: network file systems; everything; nothing."),
+    "max_plots_per_session": ("NUMBER", "How many plots of one session are indexed."),
+    "max_depth": ("NUMBER", "How many folders deep below a project plots are indexed."),
+    "x_accel_prefix": ("PATH", "Path of nginx's internal location, when nginx is to send the files."),
+    "public_url": ("URL", "Address that browsers use, such as https://plots.example.org."),
+    "proxies": ("NUMBER", "How many proxies in front are believed when they say who asks."),
+    "access_log": ("on|off", "Whether each request is a line of the log."),
+    "log_format": ("text|json", "What a line of the log is."),
 }
-"""The settings that are options, and what their help says."""
+"""The settings that are options: what each takes, and what its help says."""
+
+ROOT = "Directory that holds the sessions, or PLOTINDEX_ROOT."
+DATABASE = "SQLAlchemy URL of the catalogue, or PLOTINDEX_DATABASE_URL.  [default: a file below PLOTINDEX_STATE_DIR]"
+CONFIG = "File of settings, or PLOTINDEX_CONFIG.  [default: plotindex.toml, when it is there]"
 
 
 class Program(click.Group):
@@ -73,24 +77,26 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
-            command = click.option(
-                option_of(name), name, help=SETTINGS[name], shell_complete=completing.choices_of(name)
-            )(command)
+            takes, what = SETTINGS[name]
+            completed = completing.choices_of(name)
+            told = f"{what}  [default: {default_of(name)}]"
+            command = click.option(option_of(name), name, metavar=takes, shell_complete=completed, help=told)(command)
         return command
 
     return decorate
 
 
+def example(line: str) -> str:
+    """The end of a command's help: one real use of it."""
+    return f"\b\nExample: plotindex {line}"
+
+
 def common_options(command: Command) -> Command:
     """What every command takes."""
     for option in (
-        click.option(
-            "--config", type=Path, shell_complete=completing.files, help="Settings file.  [default: plotindex.toml]"
-        ),
-        click.option("--database", help="SQLAlchemy URL of the catalogue, or PLOTINDEX_DATABASE_URL."),
-        click.option(
-            "--root", shell_complete=completing.folders, help="Directory that holds the sessions, or PLOTINDEX_ROOT."
-        ),
+        click.option("--config", metavar="FILE", type=Path, shell_complete=completing.files, help=CONFIG),
+        click.option("--database", metavar="URL", help=DATABASE),
+        click.option("--root", metavar="FOLDER", shell_complete=completing.folders, help=ROOT),
     ):
         command = option(command)
     return command

@@ -12,6 +12,7 @@ from plotindex.options import (
     Seconds,
     check_root_unless_known,
     common_options,
+    example,
     json_option,
     open_catalog,
     read_settings,
@@ -19,11 +20,14 @@ from plotindex.options import (
 )
 
 
-@click.command()
+@click.command(epilog=example("sync --root /srv/plots --timeout 10"))
 @common_options
-@click.option("--timeout", type=Seconds(), default=60.0, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", metavar="SECONDS", type=Seconds(), default=60.0, help="How long to wait.  [default: 60]")
 def sync(config: Path | None, timeout: float, **options: str | None) -> None:
-    """Return when all that was drawn before the call is in the catalogue; exit 1 when it is not in time."""
+    """Wait until all that was drawn before is in the catalogue.
+
+    Exits with 1 when it is not in time, or nobody indexes. To be put between drawing and asking.
+    """
     from plotindex.barriers import wait_for_answer
     from plotindex.status import require_indexer
 
@@ -36,13 +40,16 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(epilog=example("wait abc123 correlation_plot.png --root /srv/plots"))
 @common_options
 @click.argument("session", shell_complete=completing.sessions)
 @click.argument("filename", shell_complete=completing.filenames)
-@click.option("--timeout", type=Seconds(), default=60.0, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", metavar="SECONDS", type=Seconds(), default=60.0, help="How long to wait.  [default: 60]")
 def wait(config: Path | None, session: str, filename: str, timeout: float, **options: str | None) -> None:
-    """Return when that plot exists, and print where; exit 1 when it does not in time, or nobody indexes."""
+    """Wait until a session has a plot of that name.
+
+    Prints its current copy's path below the root. Exits with 1 when there is none in time, or nobody indexes.
+    """
     from plotindex.waiting import wait_for_plot
 
     settings = read_settings(config, options)
@@ -54,11 +61,14 @@ def wait(config: Path | None, session: str, filename: str, timeout: float, **opt
     click.echo(printable(found.path))
 
 
-@click.command()
+@click.command(epilog=example("status --root /srv/plots"))
 @common_options
 @json_option
 def status(config: Path | None, as_json: bool, **options: str | None) -> None:
-    """Say what is indexed, how fresh it is and how well the indexer is; exit 1 when it is not."""
+    """Say what is indexed, how fresh it is, and how well all is.
+
+    Exits with 1 when something is not well, and says what mends it.
+    """
     from plotindex.recent import read_recent, recent_folder
     from plotindex.status import read_status
 

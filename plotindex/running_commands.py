@@ -12,6 +12,7 @@ from plotindex.locks import sole_indexer
 from plotindex.options import (
     check_root_unless_known,
     common_options,
+    example,
     migrate_apart,
     open_catalog,
     prepare_catalog,
@@ -37,11 +38,14 @@ INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session"
 """Settings of what is looked at, and how often."""
 
 
-@click.command()
+@click.command(epilog=example("run --root /srv/plots"))
 @common_options
 @setting_options(*SERVING, *INDEXING, "log_format")
 def run(config: Path | None, **options: str | None) -> None:
-    """Index and serve in one command."""
+    """Index and serve in one command.
+
+    Prints an address that logs a browser in, once, and a command that fetches a plot. Ctrl-C ends both.
+    """
     from plotindex.running import ChildDiedError, run_both
     from plotindex.web.server import check_address
 
@@ -59,11 +63,14 @@ def run(config: Path | None, **options: str | None) -> None:
         sys.exit(2 if error.code == 2 else 1)
 
 
-@click.command()
+@click.command(epilog=example("watch --root /srv/plots --rescan-seconds 600"))
 @common_options
 @setting_options(*INDEXING, "log_format")
 def watch(config: Path | None, **options: str | None) -> None:
-    """Run the indexer service: every plot is in the catalogue as it is drawn."""
+    """Keep the catalogue equal to the tree, as plots are drawn.
+
+    It looks at everything when it starts, and goes on until it is stopped. There is one for each root.
+    """
     from plotindex.indexer import Indexer, Rhythm
     from plotindex.polling import Polling
 
@@ -88,11 +95,15 @@ def watch(config: Path | None, **options: str | None) -> None:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-@click.command()
+@click.command(epilog=example("serve --root /srv/plots --port 8600"))
 @common_options
 @setting_options(*SERVING, "max_depth", "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
-    """Run the HTTP service."""
+    """Serve plots, lists and the gallery over HTTP.
+
+    Whoever asks needs a token (`plotindex token create`). `plotindex watch` has to run beside it: what is not in the
+    catalogue is answered by a scan.
+    """
     from plotindex.web.extension import ANSWER_SECONDS
     from plotindex.web.server import serve as serve_http
 

@@ -123,6 +123,12 @@ def _as_text(value: object) -> str:
     return " ".join(value) if isinstance(value, tuple) else str(value) or "/"
 
 
+def default_of(name: str) -> str:
+    """What a setting is when nothing is given, as text."""
+    [default] = (field.default for field in fields(Settings) if field.name == name)
+    return _as_text(default) if default not in (None, "") else "none"
+
+
 PARSERS: dict[str, Callable[[str, Any], Any]] = {f.name: f.metadata["parse"] for f in fields(Settings)}
 
 

@@ -9,18 +9,19 @@ import click
 from click.shell_completion import get_completion_class
 
 from plotindex.layout import escape
-from plotindex.options import SETTINGS, common_options, json_option, setting_options
+from plotindex.options import SETTINGS, common_options, example, json_option, setting_options
 
 
-@click.command()
+@click.command(epilog=example("config --root /srv/plots --port 8600"))
 @common_options
 @setting_options(*SETTINGS)
 @json_option
 def config(config: Path | None, as_json: bool, **options: str | None) -> None:
-    """Say what each setting is and where it came from; exit 1 when something can hardly be meant, 2 when it is wrong.
+    """Say what each setting is, and where it came from.
 
     An option goes before the environment, that before plotindex.toml, that before the default. What is printed can be
-    used as a plotindex.toml; secrets are not in it.
+    used as a plotindex.toml; secrets
+    are not in it. Exits with 1 when something can hardly be meant, and with 2 when something is wrong.
     """
     from plotindex.configuration import configuration
 
@@ -32,11 +33,13 @@ def config(config: Path | None, as_json: bool, **options: str | None) -> None:
     sys.exit(2 if found.wrong else 1 if found.doubtful else 0)
 
 
-@click.command()
+@click.command(epilog=example("completion bash"))
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script with which a shell completes commands, options, and the names of sessions, plots and tokens.
+    """Print the script with which a shell completes the rest.
+
+    That is commands and options, and the names of sessions, plots, projects and tokens.
 
     \b
     bash  plotindex completion bash > ~/.local/share/bash-completion/completions/plotindex

@@ -70,8 +70,10 @@ def test_the_wheel_from_the_sdist_is_the_wheel_from_the_checkout(built: Built) -
 def test_the_wheel_holds_the_product_with_its_migrations_and_nothing_else(built: Built) -> None:
     held = content(built.wheel)
     metadata = f"plotindex-{__version__}.dist-info/"
-    assert {name.partition("/")[0] for name in held} == {"plotindex", metadata.rstrip("/")}
-    package = {name for name in held if not name.startswith(metadata)}
+    data = f"plotindex-{__version__}.data/"
+    assert {name.partition("/")[0] for name in held} == {"plotindex", metadata.rstrip("/"), data.rstrip("/")}
+    assert [name for name in held if name.startswith(data)] == [f"{data}data/share/man/man1/plotindex.1"]
+    package = {name for name in held if name.startswith("plotindex/")}
     wanted = {file.relative_to(CHECKOUT) for file in (CHECKOUT / "plotindex").rglob("*.py")}
     moved = {file.relative_to(CHECKOUT) for file in (CHECKOUT / "migrations").rglob("*.py")}
     assert package >= {str(file) for file in wanted} | {f"plotindex/{file}" for file in moved}
