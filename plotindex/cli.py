@@ -16,7 +16,7 @@ import click
 from plotindex import __version__
 from plotindex.access_commands import key, token
 from plotindex.barriers import wait_for_answer
-from plotindex.doctor import examine
+from plotindex.doctor_command import doctor
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.layout import Plot, printable
@@ -259,23 +259,6 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
 
 @main.command()
 @common_options
-@json_option
-def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
-    """Say what on this machine would hurt, and what mends it; exit 1 when something would."""
-    settings = read_settings(config, options)
-    settings.check_root()
-    findings = examine(tree_of(settings))
-    if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
-    else:
-        for finding in findings:
-            click.echo(finding.as_text())
-    if any(finding.verdict == "bad" for finding in findings):
-        sys.exit(1)
-
-
-@main.command()
-@common_options
 def migrate(config: Path | None, **options: str | None) -> None:
     """Bring the database to this version's schema."""
     settings = read_settings(config, options)
@@ -285,6 +268,7 @@ def migrate(config: Path | None, **options: str | None) -> None:
 
 main.add_command(token)
 main.add_command(key)
+main.add_command(doctor)
 
 
 def _stop_on_signals(grace: float | None = None) -> threading.Event:
