@@ -134,6 +134,7 @@ def test_the_document_explains_every_check(settings: Settings, root: Path, index
         ("/a: b is old; run it.", ("/a", "b is old; run it")),
         ("It is of an older schema; run it.", ("It is of an older schema", "run it")),
         ("It cannot be.", ("It cannot be", "")),
+        ("\x1b[2J: do.", ("\\x1b[2J", "do")),
     ],
 )
 def test_a_sentence_is_what_was_seen_and_what_to_do(sentence: str, halves: tuple[str, str]) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,11 @@ def test_a_limit_of_ones_own_that_is_too_low_is_named_and_the_answer_is_no(
     assert line.startswith("bad   inotify-watches       This tree needs 4 watches, and 8 at twice its size; ")
     assert "user.max_inotify_watches is 3," in line
     assert "`sysctl -w user.max_inotify_watches=524288`" in line
+
+
+def test_where_nothing_is_watched_no_watches_are_needed(settings: Settings) -> None:
+    (finding,) = examined(replace(settings, polling="always"), "inotify-watches")
+    assert finding == Finding("ok", "inotify-watches", "Nothing is watched, since polling is always")
 
 
 def test_of_a_running_indexer_its_own_watches_and_limits_are_known(

@@ -49,6 +49,14 @@ def test_a_state_folder_as_it_is_made_is_well(shared: Settings) -> None:
     assert f"Scripts run as user {SCRIPT}: they can neither read nor replace plotindex's state" in found["ok"][-1].seen
 
 
+def test_who_asks_as_another_user_is_told_whose_answers_count(shared: Settings) -> None:
+    (finding,) = examined(shared, "user")
+    assert finding.verdict == "ok"
+    os.chown(shared.state_folder, GROUP, -1)
+    (finding,) = examined(shared, "user")
+    assert (finding.verdict, finding.remedy) == ("warn", f"`sudo -u '#{GROUP}' plotindex doctor` with the same options")
+
+
 def test_scripts_that_run_as_plotindex_can_forge_cookies(shared: Settings) -> None:
     os.chown(shared.root / "s", os.geteuid(), -1)
     (finding,) = said(shared)["warn"]

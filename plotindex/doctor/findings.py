@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from plotindex.layout import escape
+
 OK, WARN, BAD = "ok", "warn", "bad"
 """All is well; it will hurt later, or costs time; it loses or exposes data, or something does not work."""
 
@@ -33,7 +35,7 @@ def bad(check: str, seen: str, remedy: str) -> Finding:
 
 def split(sentence: str) -> tuple[str, str]:
     """The two halves of an error's sentence: what is wrong, and the remedy where it names one."""
-    text = sentence.removesuffix(".")
+    text = escape(sentence).removesuffix(".")
     for mark in (": ", "; "):
         seen, found, remedy = text.rpartition(mark)
         if found:

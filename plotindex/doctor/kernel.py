@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from plotindex.doctor.findings import Finding, bad, ok, warn
 from plotindex.doctor.subject import Subject
+from plotindex.polling import Polling
 
 PROC = Path("/proc")
 KEPT_IN = "/etc/sysctl.d/60-plotindex.conf"
@@ -87,6 +88,9 @@ def read_limit(*names: str, proc: Path = PROC) -> Limit | None:
 
 def check_inotify(subject: Subject) -> Iterator[Finding]:
     """Whether all folders can be watched, also when there are twice as many."""
+    if Polling(subject.settings.polling) is Polling.ALWAYS:
+        yield ok("inotify-watches", "Nothing is watched, since polling is always")
+        return
     usage = read_usage(subject.user)
     pid = subject.indexer_pid
     watches = read_limit("fs.inotify.max_user_watches", "user.max_inotify_watches")

@@ -24,6 +24,8 @@ ACCESS_LIST = "system.posix_acl_access"
 def check_user(subject: Subject) -> Iterator[Finding]:
     """Whether this is the user whose limits and permissions count."""
     mine, theirs = _name(os.geteuid()), _name(subject.user)
+    # sudo(8) takes a number after a mark.
+    name = quote(theirs if not theirs.startswith("user ") else f"#{subject.user}")
     if os.geteuid() == subject.user:
         yield ok("user", f"This is {mine}, who runs plotindex here")
         return
@@ -31,7 +33,7 @@ def check_user(subject: Subject) -> Iterator[Finding]:
     yield warn(
         "user",
         f"This is {mine}; plotindex runs here as {theirs}, so what is said of reading counts for another user",
-        f"`sudo -u {theirs} plotindex doctor` with the same options",
+        f"`sudo -u {name} plotindex doctor` with the same options",
     )
 
 
