@@ -98,6 +98,17 @@ def test_a_catalogue_that_cannot_be_used_is_told_with_what_mends_it(
     assert remedy in finding.remedy
 
 
+def test_all_that_a_catalogue_of_an_older_schema_does_not_say_is_told_with_a_remedy(
+    settings: Settings, database: Path
+) -> None:
+    execute(
+        database, "UPDATE alembic_version SET version_num = '0001'", "ALTER TABLE indexer RENAME COLUMN polled TO other"
+    )
+    findings = {finding.check: finding for finding in examined(settings)}
+    assert findings["indexer"].seen.startswith("could not be seen: ")
+    assert [finding for finding in findings.values() if finding.verdict != "ok" and not finding.remedy] == []
+
+
 def test_a_damaged_page_is_found(settings: Settings, database: Path) -> None:
     execute(database, "PRAGMA wal_checkpoint(TRUNCATE)")
     with database.open("r+b") as file:

@@ -54,4 +54,4 @@ def _tried(name: str, check: Callable[[Subject], Iterator[Finding]], subject: Su
         yield warn(name, f"could not be seen: {place}{error.strerror or error}", remedy)
     except PlotIndexError as error:
         seen, remedy = split(str(error))
-        yield warn(name, f"could not be seen: {seen}", remedy)
+        yield warn(name, f"could not be seen: {seen}", remedy or "mend first what is said of the database")
