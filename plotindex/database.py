@@ -101,6 +101,15 @@ class Database:
             if connection.execute(text("PRAGMA quick_check(1)")).scalar() != "ok":
                 raise self.found_damaged()
 
+    def journal_mode(self) -> str:
+        """How SQLite keeps a transaction that is not finished: "wal", once a writer has opened it.
+
+        Raises:
+            CatalogError: the database cannot be read.
+        """
+        with self.reading() as connection:
+            return str(connection.execute(text("PRAGMA journal_mode")).scalar())
+
     def found_damaged(self) -> DamagedDatabaseError:
         """What to raise when what is read makes no sense."""
         self._damaged = self._opened

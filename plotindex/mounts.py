@@ -11,6 +11,11 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 # Changes that other hosts make to any other are not told by inotify(7).
 LOCAL = frozenset({"bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "msdos", "nilfs2", "ntfs"})
 LOCAL |= {"ntfs3", "overlay", "ramfs", "reiserfs", "rootfs", "tmpfs", "ubifs", "udf", "vfat", "xfs", "zfs"}
+NETWORK = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "orangefs", "smb3", "smbfs"}
+)
+NETWORK |= {"fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"}
+"""Those that are surely shared with other hosts; of what is in neither set nobody knows."""
 
 
 class Mount(NamedTuple):

@@ -1,0 +1,125 @@
+"""The indexer, the server's port, and what thumbnails need."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from http.client import HTTPException
+from typing import NoReturn
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+from plotindex.confinement import ConfinementError, confine
+from plotindex.doctor.findings import Finding, bad, ok, split, warn
+from plotindex.doctor.subject import Subject
+from plotindex.errors import CatalogError
+from plotindex.jobs import MOST_BYTES
+from plotindex.layout import escape
+from plotindex.running import base_url
+from plotindex.status import read_status
+
+ANSWER_SECONDS = 3.0
+ANSWER_FD = 3
+NO_PAGE = "plotindex-doctor"
+"""An address at which no server has anything."""
+
+
+def check_indexer(subject: Subject) -> Iterator[Finding]:
+    """Whether an indexer is alive, and how fresh what it knows."""
+    beat = subject.indexer
+    if beat is None and subject.catalog.database.path.exists():
+        # Why there is none to be heard of may be worth knowing.
+        subject.catalog.heartbeats()
+    if beat is None:
+        yield warn("indexer", "No indexer has begun yet, so nobody follows what is drawn", "start `plotindex watch`")
+        return
+    try:
+        trouble = read_status(subject.catalog, subject.settings.layout).trouble
+    except CatalogError as error:
+        yield warn("indexer", *split(str(error)))
+        return
+    if trouble is None:
+        yield ok("indexer", f"The indexer is {beat.state}: process {beat.pid} on {escape(beat.host)}")
+        return
+    seen, remedy = split(trouble)
+    told = bad if beat.state == "lost" else warn
+    yield told("indexer", seen, remedy or "`plotindex status` says more")
+
+
+def check_port(subject: Subject) -> Iterator[Finding]:
+    """Whether the server can have its port, or has it."""
+    settings = subject.settings
+    where = f"{escape(settings.host)} port {settings.port}"
+    other = "name another --host or --port"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # Never listened on: nobody is answered here.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except UnicodeError:
+        yield bad("port", f"{where} cannot be listened on (no name of a host)", other)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            yield bad("port", f"{where} cannot be listened on ({error.strerror})", other)
+        elif _is_plotindex(base_url(settings)):
+            yield ok("port", f"A server of plotindex answers at {where}")
+        else:
+            yield bad("port", f"{where} is in use by another program", f"stop it (`ss -ltnp` says which), or {other}")
+    else:
+        yield ok("port", f"{where} is free; no server runs there")
+
+
+def _is_plotindex(url: str) -> bool:
+    """Whether what answers there is alive and says that it is plotindex, as it does of what it does not have."""
+    # No proxy of the environment's: it is this machine that is asked.
+    opener = build_opener(ProxyHandler({}))
+    try:
+        opener.open(f"{url}/healthz", timeout=ANSWER_SECONDS).close()
+        try:
+            opener.open(f"{url}/{NO_PAGE}", timeout=ANSWER_SECONDS).close()
+        except HTTPError as error:
+            error.close()
+            return str(error.headers.get("Cache-Status", "")).startswith("plotindex;")
+    except (OSError, HTTPException):
+        return False
+    return False
+
+
+def check_drawing(_subject: Subject) -> Iterator[Finding]:
+    """Whether a process can be shut in here to draw thumbnails: tried in a child, which ends."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _try_to_confine(writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        text = escape(told.read().decode(errors="replace"))
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) == 0:
+        yield ok("thumbnails", f"Thumbnails can be drawn by a process that is shut in ({text})")
+        return
+    yield warn(
+        "thumbnails",
+        f"No process can be shut in to draw thumbnails ({text}): plots are served in their place",
+        "a kernel with Landlock (Linux 5.13), user namespaces, or a start as root",
+    )
+
+
+def _try_to_confine(descriptor: int) -> NoReturn:
+    """In the child: shut it in, and end it. What it is told is written to the descriptor."""
+    code = 1
+    try:
+        # It may have few files open afterwards.
+        os.dup2(descriptor, ANSWER_FD)
+        os.closerange(ANSWER_FD + 1, max(ANSWER_FD, descriptor, os.sysconf("SC_OPEN_MAX")) + 1)
+        try:
+            told = " and ".join(confine(MOST_BYTES))
+            code = 0
+        except (ConfinementError, OSError) as error:
+            told = str(error)
+        os.write(ANSWER_FD, told.encode())
+    finally:
+        os._exit(code)

@@ -1,0 +1,81 @@
+"""What is examined: the root, the catalogue, the indexer and the state folder of some settings."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from plotindex.catalog import Catalog, Heartbeat
+from plotindex.database import Database
+from plotindex.errors import CatalogError
+from plotindex.lookup import is_heard
+from plotindex.settings import Settings
+from plotindex.survey import Survey, survey
+from plotindex.terminal import Progress
+from plotindex.tree import Tree
+from plotindex.wal import log_bytes
+
+PATIENCE = 2.0
+"""Seconds to wait for a program that holds the database."""
+
+
+@dataclass
+class Subject:
+    """The parts; the costly ones are looked at once, when the first check asks. Made by `opened`."""
+
+    settings: Settings
+    tree: Tree
+    catalog: Catalog
+    log_bytes: int
+    """How long the database's write-ahead log was before anything here opened it."""
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What a look at every folder saw; it shows how far it is.
+
+        Raises:
+            OSError: the root cannot be listed.
+        """
+        with Progress("sessions") as progress:
+            return survey(self.tree, progress)
+
+    @cached_property
+    def indexer(self) -> Heartbeat | None:
+        """What the last indexer said of itself; None where there was none, or the catalogue does not say."""
+        try:
+            return next(iter(self.catalog.heartbeats()), None)
+        except (CatalogError, OSError):
+            return None
+
+    @cached_property
+    def indexer_pid(self) -> int | None:
+        """The indexer's process, while it runs on this machine."""
+        beat = self.indexer
+        is_here = beat and beat.state != "stopped" and is_heard(beat) and beat.host == socket.gethostname()
+        return beat.pid if beat and is_here else None
+
+    @cached_property
+    def user(self) -> int:
+        """Who runs plotindex here: the indexer's user, else the state folder's owner, else whoever asks."""
+        folder = self.settings.state_folder
+        for place in [Path(f"/proc/{self.indexer_pid}"), folder] if self.indexer_pid else [folder]:
+            with suppress(OSError):
+                return place.stat().st_uid
+        return os.geteuid()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Subject]:
+    """What these settings name. Nothing is made that is not there.
+
+    Raises:
+        SettingsError: `database` is no URL of a database.
+    """
+    database = Database(settings.catalog_place, PATIENCE)
+    try:
+        yield Subject(settings, Tree(settings.root, settings.layout), Catalog(database), log_bytes(database.path))
+    finally:
+        database.close()

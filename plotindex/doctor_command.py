@@ -1,0 +1,40 @@
+"""The command `plotindex doctor`."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from plotindex.options import common_options, example, json_option, read_settings, setting_options
+
+COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
+
+
+@click.command(epilog=example("doctor --root /srv/plots"))
+@common_options
+@setting_options("host", "port", "poll_seconds", "polling", "max_depth")
+@json_option
+def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
+    """Say what on this machine would hurt, and what mends it.
+
+    Exits with 1 when it loses or exposes data, or does not work. Each line: ok, warn (it will hurt later, or costs
+    time) or bad; what was looked at; what was seen, and what to do.
+    Nothing is changed.
+    """
+    from plotindex.doctor.examination import examine
+    from plotindex.doctor.findings import BAD
+    from plotindex.doctor.subject import opened
+
+    settings = read_settings(config, options)
+    findings = []
+    with opened(settings) as subject:
+        for finding in examine(subject):
+            findings.append(finding)
+            if not as_json:
+                verdict = click.style(f"{finding.verdict:4}", fg=COLOURS[finding.verdict])
+                click.echo(f"{verdict}  {finding.check:20}  {finding.text}")
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+    if any(finding.verdict == BAD for finding in findings):
+        sys.exit(1)

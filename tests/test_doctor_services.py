@@ -1,0 +1,96 @@
+"""What `plotindex doctor` says of the indexer, the port, and drawing."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from werkzeug.serving import make_server
+
+from plotindex.confinement import ConfinementError
+from plotindex.doctor import services
+from plotindex.settings import Settings
+from plotindex.web.application import create_app
+from tests.helpers import free_port
+from tests.test_doctor import examined
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Answers everything, and is not plotindex."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"ok\n")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(server: HTTPServer) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def own_port(settings: Settings) -> Settings:
+    return replace(settings, port=free_port())
+
+
+def port_verdict(settings: Settings) -> tuple[str, str]:
+    (finding,) = examined(settings, "port")
+    assert (finding.verdict == "ok") == (not finding.remedy)
+    return finding.verdict, finding.seen.partition(f" {settings.port} ")[2]
+
+
+def test_a_port_is_free_or_plotindexs_own_or_somebody_elses(
+    own_port: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A proxy of the environment's is not asked.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert port_verdict(own_port) == ("ok", "is free; no server runs there")
+    with serving(make_server(own_port.host, own_port.port, create_app(own_port))):
+        (finding,) = examined(own_port, "port")
+        assert finding.seen == f"A server of plotindex answers at 127.0.0.1 port {own_port.port}"
+    with serving(HTTPServer((own_port.host, own_port.port), Stranger)):
+        assert port_verdict(own_port) == ("bad", "is in use by another program")
+
+
+def test_who_does_not_speak_http_is_another_program(own_port: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "ANSWER_SECONDS", 0.1)
+    with socket.create_server((own_port.host, own_port.port)):
+        assert port_verdict(own_port) == ("bad", "is in use by another program")
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "a..b", "no such host"])
+def test_an_address_that_is_not_this_hosts_is_bad(own_port: Settings, host: str) -> None:
+    verdict, seen = port_verdict(replace(own_port, host=host))
+    assert (verdict, seen.startswith("cannot be listened on (")) == ("bad", True)
+
+
+def test_drawing_is_tried_in_a_child_that_ends(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    (finding,) = examined(settings, "thumbnails")
+    assert finding.verdict == "ok", finding
+
+    def refuse(_most: int) -> list[str]:
+        raise ConfinementError("chroot: no; Landlock: no")
+
+    monkeypatch.setattr(services, "confine", refuse)
+    (finding,) = examined(settings, "thumbnails")
+    assert (finding.verdict, "(chroot: no; Landlock: no)" in finding.seen) == ("warn", True)
+
+
+def test_without_a_catalogue_there_is_no_indexer(settings: Settings) -> None:
+    (finding,) = examined(settings, "indexer")
+    assert (finding.verdict, finding.remedy) == ("warn", "start `plotindex watch`")
