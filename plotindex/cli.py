@@ -14,6 +14,7 @@ from plotindex.options import Program, example
 from plotindex.question_commands import status, sync, wait
 from plotindex.running_commands import run, serve, watch
 from plotindex.settings_commands import completion, config
+from plotindex.support_command import support_bundle
 
 
 @click.group(
@@ -29,7 +30,22 @@ def main() -> None:
     """
 
 
-for command in (run, watch, serve, rebuild, verify, migrate, sync, wait, find, status, doctor, config, completion):
+for command in (
+    run,
+    watch,
+    serve,
+    rebuild,
+    verify,
+    migrate,
+    sync,
+    wait,
+    find,
+    status,
+    doctor,
+    support_bundle,
+    config,
+    completion,
+):
     main.add_command(command)
 main.add_command(token)
 main.add_command(key)

@@ -1,0 +1,185 @@
+"""What a maintainer would ask for, in one archive: no secrets, and no names of plots unless they are wanted."""
+
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import re
+import sqlite3
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from plotindex import __version__
+from plotindex.catalog import Catalog
+from plotindex.configuration import configuration
+from plotindex.doctor.examination import examine
+from plotindex.doctor.subject import opened
+from plotindex.errors import PlotIndexError
+from plotindex.metrics import Metrics
+from plotindex.recent import read_recent, recent_folder
+from plotindex.settings import Settings
+from plotindex.status import read_status
+
+TELLS_NAMES = {"root-file-system", "root-folders", "symlinks", "clock"}
+"""Checks of doctor whose findings name what lies below the root."""
+NOT_SHOWN = "not shown: --names"
+KERNEL = (
+    "fs/inotify/max_user_watches",
+    "fs/inotify/max_user_instances",
+    "fs/inotify/max_queued_events",
+    "fs/file-max",
+    "kernel/osrelease",
+    "vm/overcommit_memory",
+)
+README = """What this archive holds: the version and the machine, the settings and where they came from, what
+`plotindex status` and `plotindex doctor` say, the numbers of /metrics, and sizes and modes of the files in the state
+folder. Secrets are never in it; names of sessions, projects and plots only after --names. ROOT, STATE and HOME stand
+for these paths.
+
+Logs are not in it. Attach what `journalctl -u 'plotindex*' --since -1h` says, after a look at it: it names plots.
+"""
+
+
+class Gathering:
+    """One archive in the making: each part by itself, so that what cannot be told leaves the others."""
+
+    def __init__(
+        self, settings: Settings, options: Mapping[str, object | None], config: Path | None, names: bool
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._config = config
+        self._names = names
+        places = {
+            settings.root: "ROOT",
+            settings.state_folder: "STATE",
+            settings.state_dir: "STATE/..",
+            Path.home(): "HOME",
+        }
+        # The longest first: one may lie below another.
+        self._places = sorted(((str(path), word) for path, word in places.items()), key=lambda pair: -len(pair[0]))
+
+    def parts(self) -> dict[str, str]:
+        """The text of each file."""
+        with opened(self._settings) as subject:
+            catalog = subject.catalog
+            makers: dict[str, Callable[[], Any]] = {
+                "about.json": about,
+                "settings.json": lambda: configuration(self._options, os.environ, self._config).as_json(),
+                "status.json": lambda: self._status(catalog),
+                "doctor.json": lambda: [self._finding(found._asdict()) for found in examine(subject)],
+                "metrics.txt": lambda: numbers(catalog),
+                "database.json": lambda: describe_database(catalog.database.path),
+                "state.json": lambda: list(describe_files(self._settings.state_folder)),
+            }
+            return {"README.txt": README, **{name: self._told(make) for name, make in makers.items()}}
+
+    def _told(self, make: Callable[[], Any]) -> str:
+        try:
+            told = make()
+        except (PlotIndexError, OSError, sqlite3.Error) as error:
+            told = {"not to be had": str(error)}
+        text = told if isinstance(told, str) else json.dumps(told, indent=2)
+        for path, word in () if self._names else self._places:
+            text = text.replace(json.dumps(path)[1:-1], word)
+        return text
+
+    def _status(self, catalog: Catalog) -> dict[str, Any]:
+        recent = read_recent(recent_folder(self._settings))
+        told = read_status(catalog, self._settings.layout, recent).as_json()
+        if not self._names:
+            told["left_out"] = len(told["left_out"])
+            told["indexer"] = {**(told["indexer"] or {}), "host": NOT_SHOWN, "polled": NOT_SHOWN}
+        return told
+
+    def _finding(self, found: dict[str, str]) -> dict[str, str]:
+        if self._names or found["check"] not in TELLS_NAMES:
+            return found
+        return {**found, "seen": NOT_SHOWN, "remedy": NOT_SHOWN}
+
+
+def about() -> dict[str, Any]:
+    """Which plotindex, on what."""
+    required = importlib.metadata.requires("plotindex") or []
+    names = [re.split(r"[^\w.-]", requirement)[0] for requirement in required if "extra ==" not in requirement]
+    kernel = {name: _read(Path("/proc/sys") / name) for name in KERNEL}
+    return {
+        "plotindex": __version__,
+        "python": sys.version,
+        "platform": platform.platform(),
+        "sqlite": sqlite3.sqlite_version,
+        "processors": os.cpu_count(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "packages": {name: _version(name) for name in sorted(names)},
+        "kernel": kernel,
+    }
+
+
+def numbers(catalog: Catalog) -> str:
+    """What /metrics says of catalogue and indexer; what servers have counted is in them."""
+    return Metrics().exposition(catalog, "")[1].decode()
+
+
+def describe_database(path: Path) -> dict[str, Any]:
+    """Its schema and sizes: of its rows, only how many there are."""
+    uri = f"file:{path}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, timeout=2)
+    try:
+        schema = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+        tables = [name for name, sql in schema if sql and sql.startswith("CREATE TABLE")]
+        pragmas = ("page_count", "page_size", "freelist_count", "journal_mode", "auto_vacuum")
+        return {
+            "schema": dict(schema),
+            "rows": {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables},  # noqa: S608 - names of its own tables
+            **{name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas},
+        }
+    finally:
+        connection.close()
+
+
+def describe_files(folder: Path) -> "list[dict[str, Any]]":
+    """Mode, owner and size of each file of the state; of thumbnails, how many."""
+    described = []
+    for path in sorted([folder, *folder.iterdir()]):
+        status = path.lstat()
+        entry = {"name": "." if path == folder else path.name, "mode": oct(status.st_mode), "size": status.st_size}
+        entry |= {"user": status.st_uid, "group": status.st_gid}
+        if path.is_dir() and path != folder:
+            entry["files"] = len(os.listdir(path))
+        described.append(entry)
+    return described
+
+
+def write_archive(file: Path, parts: Mapping[str, str]) -> None:
+    """Write the parts as a .tar.gz that its owner alone can read.
+
+    Raises:
+        FileExistsError: there is such a file already.
+        OSError: it cannot be written.
+    """
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as target, tarfile.open(fileobj=target, mode="w:gz") as archive:
+        for name, text in parts.items():
+            content = text.encode(errors="backslashreplace")
+            entry = tarfile.TarInfo(f"plotindex-support/{name}")
+            entry.size, entry.mtime, entry.mode = len(content), int(time.time()), 0o600
+            archive.addfile(entry, io.BytesIO(content))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
