@@ -5,7 +5,7 @@ SECONDS ?= 600
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: run test lint bench torture soak screenshots manual clean help
+.PHONY: run test lint bench torture soak screenshots release-check manual clean help
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
@@ -38,6 +38,11 @@ screenshots: .venv/ready ## Take the pictures of docs/screenshots anew, of what 
 	@mkdir -p build/drawn docs/screenshots
 	$(BIN)/python -m examples.draw --rounds 1 --pause 0 build/drawn
 	$(BIN)/python -m tests.screenshots build/drawn docs/screenshots
+
+release-check: .venv/ready ## Build what is released into dist/, and check it in a clean environment in another folder
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/pytest tests/test_packaging.py tests/test_manual.py
 
 manual: .venv/ready ## Write docs/commands.md and the man page anew, from the help of the commands
 	$(BIN)/python -m tests.manual docs

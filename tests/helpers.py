@@ -149,14 +149,20 @@ class Service:
     """A long-running `plotindex …`, with all that it has written so far. Started by the fixture `service`."""
 
     def __init__(
-        self, args: Sequence[str], environment: Mapping[str, str], cwd: Path, logs: Path, prefix: Sequence[str] = ()
+        self,
+        args: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path,
+        logs: Path,
+        prefix: Sequence[str] = (),
+        program: Sequence[str | Path] = (sys.executable, "-m", "plotindex"),
     ) -> None:
         self._files = logs.with_suffix(".stdout"), logs.with_suffix(".stderr")
         self.url = ""
         """Where it serves: http://127.0.0.1:PORT, when the fixture `server` started it."""
         with self._files[0].open("wb") as stdout, self._files[1].open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "plotindex", *args],
+                [*prefix, *program, *args],
                 env=environment,
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,

@@ -30,18 +30,23 @@ def test_the_manual_says_what_the_help_says(file: str, made: Callable[[], str]) 
 
 
 def test_every_example_works(root: Path, settings: Settings, plotindex: RunPlotindex, service: StartService) -> None:
+    work_through_examples(root, plotindex, service)
+
+
+def work_through_examples(root: Path, run: RunPlotindex, start: StartService) -> None:
+    """Run every command's example on a root with a plot, an indexer and a server."""
     draw(root, "abc123/project_1/correlation_plot.png")
     names = [name for name, _ in commands() if name not in SERVICES]
-    with service(*example_of("watch", root)) as watch, service(*example_of("serve", root)) as serve:
+    with start(*example_of("watch", root)) as watch, start(*example_of("serve", root)) as serve:
         watch.wait_for(lambda: "Everything was looked at" in watch.stderr)
         assert isinstance(serve.process.args, list)
         url = f"http://127.0.0.1:{serve.process.args[-1]}"
         serve.wait_for(lambda: answers(url))
-        plotindex("sync")
+        assert run("sync").returncode == 0
         for name in sorted(names, key=LAST.__contains__):
-            done = plotindex(*example_of(name, root))
+            done = run(*example_of(name, root))
             # What the doctor says depends on the machine.
             assert done.returncode == 0 or name == "doctor", (name, done.stdout, done.stderr)
     both = ["--port", str(free_port())]
-    with service(*example_of("run", root), *both) as run:
-        run.wait_for(lambda: "curl" in run.stdout)
+    with start(*example_of("run", root), *both) as running:
+        running.wait_for(lambda: "curl" in running.stdout)

@@ -1,17 +1,21 @@
 """What is installed: sdist and wheel hold the same product, and it works in a clean environment in another folder."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from plotindex import __version__
-from tests.helpers import draw, run_plotindex
+from tests.helpers import Service, run_plotindex
+from tests.test_manual import work_through_examples
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -100,20 +104,34 @@ def test_the_sdist_holds_what_the_tests_and_the_next_author_need(built: Built) -
     assert not [name for name in names if name.endswith((".pyc", ".db")) or name.startswith((".ci", "plots/"))]
 
 
+def test_the_version_is_said_in_one_place_and_the_changelog_has_what_is_new() -> None:
+    places = [*(CHECKOUT / "plotindex").rglob("*.py"), CHECKOUT / "pyproject.toml"]
+    assert [file.name for file in places if f'"{__version__}"' in file.read_text()] == ["__init__.py"]
+    headings = re.findall(r"^## \[(.+?)\]", (CHECKOUT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[0] in ("Unreleased", __version__)
+
+
 @pytest.mark.timeout(300)
-def test_it_works_in_a_clean_environment_in_another_folder(
+def test_every_command_works_in_a_clean_environment_in_another_folder(
     installed: Path, root: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
     program = installed.with_name("plotindex")
     version = subprocess.run([program, "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert version.stdout == f"plotindex, version {__version__}\n"
-    draw(root, "s/project_1/x.png")
-    done = run_plotindex(
-        ["rebuild", "--root", root], environment, tmp_path, command=(str(installed), "-m", "plotindex")
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("1 sessions, 1 plots, 1 added")
+
+    def run(*args: str) -> "subprocess.CompletedProcess[str]":
+        return run_plotindex(args, {**environment, "PLOTINDEX_ROOT": str(root)}, tmp_path, command=(str(program),))
+
+    @contextmanager
+    def start(*args: str) -> Iterator[Service]:
+        running = Service(args, environment, tmp_path, tmp_path / args[0], program=[program])
+        try:
+            yield running
+        finally:
+            running.clean_up()
+
+    work_through_examples(root, run, start)
     question = "import plotindex, plotindex.schema as d; print(plotindex.__file__, d.migrations_folder())"
     where = subprocess.run(
         [installed, "-c", question], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
