@@ -10,7 +10,7 @@ import click
 from plotindex import completing
 from plotindex.access import Tokens
 from plotindex.errors import SettingsError
-from plotindex.keys import KEPT_KEYS, KeyFile
+from plotindex.keys import KEPT_KEYS, KeyFile, keys_of
 from plotindex.layout import printable
 from plotindex.options import common_options, example, json_option, read_settings, setting_options
 
@@ -48,6 +48,8 @@ def create_token(
     """
     settings = read_settings(config, options)
     settings.make_state_folder()
+    # For a server that cannot write: it signs, too.
+    keys_of(settings).made()
     made = Tokens.of(settings).create(
         name, session=session, session_glob=session_glob, expires=expires, metrics=metrics
     )

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plotindex.errors import CatalogError
+from plotindex.sharing import make_folder
 from plotindex.turns import Target
 
 POLL_SECONDS = 0.005
@@ -61,7 +62,7 @@ class Barriers:
 
     def prepare(self) -> None:
         """Make the folder. Raises OSError where it cannot be."""
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        make_folder(self.folder)
 
     def ask_self(self) -> None:
         """Put up a barrier for the indexer itself, where there is room for it."""

@@ -16,6 +16,7 @@ from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabas
 from plotindex.files import Identity, create_file, damaged, described, identity_of, missing, set_aside
 from plotindex.locks import WriterQueue
 from plotindex.prepared import Prepared
+from plotindex.resting import Reader
 from plotindex.schema import SCHEMA, known_revisions, of_another_schema, upgrade
 from plotindex.tables import metadata
 
@@ -142,8 +143,12 @@ class Database:
         Raises:
             CatalogError: the database is missing or cannot be read.
         """
-        with self._translated(), self.reader.connect() as connection, connection.begin():
-            yield connection
+        with self._translated(), self._connected_reader() as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                self._check_rest(_driver_of(connection))
 
     def fetch_one(self, query: Prepared, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
         """The first row of a query, or None, outside of any transaction: the look-up and nothing else.
@@ -158,11 +163,15 @@ class Database:
                 row = connection.execute(*query.bind(self.reader.dialect, values)).fetchone()
             except BaseException:
                 connection.close()
+                self._check_rest(connection)
                 raise
         if idle is self._idle:
             idle.give_back(connection)
         else:
             connection.close()
+        if connection.is_outdated(self.path):
+            self.close()
+            return self.fetch_one(query, values)
         return row
 
     def revision(self) -> str | None:
@@ -254,6 +263,21 @@ class Database:
         return self._is_own_place or (self._recognised is not None and self._recognised == self._opened)
 
     @contextmanager
+    def _connected_reader(self) -> Iterator[Connection]:
+        connection = self.reader.connect()
+        if _driver_of(connection).is_outdated(self.path):
+            connection.close()
+            self.close()
+            connection = self.reader.connect()
+        with connection:
+            yield connection
+
+    def _check_rest(self, reader: Reader) -> None:
+        """Check that nobody wrote a database that was opened as one that does not change."""
+        if reader.is_outdated(self.path):
+            raise CatalogError(f"The database {self.path} was written while it was read: ask again.")
+
+    @contextmanager
     def _connected_writer(self) -> Iterator[Connection]:
         # Within one's turn: nobody sets the file aside meanwhile.
         self.check_file()
@@ -271,6 +295,12 @@ class Database:
             if isinstance(told, DamagedDatabaseError):
                 self._damaged = opened
             raise told from error
+
+
+def _driver_of(connection: Connection) -> Reader:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, Reader)
+    return driver
 
 
 def _tables(connection: Connection) -> set[str]:

@@ -4,6 +4,8 @@ import os
 import sqlite3
 import time
 from collections import deque
+from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, Transaction, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -12,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from plotindex.errors import SettingsError
 from plotindex.files import is_busy
 from plotindex.processes import call_in_forks
+from plotindex.resting import WRITABLE, Reader, way_to_read
 
 KEPT_LOG_BYTES = 1 << 26
 """What the log of the database keeps of a disk once its content is in the database."""
@@ -24,20 +27,20 @@ class Idle:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._kept: deque[sqlite3.Connection] = deque()
+        self._kept: deque[Reader] = deque()
         call_in_forks(self._forget)
 
-    def take(self) -> sqlite3.Connection:
+    def take(self) -> Reader:
         """One of them, or a new one; its taker gives it back, or closes it when it has failed."""
         try:
             return self._kept.pop()
         except IndexError:
             pooled = self._engine.raw_connection()
             pooled.detach()
-            connection: sqlite3.Connection = pooled.dbapi_connection  # type: ignore[assignment]  # SQLAlchemy's protocol
+            connection: Reader = pooled.dbapi_connection  # type: ignore[assignment]  # SQLAlchemy's protocol
             return connection
 
-    def give_back(self, connection: sqlite3.Connection) -> None:
+    def give_back(self, connection: Reader) -> None:
         """Keep it for the next one."""
         self._kept.append(connection)
 
@@ -53,18 +56,25 @@ class Idle:
         self._engine.dispose(close=False)
 
 
-_OF_PARENTS: list[deque[sqlite3.Connection]] = []
+_OF_PARENTS: list[deque[Reader]] = []
 
 
 def make_engine(url: URL, patience: float, *, read_only: bool) -> Engine:
     """An engine for one SQLite file. `patience` in seconds is for a program that is not plotindex and holds it."""
-    # mode=rw: a missing file is an error, not a new empty database. The read engine keeps the file open for
-    # writing because a WAL reader may have to create its -shm file; query_only refuses every write.
+    path = Path(url.database or "")
     engine = create_engine(
-        url.set(database=f"file:{_quoted(url.database or '')}", query={"mode": "rw", "uri": "true"}),
+        url,
         pool_reset_on_return=None if read_only else "rollback",
         connect_args={"timeout": patience, "check_same_thread": False},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def open_file(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> sqlite3.Connection:
+        # Who reads keeps the file open for writing where he can, but query_only refuses every write.
+        way, rest = way_to_read(path) if read_only else (WRITABLE, None)
+        connection = sqlite3.connect(f"file:{_quoted(str(path))}?{way}", uri=True, factory=Reader, **parameters)
+        connection.rest = rest
+        return connection
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:

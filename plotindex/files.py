@@ -7,6 +7,7 @@ from pathlib import Path
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, SettingsError, UnusableDatabaseError
 from plotindex.layout import printable
+from plotindex.sharing import create_private
 
 LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 # Every row is compared with what is there before it is written: only where an index is wrong is it there already.
@@ -32,7 +33,7 @@ def identity_of(path: Path) -> Identity | None:
 
 
 def create_file(path: Path) -> None:
-    """Make a new file, empty and readable by its owner alone, where there is none.
+    """Make a new file, empty and for its owner alone or the group that shares the folder, where there is none.
 
     Raises:
         SettingsError: there can be none.
@@ -40,7 +41,7 @@ def create_file(path: Path) -> None:
     try:
         # Only a new file is opened here: closing any descriptor of one that SQLite has open in this process would
         # drop SQLite's own locks on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(create_private(path, 0o660))
     except FileExistsError:
         if not os.access(path, os.R_OK | os.W_OK):
             raise SettingsError(

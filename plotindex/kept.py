@@ -16,6 +16,7 @@ from plotindex.errors import SettingsError
 from plotindex.jobs import MOST_BYTES
 from plotindex.layout import Plot
 from plotindex.processes import call_in_forks
+from plotindex.sharing import make_folder, share
 
 BLOCK = 4096
 """What the smallest file takes of a disk."""
@@ -78,11 +79,12 @@ class Kept:
         try:
             if not self._folder.is_dir():
                 self._make_parent()
-                self._folder.mkdir(mode=0o700, exist_ok=True)
+                make_folder(self._folder)
             _leave_reserve(self._folder)
-            # Only its owner can read it (tempfile's promise).
+            # Only its owner can read it (tempfile's promise), or the group that shares the folder.
             with NamedTemporaryFile(dir=self._folder, delete=False) as file:
                 try:
+                    share(file.fileno(), Path(file.name), 0o640)
                     file.write(content)
                     file.flush()
                     Path(file.name).rename(self._folder / name)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
+from plotindex.sharing import create_private
 
 
 class WriterQueue:
@@ -98,10 +99,13 @@ def _for_the_operator(path: Path) -> Iterator[None]:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace a file's content, whole or not at all; its owner alone can read it. The caller is its one writer."""
+    """Replace a file's content, whole or not at all. The caller is its one writer.
+
+    Its owner alone can read it and, where a group shares the folder, that group.
+    """
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
-    with os.fdopen(open_private(new), "wb") as file:
+    with os.fdopen(open_private(new, 0o640), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -117,9 +121,12 @@ def signature_of(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def open_private(path: Path) -> int:
-    """Open a file for reading and writing, made readable by its owner alone when it is new."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def open_private(path: Path, shared: int = 0o660) -> int:
+    """Open a file for reading and writing; a new one is its owner's alone, `shared` where a group shares the folder."""
+    try:
+        return create_private(path, shared)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _lock(fd: int, deadline: float | None) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from plotindex.catalog import Catalog, Heartbeat
-from plotindex.errors import CatalogError, DamagedDatabaseError, RootLostError
+from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, RootLostError
 from plotindex.layout import Plot, PlotKey, Scope
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
@@ -63,7 +63,7 @@ class Lookup:
         self._is_watched = False
         self._is_kept = False
         self._is_lost = False
-        self._trouble = ""
+        self._trouble = self._unhealed = ""
 
     def open(self, session: str, filename: str, project: str | None = None) -> Answer:
         """Open the current copy of a key or, when a project is named, that project's copy.
@@ -229,7 +229,9 @@ class Lookup:
         try:
             reconcile(self.tree, self.catalog, paths, Options(timeout=HEAL_SECONDS))
         except (CatalogError, RootLostError) as error:
-            log.debug("left to the indexer: %s", error)
+            if not isinstance(error, LockTimeoutError) and str(error) != self._unhealed:
+                self._unhealed = str(error)
+                log.warning("What scans find is left to the indexer: %s", error)
             self._heals_again = time.monotonic() + 1.0
 
 

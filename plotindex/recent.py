@@ -17,6 +17,7 @@ from plotindex.errors import SettingsError
 from plotindex.locks import open_private
 from plotindex.processes import call_in_forks
 from plotindex.settings import Settings
+from plotindex.sharing import make_folder
 
 MINUTES = 16
 """How many the ring has."""
@@ -70,7 +71,7 @@ class Recent:
         folder = recent_folder(self._settings)
         try:
             self._settings.make_state_folder()
-            folder.mkdir(mode=0o700, exist_ok=True)
+            make_folder(folder)
             _forget_old(folder)
             fd = open_private(folder / str(os.getpid()))
             try:

@@ -14,6 +14,7 @@ import platformdirs
 from plotindex import parsing
 from plotindex.errors import SettingsError
 from plotindex.layout import Layout
+from plotindex.sharing import make_folder
 from plotindex.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
 
 
@@ -72,17 +73,17 @@ class Settings:
         return self.state_folder / "sync"
 
     def make_state_folder(self) -> Path:
-        """The state folder, made when it is not there, readable by its owner alone.
+        """The state folder, made when it is not there, for its owner alone or the group that shares the one above.
 
         Raises:
             SettingsError: it cannot be made.
         """
         try:
             # Each by itself: the mode is only for the last one, and who can write its parent can replace it.
-            for folder in reversed([self.state_folder, *self.state_folder.parents]):
+            for folder in reversed(self.state_folder.parents):
                 if not folder.exists():
                     folder.mkdir(mode=0o700, exist_ok=True)
-            self.state_folder.mkdir(mode=0o700, exist_ok=True)
+            make_folder(self.state_folder)
         except OSError as error:
             raise SettingsError(
                 f"The state folder {self.state_folder} cannot be made ({error.strerror}): set PLOTINDEX_STATE_DIR."

@@ -186,9 +186,9 @@ def server(service: StartService) -> StartService:
     """`with server() as running:` is `plotindex serve` on a free port, once it answers at `running.url`."""
 
     @contextmanager
-    def start(*args: str, env: Mapping[str, str] | None = None) -> Iterator[Service]:
+    def start(*args: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Iterator[Service]:
         port = free_port()
-        with service("serve", "--port", str(port), *args, env=env) as running:
+        with service("serve", "--port", str(port), *args, env=env, prefix=prefix) as running:
             running.url = f"http://127.0.0.1:{port}"
             running.wait_for(lambda: answers(running.url))
             yield running

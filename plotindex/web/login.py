@@ -1,5 +1,6 @@
 """Logging in with a one-time code, and out."""
 
+import logging
 import threading
 from collections.abc import Callable
 from math import ceil
@@ -9,12 +10,15 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.wrappers import Response as AnyResponse
 
+from plotindex.errors import SettingsError
 from plotindex.web.callers import Callers
 from plotindex.web.gallery import add_headers
 from plotindex.web.rendering import render_message, render_page
 from plotindex.web.throttle import Throttle
 
 MOST_BYTES = 1_000
+
+log = logging.getLogger(__name__)
 
 
 def make_login(callers: Callers) -> Blueprint:
@@ -24,6 +28,18 @@ def make_login(callers: Callers) -> Blueprint:
     pages = Blueprint("login", __name__)
     pages.before_request(check_page(callers))
     pages.after_request(add_headers)
+    said: set[str] = set()
+
+    def cannot_write(error: SettingsError) -> Response:
+        if str(error) not in said:
+            # Once: anybody can ask again and again.
+            said.add(str(error))
+            log.error("Nobody can log in or out: %s", error)
+        return _say(
+            "This server may not write where it keeps logins, so nobody can log in or out here; its log says where. "
+            "Tokens and signed addresses work.",
+            503,
+        )
 
     @pages.get("/login")
     def form() -> Response:
@@ -38,7 +54,10 @@ def make_login(callers: Callers) -> Blueprint:
             refused = _say(f"Too many logins from your address have failed: try again in {wait} seconds.", 429)
             refused.headers["Retry-After"] = str(wait)
             return refused
-        value = callers.logins.consume_code(_read_code(reading))
+        try:
+            value = callers.logins.consume_code(_read_code(reading))
+        except SettingsError as error:
+            return cannot_write(error)
         if value is None:
             throttle.note_failure(request.remote_addr)
             message = "It was used already, or is older than ten minutes. `plotindex token link NAME` prints a new one."
@@ -52,7 +71,10 @@ def make_login(callers: Callers) -> Blueprint:
     @pages.post("/logout")
     def log_out() -> AnyResponse:
         response = redirect(url_for("login.form"), 303)
-        callers.end_cookie(request, response)
+        try:
+            callers.end_cookie(request, response)
+        except SettingsError as error:
+            return cannot_write(error)
         return response
 
     return pages
