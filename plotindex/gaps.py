@@ -25,7 +25,7 @@ class Gaps:
         self._catalog = catalog
         self._watcher = watcher
         self._polled = polled
-        self._poll_seconds = poll_seconds
+        self.poll_seconds = poll_seconds
         self._links = Links()
         self._poll_at = self._unwatched_at = self._links_at = self._loose_at = 0.0
         self.asked = 0
@@ -41,12 +41,12 @@ class Gaps:
         now = time.monotonic()
         yield from self._polled.look()
         if self._polled.scopes and now >= self._poll_at:
-            self._poll_at = now + self._poll_seconds
+            self._poll_at = now + self.poll_seconds
             yield from self._polled.scopes
         watches = self._watcher.watches
         if watches.unwatched_count and now >= self._unwatched_at:
             unwatched = watches.unwatched
-            least = self._poll_seconds if "" in unwatched else UNWATCHED_SECONDS
+            least = self.poll_seconds if "" in unwatched else UNWATCHED_SECONDS
             self._unwatched_at = now + max(least, len(unwatched) / UNWATCHED_PER_SECOND)
             yield from unwatched
         if self._links.loose_count and now >= self._loose_at:

@@ -5,7 +5,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from plotindex.measured import Measured
 from plotindex.polling import Polled, Polling
 from plotindex.rescan import Rescan, Rescans
 from plotindex.scopes import Scopes
+from plotindex.supervisor import Supervisor
 from plotindex.tree import Tree
 from plotindex.troubles import Troubles
 from plotindex.turns import Turns
@@ -54,12 +56,24 @@ class Rhythm:
 class Indexer:
     """Keeps the catalogue of one root equal to its tree until it is asked to stop."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, barriers: Path, rhythm: Rhythm, stop: threading.Event) -> None:
-        """`barriers` is the folder in which `plotindex sync` asks."""
+    def __init__(
+        self,
+        tree: Tree,
+        catalog: Catalog,
+        barriers: Path,
+        rhythm: Rhythm,
+        stop: threading.Event,
+        *,
+        supervisor: Supervisor | None = None,
+        new_rhythm: Callable[[], Rhythm | None] = lambda: None,
+    ) -> None:
+        """`barriers` is the folder in which `plotindex sync` asks; `new_rhythm` is asked for one in each step."""
         self._tree = tree
         self._catalog = catalog
         self._rhythm = rhythm
         self._stop = stop
+        self._supervisor = supervisor or Supervisor()
+        self._new_rhythm = new_rhythm
         self._watcher = Watcher(tree, barriers)
         self._barriers = Barriers(barriers)
         self._polled = Polled(tree, rhythm.polling)
@@ -81,6 +95,7 @@ class Indexer:
         except StopRequested:
             pass
         finally:
+            self._supervisor.note_stop()
             self._turns.clear()
             self._watcher.stop()
             self._polled.close()
@@ -89,6 +104,7 @@ class Indexer:
 
     def _step(self) -> None:
         try:
+            self._adopt(self._new_rhythm())
             self._check_database()
             if self._is_blind:
                 self._barriers.prepare()
@@ -110,6 +126,12 @@ class Indexer:
             self._begin_anew()
         except OSError as error:
             self._endure("blocked", f"The system refuses what the indexer needs: {error}; it is tried again.")
+
+    def _adopt(self, rhythm: Rhythm | None) -> None:
+        """Look at what no event tells of as often as that says from now on; how it is polled stays."""
+        if rhythm is not None:
+            self._rescans.set_seconds(rhythm.rescan)
+            self._gaps.poll_seconds = rhythm.poll
 
     @property
     def _is_blind(self) -> bool:
@@ -241,6 +263,8 @@ class Indexer:
     def _beat(self, state: str) -> None:
         if self._stop.is_set():
             raise StopRequested
+        # Here alone: each step ends here, whatever became of it, and none that hangs does.
+        self._supervisor.note_progress()
         if state != self._state.state or time.monotonic() >= self._beat_at:
             self._say(state)
 
@@ -272,6 +296,21 @@ class Indexer:
             if str(error) not in (self._mute, self._trouble):
                 log.warning("The heartbeat was not stored: %s", error)
             self._mute = str(error)
+        if self._supervisor.listens:
+            self._tell_supervisor()
+
+    def _tell_supervisor(self) -> None:
+        if self._state.state in ("watching", "polling"):
+            self._supervisor.note_ready()
+        status = self._trouble
+        if not status:
+            # While they cannot be had, what was said before stays.
+            with suppress(CatalogError):
+                sessions, plots = self._catalog.counts()
+                watched = f"{self._state.state} {len(self._watcher.watches):,} folders"
+                status = f"{watched}, {plots:,} plots in {sessions:,} sessions"
+        if status:
+            self._supervisor.say(status)
 
     def _behind(self) -> float:
         """For how many seconds the oldest thing waits: a scope, a rescan that is owed, a self-test."""

@@ -2,9 +2,10 @@
 
 import math
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from plotindex.doubts import state_below_root
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
+from plotindex.processes import has_terminal
+from plotindex.rereading import Own, Rereading
 from plotindex.settings import PARSERS, Settings, default_of, load_settings
 from plotindex.sources import option_of, other_variables, unknown_variables
 from plotindex.tree import Tree
@@ -115,6 +118,21 @@ def read_settings(config: Path | None, options: dict[str, str | None]) -> Settin
     for warning in warnings:
         click.echo(f"plotindex: {escape(warning)}", err=True)
     return settings
+
+
+def reread_on_hangup(settings: Settings, config: Path | None, options: dict[str, str | None], own: Own) -> Rereading:
+    """The settings of a service, to be read again on SIGHUP; when its terminal is closed it ends by that, as ever."""
+    environment = dict(os.environ)
+    rereading = Rereading(settings, lambda: load_settings(options, environment, config), own)
+    if not has_terminal():
+        signal.signal(signal.SIGHUP, rereading.ask)
+    return rereading
+
+
+def as_words(config: Path | None, options: dict[str, str | None], names: Iterable[str]) -> list[str]:
+    """Options as they were given, those of these names, for another command."""
+    given = {"config": config, **{name: options[name] for name in names}}
+    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
 
 
 def tree_of(settings: Settings) -> Tree:

@@ -16,6 +16,15 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
+def has_terminal() -> bool:
+    """Whether this process belongs to a terminal, so that SIGHUP says that somebody has closed it."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 def call_in_forks(method: Callable[[], None]) -> None:
     """Call a method in each child that is forked from this process, for as long as its object lives."""
     weak = weakref.WeakMethod(method)

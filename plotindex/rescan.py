@@ -92,6 +92,12 @@ class Rescans:
     def seconds_to_next(self) -> float:
         return max(0.0, self._due - time.monotonic()) if self._current is None else GRACE_SECONDS / 10
 
+    def set_seconds(self, seconds: float) -> None:
+        """Look at everything so often from now on; the next one is due so long after the last one began."""
+        if self._due > time.monotonic():
+            self._due += seconds - self._seconds
+        self._seconds = seconds
+
     def owe(self) -> None:
         """Events were lost, or never came: one that begins from now on makes up for them."""
         self.owed = self._begun + 1

@@ -3,12 +3,14 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from urllib.error import URLError
 from urllib.parse import quote
 
@@ -17,9 +19,9 @@ from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.layout import Plot, printable
 from plotindex.logins import Logins
-from plotindex.processes import die_with_parent
-from plotindex.settings import Settings
-from plotindex.sources import other_variables
+from plotindex.processes import die_with_parent, has_terminal
+from plotindex.settings import PARSERS, Settings
+from plotindex.sources import unknown_variables
 
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.1
@@ -33,8 +35,16 @@ class ChildDiedError(Exception):
         self.code = code
 
 
-def run_both(settings: Settings, catalog: Catalog, say: Callable[[str], None], stop: threading.Event) -> None:
+def run_both(
+    settings: Settings,
+    catalog: Catalog,
+    say: Callable[[str], None],
+    stop: threading.Event,
+    words: Mapping[str, Sequence[str]],
+) -> None:
     """Index and serve until `stop` is set; say the address and, once there is a plot, a command that fetches it.
+
+    `words` are the options of `watch` and of `serve`. SIGHUP goes on to both.
 
     Raises:
         ChildDiedError: one of the two ended; the other has been stopped.
@@ -44,7 +54,9 @@ def run_both(settings: Settings, catalog: Catalog, say: Callable[[str], None], s
     name = f"run-{os.getpid()}"
     # The token of the printed command ends with the run that printed it, and by itself when that is killed.
     secret = tokens.create(name, expires="30d")
-    children = {command: _start(command, settings) for command in ("watch", "serve")}
+    children = {command: _start([command, *options]) for command, options in words.items()}
+    if not has_terminal():
+        signal.signal(signal.SIGHUP, partial(_send, children.values()))
     try:
         while not stop.wait(POLL_SECONDS) and not _is_served(settings):
             _check_alive(children)
@@ -96,10 +108,16 @@ def base_url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
 
 
-def _start(name: str, settings: Settings) -> "subprocess.Popen[bytes]":
+def _send(children: "Iterable[subprocess.Popen[bytes]]", number: int, _frame: object) -> None:
+    for child in children:
+        child.send_signal(number)
+
+
+def _start(words: Sequence[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603 - this program itself
-        [sys.executable, "-m", "plotindex", name],
-        env={**other_variables(os.environ), **settings.as_environment()},
+        [sys.executable, "-m", "plotindex", *words],
+        # What is wrong in it, this process has said.
+        env={name: value for name, value in os.environ.items() if name not in unknown_variables(PARSERS, os.environ)},
         stdin=subprocess.DEVNULL,
         preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread is running
         # A group of its own: a terminal's Ctrl-C reaches this process alone, which ends both in order.

@@ -10,6 +10,7 @@ import click
 from plotindex.errors import CatalogError
 from plotindex.locks import sole_indexer
 from plotindex.options import (
+    as_words,
     check_root_unless_known,
     common_options,
     example,
@@ -17,9 +18,13 @@ from plotindex.options import (
     open_catalog,
     prepare_catalog,
     read_settings,
+    reread_on_hangup,
     setting_options,
     tree_of,
 )
+from plotindex.rereading import INDEXER, SERVER
+from plotindex.settings import Settings
+from plotindex.supervisor import Supervisor
 
 SWITCH_SECONDS = 0.0005
 SERVING = (
@@ -47,8 +52,10 @@ def run(config: Path | None, **options: str | None) -> None:
     Prints an address that logs a browser in, once, and a command that fetches a plot. Ctrl-C ends both.
     """
     from plotindex.running import ChildDiedError, run_both
-    from plotindex.web.server import check_address
+    from plotindex.web.listening import check_address
 
+    # Whoever supervises this process hears nothing, and its children are not its voice.
+    Supervisor.of()
     settings = read_settings(config, options)
     settings.check_root()
     check_address(settings)
@@ -56,8 +63,10 @@ def run(config: Path | None, **options: str | None) -> None:
     with sole_indexer(settings.make_state_folder() / "indexer.lock"):
         catalog = prepare_catalog(settings)
     stop = _stop_on_signals()
+    commands = {"watch": [*INDEXING, "log_format"], "serve": [*SERVING, "max_depth", "log_format"]}
+    words = {name: as_words(config, options, ("root", "database", *taken)) for name, taken in commands.items()}
     try:
-        run_both(settings, catalog, click.echo, stop)
+        run_both(settings, catalog, click.echo, stop, words)
     except ChildDiedError as error:
         click.echo(f"plotindex: {error}", err=True)
         sys.exit(2 if error.code == 2 else 1)
@@ -74,7 +83,16 @@ def watch(config: Path | None, **options: str | None) -> None:
     from plotindex.indexer import Indexer, Rhythm
     from plotindex.polling import Polling
 
+    def rhythm_of(settings: Settings) -> Rhythm:
+        return Rhythm(settings.rescan_seconds, settings.poll_seconds, Polling(settings.polling))
+
+    def new_rhythm() -> Rhythm | None:
+        found = rereading.due()
+        return rhythm_of(found) if found else None
+
+    supervisor = Supervisor.of()
     settings = read_settings(config, options)
+    rereading = reread_on_hangup(settings, config, options, INDEXER)
     check_root_unless_known(settings)
     with sole_indexer(settings.make_state_folder() / "indexer.lock"):
         migrate_apart(settings)
@@ -84,8 +102,8 @@ def watch(config: Path | None, **options: str | None) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         stop = _stop_on_signals(grace=1.5)
         try:
-            rhythm = Rhythm(settings.rescan_seconds, settings.poll_seconds, Polling(settings.polling))
-            Indexer(tree_of(settings), catalog, settings.barrier_folder, rhythm, stop).run()
+            parts = tree_of(settings), catalog, settings.barrier_folder, rhythm_of(settings), stop
+            Indexer(*parts, supervisor=supervisor, new_rhythm=new_rhythm).run()
         except KeyboardInterrupt:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
             if not stop.is_set():
@@ -107,13 +125,15 @@ def serve(config: Path | None, **options: str | None) -> None:
     from plotindex.web.extension import ANSWER_SECONDS
     from plotindex.web.server import serve as serve_http
 
+    supervisor = Supervisor.of()
     settings = read_settings(config, options)
+    rereading = reread_on_hangup(settings, config, options, SERVER)
     check_root_unless_known(settings)
     try:
         open_catalog(settings, ANSWER_SECONDS).database.close()
     except CatalogError as error:
         click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
-    serve_http(settings)
+    serve_http(rereading, supervisor)
 
 
 def _stop_on_signals(grace: float | None = None) -> threading.Event:

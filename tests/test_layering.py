@@ -37,9 +37,9 @@ LAYERS = [
     {"database", "tables", "mounts", "beneath"},
     {"keys", "recent"},
     {"engines", "drawing", "drawer", "kept"},
-    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting"},
+    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading"},
     {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
-    {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing"},
+    {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor"},
 ]
 ONE_MODULE_EACH = {
     "watchdog": {"watcher.py"},

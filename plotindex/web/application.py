@@ -1,6 +1,7 @@
 """plotindex's own application: the same views behind bearer tokens, cookies and signed addresses."""
 
 import logging
+from collections.abc import Callable
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
@@ -33,8 +34,10 @@ WAITING_SHARE = 4
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None, is_ending: Callable[[], bool] = lambda: False) -> Flask:
     """A WSGI application for any server; without settings they are read from the environment and plotindex.toml.
+
+    `is_ending` says whether those who wait for changes are to be answered at once, since the process is about to end.
 
     Raises:
         SettingsError: a setting is missing or wrong.
@@ -82,7 +85,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         return Viewer(token.allows, address)
 
     prefix = settings.url_prefix
-    lists = Lists(lookup, viewer, settings.threads // WAITING_SHARE)
+    lists = Lists(lookup, viewer, settings.threads // WAITING_SHARE, is_ending=is_ending)
     app.add_url_rule(plot_rule(app, prefix), "plot", plot, methods=["GET"])
     for rule, name, view in lists.routes(prefix):
         app.add_url_rule(rule, name, view, methods=["GET"])

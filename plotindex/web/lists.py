@@ -46,16 +46,22 @@ class Lists:
     """The list routes of one instance. Each view answers with JSON, also when something is wrong."""
 
     def __init__(
-        self, lookup: Lookup, viewer: Callable[[], Viewer | Response], waiters: int, longest_wait: float = LONGEST_WAIT
+        self,
+        lookup: Lookup,
+        viewer: Callable[[], Viewer | Response],
+        waiters: int,
+        longest_wait: float = LONGEST_WAIT,
+        is_ending: Callable[[], bool] = lambda: False,
     ) -> None:
         """`viewer` says who asks, or answers him itself.
 
-        So many requests may wait for changes at once, each for so many seconds at most.
+        So many requests may wait for changes at once, each for so many seconds at most, and none while `is_ending`.
         """
         self._lookup = lookup
         self._listing = Listing(lookup.catalog.database)
         self._viewer = viewer
         self._longest_wait = longest_wait
+        self._is_ending = is_ending
         self._waiting = threading.BoundedSemaphore(waiters) if waiters else None
 
     def routes(self, url_prefix: str) -> list[Route]:
@@ -156,7 +162,7 @@ class Lists:
         return response
 
     def _wait(self, found: Changes, viewer: Viewer, session: str | None, until: float) -> Changes:
-        while _is_nothing(found) and time.monotonic() < until:
+        while _is_nothing(found) and time.monotonic() < until and not self._is_ending():
             time.sleep(LOOK_SECONDS)
             self._require_catalogue()
             if self._listing.clock() != found.clock:

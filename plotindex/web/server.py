@@ -1,53 +1,45 @@
-"""The HTTP service: Granian over WSGI. The only module that imports granian."""
+"""The HTTP service: its port, its workers, and the application in each of them."""
 
 import logging
 import os
 import signal
-import socket
 from tempfile import TemporaryDirectory
 
-from flask import Flask
-from granian import Granian
-from granian.constants import Interfaces
-from granian.log import LogLevels
+from flask import Flask, Response
 
-from plotindex.errors import SettingsError
 from plotindex.layout import printable
 from plotindex.logs import configure_logs
 from plotindex.metrics import FOLDER
 from plotindex.processes import die_with_parent
-from plotindex.running import base_url
-from plotindex.settings import Settings, load_settings
+from plotindex.rereading import Rereading
+from plotindex.settings import load_settings
+from plotindex.supervisor import Supervisor
 from plotindex.web.application import create_app
+from plotindex.web.ending import Ending
+from plotindex.web.listening import listen
+from plotindex.web.master import Master
+from plotindex.web.pulse import keep_telling
 
 log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT.
+def serve(rereading: Rereading, supervisor: Supervisor) -> None:
+    """Serve until SIGTERM or SIGINT; on SIGHUP with settings read again.
 
     Raises:
         SettingsError: the address cannot be had.
     """
-    check_address(settings)
-    log.info("Serving the plots below %s at %s.", printable(str(settings.root)), base_url(settings))
-    # Workers are new processes: they read the same settings from the environment.
-    os.environ.update(settings.as_environment())
+    settings = rereading.settings
+    listener = listen(settings)
+    host, port = listener.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    log.info("Serving the plots below %s at %s.", printable(str(settings.root)), url)
     with TemporaryDirectory(prefix="plotindex-") as numbers:
         # What each worker counts, so that any of them can tell of all.
         os.environ[FOLDER] = numbers
-        Granian(
-            "plotindex.web.server:load_application",
-            factory=True,
-            interface=Interfaces.WSGI,
-            address=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            blocking_threads=settings.threads,
-            log_level=LogLevels.warning,
-            respawn_failed_workers=True,
-            workers_kill_timeout=2,
-        ).serve()
+        master = Master(listener, rereading, supervisor)
+        master.on_startup(lambda: keep_telling(listener, supervisor, f"serving at {url}"))
+        master.serve()
 
 
 def load_application() -> Flask:
@@ -55,26 +47,13 @@ def load_application() -> Flask:
     die_with_parent(signal.SIGKILL)
     settings = load_settings({})
     configure_logs(settings.log_format)
-    return create_app(settings)
+    ending = Ending()
+    app = create_app(settings, ending.is_near)
 
+    @app.after_request
+    def part(response: Response) -> Response:
+        if ending.has_turned_away:
+            response.headers["Connection"] = "close"
+        return response
 
-def check_address(settings: Settings) -> None:
-    """Check that the host and port can be listened on.
-
-    Raises:
-        SettingsError: they cannot.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no name of a host"
-        raise SettingsError(
-            f"{settings.host} port {settings.port} cannot be listened on ({reason}): "
-            "stop what uses it, or name another --host or --port."
-        ) from None
+    return app

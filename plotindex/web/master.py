@@ -1,0 +1,113 @@
+"""The process that keeps the port and starts the workers: Granian's, with one socket that all of them share.
+
+Granian gives each worker a socket of its own on the same port, and the connections that wait in it are lost when that
+worker ends. The one that is opened here, or handed over by systemd, stays while workers come and go.
+"""
+
+import multiprocessing
+import os
+import socket
+from functools import partial
+from typing import Any
+
+from granian._granian import SocketHolder
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server.mp import MPServer, WorkerProcess
+
+from plotindex.processes import has_terminal
+from plotindex.rereading import Rereading
+from plotindex.settings import PARSERS, Settings
+from plotindex.sources import variable
+from plotindex.supervisor import Supervisor
+from plotindex.web.ending import TURN_AWAY
+
+STOP_SECONDS = 10
+"""How long a worker may go on with what it has begun to answer, when the service ends."""
+RELOAD_SECONDS = 30
+"""How long it may when another one has taken its place."""
+OVERLAP_SECONDS = 1.0
+"""How long a new worker and the one before it serve side by side."""
+
+
+class Master(MPServer):
+    """Serves until SIGTERM or SIGINT. SIGHUP starts new workers, one after the other, with settings read again."""
+
+    def __init__(self, listener: socket.socket, rereading: Rereading, supervisor: Supervisor) -> None:
+        settings = rereading.settings
+        self._listener = listener
+        self._rereading = rereading
+        self._supervisor = supervisor
+        self._has_terminal = has_terminal()
+        super().__init__(
+            "plotindex.web.server:load_application",
+            factory=True,
+            interface=Interfaces.WSGI,
+            address=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            blocking_threads=settings.threads,
+            log_level=LogLevels.warning,
+            respawn_failed_workers=True,
+            respawn_interval=OVERLAP_SECONDS,
+            workers_kill_timeout=STOP_SECONDS,
+        )
+        # What is not in Granian's interface, and so bound to its version (pyproject.toml): that `_init_shared_socket`
+        # makes what workers listen on, that `_spawn_worker` makes what `terminate` is then called of, that `_reload`
+        # returns when all of them are new, that `shutdown` ends them.
+        self.on_reload(self._read_again)
+        # Workers inherit the socket, and the settings by their environment.
+        multiprocessing.set_start_method("fork", force=True)
+        _hand_on(settings)
+
+    def signal_handler_reload(self, *args: object) -> None:
+        if self._has_terminal:
+            # It was closed.
+            self.signal_handler_interrupt()
+            return
+        self._rereading.ask()
+        super().signal_handler_reload(*args)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        self._supervisor.note_stop()
+        super().shutdown(exit_code)
+
+    def _spawn_worker(self, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - as Granian
+        worker: WorkerProcess = super()._spawn_worker(*args, **options)
+        worker.terminate = partial(_end, worker)  # type: ignore[method-assign]  # its class is chosen by Granian
+        return worker
+
+    def _init_shared_socket(self) -> None:
+        self._ssp = self._sso = None
+        # By its descriptor; it is none of a Unix socket.
+        self._shd = SocketHolder(self._listener.fileno(), False, self.backlog)  # type: ignore[assignment,call-arg]  # as it is
+
+    def _read_again(self) -> None:
+        settings = self._rereading.due()
+        if settings is not None:
+            _hand_on(settings)
+            self.blocking_threads = settings.threads
+
+    def _reload(self, *args: Any) -> None:  # noqa: ANN401 - as Granian
+        self._supervisor.note_reload()
+        self.workers_kill_timeout = RELOAD_SECONDS
+        try:
+            super()._reload(*args)
+        finally:
+            self.workers_kill_timeout = STOP_SECONDS
+            self._supervisor.note_reloaded()
+
+
+def _end(worker: WorkerProcess) -> None:
+    """Have a worker end as `ending` does; one that has not begun ends at once."""
+    worker.interrupt_by_parent = True
+    pid = worker.inner.pid
+    if pid is not None and worker.is_alive():
+        os.kill(pid, TURN_AWAY)
+
+
+def _hand_on(settings: Settings) -> None:
+    """Workers read their settings from the environment, and nothing that is no longer set."""
+    for name in PARSERS:
+        os.environ.pop(variable(name), None)
+    os.environ.update(settings.as_environment())
