@@ -13,6 +13,7 @@ from plotindex.find_command import find
 from plotindex.options import Program, example
 from plotindex.question_commands import status, sync, wait
 from plotindex.running_commands import run, serve, watch
+from plotindex.service_commands import service
 from plotindex.settings_commands import completion, config
 from plotindex.support_command import support_bundle
 
@@ -49,3 +50,4 @@ for command in (
     main.add_command(command)
 main.add_command(token)
 main.add_command(key)
+main.add_command(service)
