@@ -7,6 +7,7 @@ import click
 
 from plotindex import __version__
 from plotindex.access_commands import key, token
+from plotindex.backup_commands import back_up, put_back
 from plotindex.catalog_commands import migrate, rebuild, verify
 from plotindex.doctor_command import doctor
 from plotindex.find_command import find
@@ -50,4 +51,6 @@ for command in (
     main.add_command(command)
 main.add_command(token)
 main.add_command(key)
+main.add_command(back_up)
+main.add_command(put_back)
 main.add_command(service)

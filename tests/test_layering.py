@@ -12,6 +12,7 @@ LAYERS = [
     {"cli", "web", "__main__", "pytest_plugin", "running_commands"},
     {
         "access_commands",
+        "backup_commands",
         "catalog_commands",
         "doctor_command",
         "find_command",
@@ -38,7 +39,7 @@ LAYERS = [
     {"database", "tables", "mounts", "beneath"},
     {"keys", "recent"},
     {"engines", "drawing", "drawer", "kept"},
-    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units"},
+    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units", "backup"},
     {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
     {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor"},
 ]
@@ -50,6 +51,7 @@ ONE_MODULE_EACH = {
     "click": {
         "cli.py",
         "access_commands.py",
+        "backup_commands.py",
         "catalog_commands.py",
         "completing.py",
         "doctor_command.py",

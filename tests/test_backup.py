@@ -1,0 +1,92 @@
+"""What is no cache comes back as it was, into running services, and never over something else unasked."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from plotindex.access import Tokens
+from plotindex.backup import Backup, make_backup, parse_backup, restore
+from plotindex.errors import PlotIndexError, SettingsError
+from plotindex.keys import KeyFile, keys_of
+from plotindex.logins import Ended, Logins
+from plotindex.settings import Settings
+from tests.helpers import Refused, RunPlotindex
+
+
+def test_what_was_backed_up_comes_back_by_one_command_each(
+    settings: Settings, plotindex: RunPlotindex, tmp_path: Path, refused: Refused
+) -> None:
+    tokens = Tokens(settings.make_state_folder() / "tokens.json")
+    secret = tokens.create("web")
+    keys = keys_of(settings).made()
+    token = tokens.check(secret)
+    assert token is not None
+    cookie = Logins.of(settings).consume_code(Logins.of(settings).create_code(token))
+    file = tmp_path / "plotindex.backup"
+    assert plotindex("backup", str(file)).returncode == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert secret not in file.read_text()
+    assert plotindex("backup", "-").stdout.startswith('{\n "plotindex_backup": 1')
+
+    for name in ("tokens.json", "secret.key"):
+        (settings.state_folder / name).unlink()
+    # Those that already run.
+    assert tokens.check(secret) is None
+    done = plotindex("restore", str(file))
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert done.stderr.startswith(f"Restored secret.key, tokens.json: of {settings.root}, ")
+    assert tokens.check(secret) == token
+    assert keys_of(settings).known() == keys
+    assert cookie is not None and Logins.of(settings).check_cookie(cookie) == token
+    assert "Everything is as it was" in plotindex("restore", str(file)).stderr
+
+    KeyFile(settings.state_folder / "secret.key").rotate()
+    refused([f"restore {file}"], "other secret.key", "--force")
+    assert plotindex("restore", "--force", str(file)).stderr.startswith("Restored secret.key: ")
+    assert keys_of(settings).known() == keys
+    (notes := tmp_path / "notes").write_text("mine")
+    refused([f"backup {notes}"], "is no backup")
+    assert notes.read_text() == "mine"
+
+
+def test_a_login_that_has_ended_since_stays_ended(settings: Settings) -> None:
+    ended = Ended(settings.make_state_folder() / "logouts.json")
+    ended.add("first", time.time() + 100)
+    backup = make_backup(settings)
+    ended.add("second", time.time() + 100)
+    restore(settings, backup)
+    assert ended.holds("first") and ended.holds("second")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"made": 1.0}, "damaged"),
+        ({"files": {"tokens.json": "{}"}}, "damaged"),
+        ({"files": {"../../etc/passwd": "x"}}, "damaged"),
+        ({"plotindex_backup": 2}, "newer plotindex"),
+    ],
+)
+def test_a_backup_that_is_not_whole_is_refused(change: dict[str, object], said: str) -> None:
+    whole = Backup("/srv/plots", 2.0, {"secret.key": "0" * 64})
+    assert parse_backup(whole.as_text()) == whole
+    with pytest.raises(SettingsError, match=said):
+        parse_backup(json.dumps({**json.loads(whole.as_text()), **change}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "x"])
+def test_what_is_no_backup_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="no backup of plotindex"):
+        parse_backup(text)
+
+
+def test_a_name_of_a_file_that_is_never_backed_up_is_refused_with_a_right_checksum_too() -> None:
+    with pytest.raises(SettingsError, match="damaged"):
+        parse_backup(Backup("/srv/plots", 2.0, {"../tokens.json": "x"}).as_text())
+
+
+def test_where_there_is_nothing_to_back_up_that_is_said(settings: Settings) -> None:
+    with pytest.raises(PlotIndexError, match="nothing to back up yet"):
+        make_backup(settings)
