@@ -6,17 +6,17 @@ Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is n
 import click
 
 from plotindex import __version__
-from plotindex.access_commands import key, token
-from plotindex.backup_commands import back_up, put_back
-from plotindex.catalog_commands import migrate, rebuild, verify
-from plotindex.doctor_command import doctor
-from plotindex.find_command import find
-from plotindex.options import Program, example
-from plotindex.question_commands import status, sync, wait
-from plotindex.running_commands import run, serve, watch
-from plotindex.service_commands import service
-from plotindex.settings_commands import completion, config
-from plotindex.support_command import support_bundle
+from plotindex.commands.access import key, token
+from plotindex.commands.backup import back_up, put_back
+from plotindex.commands.catalogue import migrate, rebuild, verify
+from plotindex.commands.doctor import doctor
+from plotindex.commands.find import find
+from plotindex.commands.options import Program, example
+from plotindex.commands.questions import status, sync, wait
+from plotindex.commands.running import run, serve, watch
+from plotindex.commands.services import service
+from plotindex.commands.settings import completion, config
+from plotindex.commands.support import support_bundle
 
 
 @click.group(

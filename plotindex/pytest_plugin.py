@@ -38,7 +38,7 @@ class DrawnPlots:
         """Bring the catalogue up to date, as an indexer would: from now on answers are hits, and there are lists."""
         # Imported here: pytest loads this module in every run, also where nobody asks for a plot.
         from plotindex.catalog import Heartbeat  # noqa: PLC0415 - see above
-        from plotindex.options import prepare_catalog  # noqa: PLC0415 - see above
+        from plotindex.commands.options import prepare_catalog  # noqa: PLC0415 - see above
         from plotindex.reconcile import reconcile  # noqa: PLC0415 - see above
         from plotindex.tree import Tree  # noqa: PLC0415 - see above
 

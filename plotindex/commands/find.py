@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plotindex import completing
+from plotindex.commands import completing
+from plotindex.commands.options import (
+    check_root_unless_known,
+    common_options,
+    example,
+    json_option,
+    open_catalog,
+    read_settings,
+)
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
-from plotindex.options import check_root_unless_known, common_options, example, json_option, open_catalog, read_settings
 
 if TYPE_CHECKING:
     from plotindex.finding import Found

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from plotindex.options import common_options, example, json_option, read_settings, setting_options
+from plotindex.commands.options import common_options, example, json_option, read_settings, setting_options
 
 COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
 

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from plotindex.errors import CatalogError
-from plotindex.locks import sole_indexer
-from plotindex.options import (
+from plotindex.commands.options import (
     as_words,
     check_root_unless_known,
     common_options,
@@ -22,6 +20,8 @@ from plotindex.options import (
     setting_options,
     tree_of,
 )
+from plotindex.errors import CatalogError
+from plotindex.locks import sole_indexer
 from plotindex.rereading import INDEXER, SERVER
 from plotindex.settings import Settings
 from plotindex.supervisor import Supervisor

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plotindex.errors import DamagedDatabaseError, SettingsError
-from plotindex.layout import printable
-from plotindex.options import (
+from plotindex.commands.options import (
     check_root_unless_known,
     common_options,
     example,
@@ -21,6 +19,8 @@ from plotindex.options import (
     setting_options,
     tree_of,
 )
+from plotindex.errors import DamagedDatabaseError, SettingsError
+from plotindex.layout import printable
 from plotindex.terminal import Progress
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from plotindex.commands.options import Command, common_options, example, setting_options
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
-from plotindex.options import Command, common_options, example, setting_options
 from plotindex.settings import load_settings
 from plotindex.units import GROUP, INDEXER, SERVER, File, program, unit_files
 

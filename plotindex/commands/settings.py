@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
+from plotindex.commands.options import SETTINGS, common_options, example, json_option, setting_options
 from plotindex.layout import escape
-from plotindex.options import SETTINGS, common_options, example, json_option, setting_options
 
 
 @click.command(epilog=example("config --root /srv/plots --port 8600"))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from plotindex.commands.options import common_options, example, read_settings
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
-from plotindex.options import common_options, example, read_settings
 
 
 @click.command("support-bundle", epilog=example("support-bundle report.tar.gz --root /srv/plots"))

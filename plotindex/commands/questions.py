@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from plotindex import completing
-from plotindex.layout import printable
-from plotindex.options import (
+from plotindex.commands import completing
+from plotindex.commands.options import (
     Seconds,
     check_root_unless_known,
     common_options,
@@ -18,6 +17,7 @@ from plotindex.options import (
     read_settings,
     tree_of,
 )
+from plotindex.layout import printable
 
 
 @click.command(epilog=example("sync --root /srv/plots --timeout 10"))

@@ -1,0 +1,1 @@
+"""The commands of `plotindex`, by topic: each parses, calls and prints."""
