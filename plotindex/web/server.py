@@ -30,11 +30,10 @@ def serve(rereading: Rereading, supervisor: Supervisor) -> None:
         SettingsError: the address cannot be had.
     """
     settings = rereading.settings
-    listener = listen(settings)
-    host, port = listener.getsockname()[:2]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    log.info("Serving the plots below %s at %s.", printable(str(settings.root)), url)
-    with TemporaryDirectory(prefix="plotindex-") as numbers:
+    with listen(settings) as listener, TemporaryDirectory(prefix="plotindex-") as numbers:
+        host, port = listener.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        log.info("Serving the plots below %s at %s.", printable(str(settings.root)), url)
         # What each worker counts, so that any of them can tell of all.
         os.environ[FOLDER] = numbers
         master = Master(listener, rereading, supervisor)
