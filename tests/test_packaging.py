@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -14,10 +15,12 @@ from typing import NamedTuple
 import pytest
 
 from plotindex import __version__
-from tests.helpers import Service, run_plotindex
-from tests.test_manual import work_through_examples
+from tests.helpers import RunPlotindex, Service, StartService, answers, draw, free_port, run_plotindex
+from tests.test_documented_commands import commands
 
 CHECKOUT = Path(__file__).parent.parent
+SERVICES = ("run", "watch", "serve")
+LAST = ("token revoke",)
 
 
 class Built(NamedTuple):
@@ -59,6 +62,33 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
     run(*pip, "install", "--quiet", "--no-compile", built.wheel, cwd=folder)
     return python
+
+
+def example_of(name: str, root: Path) -> list[str]:
+    """The words of a command's example, on this root, and on a port that is free."""
+    line = dict(commands())[name].epilog or ""
+    assert line.startswith(f"\b\nExample: plotindex {name}"), name
+    words = shlex.split(line.partition("plotindex ")[2])
+    return [{"/srv/plots": str(root), "8600": str(free_port())}.get(word, word) for word in words]
+
+
+def work_through_examples(root: Path, run: RunPlotindex, start: StartService) -> None:
+    """Run every command's example on a root with a plot, an indexer and a server."""
+    draw(root, "abc123/project_1/correlation_plot.png")
+    names = [name for name, _ in commands() if name not in SERVICES]
+    with start(*example_of("watch", root)) as watch, start(*example_of("serve", root)) as serve:
+        watch.wait_for(lambda: "Everything was looked at" in watch.stderr)
+        assert isinstance(serve.process.args, list)
+        url = f"http://127.0.0.1:{serve.process.args[-1]}"
+        serve.wait_for(lambda: answers(url))
+        assert run("sync").returncode == 0
+        for name in sorted(names, key=LAST.__contains__):
+            done = run(*example_of(name, root))
+            # What the doctor says depends on the machine.
+            assert done.returncode == 0 or name == "doctor", (name, done.stdout, done.stderr)
+    both = ["--port", str(free_port())]
+    with start(*example_of("run", root), *both) as running:
+        running.wait_for(lambda: "curl" in running.stdout)
 
 
 def content(wheel: Path) -> dict[str, bytes]:
