@@ -13,6 +13,8 @@ from typing import NamedTuple
 from plotindex.layout import printable
 
 STDERR = 2
+PATH_BYTES = 3000
+"""A line of less than PIPE_BUF (4096 bytes) is never mixed with another one (pipe(7))."""
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Of the request that is being answered."""
@@ -64,19 +66,22 @@ class AccessLog:
     """One line for each request, on stderr. The logging module would cost a fifth of a hit."""
 
     def __init__(self, log_format: str) -> None:
-        self._write = self._write_json if log_format == "json" else self._write_text
+        self._line = self._as_json if log_format == "json" else self._as_text
         self._second = 0
         self._time = ""
 
+    def line(self, access: Access) -> bytes:
+        """What `write` writes."""
+        return self._line(access, time.time()).encode(errors="backslashreplace")
+
     def write(self, access: Access) -> None:
-        line = self._write(access, time.time())
         try:
-            os.write(STDERR, line.encode(errors="backslashreplace"))
+            os.write(STDERR, self.line(access))
         except OSError:
             # Whoever read it is gone; the answer is not.
             return
 
-    def _write_text(self, access: Access, now: float) -> str:
+    def _as_text(self, access: Access, now: float) -> str:
         second = int(now)
         if second != self._second:
             # One assignment each: at worst a line has the time of a second that has just begun or ended.
@@ -85,13 +90,28 @@ class AccessLog:
         size = "-" if access.bytes is None else access.bytes
         answered = f" {access.answered}" if access.answered else ""
         return (
-            f"{self._time},{int(now * 1000) % 1000:03d} INFO {access.remote} {access.method} {printable(access.path)} "
+            f"{self._time},{int(now * 1000) % 1000:03d} INFO "
+            f"{_word(access.remote)} {_word(access.method)} {_word(access.path, PATH_BYTES)} "
             f"{access.status} {size} {access.milliseconds:.1f} ms{answered} [{request_id.get()}]\n"
         )
 
-    def _write_json(self, access: Access, now: float) -> str:
+    def _as_json(self, access: Access, now: float) -> str:
         line = {"time": _moment(now), "level": "info", "logger": "plotindex.access"}
-        return json.dumps({**line, **access._asdict(), "request": request_id.get()}) + "\n"
+        chosen = {"remote": _bounded(access.remote), "method": _bounded(access.method)}
+        chosen["path"] = _bounded(access.path, PATH_BYTES)
+        return json.dumps({**line, **access._asdict(), **chosen, "request": request_id.get()}) + "\n"
+
+
+def _word(text: str, most: int = 100) -> str:
+    """What a caller has chosen, escaped as one word, so that it cannot pass for other fields."""
+    return _bounded(printable(text).replace(" ", r"\x20"), most)
+
+
+def _bounded(text: str, most: int = 100) -> str:
+    """As much of the text as takes `most` bytes, also when JSON escapes it: up to twelve for a character."""
+    if len(text) * 12 <= most or len(json.dumps(text)) <= most:
+        return text
+    return f"{text[: most // 12]}…"
 
 
 def _moment(seconds: float) -> str:

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 """The upper bounds of the buckets."""
+MOST = 2.0**63
+"""What nothing that is counted or measured here comes to."""
 
 
 class Histogram:
@@ -36,8 +38,9 @@ class Histogram:
         """What `as_json` told; empty when it has other buckets."""
         read = cls()
         match told:
-            case {"counts": list(counts), "sum": float(total)} if len(counts) == len(read.counts):
-                read.counts, read.sum = [int(count) for count in counts], total
+            case {"counts": list(counts), "sum": total} if len(counts) == len(read.counts):
+                if all(map(_is_number, [*counts, total])):
+                    read.counts, read.sum = [int(count) for count in counts], float(total)
         return read
 
     def cumulative(self) -> list[tuple[str, int]]:
@@ -74,6 +77,15 @@ class Measured:
     @classmethod
     def load(cls, text: str | None) -> Self:
         """What `dump` wrote, also that of another version: what it does not say is as at the beginning."""
-        told = json.loads(text or "{}")
-        numbers = {name: told[name] for name in ("missed", "rescan", "pinned") if name in told}
+        try:
+            told = json.loads(text or "{}")
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            told = {}
+        numbers = {name: told[name] for name in ("missed", "rescan", "pinned") if _is_number(told.get(name))}
         return cls(Histogram.from_json(told.get("reconcile")), Histogram.from_json(told.get("delay")), **numbers)
+
+
+def _is_number(told: object) -> bool:
+    return isinstance(told, int | float) and 0 <= told < MOST

@@ -1,15 +1,19 @@
 """How the last minutes' requests were answered, told by each server process in a file of its own.
 
-A ring of minutes in shared memory: a request costs one write to it, and who asks for the status only reads.
+A ring of minutes: a request costs one write to it, and who asks for the status only reads.
 """
 
+import fcntl
 import logging
-import mmap
 import os
+import re
+import secrets
+import stat
 import struct
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +28,7 @@ MINUTES = 16
 SHOWN = 5
 SLOT = struct.Struct("<4q")
 OLD_MINUTES = 60
+NAME = re.compile(r"\d+-[0-9a-f]{8}")
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +53,8 @@ class Recent:
         self._settings = settings
         self._lock = threading.Lock()
         self._is_open = False
-        self._ring: mmap.mmap | None = None
+        self._fd: int | None = None
+        self._slot = [0, 0, 0, 0]
         call_in_forks(self._forget)
 
     def count(self, which: int) -> None:
@@ -56,29 +62,25 @@ class Recent:
         with self._lock:
             if not self._is_open:
                 self._is_open = True
-                self._ring = self._open()
-            if self._ring is None:
+                self._fd = self._open()
+            if self._fd is None:
                 return
             minute = int(time.time() // 60)
-            place = minute % MINUTES * SLOT.size
-            slot = list(SLOT.unpack_from(self._ring, place))
-            if slot[0] != minute:
-                slot = [minute, 0, 0, 0]
-            slot[which + 1] += 1
-            SLOT.pack_into(self._ring, place, *slot)
+            if self._slot[0] != minute:
+                self._slot = [minute, 0, 0, 0]
+            self._slot[which + 1] += 1
+            # Not by shared memory: a full or faulty disk ends who writes there (SIGBUS), and fails here.
+            with suppress(OSError):
+                os.pwrite(self._fd, SLOT.pack(*self._slot), minute % MINUTES * SLOT.size)
 
-    def _open(self) -> mmap.mmap | None:
+    def _open(self) -> int | None:
+        """The descriptor of a new file, locked for as long as this process lives."""
         folder = recent_folder(self._settings)
         try:
             self._settings.make_state_folder()
             make_folder(folder)
             _forget_old(folder)
-            fd = open_private(folder / str(os.getpid()))
-            try:
-                os.ftruncate(fd, MINUTES * SLOT.size)
-                return mmap.mmap(fd, MINUTES * SLOT.size)
-            finally:
-                os.close(fd)
+            return _create(folder)
         except (OSError, SettingsError) as error:
             log.info("`plotindex status` will not know what this server answers: %s", error)
             return None
@@ -86,7 +88,9 @@ class Recent:
     def _forget(self) -> None:
         """In a forked child, which has a file of its own."""
         self._lock = threading.Lock()
-        self._is_open, self._ring = False, None
+        if self._fd is not None:
+            os.close(self._fd)
+        self._is_open, self._fd, self._slot = False, None, [0, 0, 0, 0]
 
 
 def recent_folder(settings: Settings) -> Path:
@@ -100,24 +104,48 @@ def read_recent(folder: Path) -> Counts | None:
     return Counts(*map(sum, zip(*slots, strict=True))) if slots else None
 
 
+def _create(folder: Path) -> int:
+    while True:
+        fd = open_private(folder / f"{os.getpid()}-{secrets.token_hex(4)}")
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return fd
+        # Somebody took it for one that nobody has.
+        os.close(fd)
+
+
 def _files(folder: Path) -> list[Path]:
     try:
-        return list(folder.iterdir())
+        return [file for file in folder.iterdir() if NAME.fullmatch(file.name)]
     except OSError:
         return []
 
 
 def _slots(file: Path) -> list[tuple[int, ...]]:
     try:
-        content = file.read_bytes()
+        with _opened(file) as fd:
+            content = os.read(fd, MINUTES * SLOT.size)
     except OSError:
         return []
     return list(SLOT.iter_unpack(content[: len(content) // SLOT.size * SLOT.size]))
 
 
+@contextmanager
+def _opened(file: Path) -> Iterator[int]:
+    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(f"{file} is no file")
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def _forget_old(folder: Path) -> None:
+    """Remove what processes that are gone have told of minutes that nobody asks for."""
     oldest = int(time.time() // 60) - OLD_MINUTES
     for file in _files(folder):
-        if all(minute < oldest for minute, *_ in _slots(file)):
-            with suppress(OSError):
+        with suppress(OSError), _opened(file) as fd:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if all(minute < oldest for minute, *_ in _slots(file)):
                 file.unlink()

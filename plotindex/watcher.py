@@ -315,7 +315,12 @@ class Watcher:
         observer.schedule(self._collector, str(self._tree.root), recursive=True)
         self._observer = observer
         (self._emitter,) = (emitter for emitter in observer.emitters if isinstance(emitter, TreeEmitter))
-        observer.start()
+        try:
+            observer.start()
+        except BaseException:
+            # What has not begun cannot be lost.
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End watching; what was not taken is forgotten."""

@@ -75,6 +75,10 @@ def test_a_lost_root_is_said_kept_and_recovered_from(
         wait_until(lambda: "mount it again" in running.stderr)
         wait_until(lambda: catalog.heartbeats()[0].state == "lost")
         assert plotindex("status").returncode == 1
+        beat = catalog.heartbeats()[0]
+        wait_until(lambda: catalog.heartbeats()[0].heartbeat >= beat.heartbeat + 2)
+        # However long it is away.
+        assert running.stderr.count("Watching was lost") == catalog.heartbeats()[0].replaced == 1
         root.mkdir()
         draw(root, "stranger/project_a/x.png")
         wait_until(lambda: "shares no session" in running.stderr)

@@ -1,5 +1,8 @@
 """What an indexer measures, as it goes through the catalogue to whoever asks."""
 
+import json
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,3 +33,18 @@ def test_what_another_version_measured_is_taken_as_far_as_it_is_known() -> None:
     assert Measured.load(None).dump() == Measured().dump()
     odd = Measured.load('{"missed": 2, "reconcile": {"counts": [1, 2], "sum": 3.0}, "later": 1}')
     assert (odd.missed, odd.reconcile.sum) == (2, 0.0)
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+odd_counts = st.fixed_dictionaries({"counts": st.lists(leaves, min_size=18, max_size=18), "sum": leaves})
+odd_objects = st.dictionaries(
+    st.sampled_from(["missed", "rescan", "pinned", "reconcile", "delay"]), leaves | odd_counts
+)
+
+
+@given((leaves | st.lists(leaves) | odd_objects).map(json.dumps) | st.text())
+def test_whatever_stands_there_is_read_as_numbers_that_can_be_told(text: str) -> None:
+    read = Measured.load(text)
+    assert Measured.load(read.dump()) is not None
+    for number in (read.missed, read.rescan, read.pinned, read.delay.sum, read.reconcile.cumulative()[-1][1]):
+        assert math.isfinite(float(number))

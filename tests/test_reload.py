@@ -1,6 +1,7 @@
 """Workers, settings and whole servers are replaced while requests go on: none is refused, broken or lost."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import requests
 
 from plotindex.access import Tokens
 from plotindex.settings import Settings
+from plotindex.web.listening import listen
 from tests.helpers import Index, Service, StartService, answers, draw, free_port, wait_until
 
 LARGE = b"\x89PNG" + bytes(30_000_000)
@@ -97,12 +99,29 @@ def test_workers_are_replaced_with_new_settings_and_no_request_fails(server: Sta
             wait_until(lambda: len(workers(running)) == 2 and not before & workers(running))
         assert by_name() == 303
         assert "The settings were read again: new are threads, public_url." in running.stderr
+        held = psutil.Process(running.pid).num_fds()
         # The port is an option, so that the file's counts for nothing; nor do the workers.
         assert "stays as it was" not in running.stderr
         file.write_text("threads = 0\n")
         running.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "The settings stay as they were: threads in" in running.stderr)
         assert by_name() == 303
+        second = workers(running)
+        file.write_text("threads = 4\n")
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(workers(running)) == 2 and not second & workers(running))
+        # Nothing is kept of workers that are gone.
+        wait_until(lambda: psutil.Process(running.pid).num_fds() <= held)
+
+
+def test_an_answer_on_a_connection_that_was_used_before_waits_for_nothing() -> None:
+    with (
+        listen(Settings(root=Path("/"), port=0)) as listener,
+        closing(socket.create_connection(listener.getsockname())),
+    ):
+        wait_until(lambda: select.select([listener], [], [], 0)[0])
+        with listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_what_is_in_flight_is_answered_when_the_server_ends(

@@ -7,6 +7,8 @@ worker ends. The one that is opened here, or handed over by systemd, stays while
 import multiprocessing
 import os
 import socket
+import weakref
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -74,7 +76,8 @@ class Master(MPServer):
 
     def _spawn_worker(self, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - as Granian
         worker: WorkerProcess = super()._spawn_worker(*args, **options)
-        worker.terminate = partial(_end, worker)  # type: ignore[method-assign]  # its class is chosen by Granian
+        # By no reference that is a circle: the pipes of workers that are gone would stay open.
+        worker.terminate = partial(_end, weakref.ref(worker))  # type: ignore[method-assign]  # its class is chosen by Granian
         return worker
 
     def _init_shared_socket(self) -> None:
@@ -98,12 +101,17 @@ class Master(MPServer):
             self._supervisor.note_reloaded()
 
 
-def _end(worker: WorkerProcess) -> None:
+def _end(reference: "weakref.ref[WorkerProcess]") -> None:
     """Have a worker end as `ending` does; one that has not begun ends at once."""
+    worker = reference()
+    if worker is None:
+        return
     worker.interrupt_by_parent = True
     pid = worker.inner.pid
     if pid is not None and worker.is_alive():
-        os.kill(pid, TURN_AWAY)
+        # It may end this very moment.
+        with suppress(ProcessLookupError):
+            os.kill(pid, TURN_AWAY)
 
 
 def _hand_on(settings: Settings) -> None:

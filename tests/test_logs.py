@@ -1,0 +1,41 @@
+"""Lines of the log, whatever callers choose."""
+
+import json
+import select
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from plotindex.logs import Access, AccessLog
+
+FORGED = "1.1.1.1 GET /forged 200 5 1.0 ms hit [cafecafecafe]"
+texts = st.text(st.characters(), max_size=2000) | st.sampled_from(["\0", "\x1b", "\U0001f600", "\udcff", '"', " "]).map(
+    lambda character: character * 65_000
+)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@given(remote=texts, method=texts, path=texts)
+@example(remote=FORGED, method="GET", path="/")
+@example(remote="127.0.0.1", method="GET", path=f"/\n{FORGED}")
+def test_whatever_a_caller_chooses_is_one_line_that_the_kernel_writes_whole_with_each_field_in_its_place(
+    log_format: str, remote: str, method: str, path: str
+) -> None:
+    log = AccessLog(log_format)
+    line = log.line(Access(remote, method, path, 200, 5, 1.0, None))
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert len(line) < select.PIPE_BUF
+    if log_format == "json":
+        told = json.loads(line)
+        assert (told["status"], told["bytes"], told["milliseconds"]) == (200, 5, 1.0)
+    else:
+        words = line.decode().rstrip("\n").split(" ")
+        assert len(words) == 11
+        assert words[6:10] == ["200", "5", "1.0", "ms"]
+
+
+def test_what_is_usual_is_logged_as_it_is() -> None:
+    line = AccessLog("text").line(Access("2001:db8::1", "GET", "/api/plots/s/größe.png", 404, None, 0.4, "fwd=miss"))
+    assert line.decode().endswith(" INFO 2001:db8::1 GET /api/plots/s/größe.png 404 - 0.4 ms fwd=miss []\n")
