@@ -172,6 +172,8 @@ async function start() {
     event.preventDefault();
     container.querySelector(".card .open")?.focus();
   });
+  // The next page may be there before this one is told that it is hidden, in another process of the browser.
+  container.addEventListener("click", (event) => event.target.closest("a") && remember());
   addEventListener("pagehide", remember);
   const since = await listUntilThere();
   goBack();
