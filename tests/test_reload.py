@@ -194,3 +194,14 @@ def test_run_has_both_read_their_settings_again(service: StartService, tmp_path:
         running.wait_for(lambda: "were read again: new are threads." in running.stderr)
         assert answers(f"http://127.0.0.1:{port}")
         assert running.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_of_its_processes_ends_a_server_as_one_to_itself_does(
+    server: StartService, number: signal.Signals
+) -> None:
+    for _ in range(3):
+        with server("--workers", "2") as running:
+            os.killpg(running.pid, number)
+            assert running.process.wait(8) == 0
+            assert "refused" not in running.stdout + running.stderr

@@ -5,13 +5,16 @@ wants, it ends as Granian does: what is being answered is answered, and connecti
 """
 
 import os
+import select
 import signal
 import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 TURN_AWAY = signal.SIGUSR1
 LEAVE_SECONDS = 0.5
+WAKE = signal.SIGURG
 ENDS = {TURN_AWAY, signal.SIGTERM, signal.SIGINT}
 
 
@@ -21,20 +24,40 @@ class Ending:
     def __init__(self) -> None:
         self.has_turned_away = False
         """Whether no more connections come: then each answer is the last one on its own."""
-        self._is_near = False
+        self._signals: set[int] = set()
+        self._main = threading.get_ident()
         self._heard, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         # Also those signals that others handle: the number of each is written here first.
         signal.set_wakeup_fd(told, warn_on_full_buffer=False)
         signal.signal(TURN_AWAY, self._turn_away)
         signal.signal(signal.SIGALRM, self._leave)
+        signal.signal(WAKE, lambda *_: None)
+        threading.Thread(target=self._listen, daemon=True).start()
 
     def is_near(self) -> bool:
         """Whether a signal came that asks for it. Safe to share between threads."""
+        return not ENDS.isdisjoint(self._signals)
+
+    def _listen(self) -> None:
+        """The kernel may give a signal to a thread of Granian's: then nothing wakes the main thread, which handles it."""
+        while True:
+            select.select([self._heard], [], [])
+            self._hear()
+
+    def _hear(self) -> None:
         with suppress(BlockingIOError):
-            self._is_near |= not ENDS.isdisjoint(os.read(self._heard, 64))
-        return self._is_near
+            came = {*os.read(self._heard, 64)} - {WAKE}
+            self._signals |= came
+            if came:
+                signal.pthread_kill(self._main, WAKE)
 
     def _turn_away(self, _number: int, _frame: object) -> None:
+        # Granian may not have been ready for an earlier signal.
+        signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS)
+        self._hear()
+        if not self._signals.isdisjoint({signal.SIGTERM, signal.SIGINT}):
+            # All of the service's processes were asked to end: Granian has let go of the port already.
+            return
         self.has_turned_away = True
         # Whoever accepts goes on to do so, at a socket to which nobody comes. The port itself is shared: to close it
         # here would end nothing.
@@ -44,7 +67,6 @@ class Ending:
             nowhere.setblocking(False)
             for fd in listening():
                 os.dup2(nowhere.fileno(), fd, inheritable=False)
-        signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS)
 
     def _leave(self, _number: int, _frame: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
