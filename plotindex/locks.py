@@ -1,15 +1,25 @@
 """Locks between processes, all flock(2): the kernel lets go of them when their holder dies."""
 
+import errno
 import fcntl
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
+from plotindex.layout import printable
 from plotindex.sharing import create_private
+
+REMEDIES = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room there for this user",
+    errno.EROFS: "mount that disk writable, or set PLOTINDEX_STATE_DIR",
+}
+"""What mends it that a file cannot be written, where that is no matter of permissions."""
 
 
 class WriterQueue:
@@ -93,23 +103,49 @@ def _for_the_operator(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SettingsError(
-            f"{path.parent} cannot be written ({error.strerror}): let this user write it, or set PLOTINDEX_STATE_DIR."
-        ) from None
+        remedy = REMEDIES.get(error.errno or 0, "let this user write it, or set PLOTINDEX_STATE_DIR")
+        raise SettingsError(f"{path.parent} cannot be written ({error.strerror}): {remedy}.") from None
 
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file's content, whole or not at all. The caller is its one writer.
 
     Its owner alone can read it and, where a group shares the folder, that group.
+
+    Raises:
+        SettingsError: this user cannot write there, or the disk is full; the file is what it was.
     """
     new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(open_private(new, 0o640), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
+    with _for_the_operator(path):
+        new.unlink(missing_ok=True)
+        try:
+            with os.fdopen(open_private(new, 0o640), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            new.rename(path)
+        except OSError:
+            with suppress(OSError):
+                new.unlink()
+            raise
+
+
+def read_private(path: Path) -> bytes:
+    """The content of a file that plotindex writes.
+
+    Raises:
+        SettingsError: it is a folder, a pipe or a device, of which nobody knows whether it ever ends.
+        OSError: it cannot be read.
+    """
+    # A pipe that nobody writes to would be waited for; a symlink may be meant.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise SettingsError(f"{printable(str(path))} is no regular file: remove it or, from a backup, restore it.")
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(fd)
 
 
 def signature_of(path: Path) -> tuple[int, ...]:
