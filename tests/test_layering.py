@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 # Each module may import from its own layer and those behind it.
 LAYERS = [
     {"cli", "commands", "web", "__main__", "pytest_plugin"},
-    {"support"},
+    {"support", "backup"},
     {"doctor"},
     {"running"},
     {"waiting", "configuration"},
@@ -27,7 +27,7 @@ LAYERS = [
     {"database", "tables", "mounts", "beneath"},
     {"keys", "recent"},
     {"engines", "drawing", "drawer", "kept"},
-    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units", "backup"},
+    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units"},
     {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
     {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor"},
 ]
