@@ -178,13 +178,25 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
         raise SettingsError(
             "No root is given: name the directory that holds the sessions with --root or PLOTINDEX_ROOT."
         )
-    settings = Settings(**{"state_dir": platformdirs.user_state_path("plotindex"), **values})
+    settings = Settings(**{"state_dir": values.get("state_dir") or _own_state(), **values})
     if settings.x_accel_prefix and f"{settings.url_prefix}/plots/".startswith(f"{settings.x_accel_prefix}/"):
         raise SettingsError(
             f"x_accel_prefix {settings.x_accel_prefix} takes the place of {settings.url_prefix}/plots, where callers "
             "ask for plots: name a path that nothing else has, such as /plotindex-files."
         )
     return settings
+
+
+def _own_state() -> Path:
+    """Where this user's programs keep their state.
+
+    Raises:
+        SettingsError: nobody knows, as of a user without a home.
+    """
+    try:
+        return platformdirs.user_state_path("plotindex")
+    except RuntimeError:
+        raise SettingsError("This user has no home to keep the state in: set PLOTINDEX_STATE_DIR.") from None
 
 
 def check_names(given: Iterable[str], where: str) -> None:

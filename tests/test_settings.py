@@ -1,6 +1,7 @@
 """Settings: one reader of options, environment and plotindex.toml."""
 
 import json
+import pwd
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from plotindex.catalog import Catalog
 from plotindex.errors import SettingsError
 from plotindex.settings import PARSERS, Settings, load_settings
 from plotindex.sources import variable
+from plotindex.support import Gathering
 from tests.helpers import RunPlotindex, StartService, draw
 
 DEFAULTS = {
@@ -82,6 +84,21 @@ def test_the_defaults_are_the_documented_ones(tmp_path: Path, monkeypatch: pytes
     assert settings.state_folder.parent == settings.state_dir
     assert settings.state_folder.name.startswith("plots-")
     assert settings.catalog_place == settings.state_folder / "catalog.db"
+
+
+def test_a_user_without_a_home_names_the_place_of_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_user: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for variable_of_a_home in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable_of_a_home, raising=False)
+    with pytest.raises(SettingsError, match="no home to keep the state in: set PLOTINDEX_STATE_DIR"):
+        load()
+    settings = load(environment={"PLOTINDEX_STATE_DIR": str(tmp_path)})
+    assert settings.state_dir == tmp_path
+    # Nor is it needed for what a maintainer is sent.
+    assert "about.json" in Gathering(settings, {}, None, names=False).parts()
 
 
 def test_a_setting_is_called_the_same_everywhere() -> None:
