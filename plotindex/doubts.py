@@ -11,6 +11,7 @@ from plotindex.layout import printable
 from plotindex.mounts import LOCAL, mounts_of
 from plotindex.settings import Settings
 from plotindex.sources import Given
+from plotindex.veiling import veiled
 
 FEWEST_WAITING = 4
 """Threads of which one may wait for changes: a quarter of them."""
@@ -45,7 +46,7 @@ def _files(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
     if settings.database and (file := _file_of(settings.database)):
         if not file.is_absolute():
             yield (
-                f"database {settings.database} is another file in each folder that a command is run in: "
+                f"database {veiled(settings.database)} is another file in each folder that a command is run in: "
                 "write sqlite:////absolute/path/catalog.db."
             )
         if _is_below(file, settings.root):

@@ -15,6 +15,7 @@ from plotindex.errors import SettingsError
 from plotindex.files import is_busy
 from plotindex.processes import call_in_forks
 from plotindex.resting import WRITABLE, Reader, way_to_read
+from plotindex.veiling import veiled
 
 KEPT_LOG_BYTES = 1 << 26
 """What the log of the database keeps of a disk once its content is in the database."""
@@ -117,7 +118,7 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise SettingsError(f"{url!r} is no database URL: write sqlite:////absolute/path/catalog.db.") from None
+        raise SettingsError(f"{veiled(url)!r} is no database URL: write sqlite:////absolute/path/catalog.db.") from None
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise SettingsError(
             f"The catalogue cannot be kept in {parsed.drivername}: write sqlite:////absolute/path/catalog.db."

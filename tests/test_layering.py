@@ -29,7 +29,7 @@ LAYERS = [
     {"engines", "drawing", "drawer", "kept"},
     {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units"},
     {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
-    {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor"},
+    {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor", "veiling"},
 ]
 ONE_MODULE_EACH = {
     "watchdog": {"watcher.py"},
