@@ -1,9 +1,10 @@
 """What `plotindex doctor` says of the indexer, the port, and drawing."""
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -71,6 +72,39 @@ def test_who_does_not_speak_http_is_another_program(own_port: Settings, monkeypa
     monkeypatch.setattr(services, "ANSWER_SECONDS", 0.1)
     with socket.create_server((own_port.host, own_port.port)):
         assert port_verdict(own_port) == ("bad", "is in use by another program")
+
+
+@pytest.mark.parametrize(
+    ("first", "drips"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", True),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nCache-Status: plotindexer; hit\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_who_holds_the_port_can_neither_delay_it_nor_send_it_elsewhere(
+    own_port: Settings, monkeypatch: pytest.MonkeyPatch, first: bytes, *, drips: bool
+) -> None:
+    monkeypatch.setattr(services, "ANSWER_SECONDS", 0.5)
+    with socket.create_server((own_port.host, own_port.port)) as listening:
+        holder = threading.Thread(target=hold, args=(listening, first), kwargs={"drips": drips})
+        holder.start()
+        assert port_verdict(own_port) == ("bad", "is in use by another program")
+        # It has hung up, and not waited for more.
+        holder.join(10)
+        assert not holder.is_alive()
+
+
+def hold(listening: socket.socket, first: bytes, *, drips: bool) -> None:
+    """Answer one request so and, where it `drips`, go on letter by letter for as long as somebody listens."""
+    connection, _ = listening.accept()
+    with connection, suppress(OSError):
+        connection.recv(1000)
+        connection.sendall(first)
+        while drips:
+            connection.sendall(b"x")
+            drips = not select.select([connection], [], [], 0.05)[0]
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "a..b", "no such host"])

@@ -28,7 +28,7 @@ LAYERS = [
     {"keys", "recent"},
     {"engines", "drawing", "drawer", "kept"},
     {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units"},
-    {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
+    {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls", "asking"},
     {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor", "veiling"},
 ]
 ONE_MODULE_EACH = {

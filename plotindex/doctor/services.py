@@ -4,24 +4,19 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from http.client import HTTPException
 from typing import NoReturn
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
 
+from plotindex.asking import is_served
 from plotindex.confinement import ConfinementError, confine
 from plotindex.doctor.findings import Finding, bad, ok, split, warn
 from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
 from plotindex.jobs import MOST_BYTES
 from plotindex.layout import escape
-from plotindex.running import base_url
 from plotindex.status import read_status
 
 ANSWER_SECONDS = 3.0
 ANSWER_FD = 3
-NO_PAGE = "plotindex-doctor"
-"""An address at which no server has anything."""
 
 
 def check_indexer(subject: Subject) -> Iterator[Finding]:
@@ -64,28 +59,12 @@ def check_port(subject: Subject) -> Iterator[Finding]:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             yield bad("port", f"{where} cannot be listened on ({error.strerror})", other)
-        elif _is_plotindex(base_url(settings)):
+        elif is_served(settings.host, settings.port, ANSWER_SECONDS):
             yield ok("port", f"A server of plotindex answers at {where}")
         else:
             yield bad("port", f"{where} is in use by another program", f"stop it (`ss -ltnp` says which), or {other}")
     else:
         yield ok("port", f"{where} is free; no server runs there")
-
-
-def _is_plotindex(url: str) -> bool:
-    """Whether what answers there is alive and says that it is plotindex, as it does of what it does not have."""
-    # No proxy of the environment's: it is this machine that is asked.
-    opener = build_opener(ProxyHandler({}))
-    try:
-        opener.open(f"{url}/healthz", timeout=ANSWER_SECONDS).close()
-        try:
-            opener.open(f"{url}/{NO_PAGE}", timeout=ANSWER_SECONDS).close()
-        except HTTPError as error:
-            error.close()
-            return str(error.headers.get("Cache-Status", "")).startswith("plotindex;")
-    except (OSError, HTTPException):
-        return False
-    return False
 
 
 def check_drawing(_subject: Subject) -> Iterator[Finding]:
