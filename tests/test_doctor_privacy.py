@@ -119,6 +119,26 @@ def test_a_key_that_lies_elsewhere_is_told_and_one_that_is_no_file_is_bad(shared
     assert [finding.check for finding in said(shared)["bad"]] == ["key-files"]
 
 
+def test_a_symlink_that_leads_nowhere_hides_nothing_else(shared: Settings) -> None:
+    folder = shared.state_folder
+    (folder / "tokens.json").unlink()
+    os.mkfifo(folder / "tokens.json", 0o600)
+    (folder / "loop").symlink_to("loop")
+    (folder / "secret.key").chmod(0o644)
+    folder.chmod(0o711)
+    found = said(shared)
+    assert {(finding.check, finding.seen) for finding in found["bad"]} == {
+        ("key-files", f"{folder}/tokens.json is no regular file"),
+        ("state-folder", f"Any user of this machine can read {folder}/secret.key"),
+        ("scripts", f"Scripts run as user {SCRIPT}, who can read {folder}/secret.key"),
+    }
+    assert f"{folder}/loop cannot be seen (Too many levels of symbolic links)" in [
+        finding.seen for finding in found["warn"]
+    ]
+    (folder / "logouts.json").symlink_to("logouts.json")
+    assert f"{folder}/logouts.json cannot be seen" in " ".join(finding.seen for finding in said(shared)["bad"])
+
+
 @pytest.mark.parametrize(("mode", "is_bad"), [(0o777, True), (0o1777, False), (0o755, False), (0o773, True)])
 def test_a_folder_above_that_others_can_write_lets_them_replace_the_state(
     shared: Settings, mode: int, *, is_bad: bool

@@ -171,7 +171,13 @@ def check_scripts(subject: Subject) -> Iterator[Finding]:
 
 
 def _not_seen(guarded: Guarded) -> Iterator[Finding]:
-    """Say where more counts than modes (acl(5)), and where a file lies elsewhere."""
+    """Say where more counts than modes (acl(5)), where a file lies elsewhere, and what cannot be looked at at all."""
+    for name, reason in guarded.unseen:
+        seen = f"{guarded.way[-1].path}/{printable(name)} cannot be seen ({reason})"
+        if name in KEYS:
+            yield bad("key-files", seen, "restore it from a backup (`plotindex restore`), or remove it")
+        else:
+            yield warn("state-folder", seen, "remove it, if it is not meant")
     for place in (*guarded.way, *guarded.files):
         with suppress(OSError):
             if ACCESS_LIST in os.listxattr(place.path):
@@ -187,15 +193,19 @@ def look(folder: Path, names: list[str]) -> Guarded:
     """How a folder is guarded, by the way that leads to it without symlinks, and these of its files.
 
     Raises:
-        OSError: this user cannot see it.
+        OSError: this user cannot see the folder.
     """
     real = Path(os.path.realpath(folder))
     way = [Place(printable(str(place)), place.stat()) for place in (*reversed(real.parents), real)]
-    files = []
+    files, unseen = [], []
     for name in names:
-        with suppress(FileNotFoundError):
+        try:
             files.append(Place(printable(str(real / name)), (real / name).stat()))
-    return Guarded(way, files)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            unseen.append((name, error.strerror or "for no reason"))
+    return Guarded(way, files, tuple(unseen))
 
 
 def _said(check: str, subject: str, guarded: Guarded, who: Who = ANYBODY) -> Iterator[Finding]:
