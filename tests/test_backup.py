@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -128,6 +130,19 @@ def test_what_is_no_backup_is_refused(text: str) -> None:
 def test_a_name_of_a_file_that_is_never_backed_up_is_refused_with_a_right_checksum_too() -> None:
     with pytest.raises(SettingsError, match="damaged"):
         parse_backup(Backup("/srv/plots", 2.0, {"../tokens.json": "x"}).as_text())
+
+
+def test_a_full_disk_behind_stdout_is_said(
+    settings: Settings, environment: dict[str, str], root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Tokens(settings.make_state_folder() / "tokens.json").create("web")
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "plotindex", "backup", "-", "--root", str(root)]
+        done = subprocess.run(command, env=environment, stdout=full, check=False)
+    assert done.returncode == 2
+    assert capfd.readouterr().err == (
+        "plotindex: what is printed cannot be written (No space left on device): make room there.\n"
+    )
 
 
 def test_where_there_is_nothing_to_back_up_that_is_said(settings: Settings) -> None:

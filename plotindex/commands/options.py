@@ -1,5 +1,6 @@
 """What commands share: options, the mistakes they name, and what they open."""
 
+import errno
 import math
 import os
 import signal
@@ -60,6 +61,11 @@ class Program(click.Group):
         except (SettingsError, PlotIndexError) as error:
             click.echo(f"plotindex: {escape(str(error))}", err=True)
             sys.exit(2 if isinstance(error, SettingsError) else 1)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or error.filename:
+                raise
+            click.echo(f"plotindex: what is printed cannot be written ({error.strerror}): make room there.", err=True)
+            sys.exit(2)
 
 
 class Seconds(click.FloatRange):
