@@ -10,11 +10,10 @@ from plotindex.doubts import doubts_of
 from plotindex.engines import parse_url
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
-from plotindex.settings import PARSERS, Settings, make_settings, parse
+from plotindex.settings import PARSERS, SECRETS, Settings, make_settings, parse
 from plotindex.sources import Given, file_of, from_environment, from_file, from_options, unknown_variables
 from plotindex.veiling import veiled
 
-SECRETS = {"secret_key"}
 NOT_SHOWN = "given, not shown"
 WIDEST = 60
 

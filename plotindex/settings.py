@@ -131,6 +131,8 @@ def default_of(name: str) -> str:
 
 
 PARSERS: dict[str, Callable[[str, Any], Any]] = {f.name: f.metadata["parse"] for f in fields(Settings)}
+SECRETS = {"secret_key"}
+"""Settings whose values are shown nowhere."""
 
 
 def load_settings(

@@ -33,7 +33,7 @@ def check_user(subject: Subject) -> Iterator[Finding]:
     yield warn(
         "user",
         f"This is {mine}; plotindex runs here as {theirs}, so what is said of reading counts for another user",
-        f"`sudo -u {name} plotindex doctor` with the same options",
+        f"`sudo -u {name} {subject.command}`",
     )
 
 
