@@ -3,6 +3,7 @@
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from werkzeug.serving import make_server
 
+from plotindex.catalog import Catalog, Heartbeat
 from plotindex.confinement import ConfinementError
 from plotindex.doctor import services
 from plotindex.settings import Settings
@@ -123,6 +125,23 @@ def test_drawing_is_tried_in_a_child_that_ends(settings: Settings, monkeypatch: 
     monkeypatch.setattr(services, "confine", refuse)
     (finding,) = examined(settings, "thumbnails")
     assert (finding.verdict, "(chroot: no; Landlock: no)" in finding.seen) == ("warn", True)
+
+
+@pytest.mark.parametrize(("unwatched", "unreadable"), [(1, 1), (2, 5), (3, 2)])
+def test_the_kernels_limit_is_not_blamed_for_folders_that_may_not_be_read(
+    settings: Settings, catalog: Catalog, unwatched: int, unreadable: int
+) -> None:
+    now = time.time()
+    beat = Heartbeat("here", 1, now, now, "watching", watched=1, unwatched=unwatched, unreadable=unreadable)
+    catalog.beat(beat)
+    (finding,) = examined(settings, "indexer")
+    is_limit = unwatched > unreadable
+    assert (finding.verdict, "sysctl" in finding.text, "may not read" in finding.text) == (
+        "warn",
+        is_limit,
+        not is_limit,
+    )
+    assert "1 folders" not in finding.text
 
 
 def test_without_a_catalogue_there_is_no_indexer(settings: Settings) -> None:

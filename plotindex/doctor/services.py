@@ -8,11 +8,12 @@ from typing import NoReturn
 
 from plotindex.asking import is_served
 from plotindex.confinement import ConfinementError, confine
-from plotindex.doctor.findings import Finding, bad, ok, split, warn
+from plotindex.doctor.findings import Finding, bad, counted, ok, split, warn
 from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
 from plotindex.jobs import MOST_BYTES
 from plotindex.layout import escape
+from plotindex.lookup import is_heard
 from plotindex.status import read_status
 
 ANSWER_SECONDS = 3.0
@@ -27,6 +28,15 @@ def check_indexer(subject: Subject) -> Iterator[Finding]:
         subject.catalog.heartbeats()
     if beat is None:
         yield warn("indexer", "No indexer has begun yet, so nobody follows what is drawn", "start `plotindex watch`")
+        return
+    if is_heard(beat) and beat.state == "watching" and 0 < beat.unwatched <= beat.unreadable:
+        # Those over the kernel's limit can be read.
+        which = f"{counted(beat.unwatched, 'folder')} that its user may not read"
+        yield warn(
+            "indexer",
+            f"The indexer is {beat.state}, but not {which}; it looks at each every few seconds instead",
+            "let that user read what root-folders names when that user asks",
+        )
         return
     try:
         trouble = read_status(subject.catalog, subject.settings.layout).trouble
