@@ -72,6 +72,16 @@ def rest_of(database: Path) -> Rest | None:
     return Rest(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+def is_in_wal_mode(database: Path) -> bool:
+    """Whether the file says so itself (https://www.sqlite.org/fileformat.html, 1.3.3).
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with database.open("rb") as file:
+        return file.read(20)[18:] == b"\2\2"
+
+
 def can_write(database: Path) -> bool:
     """Whether this process can write the database, and make SQLite's files beside it."""
     return os.access(database, os.R_OK | os.W_OK) and os.access(database.parent, os.W_OK | os.X_OK)

@@ -76,7 +76,7 @@ def opened(settings: Settings, command: str = "plotindex doctor") -> Iterator[Su
     Raises:
         SettingsError: `database` is no URL of a database.
     """
-    database = Database(settings.catalog_place, PATIENCE)
+    database = Database(settings.catalog_place, PATIENCE, is_guest=True)
     try:
         tree = Tree(settings.root, settings.layout)
         yield Subject(settings, tree, Catalog(database), log_bytes(database.path), command)
