@@ -141,7 +141,7 @@ def read_private(path: Path) -> bytes:
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise SettingsError(f"{printable(str(path))} is no regular file: remove it or, from a backup, restore it.")
+            raise SettingsError(f"{printable(str(path))} is no regular file: remove it and, from a backup, restore it.")
         with os.fdopen(fd, "rb", closefd=False) as file:
             return file.read()
     finally:
