@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plotindex.layout import printable
+from plotindex.layout import escape, printable
 
 _NO_HOST = re.compile(r"sqlite[^:]*:///")
 _PASSWORD = re.compile(r"(://[^:@]*:).*@", re.DOTALL)
@@ -72,5 +72,5 @@ def _pattern(path: str, *, is_cut: bool) -> "re.Pattern[str]":
 
 def _spellings(path: Path) -> Iterator[str]:
     for spelling in (str(path), os.path.realpath(path)):
-        yield spelling
+        yield from (spelling, escape(spelling))
         yield printable(spelling)
