@@ -1,5 +1,6 @@
 """The state folder, with tokens and keys: who reads these can forge cookies, who writes there lets himself in."""
 
+import errno
 import grp
 import os
 import pwd
@@ -30,11 +31,8 @@ def check_user(subject: Subject) -> Iterator[Finding]:
         yield ok("user", f"This is {mine}, who runs plotindex here")
         return
     # What counts may be refused to that user and granted to this one, or the other way round.
-    yield warn(
-        "user",
-        f"This is {mine}; plotindex runs here as {theirs}, so what is said of reading counts for another user",
-        f"`sudo -u {name} {subject.command}`",
-    )
+    seen = f"This is {mine}; plotindex runs here as {theirs}, so what is said of reading counts for another user"
+    yield warn("user", seen, f"`sudo -u {name} {subject.command}`")
 
 
 def check_state_place(subject: Subject) -> Iterator[Finding]:
@@ -201,10 +199,9 @@ def look(folder: Path, names: list[str]) -> Guarded:
     for name in names:
         try:
             files.append(Place(printable(str(real / name)), (real / name).stat()))
-        except FileNotFoundError:
-            continue
         except OSError as error:
-            unseen.append((name, error.strerror or "for no reason"))
+            if error.errno != errno.ENOENT:
+                unseen.append((name, error.strerror or "for no reason"))
     return Guarded(way, files, tuple(unseen))
 
 
