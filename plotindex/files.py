@@ -7,7 +7,7 @@ from pathlib import Path
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, SettingsError, UnusableDatabaseError
 from plotindex.layout import printable
-from plotindex.sharing import create_private
+from plotindex.sharing import closed_to_user, create_private
 
 LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 # Every row is compared with what is there before it is written: only where an index is wrong is it there already.
@@ -71,7 +71,8 @@ def described(error: Exception, path: Path, *, is_own: bool) -> CatalogError:
         return damaged(path, is_own=is_own, is_database=code != sqlite3.SQLITE_NOTADB)
     if path.is_dir():
         return UnusableDatabaseError(f"{path} is a folder: name a file with --database.")
-    return CatalogError(f"The database {path} cannot be used ({reason}).")
+    is_closed = code == sqlite3.SQLITE_CANTOPEN and not os.access(path, os.R_OK)
+    return closed_to_user(path) if is_closed else CatalogError(f"The database {path} cannot be used ({reason}).")
 
 
 def is_busy(error: Exception) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import CatalogError
+from plotindex.sharing import closed_to_user
 
 SETTLED_NS = 2 * 10**9
 """A file that was changed so recently may change again without another time."""
@@ -46,10 +47,14 @@ def way_to_read(database: Path) -> tuple[str, Rest | None]:
     """How to open a database in order to read it, as part of an SQLite URI; and how it rests, where that is to last.
 
     Raises:
+        UnusableDatabaseError: this user may not.
         CatalogError: this process cannot, for a moment.
     """
-    if can_write(database) or not database.exists():
-        return WRITABLE, None
+    try:
+        if can_write(database) or not database.exists():
+            return WRITABLE, None
+    except PermissionError:
+        raise closed_to_user(database) from None
     rest = rest_of(database)
     if rest is not None:
         return AT_REST, rest

@@ -14,7 +14,7 @@ import platformdirs
 from plotindex import parsing
 from plotindex.errors import SettingsError
 from plotindex.layout import Layout
-from plotindex.sharing import make_folder
+from plotindex.sharing import closed_to_user, make_folder
 from plotindex.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
 
 
@@ -72,12 +72,26 @@ class Settings:
         """Where `plotindex sync` asks the indexer."""
         return self.state_folder / "sync"
 
+    def check_state(self) -> None:
+        """Check that this user may see the state, if there is any.
+
+        Raises:
+            SettingsError: it is closed to this user.
+        """
+        try:
+            (self.state_folder / "any").stat()
+        except PermissionError:
+            raise closed_to_user(self.state_folder) from None
+        except OSError:
+            return
+
     def make_state_folder(self) -> Path:
         """The state folder, made when it is not there, for its owner alone or the group that shares the one above.
 
         Raises:
             SettingsError: it cannot be made.
         """
+        self.check_state()
         try:
             # Each by itself: the mode is only for the last one, and who can write its parent can replace it.
             for folder in reversed(self.state_folder.parents):

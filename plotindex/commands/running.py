@@ -128,6 +128,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     supervisor = Supervisor.of()
     settings = read_settings(config, options)
     rereading = reread_on_hangup(settings, config, options, SERVER)
+    settings.check_state()
     check_root_unless_known(settings)
     try:
         open_catalog(settings, ANSWER_SECONDS).database.close()
