@@ -72,6 +72,11 @@ class Settings:
         """Where `plotindex sync` asks the indexer."""
         return self.state_folder / "sync"
 
+    @property
+    def indexer_lock(self) -> Path:
+        """What the one indexer of this root holds, and tells of itself where the database cannot."""
+        return self.state_folder / "indexer.lock"
+
     def check_state(self) -> None:
         """Check that this user may see the state, if there is any.
 

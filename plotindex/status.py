@@ -1,12 +1,16 @@
 """How the catalogue and its indexer are, in words and numbers."""
 
+import os
+import socket
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
+from plotindex.locks import Indexing, indexing
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
 from plotindex.measured import Measured
 from plotindex.recent import SHOWN, Counts
@@ -80,8 +84,10 @@ class Status:
         return "\n".join([*lines, f"well       {'no' if self.trouble else 'yes'}"])
 
 
-def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None) -> Status:
+def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None, lock: Path | None = None) -> Status:
     """What the catalogue says of itself and its indexer; `answered` is what servers say of themselves.
+
+    `lock` is the lock file of the indexer, which says more of it than the catalogue.
 
     Raises:
         CatalogError: it cannot be read.
@@ -90,7 +96,11 @@ def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None
     sessions, plots = catalog.counts()
     beats = catalog.heartbeats()
     beat = beats[0] if beats else None
-    trouble = overgrown(catalog.database.path) or _trouble(beat)
+    alive = indexing(lock) if lock else None
+    if alive and not alive.trouble:
+        # On a disk where it can write nothing at all it cannot tell of that, either.
+        alive = alive._replace(trouble=_of_disk(catalog.database.path))
+    trouble = overgrown(catalog.database.path) or _trouble(beat, alive)
     if not trouble and not header.is_of(layout):
         trouble = "The catalogue was built with another project_pattern or suffixes: start the indexer with these."
     return Status(
@@ -99,7 +109,7 @@ def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None
         sessions=sessions,
         plots=plots,
         clock=header.clock,
-        indexer=beat,
+        indexer=beat._replace(state=_state(beat, alive)) if beat else None,
         measured=Measured.load(beat.measured if beat else None),
         answered=answered,
         excess=catalog.excess(MOST_NAMED),
@@ -118,23 +128,52 @@ def require_indexer(catalog: Catalog) -> None:
         raise CatalogError(trouble)
 
 
-def _silence(beat: Heartbeat | None) -> str | None:
+def _of_disk(path: Path) -> str:
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return ""
+    shown = printable(str(path))
+    if disk.f_flag & os.ST_RDONLY:
+        return f"The database {shown} cannot be written (Read-only file system): mount its disk for writing."
+    return "" if disk.f_bavail else f"The database {shown} cannot be written (disk is full): make room on its disk."
+
+
+def _state(beat: Heartbeat, alive: Indexing | None) -> str:
+    """What it is now, which may be another state than the last one that it has told of."""
+    if beat.state == "stopped":
+        return beat.state
+    if _is_gone(beat, alive):
+        return "gone"
+    return beat.state if is_heard(beat) else "silent"
+
+
+def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
+    """Whether the lock, which the kernel takes from the dead, says that there is none: that of this host alone."""
+    return alive is not None and not alive.is_held and beat.host == socket.gethostname()
+
+
+def _silence(beat: Heartbeat | None, alive: Indexing | None = None) -> str | None:
+    if alive is not None and alive.is_held and (beat is None or beat.state == "stopped" or not is_heard(beat)):
+        since = f" and was last heard {_ago(beat.heartbeat)}" if beat else ""
+        return alive.trouble or f"The indexer runs{since}: its log says what it waits for."
     if beat is None or beat.state == "stopped":
         return "No indexer is running: start `plotindex watch`."
+    if _is_gone(beat, alive):
+        return f"The indexer, process {beat.pid}, is gone without having been stopped: start `plotindex watch` again."
     if not is_heard(beat):
         return f"The indexer was last heard {_ago(beat.heartbeat)}: start `plotindex watch` again."
     return None
 
 
-def _trouble(beat: Heartbeat | None) -> str | None:
-    silence = _silence(beat)
+def _trouble(beat: Heartbeat | None, alive: Indexing | None) -> str | None:
+    silence = _silence(beat, alive)
     if silence or beat is None:
         return silence
+    if beat.state == "blocked" and alive and alive.trouble:
+        return alive.trouble
     if beat.unwatched:
-        return (
-            f"{beat.unwatched} folders are not watched: raise fs.inotify.max_user_watches with sysctl, "
-            "or let the indexer read them."
-        )
+        return _unwatched(beat)
     if beat.behind >= HEARTBEAT_SECONDS:
         return f"The indexer is {beat.behind:.0f} seconds behind: its log says which session keeps it busy."
     return {
@@ -143,6 +182,16 @@ def _trouble(beat: Heartbeat | None) -> str | None:
         "starting": "The indexer is still looking at everything: ask again when it is done.",
         "lost": "The root is not there: mount it again or, if it is empty, run `plotindex rebuild --allow-empty`.",
     }.get(beat.state, f"The indexer is {beat.state}: its log says why.")
+
+
+def _unwatched(beat: Heartbeat) -> str:
+    what = "1 folder is not watched" if beat.unwatched == 1 else f"{beat.unwatched} folders are not watched"
+    read = "let the indexer read what `plotindex doctor` names"
+    limit = "raise fs.inotify.max_user_watches with sysctl"
+    # What may not be read is unreadable, too; what no watch is left for is not.
+    if not beat.unreadable:
+        return f"{what}: {limit}."
+    return f"{what}: {read}." if beat.unreadable >= beat.unwatched else f"{what}: {limit}, and {read}."
 
 
 def _left_out(excess: Excess) -> str:

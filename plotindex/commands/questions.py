@@ -74,7 +74,9 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)
-    told = read_status(open_catalog(settings), settings.layout, read_recent(recent_folder(settings)))
+    told = read_status(
+        open_catalog(settings), settings.layout, read_recent(recent_folder(settings)), settings.indexer_lock
+    )
     click.echo(json.dumps(told.as_json(), indent=2) if as_json else told.as_text())
     if told.trouble:
         click.echo(f"plotindex: {told.trouble}", err=True)
