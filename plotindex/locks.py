@@ -97,7 +97,6 @@ def sole_indexer(path: Path) -> Iterator[Callable[[str], None]]:
         except LockTimeoutError:
             holder = _told_in(fd)[0] or "another process"
             raise SettingsError(f"An indexer already watches this root: {holder}. Stop it first.") from None
-        os.ftruncate(fd, 0)
         tell("")
         yield tell
     finally:

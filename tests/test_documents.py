@@ -20,7 +20,24 @@ ELSEWHERE = {
     "make run": "tests/test_processes.py runs what it runs",
     "make test": "this",
     "make torture SECONDS=600 SEED=1 KILL=5": "tests/test_torture.py, for a shorter time",
-    "pip install --upgrade plotindex": "tests/test_packaging.py installs the wheel that is built here",
+    **dict.fromkeys(
+        (
+            "sudo python3 -m venv /opt/plotindex",
+            "sudo /opt/plotindex/bin/pip install .",
+            "sudo /opt/plotindex/bin/pip install --upgrade .",
+            "sudo ln -s /opt/plotindex/bin/plotindex /usr/local/bin/",
+        ),
+        "tests/test_packaging.py installs the wheel that is built here",
+    ),
+    **dict.fromkeys(
+        (
+            "sudo systemctl daemon-reload && sudo systemctl restart plotindex-watch plotindex-serve",
+            "sudo systemctl daemon-reload && sudo systemctl start plotindex-watch plotindex-serve",
+            "sudo systemctl stop plotindex-serve.socket plotindex-serve plotindex-watch",
+        ),
+        "tests/test_units.py asks systemd about the units",
+    ),
+    "sudo find /var/lib/plotindex -name 'catalog.db*' -delete": "tests/test_upgrades.py goes back",
 }
 NO_LINES = ("commands.md", "design.md")
 """The examples of the one are executed by tests/test_packaging.py; the other has pictures made of letters."""

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
+from plotindex.doubts import state_of_a_service
 from plotindex.errors import SettingsError
 from plotindex.settings import PARSERS, Settings, load_settings
 from plotindex.sources import variable
@@ -269,3 +270,20 @@ def test_the_documented_file_holds_every_setting_and_can_be_read(tmp_path: Path)
         name for name in named if getattr(settings, name) != getattr(load_settings({"root": "/srv/plots"}, {}), name)
     }
     assert differing == {"x_accel_prefix", "public_url"}
+
+
+def test_a_command_that_would_use_another_state_than_the_services_of_its_root_says_so(tmp_path: Path) -> None:
+    own, services = tmp_path / "plotindex.toml", tmp_path / "etc"
+    settings = load_settings({"root": "/srv/plots"}, {}, Path("/dev/null"))
+    services.mkdir()
+    (services / "broken.toml").write_text("root = ")
+    (services / "other.toml").write_text('root = "/srv/other"\nstate_dir = "/var/lib/plotindex"\n')
+
+    def said(**environment: str) -> str | None:
+        return state_of_a_service(settings, environment, None, services)
+
+    assert said() is None
+    (services / "plotindex.toml").write_text('root = "/srv/plots"\nstate_dir = "/var/lib/plotindex"\n')
+    assert f"`--config {services}/plotindex.toml` means theirs" in str(said())
+    assert said(PLOTINDEX_STATE_DIR="/elsewhere") is said(PLOTINDEX_CONFIG=str(own)) is None
+    assert state_of_a_service(settings, {}, own, services) is None
