@@ -22,7 +22,7 @@ ELSEWHERE = {
     "make torture SECONDS=600 SEED=1 KILL=5": "tests/test_torture.py, for a shorter time",
     **dict.fromkeys(
         (
-            "sudo python3 -m venv /opt/plotindex",
+            "sudo /usr/bin/python3 -m venv /opt/plotindex",
             "sudo /opt/plotindex/bin/pip install .",
             "sudo /opt/plotindex/bin/pip install --upgrade .",
             "sudo ln -s /opt/plotindex/bin/plotindex /usr/local/bin/",

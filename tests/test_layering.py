@@ -27,7 +27,7 @@ LAYERS = [
     {"database", "tables", "mounts", "beneath"},
     {"keys", "recent"},
     {"engines", "drawing", "drawer", "kept"},
-    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units"},
+    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units", "reach"},
     {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls", "asking"},
     {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor", "veiling"},
 ]
