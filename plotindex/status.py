@@ -5,8 +5,9 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from plotindex.asking import is_served
 from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
@@ -16,8 +17,17 @@ from plotindex.measured import Measured
 from plotindex.recent import SHOWN, Counts
 from plotindex.wal import overgrown
 
+ANSWER_SECONDS = 0.5
+"""How long a server may take to answer."""
 MOST_NAMED = 20
 """Sessions with too many plots or too deep folders that are named."""
+
+
+class Server(NamedTuple):
+    """Whether a server of plotindex answers at an address."""
+
+    address: str
+    answers: bool
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,8 @@ class Status:
     """What all servers have answered in the last minutes; None when none tells."""
     excess: list[Excess]
     """Sessions of which not everything is indexed; of very many only some."""
+    server: Server | None
+    """The server that these settings name; None when it was not asked."""
     trouble: str | None
     """What is wrong, with the command that mends it; None when all is well."""
 
@@ -45,6 +57,7 @@ class Status:
             **numbers,
             "well": self.trouble is None,
             "indexer": self._indexer_as_json(),
+            "server": self.server._asdict() if self.server else None,
             "answered": self.answered._asdict() if self.answered else None,
             "left_out": [excess._asdict() for excess in self.excess],
         }
@@ -79,15 +92,30 @@ class Status:
             ]
             if beat.polled:
                 lines.append(f"polled     {beat.polled}")
+        if self.server:
+            does = "answers" if self.server.answers else "none answers"
+            lines.append(f"server     {does} at {printable(self.server.address)}")
         lines.append(f"answered   {_answered(self.answered)}")
         lines += [f"left out   {_left_out(excess)}" for excess in self.excess]
         return "\n".join([*lines, f"well       {'no' if self.trouble else 'yes'}"])
 
 
-def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None, lock: Path | None = None) -> Status:
+def ask_server(host: str, port: int) -> Server:
+    """Ask there, for a moment, whether a server of plotindex answers."""
+    name = host.strip("[]")
+    return Server(f"[{name}]:{port}" if ":" in name else f"{name}:{port}", is_served(host, port, ANSWER_SECONDS))
+
+
+def read_status(
+    catalog: Catalog,
+    layout: Layout,
+    answered: Counts | None = None,
+    lock: Path | None = None,
+    server: Server | None = None,
+) -> Status:
     """What the catalogue says of itself and its indexer; `answered` is what servers say of themselves.
 
-    `lock` is the lock file of the indexer, which says more of it than the catalogue.
+    `lock` is the lock file of the indexer, which says more of it than the catalogue; `server` what `ask_server` found.
 
     Raises:
         CatalogError: it cannot be read.
@@ -113,6 +141,7 @@ def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None
         measured=Measured.load(beat.measured if beat else None),
         answered=answered,
         excess=catalog.excess(MOST_NAMED),
+        server=server,
         trouble=trouble,
     )
 

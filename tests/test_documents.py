@@ -136,6 +136,7 @@ def test_every_command_that_operations_shows_works_there(shell: Shell, tmp_path:
     block = next(text for text in re.findall(r"```text\n(.*?)```", OPERATIONS, re.S) if text.startswith("root "))
     code, said = shell.take("plotindex status --root /srv/plots")
     assert [line.split()[0] for line in said.splitlines()] == [line.split()[0] for line in block.splitlines()]
+    assert f"server     answers at 127.0.0.1:{shell.port}\n" in said
 
 
 def test_the_transcript_of_operations_is_what_is_printed(shell: Shell) -> None:

@@ -39,7 +39,7 @@ def check_indexer(subject: Subject) -> Iterator[Finding]:
         )
         return
     try:
-        trouble = read_status(subject.catalog, subject.settings.layout).trouble
+        trouble = read_status(subject.catalog, subject.settings.layout, lock=subject.settings.indexer_lock).trouble
     except CatalogError as error:
         yield warn("indexer", *split(str(error)))
         return
