@@ -58,7 +58,7 @@ def find(
     as_json: bool,
     **options: str | None,
 ) -> None:
-    """Say where plots are: by a part of the path, project or age.
+    """Say where plots are, by path, project or age.
 
     TEXT is looked for in each path below the root, in any case of ASCII. With * ? or [ in it TEXT is a glob, tried on
     the filename and on the whole path; * matches slashes too. It can be left out when something else says which plots.

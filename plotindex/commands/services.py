@@ -17,7 +17,7 @@ from plotindex.units import INDEXER, SERVER, File, program, unit_files
 
 @click.group()
 def service() -> None:
-    """Run plotindex as services of systemd: their units, users and settings."""
+    """Run plotindex as services of systemd."""
 
 
 def unit_options(command: Command) -> Command:
@@ -47,9 +47,9 @@ def unit_options(command: Command) -> Command:
 @service.command("show", epilog=example("service show --root /srv/plots --port 8600"))
 @unit_options
 def show_units(config: Path | None, name: str, state_dir: Path, read_only: bool, **options: str | None) -> None:
-    """Print units for systemd, and the users, folder and settings that go with them.
+    """Print units for systemd and what goes with them.
 
-    It is what `plotindex service install` writes.
+    That is users, folder and settings. It is what `plotindex service install` writes.
     """
     for file in unit_files(load_settings(options, config=config), name, state_dir, read_only=read_only):
         click.echo(f"# {printable(str(file.path))}\n{file.content}")
@@ -76,9 +76,9 @@ def install_units(
     force: bool,
     **options: str | None,
 ) -> None:
-    """Write units for systemd, and the users, folder and settings that go with them.
+    """Write units for systemd and what goes with them.
 
-    Prints what to run next. Nothing is written over what somebody has changed.
+    That is users, folder and settings. Prints what to run next. Nothing is written over what somebody has changed.
     """
     settings = load_settings(options, config=config)
     files = unit_files(settings, name, state_dir, read_only=read_only)
