@@ -16,7 +16,7 @@ from typing import Self
 
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.layout import glob_matcher, is_name, printable
-from plotindex.locks import changing, signature_of, write_private
+from plotindex.locks import changing, read_private, signature_of, write_private
 from plotindex.settings import Settings
 from plotindex.wording import parse_duration
 
@@ -138,15 +138,14 @@ class Tokens:
 
     def _read(self) -> dict[str, Token]:
         try:
-            content = json.loads(self._file.read_text())
-            return {name: Token(**fields) for name, fields in content.items()}
+            return parse_tokens(read_private(self._file))
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise SettingsError(
                 f"The tokens in {printable(str(self._file))} cannot be read ({error.strerror}): let this user read it."
             ) from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except ValueError as error:
             raise PlotIndexError(
                 f"The tokens in {printable(str(self._file))} cannot be read: restore the file, "
                 "or remove it and create the tokens anew."
@@ -159,6 +158,31 @@ class Tokens:
             yield tokens
             content = {name: _fields_of(token) for name, token in tokens.items()}
             write_private(self._file, json.dumps(content, indent=2).encode())
+
+
+def parse_tokens(content: bytes) -> dict[str, Token]:
+    """What a file of tokens holds, by name.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        tokens = {name: Token(**fields) for name, fields in json.loads(content).items()}
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("these are no tokens") from error
+    if not all(map(_is_whole, tokens.values())):
+        raise ValueError("a token's fields are of other types")
+    return tokens
+
+
+def _is_whole(token: Token) -> bool:
+    texts = token.sha256, token.session or "", token.session_glob or ""
+    times = token.created, token.expires or 0
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(time, int | float) for time in times)
+        and isinstance(token.metrics, bool)
+    )
 
 
 def _fields_of(token: Token) -> dict[str, object]:

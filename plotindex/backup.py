@@ -3,19 +3,25 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from plotindex.access import parse_tokens
 from plotindex.errors import PlotIndexError, SettingsError
+from plotindex.keys import parse_keys
 from plotindex.layout import printable
-from plotindex.locks import changing, write_private
+from plotindex.locks import changing, read_private, write_private
+from plotindex.logins import parse_ended
 from plotindex.settings import Settings
 
 VERSION = 1
 TOKENS, KEYS, LOGOUTS = "tokens.json", "secret.key", "logouts.json"
-NAMES = (LOGOUTS, KEYS, TOKENS)
-"""What is kept, in the order in which it is restored: nobody is let in by a part of it."""
+PARSERS: dict[str, Callable[[bytes], object]] = {LOGOUTS: parse_ended, KEYS: parse_keys, TOKENS: parse_tokens}
+"""What is kept, in the order in which it is restored: nobody is let in by a part of it. Each raises ValueError."""
+LATEST = 253_402_300_799.0
+"""The last second of the year 9999, since the epoch."""
 
 
 class Backup(NamedTuple):
@@ -45,15 +51,18 @@ def make_backup(settings: Settings) -> Backup:
         PlotIndexError: there is nothing.
     """
     files = {}
-    for name in NAMES:
+    for name, parse in PARSERS.items():
+        shown = f"{name} in {printable(str(settings.state_folder))}"
         try:
-            files[name] = (settings.state_folder / name).read_text()
+            content = read_private(settings.state_folder / name)
+            parse(content)
+            files[name] = content.decode()
         except FileNotFoundError:
             continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"{name} in {printable(str(settings.state_folder))} cannot be read ({error}): let this user read it."
-            ) from None
+        except OSError as error:
+            raise SettingsError(f"{shown} cannot be read ({error.strerror}): let this user read it.") from None
+        except ValueError:
+            raise SettingsError(f"{shown} is damaged, and nothing was backed up: restore it, or remove it.") from None
     if not files:
         raise PlotIndexError(f"There is nothing to back up yet in {printable(str(settings.state_folder))}.")
     return Backup(str(settings.root), time.time(), files)
@@ -68,13 +77,20 @@ def parse_backup(text: str) -> Backup:
     try:
         told = json.loads(text)
         version = told["plotindex_backup"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise SettingsError("This is no backup of plotindex: name a file that `plotindex backup` wrote.") from None
     if version != VERSION:
         raise SettingsError("This backup is of a newer plotindex: upgrade plotindex, nothing was changed.")
     backup = _checked(told)
     if backup is None:
         raise SettingsError("This backup is damaged: its checksum is another one; take an older one.")
+    for name, content in backup.files.items():
+        try:
+            PARSERS[name](content.encode())
+        except ValueError:
+            raise SettingsError(
+                f"The {name} in this backup can be used by nobody, and nothing was changed: take an older one."
+            ) from None
     return backup
 
 
@@ -82,8 +98,8 @@ def _checked(told: dict[str, Any]) -> Backup | None:
     match told:
         case {"root": str(root), "made": float(made), "files": dict(files), "sha256": str(digest)}:
             backup = Backup(root, made, files)
-            known = all(name in NAMES and isinstance(text, str) for name, text in files.items())
-            return backup if known and backup.digest == digest else None
+            known = all(name in PARSERS and isinstance(text, str) for name, text in files.items())
+            return backup if known and 0 <= made <= LATEST and backup.digest == digest else None
     return None
 
 
@@ -97,30 +113,40 @@ def restore(settings: Settings, backup: Backup, *, force: bool = False) -> list[
     """
     folder = settings.make_state_folder()
     with ExitStack() as locks:
-        for name in NAMES:
+        for name in PARSERS:
             locks.enter_context(changing(folder / name))
-        before = {name: file.read_text() for name in backup.files if (file := folder / name).exists()}
-        others = [name for name in (TOKENS, KEYS) if name in before and before[name] != backup.files[name]]
+        after = {name: text.encode() for name, text in backup.files.items()}
+        before = {name: content for name in after if (content := _content(folder / name)) is not None}
+        words = {TOKENS: "tokens", KEYS: "keys"}
+        others = [word for name, word in words.items() if name in before and before[name] != after[name]]
         if others and not force:
             raise SettingsError(
-                f"There are other {' and '.join(others)} in {printable(str(folder))}, and nothing was changed: "
-                "--force replaces them."
+                f"In {printable(str(folder))} are other {' and '.join(others)} than in the backup, and nothing was "
+                "changed: --force replaces them."
             )
-        after = dict(backup.files)
         if LOGOUTS in before:
             after[LOGOUTS] = _joined(before[LOGOUTS], after[LOGOUTS])
-        changed = [name for name in NAMES if name in after and after[name] != before.get(name)]
+        changed = [name for name in PARSERS if name in after and after[name] != before.get(name)]
         for name in changed:
-            write_private(folder / name, after[name].encode())
+            write_private(folder / name, after[name])
     return changed
 
 
-def _joined(*texts: str) -> str:
+def _content(file: Path) -> bytes | None:
+    try:
+        return read_private(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsError(
+            f"{printable(str(file))} cannot be read ({error.strerror}): let this user read it."
+        ) from None
+
+
+def _joined(now: bytes, then: bytes) -> bytes:
     """Every login that is over by one of them; what is damaged tells of none."""
-    ended: dict[str, float] = {}
-    for text in texts:
-        try:
-            ended.update(json.loads(text))
-        except (ValueError, TypeError):
-            continue
-    return json.dumps(ended)
+    ended = {}
+    for content in (now, then):
+        with suppress(ValueError):
+            ended.update(parse_ended(content))
+    return json.dumps(ended).encode()

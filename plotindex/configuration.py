@@ -1,6 +1,5 @@
 """Each setting's value and where it came from, and what is wrong with them: all of it, not only the first."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import chain
@@ -11,10 +10,10 @@ from plotindex.doubts import doubts_of
 from plotindex.engines import parse_url
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
-from plotindex.settings import PARSERS, Settings, make_settings, parse
+from plotindex.settings import PARSERS, SECRETS, Settings, make_settings, parse
 from plotindex.sources import Given, file_of, from_environment, from_file, from_options, unknown_variables
+from plotindex.veiling import veiled
 
-SECRETS = {"secret_key"}
 NOT_SHOWN = "given, not shown"
 WIDEST = 60
 
@@ -126,7 +125,7 @@ def _as_json(value: Any) -> Any:  # noqa: ANN401 - of any type that a setting ha
     if isinstance(value, bool | int):
         return value
     # What is empty is what was not given. A password in an address is nobody's business.
-    return re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", str(value)) if value not in (None, "", ()) else None
+    return veiled(str(value)) if value not in (None, "", ()) else None
 
 
 def _as_toml(value: Any) -> str:  # noqa: ANN401 - see above

@@ -16,7 +16,7 @@ from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabas
 from plotindex.files import Identity, create_file, damaged, described, identity_of, missing, set_aside
 from plotindex.locks import WriterQueue
 from plotindex.prepared import Prepared
-from plotindex.resting import Reader
+from plotindex.resting import Reader, is_in_wal_mode
 from plotindex.schema import SCHEMA, known_revisions, of_another_schema, upgrade
 from plotindex.tables import metadata
 
@@ -32,16 +32,17 @@ class Database:
     Nothing is opened or created before it is used.
     """
 
-    def __init__(self, place: str | Path, patience: float = READ_SECONDS) -> None:
+    def __init__(self, place: str | Path, patience: float = READ_SECONDS, *, is_guest: bool = False) -> None:
         """`place` is a database URL, or the file itself, in a folder that is plotindex's own.
 
-        `patience` in seconds is how long a reader waits for a program that is not plotindex.
+        `patience` in seconds is how long a reader waits for a program that is not plotindex. A guest
+        makes no log beside a database that nobody has open, to read it.
         """
         self.url = URL.create("sqlite", database=str(place)) if isinstance(place, Path) else parse_url(place)
         assert self.url.database is not None
         self.path = Path(self.url.database)
         self.queue = WriterQueue(self.path)
-        self.reader = make_engine(self.url, patience, read_only=True)
+        self.reader = make_engine(self.url, patience, read_only=True, is_guest=is_guest)
         self.writer = make_engine(self.url, patience, read_only=False)
         self._idle = Idle(self.reader)
         self._is_own_place = isinstance(place, Path)
@@ -109,7 +110,9 @@ class Database:
             CatalogError: the database cannot be read.
         """
         with self.reading() as connection:
-            return str(connection.execute(text("PRAGMA journal_mode")).scalar())
+            told = str(connection.execute(text("PRAGMA journal_mode")).scalar())
+            # Of a file that it takes for one that does not change SQLite says so whatever the mode.
+            return "wal" if told == "delete" and is_in_wal_mode(self.path) else told
 
     def found_damaged(self) -> DamagedDatabaseError:
         """What to raise when what is read makes no sense."""

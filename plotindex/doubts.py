@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,10 +11,13 @@ from urllib.parse import urlsplit
 from plotindex.layout import printable
 from plotindex.mounts import LOCAL, mounts_of
 from plotindex.settings import Settings
-from plotindex.sources import Given
+from plotindex.sources import Given, file_of, variable
+from plotindex.veiling import veiled
 
 FEWEST_WAITING = 4
 """Threads of which one may wait for changes: a quarter of them."""
+SERVICES = Path("/etc/plotindex")
+"""Where `plotindex service install` writes the settings of services."""
 PAGES = ("session", "plot", "compare", "static", "login", "logout")
 
 
@@ -25,6 +29,27 @@ def state_below_root(settings: Settings) -> str | None:
         f"the state folder {printable(str(settings.state_folder))} lies below the root, where scripts can "
         "replace its tokens: set PLOTINDEX_STATE_DIR to a folder outside."
     )
+
+
+def state_of_a_service(
+    settings: Settings, environment: Mapping[str, str], config: Path | None, folder: Path = SERVICES
+) -> str | None:
+    """What is said where nobody has named a state, and services of this root have another one than this user's."""
+    file, named = file_of(environment, config)
+    if named or file.exists() or settings.database or environment.get(variable("state_dir")):
+        return None
+    for service in sorted(folder.glob("*.toml")):
+        try:
+            told = tomllib.loads(service.read_text())
+            is_other = Path(told["root"]) == settings.root and Path(told["state_dir"]) != settings.state_dir
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
+            continue
+        if is_other:
+            return (
+                f"this is the state in {printable(str(settings.state_dir))}, not that of the services of this root: "
+                f"`--config {printable(str(service))}` means theirs."
+            )
+    return None
 
 
 def doubts_of(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
@@ -45,7 +70,7 @@ def _files(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
     if settings.database and (file := _file_of(settings.database)):
         if not file.is_absolute():
             yield (
-                f"database {settings.database} is another file in each folder that a command is run in: "
+                f"database {veiled(settings.database)} is another file in each folder that a command is run in: "
                 "write sqlite:////absolute/path/catalog.db."
             )
         if _is_below(file, settings.root):

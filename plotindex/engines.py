@@ -14,7 +14,8 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from plotindex.errors import SettingsError
 from plotindex.files import is_busy
 from plotindex.processes import call_in_forks
-from plotindex.resting import WRITABLE, Reader, way_to_read
+from plotindex.resting import AT_REST, WRITABLE, Reader, Rest, rest_of, way_to_read
+from plotindex.veiling import veiled
 
 KEPT_LOG_BYTES = 1 << 26
 """What the log of the database keeps of a disk once its content is in the database."""
@@ -59,7 +60,7 @@ class Idle:
 _OF_PARENTS: list[deque[Reader]] = []
 
 
-def make_engine(url: URL, patience: float, *, read_only: bool) -> Engine:
+def make_engine(url: URL, patience: float, *, read_only: bool, is_guest: bool = False) -> Engine:
     """An engine for one SQLite file. `patience` in seconds is for a program that is not plotindex and holds it."""
     path = Path(url.database or "")
     engine = create_engine(
@@ -71,7 +72,7 @@ def make_engine(url: URL, patience: float, *, read_only: bool) -> Engine:
     @event.listens_for(engine, "do_connect")
     def open_file(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> sqlite3.Connection:
         # Who reads keeps the file open for writing where he can, but query_only refuses every write.
-        way, rest = way_to_read(path) if read_only else (WRITABLE, None)
+        way, rest = _way_to_read(path, is_guest=is_guest) if read_only else (WRITABLE, None)
         connection = sqlite3.connect(f"file:{_quoted(str(path))}?{way}", uri=True, factory=Reader, **parameters)
         connection.rest = rest
         return connection
@@ -92,6 +93,11 @@ def make_engine(url: URL, patience: float, *, read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _way_to_read(path: Path, *, is_guest: bool) -> tuple[str, Rest | None]:
+    rest = rest_of(path) if is_guest else None
+    return (AT_REST, rest) if rest else way_to_read(path)
 
 
 def begin_waiting(connection: Connection, seconds: float) -> Transaction:
@@ -117,7 +123,7 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise SettingsError(f"{url!r} is no database URL: write sqlite:////absolute/path/catalog.db.") from None
+        raise SettingsError(f"{veiled(url)!r} is no database URL: write sqlite:////absolute/path/catalog.db.") from None
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise SettingsError(
             f"The catalogue cannot be kept in {parsed.drivername}: write sqlite:////absolute/path/catalog.db."

@@ -7,12 +7,16 @@ from pathlib import Path
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, SettingsError, UnusableDatabaseError
 from plotindex.layout import printable
-from plotindex.sharing import create_private
+from plotindex.sharing import closed_to_user, create_private
 
 LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 # Every row is compared with what is there before it is written: only where an index is wrong is it there already.
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT}
 DAMAGED_TOO = ("Could not decode to UTF-8", "'utf-8' codec", "malformed")
+REMEDIES = {
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_READONLY: "mount its disk for writing, or let this user write it",
+}
 DAMAGE_SUFFIX = ".damaged"
 COMPANIONS = ("", "-wal", "-shm")
 """The database, its log and its shared memory: in this order, so that none is opened for a file that is gone."""
@@ -64,14 +68,21 @@ def described(error: Exception, path: Path, *, is_own: bool) -> CatalogError:
     extended = getattr(origin, "sqlite_errorcode", 0)
     code = extended & 0xFF
     if is_busy(error):
-        return LockTimeoutError(f"The database {path} is locked by another program.")
+        return LockTimeoutError(f"The database {path} is locked by another program: end that (`fuser -v` names it).")
     if not path.exists():
         return CatalogError(missing(path))
     if code in DAMAGED or extended == sqlite3.SQLITE_IOERR_SHORT_READ or reason.startswith(DAMAGED_TOO):
         return damaged(path, is_own=is_own, is_database=code != sqlite3.SQLITE_NOTADB)
+    if code == sqlite3.SQLITE_CANTOPEN and (closed := _closed(path)):
+        return closed
+    what = f"written ({reason}): {REMEDIES[code]}." if code in REMEDIES else f"used ({reason})."
+    return CatalogError(f"The database {path} cannot be {what}")
+
+
+def _closed(path: Path) -> UnusableDatabaseError | None:
     if path.is_dir():
         return UnusableDatabaseError(f"{path} is a folder: name a file with --database.")
-    return CatalogError(f"The database {path} cannot be used ({reason}).")
+    return None if os.access(path, os.R_OK) else closed_to_user(path)
 
 
 def is_busy(error: Exception) -> bool:

@@ -5,9 +5,12 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, select, true
 
+from plotindex.beneath import ABSENT
+from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.layout import Plot, glob_matcher, is_glob, is_text
 from plotindex.tables import plot, session
+from plotindex.tree import Tree
 from plotindex.writer import PLOT
 
 
@@ -70,6 +73,21 @@ def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         yield plot.c.mtime_ns >= wanted.since
     if wanted.before is not None:
         yield plot.c.mtime_ns < wanted.before
+
+
+def is_away(tree: Tree, catalog: Catalog) -> bool:
+    """Whether the root is gone or, as under a lost mount, another folder in which no session of the catalogue is.
+
+    Raises:
+        CatalogError: the catalogue cannot be read.
+    """
+    recorded = catalog.header().identity
+    try:
+        if recorded in (None, tree.identity()):
+            return not tree.is_there()
+        return not any(map(tree.has_session, catalog.sessions()))
+    except OSError as error:
+        return error.errno in ABSENT
 
 
 def session_names(database: Database, beginning: str) -> Iterator[str]:

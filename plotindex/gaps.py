@@ -3,9 +3,12 @@
 import time
 from collections.abc import Iterator
 
+from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
+from plotindex.layout import printable
 from plotindex.links import Links
 from plotindex.polling import Polled
+from plotindex.tree import Tree
 from plotindex.turns import Step
 from plotindex.watcher import Watcher
 
@@ -14,6 +17,8 @@ UNWATCHED_SECONDS = 5.0
 UNWATCHED_PER_SECOND = 200
 """Very many of them are looked at less often, so that it costs a few percent of a core; so are names of files."""
 LINKS_SECONDS = 1.0
+ROOT_SECONDS = 1.0
+"""How often the root is asked whether it can be read."""
 LINKS_SHARE = 20
 """The catalogue is asked for other names of files for a twentieth of the time, at most."""
 
@@ -21,13 +26,16 @@ LINKS_SHARE = 20
 class Gaps:
     """Mounts, polled file systems, folders that are not watched, other names of a file."""
 
-    def __init__(self, catalog: Catalog, watcher: Watcher, polled: Polled, poll_seconds: float) -> None:
+    def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher, polled: Polled, poll_seconds: float) -> None:
+        self._tree = tree
         self._catalog = catalog
         self._watcher = watcher
         self._polled = polled
         self.poll_seconds = poll_seconds
         self._links = Links()
-        self._poll_at = self._unwatched_at = self._links_at = self._loose_at = 0.0
+        self._poll_at = self._unwatched_at = self._links_at = self._loose_at = self._root_at = 0.0
+        self.closed = ""
+        """Why the root cannot be read, with the remedy; empty while it can, or is not there."""
         self.asked = 0
         """How often the catalogue was asked for other names of files."""
 
@@ -40,6 +48,11 @@ class Gaps:
         """The scopes that are to be looked at now; `at_once` when somebody waits for it."""
         now = time.monotonic()
         yield from self._polled.look()
+        if now >= self._root_at:
+            self._root_at = now + ROOT_SECONDS
+            was_closed, self.closed = self.closed, self._why_closed()
+            if was_closed and not self.closed:
+                yield ""
         if self._polled.scopes and now >= self._poll_at:
             self._poll_at = now + self.poll_seconds
             yield from self._polled.scopes
@@ -56,6 +69,13 @@ class Gaps:
             yield from self._links.learn(self._catalog.plots_of_inodes(self._links.unknown))
             self.asked += 1
             self._links_at = time.monotonic() + max(LINKS_SECONDS, LINKS_SHARE * (time.monotonic() - now))
+
+    def _why_closed(self) -> str:
+        refusal = self._tree.refusal()
+        if refusal is None or refusal.errno in ABSENT:
+            return ""
+        shown = printable(str(self._tree.root))
+        return f"The root {shown} cannot be read ({refusal.strerror}): let the indexer's user read and enter it."
 
     def before_barrier(self) -> list[str]:
         """What is to be looked at before a barrier is answered, since no event may have told of it."""

@@ -66,20 +66,25 @@ class Indexer:
         *,
         supervisor: Supervisor | None = None,
         new_rhythm: Callable[[], Rhythm | None] = lambda: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`barriers` is the folder in which `plotindex sync` asks; `new_rhythm` is asked for one in each step."""
+        """`barriers` is the folder in which `plotindex sync` asks; `new_rhythm` is asked for one in each step.
+
+        `tell` is told what is wrong, also where the database cannot be.
+        """
         self._tree = tree
         self._catalog = catalog
         self._rhythm = rhythm
         self._stop = stop
         self._supervisor = supervisor or Supervisor()
         self._new_rhythm = new_rhythm
+        self._tell = tell
         self._watcher = Watcher(tree, barriers)
         self._barriers = Barriers(barriers)
         self._polled = Polled(tree, rhythm.polling)
         self._turns = Turns(tree, catalog, self._watcher)
         self._rescans = Rescans(tree, catalog, self._turns, self._watcher, rhythm.rescan)
-        self._gaps = Gaps(catalog, self._watcher, self._polled, rhythm.poll)
+        self._gaps = Gaps(tree, catalog, self._watcher, self._polled, rhythm.poll)
         self._listen_at = self._test_at = self._tidy_at = self._beat_at = 0.0
         self._state = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
         self._measured = Measured()
@@ -217,11 +222,16 @@ class Indexer:
                 *(self._measured.rescan, report.plots, report.sessions),
                 *(report.added, report.changed, report.removed),
             )
-        self._trouble = ""
+        self._trouble = self._gaps.closed
         self._say(self._standing(concluded=True))
 
     def _standing(self, *, concluded: bool = False) -> str:
         """The state, as long as nothing is wrong: what is polled may change at any moment."""
+        if self._gaps.closed:
+            if self._gaps.closed != self._trouble:
+                self._trouble = self._gaps.closed
+                log.error("%s", self._trouble)
+            return "blocked"
         if concluded or self._state.state in ("watching", "polling"):
             return "polling" if self._polled.scopes else "watching"
         return self._state.state
@@ -296,6 +306,7 @@ class Indexer:
             if str(error) not in (self._mute, self._trouble):
                 log.warning("The heartbeat was not stored: %s", error)
             self._mute = str(error)
+        self._tell(self._trouble or self._mute)
         if self._supervisor.listens:
             self._tell_supervisor()
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
-from plotindex.locks import changing, write_private
+from plotindex.locks import changing, read_private, write_private
 from plotindex.settings import Settings
 
 KEPT_KEYS = 2
@@ -79,20 +79,30 @@ class KeyFile:
 
     def _read(self) -> list[bytes]:
         try:
-            content = self._file.read_bytes()
+            return parse_keys(read_private(self._file))
         except OSError as error:
             raise SettingsError(
                 f"The keys in {printable(str(self._file))} cannot be read ({error.strerror}): let this user read it."
             ) from error
-        keys = content.split()
-        if not keys or not all(re.fullmatch(rb"[0-9a-f]{64}", key) for key in keys):
+        except ValueError:
             raise SettingsError(
                 f"{printable(str(self._file))} holds no keys: restore it or, which ends every login, remove it."
-            )
-        return keys
+            ) from None
 
     def _write(self, keys: Sequence[bytes]) -> None:
         write_private(self._file, b"".join(key + b"\n" for key in keys))
+
+
+def parse_keys(content: bytes) -> list[bytes]:
+    """What a file of keys holds, the newest first.
+
+    Raises:
+        ValueError: it holds none, or something else.
+    """
+    keys = content.split()
+    if not keys or not all(re.fullmatch(rb"[0-9a-f]{64}", key) for key in keys):
+        raise ValueError("these are no keys")
+    return keys
 
 
 def keys_of(settings: Settings) -> Keys:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Self
 
 from plotindex.access import Token, Tokens, digest_of
+from plotindex.errors import SettingsError
 from plotindex.keys import Keys, keys_of
-from plotindex.locks import changing, signature_of, write_private
+from plotindex.layout import printable
+from plotindex.locks import changing, read_private, signature_of, write_private
 from plotindex.settings import Settings
 from plotindex.signing import Cookies
 
@@ -81,9 +83,13 @@ class Logins:
 
     def _read_codes(self) -> dict[str, dict[str, float | str]]:
         try:
-            codes = json.loads(self._codes.read_text())
-        except (FileNotFoundError, ValueError):
+            codes = json.loads(read_private(self._codes))
+        except (FileNotFoundError, ValueError, RecursionError):
             return {}
+        except OSError as error:
+            raise SettingsError(
+                f"The codes in {printable(str(self._codes))} cannot be read ({error.strerror}): let this user read it."
+            ) from None
         now = time.time()
         if not isinstance(codes, dict) or not all(isinstance(entry, dict) for entry in codes.values()):
             return {}
@@ -117,12 +123,24 @@ class Ended:
 
     def _read(self) -> dict[str, float] | None:
         try:
-            content = json.loads(self._file.read_text())
+            return parse_ended(read_private(self._file))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError):
-            content = None
-        if isinstance(content, dict) and all(isinstance(end, int | float) for end in content.values()):
-            return content
-        log.error("%s cannot be read: nobody is logged in until it is removed or restored.", self._file.name)
-        return None
+        except (OSError, ValueError, SettingsError):
+            log.error("%s cannot be read: nobody is logged in until it is removed or restored.", self._file.name)
+            return None
+
+
+def parse_ended(content: bytes) -> dict[str, float]:
+    """What a file of logins that are over holds: until when each is kept.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        ended = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("these are no logins") from error
+    if not isinstance(ended, dict) or not all(isinstance(end, int | float) for end in ended.values()):
+        raise ValueError("these are no logins")
+    return ended

@@ -1,15 +1,18 @@
 """A key becomes a copy: one look-up in the catalogue or, on a miss, a scan that heals it."""
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, RootLostError
 from plotindex.layout import Plot, PlotKey, Scope
+from plotindex.locks import indexing
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
 from plotindex.scans import Scans
@@ -51,11 +54,13 @@ class Observer(NamedTuple):
 class Lookup:
     """Answers for one tree and its catalogue. Safe to share between threads."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, *, heal: bool = True) -> None:
+    def __init__(self, tree: Tree, catalog: Catalog, *, heal: bool = True, lock: Path | None = None) -> None:
+        """`lock` is the lock file of the indexer, which says more of it than the catalogue."""
         self.tree = tree
         self.catalog = catalog
         self.observer: Observer | None = None
         self._heals = heal
+        self._lock = lock
         self._scans = Scans()
         self._heals_again = 0.0
         self._asked_at = -ASKED_SECONDS
@@ -63,6 +68,7 @@ class Lookup:
         self._is_watched = False
         self._is_kept = False
         self._is_lost = False
+        self._is_near = False
         self._trouble = self._unhealed = ""
 
     def open(self, session: str, filename: str, project: str | None = None) -> Answer:
@@ -122,9 +128,15 @@ class Lookup:
             return "The root is not there"
         if not self._is_ours:
             return "There is no catalogue of this root that can be read: every answer comes from a scan"
-        if not self._is_kept:
-            return "No indexer keeps the catalogue up to date: answers may be older than the files"
-        return None
+        if not self.tree.may_be_entered():
+            return "The root cannot be read by the server"
+        indexer = indexing(self._lock) if self._lock else None
+        is_dead = self._is_near and indexer is not None and not indexer.is_held
+        if self._is_kept and not is_dead:
+            return None
+        if indexer and indexer.is_held:
+            return "An indexer runs, but cannot keep the catalogue up to date now: its log says why"
+        return "No indexer keeps the catalogue up to date: answers may be older than the files"
 
     @property
     def hit(self) -> Source:
@@ -177,6 +189,7 @@ class Lookup:
             self._is_watched = is_of_grammar and "watching" in states
             self._is_kept = is_of_grammar and bool(states & {"watching", "polling"})
             self._is_lost = self._is_ours and any(beat.state == "lost" for beat in heard)
+            self._is_near = any(beat.host == socket.gethostname() for beat in heard)
             self._asked_at = now
 
     def _do_without(self, error: CatalogError) -> None:

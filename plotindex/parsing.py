@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from plotindex.errors import SettingsError
 from plotindex.layout import is_name, is_text
+from plotindex.veiling import veiled
 
 SHORTEST_KEY = 16
 MEDIA_TYPES = {
@@ -105,5 +106,5 @@ def url(name: str, value: Any) -> str:  # noqa: ANN401 - see above
     except ValueError:
         is_right = False
     if not is_right:
-        raise SettingsError(f"{name} must be an address such as https://plots.example.org, not {value!r}.")
+        raise SettingsError(f"{name} must be an address such as https://plots.example.org, not {veiled(value)!r}.")
     return given.rstrip("/")

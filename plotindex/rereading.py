@@ -18,12 +18,15 @@ class Own(NamedTuple):
     live: Collection[str]
     """Those that it can change while it runs."""
     fixed: Collection[str]
+    command: str
+    """What starts the service."""
 
 
 PLACES = ("root", "database", "state_dir")
 INDEXER = Own(
     ("rescan_seconds", "poll_seconds", "log_format"),
     (*PLACES, "project_pattern", "suffixes", "max_plots_per_session", "max_depth", "polling"),
+    "watch",
 )
 SERVER = Own(
     (
@@ -31,6 +34,7 @@ SERVER = Own(
         *("thumbnails_mb", "x_accel_prefix", "public_url", "proxies", "secret_key", "access_log", "log_format"),
     ),
     (*PLACES, "host", "port", "workers"),
+    "serve",
 )
 
 
@@ -61,7 +65,11 @@ class Rereading:
         changed = [name for name in PARSERS if getattr(found, name) != getattr(self.settings, name)]
         for name in changed:
             if name in self._own.fixed:
-                log.warning("%s stays as it was until this service is restarted.", name)
+                log.warning(
+                    "%s stays as it was until this service is restarted: stop and start `plotindex %s` or, with "
+                    "systemd, run `systemctl restart plotindex-%s`.",
+                    *(name, self._own.command, self._own.command),
+                )
         taken = {name: getattr(found, name) for name in changed if name in self._own.live}
         self.settings = replace(self.settings, **taken)
         configure_logs(self.settings.log_format)

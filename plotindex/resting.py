@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import CatalogError
+from plotindex.sharing import closed_to_user
 
 SETTLED_NS = 2 * 10**9
 """A file that was changed so recently may change again without another time."""
@@ -46,10 +47,14 @@ def way_to_read(database: Path) -> tuple[str, Rest | None]:
     """How to open a database in order to read it, as part of an SQLite URI; and how it rests, where that is to last.
 
     Raises:
+        UnusableDatabaseError: this user may not.
         CatalogError: this process cannot, for a moment.
     """
-    if can_write(database) or not database.exists():
-        return WRITABLE, None
+    try:
+        if can_write(database) or not database.exists():
+            return WRITABLE, None
+    except PermissionError:
+        raise closed_to_user(database) from None
     rest = rest_of(database)
     if rest is not None:
         return AT_REST, rest
@@ -70,6 +75,16 @@ def rest_of(database: Path) -> Rest | None:
     if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < SETTLED_NS:
         return None
     return Rest(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def is_in_wal_mode(database: Path) -> bool:
+    """Whether the file says so itself (https://www.sqlite.org/fileformat.html, 1.3.3).
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with database.open("rb") as file:
+        return file.read(20)[18:] == b"\2\2"
 
 
 def can_write(database: Path) -> bool:

@@ -8,13 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from urllib.error import URLError
 from urllib.parse import quote
 
 from plotindex.access import Token, Tokens
+from plotindex.asking import is_served, reached_by
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.layout import Plot, printable
@@ -25,6 +24,7 @@ from plotindex.sources import unknown_variables
 
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.1
+ANSWER_SECONDS = 1.0
 
 
 class ChildDiedError(Exception):
@@ -58,7 +58,7 @@ def run_both(
     if not has_terminal():
         signal.signal(signal.SIGHUP, partial(_send, children.values()))
     try:
-        while not stop.wait(POLL_SECONDS) and not _is_served(settings):
+        while not stop.wait(POLL_SECONDS) and not is_served(settings.host, settings.port, ANSWER_SECONDS):
             _check_alive(children)
         root = printable(str(settings.root))
         token = tokens.check(secret)
@@ -104,7 +104,7 @@ def login_address(settings: Settings, token: Token) -> str:
 
 def base_url(settings: Settings) -> str:
     """Where this machine reaches the server."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - not bound here
+    host = reached_by(settings.host)
     return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
 
 
@@ -135,14 +135,6 @@ def _end(children: dict[str, "subprocess.Popen[bytes]"]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def _is_served(settings: Settings) -> bool:
-    try:
-        with urllib.request.urlopen(f"{base_url(settings)}/healthz", timeout=1):  # noqa: S310 - http
-            return True
-    except (URLError, OSError):
-        return False
 
 
 def _newest(catalog: Catalog) -> Plot | None:

@@ -14,7 +14,7 @@ import platformdirs
 from plotindex import parsing
 from plotindex.errors import SettingsError
 from plotindex.layout import Layout
-from plotindex.sharing import make_folder
+from plotindex.sharing import closed_to_user, make_folder
 from plotindex.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
 
 
@@ -72,12 +72,31 @@ class Settings:
         """Where `plotindex sync` asks the indexer."""
         return self.state_folder / "sync"
 
+    @property
+    def indexer_lock(self) -> Path:
+        """What the one indexer of this root holds, and tells of itself where the database cannot."""
+        return self.state_folder / "indexer.lock"
+
+    def check_state(self) -> None:
+        """Check that this user may see the state, if there is any.
+
+        Raises:
+            SettingsError: it is closed to this user.
+        """
+        try:
+            (self.state_folder / "any").stat()
+        except PermissionError:
+            raise closed_to_user(self.state_folder) from None
+        except OSError:
+            return
+
     def make_state_folder(self) -> Path:
         """The state folder, made when it is not there, for its owner alone or the group that shares the one above.
 
         Raises:
             SettingsError: it cannot be made.
         """
+        self.check_state()
         try:
             # Each by itself: the mode is only for the last one, and who can write its parent can replace it.
             for folder in reversed(self.state_folder.parents):
@@ -131,6 +150,8 @@ def default_of(name: str) -> str:
 
 
 PARSERS: dict[str, Callable[[str, Any], Any]] = {f.name: f.metadata["parse"] for f in fields(Settings)}
+SECRETS = {"secret_key"}
+"""Settings whose values are shown nowhere."""
 
 
 def load_settings(
@@ -178,13 +199,25 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
         raise SettingsError(
             "No root is given: name the directory that holds the sessions with --root or PLOTINDEX_ROOT."
         )
-    settings = Settings(**{"state_dir": platformdirs.user_state_path("plotindex"), **values})
+    settings = Settings(**{"state_dir": values.get("state_dir") or _own_state(), **values})
     if settings.x_accel_prefix and f"{settings.url_prefix}/plots/".startswith(f"{settings.x_accel_prefix}/"):
         raise SettingsError(
             f"x_accel_prefix {settings.x_accel_prefix} takes the place of {settings.url_prefix}/plots, where callers "
             "ask for plots: name a path that nothing else has, such as /plotindex-files."
         )
     return settings
+
+
+def _own_state() -> Path:
+    """Where this user's programs keep their state.
+
+    Raises:
+        SettingsError: nobody knows, as of a user without a home.
+    """
+    try:
+        return platformdirs.user_state_path("plotindex")
+    except RuntimeError:
+        raise SettingsError("This user has no home to keep the state in: set PLOTINDEX_STATE_DIR.") from None
 
 
 def check_names(given: Iterable[str], where: str) -> None:

@@ -1,8 +1,13 @@
 """State that a group shares: what is made in a folder of mode 2770 or 2750 is that group's too, whatever the umask."""
 
+import grp
 import os
+import pwd
 import stat
 from pathlib import Path
+
+from plotindex.errors import UnusableDatabaseError
+from plotindex.layout import printable
 
 SHARED = stat.S_ISGID | stat.S_IRGRP | stat.S_IXGRP
 
@@ -18,6 +23,36 @@ def shared_bits(folder: Path) -> int:
     except OSError:
         return 0
     return mode & stat.S_IRWXG if mode & (SHARED | stat.S_IRWXO) == SHARED else 0
+
+
+def closed_to_user(path: Path) -> UnusableDatabaseError:
+    """What to raise when this user may not see what is at `path`, in a folder of the state."""
+    whose = "its owner"
+    for folder in path.parents:
+        # The nearest that can be seen: what is closed does not say whose it is.
+        try:
+            status = folder.stat()
+        except OSError:
+            continue
+        whose = f"a user of the group {_group(status.st_gid)}" if shared_bits(folder) else _user(status.st_uid)
+        break
+    return UnusableDatabaseError(
+        f"{printable(str(path))} is closed to this user (Permission denied): run this with sudo, or as {whose}."
+    )
+
+
+def _group(number: int) -> str:
+    try:
+        return printable(grp.getgrgid(number).gr_name)
+    except KeyError:
+        return str(number)
+
+
+def _user(number: int) -> str:
+    try:
+        return printable(pwd.getpwuid(number).pw_name)
+    except KeyError:
+        return f"user {number}"
 
 
 def make_folder(folder: Path) -> None:

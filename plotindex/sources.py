@@ -57,8 +57,16 @@ def from_file(environment: Mapping[str, str], config: Path | None) -> Iterator[G
         if named:
             raise SettingsError(f"The file {file} does not exist: name another one with --config.") from None
         return
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read as TOML: {error}.") from None
+    except OSError as error:
+        raise SettingsError(
+            f"{file} cannot be read ({error.strerror}): let this user read it, or name another one with --config."
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} cannot be read as TOML: it is no text in UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f'{file} cannot be read as TOML: {error}. Each line is `name = value`, text in quotes: root = "/srv/plots".'
+        ) from None
     for name, value in content.items():
         yield Given(name, value, "file", f"{file.absolute()}:{_line_of(name, text)}", f"{name} in {file}")
 

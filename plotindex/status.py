@@ -1,19 +1,33 @@
 """How the catalogue and its indexer are, in words and numbers."""
 
+import os
+import socket
 import time
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from plotindex.asking import is_served
 from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
+from plotindex.locks import Indexing, indexing
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
 from plotindex.measured import Measured
 from plotindex.recent import SHOWN, Counts
 from plotindex.wal import overgrown
 
+ANSWER_SECONDS = 0.5
+"""How long a server may take to answer."""
 MOST_NAMED = 20
 """Sessions with too many plots or too deep folders that are named."""
+
+
+class Server(NamedTuple):
+    """Whether a server of plotindex answers at an address."""
+
+    address: str
+    answers: bool
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,8 @@ class Status:
     """What all servers have answered in the last minutes; None when none tells."""
     excess: list[Excess]
     """Sessions of which not everything is indexed; of very many only some."""
+    server: Server | None
+    """The server that these settings name; None when it was not asked."""
     trouble: str | None
     """What is wrong, with the command that mends it; None when all is well."""
 
@@ -41,6 +57,7 @@ class Status:
             **numbers,
             "well": self.trouble is None,
             "indexer": self._indexer_as_json(),
+            "server": self.server._asdict() if self.server else None,
             "answered": self.answered._asdict() if self.answered else None,
             "left_out": [excess._asdict() for excess in self.excess],
         }
@@ -75,13 +92,30 @@ class Status:
             ]
             if beat.polled:
                 lines.append(f"polled     {beat.polled}")
+        if self.server:
+            does = "answers" if self.server.answers else "none answers"
+            lines.append(f"server     {does} at {printable(self.server.address)}")
         lines.append(f"answered   {_answered(self.answered)}")
         lines += [f"left out   {_left_out(excess)}" for excess in self.excess]
         return "\n".join([*lines, f"well       {'no' if self.trouble else 'yes'}"])
 
 
-def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None) -> Status:
+def ask_server(host: str, port: int) -> Server:
+    """Ask there, for a moment, whether a server of plotindex answers."""
+    name = host.strip("[]")
+    return Server(f"[{name}]:{port}" if ":" in name else f"{name}:{port}", is_served(host, port, ANSWER_SECONDS))
+
+
+def read_status(
+    catalog: Catalog,
+    layout: Layout,
+    answered: Counts | None = None,
+    lock: Path | None = None,
+    server: Server | None = None,
+) -> Status:
     """What the catalogue says of itself and its indexer; `answered` is what servers say of themselves.
+
+    `lock` is the lock file of the indexer, which says more of it than the catalogue; `server` what `ask_server` found.
 
     Raises:
         CatalogError: it cannot be read.
@@ -90,7 +124,11 @@ def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None
     sessions, plots = catalog.counts()
     beats = catalog.heartbeats()
     beat = beats[0] if beats else None
-    trouble = overgrown(catalog.database.path) or _trouble(beat)
+    alive = indexing(lock) if lock else None
+    if alive and not alive.trouble:
+        # On a disk where it can write nothing at all it cannot tell of that, either.
+        alive = alive._replace(trouble=_of_disk(catalog.database.path))
+    trouble = overgrown(catalog.database.path) or _trouble(beat, alive)
     if not trouble and not header.is_of(layout):
         trouble = "The catalogue was built with another project_pattern or suffixes: start the indexer with these."
     return Status(
@@ -99,10 +137,11 @@ def read_status(catalog: Catalog, layout: Layout, answered: Counts | None = None
         sessions=sessions,
         plots=plots,
         clock=header.clock,
-        indexer=beat,
+        indexer=beat._replace(state=_state(beat, alive)) if beat else None,
         measured=Measured.load(beat.measured if beat else None),
         answered=answered,
         excess=catalog.excess(MOST_NAMED),
+        server=server,
         trouble=trouble,
     )
 
@@ -118,23 +157,52 @@ def require_indexer(catalog: Catalog) -> None:
         raise CatalogError(trouble)
 
 
-def _silence(beat: Heartbeat | None) -> str | None:
+def _of_disk(path: Path) -> str:
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return ""
+    shown = printable(str(path))
+    if disk.f_flag & os.ST_RDONLY:
+        return f"The database {shown} cannot be written (Read-only file system): mount its disk for writing."
+    return "" if disk.f_bavail else f"The database {shown} cannot be written (disk is full): make room on its disk."
+
+
+def _state(beat: Heartbeat, alive: Indexing | None) -> str:
+    """What it is now, which may be another state than the last one that it has told of."""
+    if beat.state == "stopped":
+        return beat.state
+    if _is_gone(beat, alive):
+        return "gone"
+    return beat.state if is_heard(beat) else "silent"
+
+
+def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
+    """Whether the lock, which the kernel takes from the dead, says that there is none: that of this host alone."""
+    return alive is not None and not alive.is_held and beat.host == socket.gethostname()
+
+
+def _silence(beat: Heartbeat | None, alive: Indexing | None = None) -> str | None:
+    if alive is not None and alive.is_held and (beat is None or beat.state == "stopped" or not is_heard(beat)):
+        since = f" and was last heard {_ago(beat.heartbeat)}" if beat else ""
+        return alive.trouble or f"The indexer runs{since}: its log says what it waits for."
     if beat is None or beat.state == "stopped":
         return "No indexer is running: start `plotindex watch`."
+    if _is_gone(beat, alive):
+        return f"The indexer, process {beat.pid}, is gone without having been stopped: start `plotindex watch` again."
     if not is_heard(beat):
         return f"The indexer was last heard {_ago(beat.heartbeat)}: start `plotindex watch` again."
     return None
 
 
-def _trouble(beat: Heartbeat | None) -> str | None:
-    silence = _silence(beat)
+def _trouble(beat: Heartbeat | None, alive: Indexing | None) -> str | None:
+    silence = _silence(beat, alive)
     if silence or beat is None:
         return silence
+    if beat.state == "blocked" and alive and alive.trouble:
+        return alive.trouble
     if beat.unwatched:
-        return (
-            f"{beat.unwatched} folders are not watched: raise fs.inotify.max_user_watches with sysctl, "
-            "or let the indexer read them."
-        )
+        return _unwatched(beat)
     if beat.behind >= HEARTBEAT_SECONDS:
         return f"The indexer is {beat.behind:.0f} seconds behind: its log says which session keeps it busy."
     return {
@@ -143,6 +211,16 @@ def _trouble(beat: Heartbeat | None) -> str | None:
         "starting": "The indexer is still looking at everything: ask again when it is done.",
         "lost": "The root is not there: mount it again or, if it is empty, run `plotindex rebuild --allow-empty`.",
     }.get(beat.state, f"The indexer is {beat.state}: its log says why.")
+
+
+def _unwatched(beat: Heartbeat) -> str:
+    what = "1 folder is not watched" if beat.unwatched == 1 else f"{beat.unwatched} folders are not watched"
+    read = "let the indexer read what `plotindex doctor` names"
+    limit = "raise fs.inotify.max_user_watches with sysctl"
+    # What may not be read is unreadable, too; what no watch is left for is not.
+    if not beat.unreadable:
+        return f"{what}: {limit}."
+    return f"{what}: {read}." if beat.unreadable >= beat.unwatched else f"{what}: {limit}, and {read}."
 
 
 def _left_out(excess: Excess) -> str:

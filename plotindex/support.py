@@ -10,7 +10,8 @@ import sqlite3
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from plotindex import __version__
 from plotindex.catalog import Catalog
 from plotindex.configuration import configuration
 from plotindex.doctor.examination import examine
-from plotindex.doctor.subject import opened
+from plotindex.doctor.subject import Subject, opened
 from plotindex.errors import PlotIndexError
+from plotindex.layout import escape
 from plotindex.metrics import Metrics
 from plotindex.recent import read_recent, recent_folder
 from plotindex.settings import Settings
+from plotindex.sources import file_of
 from plotindex.status import read_status
+from plotindex.veiling import Place, Veil
 
 TELLS_NAMES = {"root-file-system", "root-folders", "symlinks", "clock"}
 """Checks of doctor whose findings name what lies below the root."""
@@ -38,8 +42,8 @@ KERNEL = (
 )
 README = """What this archive holds: the version and the machine, the settings and where they came from, what
 `plotindex status` and `plotindex doctor` say, the numbers of /metrics, and sizes and modes of the files in the state
-folder. Secrets are never in it; names of sessions, projects and plots only after --names. ROOT, STATE and HOME stand
-for these paths.
+folder. Secrets are never in it; names of sessions, projects and plots, and paths only after --names. ROOT, STATE,
+DATABASE, CONFIG and HOME stand for these paths, and .. for a folder above.
 
 Logs are not in it. Attach what `journalctl -u 'plotindex*' --since -1h` says, after a look at it: it names plots.
 """
@@ -55,39 +59,40 @@ class Gathering:
         self._options = options
         self._config = config
         self._names = names
-        places = {
-            settings.root: "ROOT",
-            settings.state_folder: "STATE",
-            settings.state_dir: "STATE/..",
-            Path.home(): "HOME",
-        }
-        # The longest first: one may lie below another.
-        self._places = sorted(((str(path), word) for path, word in places.items()), key=lambda pair: -len(pair[0]))
 
     def parts(self) -> dict[str, str]:
         """The text of each file."""
         with opened(self._settings) as subject:
             catalog = subject.catalog
+            veil = None if self._names else Veil(self._places(catalog.database.path))
             makers: dict[str, Callable[[], Any]] = {
                 "about.json": about,
                 "settings.json": lambda: configuration(self._options, os.environ, self._config).as_json(),
                 "status.json": lambda: self._status(catalog),
-                "doctor.json": lambda: [self._finding(found._asdict()) for found in examine(subject)],
+                "doctor.json": lambda: [self._finding(subject, found._asdict()) for found in examine(subject)],
                 "metrics.txt": lambda: numbers(catalog),
                 "database.json": lambda: describe_database(catalog.database.path),
                 "state.json": lambda: list(describe_files(self._settings.state_folder)),
             }
-            return {"README.txt": README, **{name: self._told(make) for name, make in makers.items()}}
+            return {"README.txt": README, **{name: _told(make, veil) for name, make in makers.items()}}
 
-    def _told(self, make: Callable[[], Any]) -> str:
-        try:
-            told = make()
-        except (PlotIndexError, OSError, sqlite3.Error) as error:
-            told = {"not to be had": str(error)}
-        text = told if isinstance(told, str) else json.dumps(told, indent=2)
-        for path, word in () if self._names else self._places:
-            text = text.replace(json.dumps(path)[1:-1], word)
-        return text
+    def _places(self, database: Path) -> Iterator[Place]:
+        """What stands for which path. Of the root nothing is told: what is below it are names."""
+        root, state = self._settings.root, self._settings.state_folder
+        config, _ = file_of(os.environ, self._config)
+        if self._settings.database:
+            yield Place(database, "DATABASE")
+        yield Place(config.absolute(), "CONFIG")
+        yield Place(root, "ROOT", is_cut=True)
+        yield Place(state, "STATE")
+        if self._settings.database:
+            yield Place(database.parent, "DATABASE/..")
+        with suppress(RuntimeError):
+            yield Place(Path.home(), "HOME")
+        for path, word in ((state, "STATE"), (root, "ROOT")):
+            # /srv or /home tells nothing.
+            for level, above in enumerate(path.parents[:-2], 1):
+                yield Place(above, word + "/.." * level)
 
     def _status(self, catalog: Catalog) -> dict[str, Any]:
         recent = read_recent(recent_folder(self._settings))
@@ -97,10 +102,23 @@ class Gathering:
             told["indexer"] = {**(told["indexer"] or {}), "host": NOT_SHOWN, "polled": NOT_SHOWN}
         return told
 
-    def _finding(self, found: dict[str, str]) -> dict[str, str]:
-        if self._names or found["check"] not in TELLS_NAMES:
+    def _finding(self, subject: Subject, found: dict[str, str]) -> dict[str, str]:
+        if self._names:
+            return found
+        if found["check"] == "indexer" and subject.indexer:
+            return {**found, "seen": found["seen"].removesuffix(f" on {escape(subject.indexer.host)}")}
+        if found["check"] not in TELLS_NAMES:
             return found
         return {**found, "seen": NOT_SHOWN, "remedy": NOT_SHOWN}
+
+
+def _told(make: Callable[[], Any], veil: Veil | None) -> str:
+    try:
+        told = make()
+    except (PlotIndexError, OSError, sqlite3.Error) as error:
+        told = {"not to be had": str(error)}
+    shown = veil.over(told) if veil else told
+    return shown if isinstance(shown, str) else json.dumps(shown, indent=2)
 
 
 def about() -> dict[str, Any]:

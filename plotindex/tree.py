@@ -57,6 +57,24 @@ class Tree:
         """Whether the root's path leads to a directory now."""
         return self.root.is_dir()
 
+    def refusal(self) -> OSError | None:
+        """Why the root cannot be listed and entered now, or None when it can."""
+        try:
+            with self.folder(()) as fd:
+                os.stat(".", dir_fd=fd)
+        except OSError as error:
+            return error
+        return None
+
+    def may_be_entered(self) -> bool:
+        """Whether what lies in the root can be opened by this process, where its names are known."""
+        try:
+            # Not by a Path, which leaves the dot out that asks for leave to enter.
+            os.stat(f"{self._path}/.")  # noqa: PTH116 - see above
+        except OSError:
+            return False
+        return True
+
     def sessions(self, odd: dict[str, str] | None = None, enter: Enter | None = None) -> list[str]:
         """Names of the sessions, in byte order; directories that can be none go into `odd`.
 

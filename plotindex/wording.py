@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from plotindex.errors import SettingsError
+from plotindex.layout import clamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -25,13 +26,14 @@ def parse_duration(text: str) -> int:
 def parse_moment(name: str, text: str, now_ns: int) -> int:
     """Nanoseconds since the epoch of an age such as 2h, or of a time in RFC 3339; without a zone it is a local one.
 
-    `name` says what it was given for.
+    What is earlier or later than any plot's can be is as good as the first or last that a plot can have. `name` says
+    what it was given for.
 
     Raises:
         SettingsError: it is neither.
     """
     try:
-        return now_ns - parse_duration(text) * 1_000_000_000
+        return clamp(now_ns - parse_duration(text) * 1_000_000_000)
     except SettingsError:
         pass
     try:
@@ -40,7 +42,7 @@ def parse_moment(name: str, text: str, now_ns: int) -> int:
         raise SettingsError(
             f"{name} must be an age such as 90s, 2h or 3d, or a time such as 2026-11-23T14:00, not {text!r}."
         ) from None
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+    return clamp((moment - _EPOCH) // timedelta(microseconds=1) * 1_000)
 
 
 def ago(mtime_ns: int) -> str:

@@ -3,6 +3,7 @@
 Each test runs the commands that go different ways, all at once, and names each one that fails.
 """
 
+import grp
 import os
 import re
 import shutil
@@ -112,6 +113,15 @@ def test_a_state_folder_that_cannot_be_made(refused: Refused, unprivileged: RunP
 def test_a_state_folder_that_cannot_be_written(unprivileged: RunPlotindex, settings: Settings) -> None:
     settings.make_state_folder().chmod(0o500)
     are_refused(unprivileged, ["rebuild", "watch", "run", "token create --name x"], str(settings.state_folder))
+
+
+def test_a_state_of_others_names_who_may_see_it(
+    unprivileged: RunPlotindex, settings: Settings, catalog: Catalog
+) -> None:
+    settings.state_dir.chmod(0o2070)
+    commands = ["status", "find x", "serve", "watch", "token create --name x"]
+    group = grp.getgrgid(settings.state_dir.stat().st_gid).gr_name
+    are_refused(unprivileged, commands, str(settings.state_folder), f"with sudo, or as a user of the group {group}.")
 
 
 def test_tokens_that_cannot_be_read(unprivileged: RunPlotindex, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from plotindex.catalog import Catalog
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
 from plotindex.tree import Tree
-from tests.helpers import PNG, RunPlotindex, StartService, all_plots, at_once, draw, run_plotindex
+from tests.helpers import PNG, RunPlotindex, StartService, all_plots, at_once, draw, free_port, run_plotindex
 from tests.hostile import UNSAFE
 
 HOSTILE = "s\x1b[31m/project_\u202ea/\u2066new\nline\x07.png"
@@ -176,7 +176,9 @@ def test_status_exits_with_how_the_indexer_is(
     assert "1 plots in 1 sessions" in without.stdout
     assert "plotindex watch" in without.stderr
     with indexer() as running:
-        told, plain = at_once(plotindex, ["status", "--json"], ["status"])
+        unserved = f"127.0.0.1:{free_port()}"
+        port = {"PLOTINDEX_PORT": unserved.partition(":")[2]}
+        told, plain = plotindex("status", "--json", env=port), plotindex("status", env=port)
         assert (told.returncode, told.stderr) == (0, "")
         status = json.loads(told.stdout)
         assert (status["well"], status["trouble"], status["plots"], status["sessions"]) == (True, None, 1, 1)
@@ -184,6 +186,9 @@ def test_status_exits_with_how_the_indexer_is(
         assert status["indexer"]["pid"] == running.pid
         assert (plain.returncode, plain.stderr) == (0, "")
         assert f"process {running.pid} " in plain.stdout
+        # No server runs, which is no fault.
+        assert status["server"] == {"address": unserved, "answers": False}
+        assert f"server     none answers at {unserved}\n" in plain.stdout
 
 
 def test_names_are_escaped_in_text_and_whole_in_json(plotindex: RunPlotindex, root: Path, catalog: Catalog) -> None:

@@ -81,6 +81,26 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
         assert told.place in (f"{file}:1", "PLOTINDEX_SECRET_KEY")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "https://me:{}@h/",
+        "https://me:top/{}@h/",
+        "https://me:{}@top@h:81/x",
+        "postgresql://me:top/{}@h/db",
+        "postgresql:///db?user=me&password={}",
+        "no scheme://me:{}@h",
+        "sqlite:///x.db?Key={}&mode=ro",
+    ],
+)
+def test_no_password_of_an_address_is_shown_nor_where_the_address_is_wrong(given: str) -> None:
+    address = given.format(SECRET)
+    for found in (configured({"public_url": address}), configured({"database": address})):
+        assert SECRET not in found.as_text() + json.dumps(found.as_json())
+    plain = "sqlite:////srv/a:b@c/catalog.db"
+    assert plain in configured({"database": plain}).as_text()
+
+
 def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     file = tmp_path / "given.toml"
     file.write_text('port = "http"\ncolour = "red"\nroot = "/plots"\n')
@@ -94,7 +114,9 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     assert tomllib.loads(found.as_text())["root"] == "/plots"
     file.write_text("port = ")
     [broken] = configured({}, {}, file).wrong
-    assert "cannot be read as TOML" in broken
+    assert "cannot be read as TOML" in broken and 'root = "/srv/plots"' in broken
+    [closed] = configured({}, {}, tmp_path).wrong
+    assert closed.startswith(f"{tmp_path} cannot be read (Is a directory): let this user read it")
     [other] = configured({"database": "postgresql://x/y"}).wrong
     assert "sqlite:////absolute/path" in other
 

@@ -138,6 +138,7 @@ def test_a_full_disk_under_the_database_is_said_and_lived_through_and_no_reader_
     root: Path,
     tree: Tree,
     catalog: Catalog,
+    settings: Settings,
     indexer: StartService,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -169,6 +170,10 @@ def test_a_full_disk_under_the_database_is_said_and_lived_through_and_no_reader_
         assert ask("1.png")[0] is ask("600.png")[0] is None
         wait_until(lambda: ask("0.png") == (b"after", Source.UNWATCHED))
         assert re.search("last heard|blocked", trouble())
+        lock = settings.indexer_lock
+        told = str(read_status(catalog, tree.layout, lock=lock).trouble)
+        assert re.search("disk is full.*: make room", told), told
+        assert "An indexer runs, but" in str(Lookup(tree, catalog, lock=lock).doubt())
         filling.unlink()
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
         wait_until(lambda: (ask("599.png"), trouble()) == ((b"after", Source.HIT), "None"))
@@ -216,7 +221,7 @@ def test_a_database_that_another_program_locks_for_long_loses_nothing_and_holds_
             other.execute("ROLLBACK")
             wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
             wait_until(lambda: catalog.heartbeats()[0].state == "watching")
-        assert f"The database {catalog.database.path} is locked by another program." in caplog.messages
+        assert f"The database {catalog.database.path} is locked by another program" in caplog.text
         assert thread.is_alive()
     finally:
         other.close()

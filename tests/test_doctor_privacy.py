@@ -1,6 +1,9 @@
 """What `plotindex doctor` says of who can read or replace tokens and keys."""
 
+import json
 import os
+import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +13,7 @@ from plotindex.access import Tokens
 from plotindex.doctor.findings import Finding
 from plotindex.keys import keys_of
 from plotindex.settings import Settings
-from tests.helpers import draw
+from tests.helpers import RunPlotindex, draw
 from tests.strangers import reachable_folder
 from tests.test_doctor import examined
 
@@ -49,12 +52,24 @@ def test_a_state_folder_as_it_is_made_is_well(shared: Settings) -> None:
     assert f"Scripts run as user {SCRIPT}: they can neither read nor replace plotindex's state" in found["ok"][-1].seen
 
 
-def test_who_asks_as_another_user_is_told_whose_answers_count(shared: Settings) -> None:
+def test_who_asks_as_another_user_is_told_whose_answers_count(shared: Settings, plotindex: RunPlotindex) -> None:
     (finding,) = examined(shared, "user")
     assert finding.verdict == "ok"
     os.chown(shared.state_folder, GROUP, -1)
     (finding,) = examined(shared, "user")
-    assert (finding.verdict, finding.remedy) == ("warn", f"`sudo -u '#{GROUP}' plotindex doctor` with the same options")
+    assert (finding.verdict, finding.remedy) == ("warn", f"`sudo -u '#{GROUP}' plotindex doctor`")
+    environment = {
+        "PLOTINDEX_STATE_DIR": str(shared.state_dir),
+        "PLOTINDEX_SECRET_KEY": "nobodys-business-at-all",
+    }
+    done = plotindex("doctor", "--root", shared.root, "--json", env=environment)
+    (remedy,) = (one["remedy"] for one in json.loads(done.stdout) if one["check"] == "user")
+    assert "business" not in remedy, remedy
+    words = shlex.split(remedy.strip("`"))
+    assert words[:4] == ["sudo", "-u", f"#{GROUP}", "env"]
+    assert words[4:6] == [f"PLOTINDEX_ROOT={shared.root}", f"PLOTINDEX_STATE_DIR={shared.state_dir}"]
+    assert words[-2:] == ["doctor", f"--root={shared.root}"]
+    assert subprocess.run([*words[6:-2], "--version"], capture_output=True, check=True).stdout.startswith(b"plotindex")
 
 
 def test_scripts_that_run_as_plotindex_can_forge_cookies(shared: Settings) -> None:
@@ -117,6 +132,26 @@ def test_a_key_that_lies_elsewhere_is_told_and_one_that_is_no_file_is_bad(shared
     key.unlink()
     key.mkdir()
     assert [finding.check for finding in said(shared)["bad"]] == ["key-files"]
+
+
+def test_a_symlink_that_leads_nowhere_hides_nothing_else(shared: Settings) -> None:
+    folder = shared.state_folder
+    (folder / "tokens.json").unlink()
+    os.mkfifo(folder / "tokens.json", 0o600)
+    (folder / "loop").symlink_to("loop")
+    (folder / "secret.key").chmod(0o644)
+    folder.chmod(0o711)
+    found = said(shared)
+    assert {(finding.check, finding.seen) for finding in found["bad"]} == {
+        ("key-files", f"{folder}/tokens.json is no regular file"),
+        ("state-folder", f"Any user of this machine can read {folder}/secret.key"),
+        ("scripts", f"Scripts run as user {SCRIPT}, who can read {folder}/secret.key"),
+    }
+    assert f"{folder}/loop cannot be seen (Too many levels of symbolic links)" in [
+        finding.seen for finding in found["warn"]
+    ]
+    (folder / "logouts.json").symlink_to("logouts.json")
+    assert f"{folder}/logouts.json cannot be seen" in " ".join(finding.seen for finding in said(shared)["bad"])
 
 
 @pytest.mark.parametrize(("mode", "is_bad"), [(0o777, True), (0o1777, False), (0o755, False), (0o773, True)])

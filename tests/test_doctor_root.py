@@ -86,7 +86,7 @@ def test_folders_that_cannot_be_read_are_counted_and_the_first_is_named(settings
         subject.survey.unreadable["s/project_a"] = PermissionError(13, "Permission denied")
         (finding,) = check_folders(subject)
     assert finding.verdict == "warn"
-    assert "1 folders cannot be read" in finding.seen
+    assert "1 folder cannot be read" in finding.seen
     assert "s/project_a (Permission denied)" in finding.seen
 
 

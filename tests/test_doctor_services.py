@@ -1,15 +1,18 @@
 """What `plotindex doctor` says of the indexer, the port, and drawing."""
 
+import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from werkzeug.serving import make_server
 
+from plotindex.catalog import Catalog, Heartbeat
 from plotindex.confinement import ConfinementError
 from plotindex.doctor import services
 from plotindex.settings import Settings
@@ -73,6 +76,39 @@ def test_who_does_not_speak_http_is_another_program(own_port: Settings, monkeypa
         assert port_verdict(own_port) == ("bad", "is in use by another program")
 
 
+@pytest.mark.parametrize(
+    ("first", "drips"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", True),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nCache-Status: plotindexer; hit\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_who_holds_the_port_can_neither_delay_it_nor_send_it_elsewhere(
+    own_port: Settings, monkeypatch: pytest.MonkeyPatch, first: bytes, *, drips: bool
+) -> None:
+    monkeypatch.setattr(services, "ANSWER_SECONDS", 0.5)
+    with socket.create_server((own_port.host, own_port.port)) as listening:
+        holder = threading.Thread(target=hold, args=(listening, first), kwargs={"drips": drips})
+        holder.start()
+        assert port_verdict(own_port) == ("bad", "is in use by another program")
+        # It has hung up, and not waited for more.
+        holder.join(10)
+        assert not holder.is_alive()
+
+
+def hold(listening: socket.socket, first: bytes, *, drips: bool) -> None:
+    """Answer one request so and, where it `drips`, go on letter by letter for as long as somebody listens."""
+    connection, _ = listening.accept()
+    with connection, suppress(OSError):
+        connection.recv(1000)
+        connection.sendall(first)
+        while drips:
+            connection.sendall(b"x")
+            drips = not select.select([connection], [], [], 0.05)[0]
+
+
 @pytest.mark.parametrize("host", ["203.0.113.1", "a..b", "no such host"])
 def test_an_address_that_is_not_this_hosts_is_bad(own_port: Settings, host: str) -> None:
     verdict, seen = port_verdict(replace(own_port, host=host))
@@ -89,6 +125,23 @@ def test_drawing_is_tried_in_a_child_that_ends(settings: Settings, monkeypatch: 
     monkeypatch.setattr(services, "confine", refuse)
     (finding,) = examined(settings, "thumbnails")
     assert (finding.verdict, "(chroot: no; Landlock: no)" in finding.seen) == ("warn", True)
+
+
+@pytest.mark.parametrize(("unwatched", "unreadable"), [(1, 1), (2, 5), (3, 2)])
+def test_the_kernels_limit_is_not_blamed_for_folders_that_may_not_be_read(
+    settings: Settings, catalog: Catalog, unwatched: int, unreadable: int
+) -> None:
+    now = time.time()
+    beat = Heartbeat("here", 1, now, now, "watching", watched=1, unwatched=unwatched, unreadable=unreadable)
+    catalog.beat(beat)
+    (finding,) = examined(settings, "indexer")
+    is_limit = unwatched > unreadable
+    assert (finding.verdict, "sysctl" in finding.text, "may not read" in finding.text) == (
+        "warn",
+        is_limit,
+        not is_limit,
+    )
+    assert "1 folders" not in finding.text
 
 
 def test_without_a_catalogue_there_is_no_indexer(settings: Settings) -> None:

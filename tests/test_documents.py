@@ -20,7 +20,24 @@ ELSEWHERE = {
     "make run": "tests/test_processes.py runs what it runs",
     "make test": "this",
     "make torture SECONDS=600 SEED=1 KILL=5": "tests/test_torture.py, for a shorter time",
-    "pip install --upgrade plotindex": "tests/test_packaging.py installs the wheel that is built here",
+    **dict.fromkeys(
+        (
+            "sudo /usr/bin/python3 -m venv /opt/plotindex",
+            "sudo /opt/plotindex/bin/pip install .",
+            "sudo /opt/plotindex/bin/pip install --upgrade .",
+            "sudo ln -s /opt/plotindex/bin/plotindex /usr/local/bin/",
+        ),
+        "tests/test_packaging.py installs the wheel that is built here",
+    ),
+    **dict.fromkeys(
+        (
+            "sudo systemctl daemon-reload && sudo systemctl restart plotindex-watch plotindex-serve",
+            "sudo systemctl daemon-reload && sudo systemctl start plotindex-watch plotindex-serve",
+            "sudo systemctl stop plotindex-serve.socket plotindex-serve plotindex-watch",
+        ),
+        "tests/test_units.py asks systemd about the units",
+    ),
+    "sudo find /var/lib/plotindex -name 'catalog.db*' -delete": "tests/test_upgrades.py goes back",
 }
 NO_LINES = ("commands.md", "design.md")
 """The examples of the one are executed by tests/test_packaging.py; the other has pictures made of letters."""
@@ -119,6 +136,7 @@ def test_every_command_that_operations_shows_works_there(shell: Shell, tmp_path:
     block = next(text for text in re.findall(r"```text\n(.*?)```", OPERATIONS, re.S) if text.startswith("root "))
     code, said = shell.take("plotindex status --root /srv/plots")
     assert [line.split()[0] for line in said.splitlines()] == [line.split()[0] for line in block.splitlines()]
+    assert f"server     answers at 127.0.0.1:{shell.port}\n" in said
 
 
 def test_the_transcript_of_operations_is_what_is_printed(shell: Shell) -> None:

@@ -1,13 +1,18 @@
 """A full disk, a read-only one, a root or a plot that is gone, changes or may not be read: said, and lived through."""
 
 import os
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from pathlib import Path
 
 import pytest
 
+from plotindex.access import Tokens
 from plotindex.catalog import Catalog
+from plotindex.errors import SettingsError
+from plotindex.keys import KeyFile
+from plotindex.logins import Logins
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
 from plotindex.tree import Tree
@@ -124,6 +129,37 @@ def test_a_plot_that_vanishes_after_the_look_up_is_answered_by_a_scan(
         assert browser(serving, "s/y.png") == (404, b'{"error":"Plot not found"}\n', "fwd=stale")
         assert browser(serving, "s/x.png") == (200, b"an older copy", "hit; detail=unwatched")
         assert "Traceback" not in serving.stderr
+
+
+def test_a_disk_that_takes_no_more_is_named_and_what_was_kept_there_stays(settings: Settings, small_disk: Path) -> None:
+    tokens, keys = Tokens.of(settings), KeyFile(settings.make_state_folder() / "secret.key")
+    secret = tokens.create("first")
+    keys.made()
+    token = tokens.check(secret)
+    assert token is not None
+    logins = Logins.of(settings)
+    code = logins.create_code(token)
+    changes = [
+        lambda: tokens.create("second"),
+        lambda: tokens.revoke("first"),
+        keys.rotate,
+        lambda: logins.create_code(token),
+        lambda: logins.consume_code(code),
+    ]
+    before = sorted(path.name for path in settings.state_folder.iterdir())
+    filling = fill(small_disk)
+    refuse(changes, r"\(No space left on device\): make room on that disk\.")
+    filling.unlink()
+    mount("-o", "remount,ro", small_disk)
+    refuse(changes, r"\(Read-only file system\): mount that disk writable")
+    assert sorted(path.name for path in settings.state_folder.iterdir()) == before
+    assert tokens.check(secret) == token
+
+
+def refuse(changes: Sequence[Callable[[], object]], said: str) -> None:
+    for change in changes:
+        with pytest.raises(SettingsError, match=said):
+            change()
 
 
 def ask(connection: HTTPConnection, browser: Browser, path: str) -> HTTPResponse:

@@ -16,12 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.errors import SettingsError
-from plotindex.finding import Found, Wanted, filenames, project_names, search, session_names
+from plotindex.finding import Found, Wanted, filenames, is_away, project_names, search, session_names
 from plotindex.layout import Plot, glob_matcher, is_glob
 from plotindex.listing import matcher, rfc3339
 from plotindex.tables import plot, session
+from plotindex.tree import Tree
 from plotindex.wording import parse_moment
 from tests.helpers import Index, RunPlotindex, draw
 
@@ -121,6 +123,29 @@ def test_an_age_is_so_long_ago() -> None:
     assert parse_moment("--since", "2026-11-23t10:00:00.5+02:00", 0) == 1795420800_500000000
     midnight = datetime(2026, 11, 23).astimezone(UTC)
     assert parse_moment("--since", "2026-11-23", 0) == midnight.timestamp() * 10**9
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59", "2300-01-01", "1600-01-01", "999999w"])
+def test_a_time_that_no_plot_can_have_is_looked_for_like_any_other(catalog: Catalog, text: str) -> None:
+    moment = parse_moment("--since", text, NOW_NS)
+    assert list(search(catalog.database, Wanted(since=moment, before=moment))) == []
+
+
+def test_find_says_that_what_it_found_cannot_be_seen_now(
+    plotindex: RunPlotindex, root: Path, index: Index, tree: Tree, catalog: Catalog
+) -> None:
+    draw(root, "a/project_1/x.png")
+    index()
+    assert not is_away(tree, catalog)
+    gone = root.rename(root.with_name("gone"))
+    away = plotindex("find", "x")
+    assert (away.returncode, away.stdout) == (0, "a/project_1/x.png\n")
+    assert away.stderr == (f"plotindex: the root {root} is not there now, so this is what was there: mount it again.\n")
+    # As a lost mount leaves it; and another root with the same sessions.
+    root.mkdir()
+    assert is_away(tree, catalog)
+    shutil.copytree(gone, root, dirs_exist_ok=True)
+    assert not is_away(tree, catalog)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "0h", "-2h", "2026-13-01", "25:00", "0001-01-01T00:00+14:00", "\udcff"])

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "plotindex"
 # Each module may import from its own layer and those behind it.
 LAYERS = [
     {"cli", "commands", "web", "__main__", "pytest_plugin"},
-    {"support"},
+    {"support", "backup"},
     {"doctor"},
     {"running"},
     {"waiting", "configuration"},
@@ -27,9 +27,9 @@ LAYERS = [
     {"database", "tables", "mounts", "beneath"},
     {"keys", "recent"},
     {"engines", "drawing", "drawer", "kept"},
-    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units", "backup"},
-    {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls"},
-    {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor"},
+    {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units", "reach"},
+    {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls", "asking"},
+    {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor", "veiling"},
 ]
 ONE_MODULE_EACH = {
     "watchdog": {"watcher.py"},

@@ -233,7 +233,7 @@ def test_what_cannot_be_read_keeps_its_rows_is_told_of_and_needs_nothing_but_a_c
     draw(root, "s/project_a/z.png")
     wait_until(lambda: "s/project_a/z.png" in plots_named(all_plots(watched.catalog)))
     wait_until(lambda: watched.catalog.heartbeats()[0].unwatched == 2)
-    assert "2 folders are not watched" in str(watched.status().trouble)
+    assert "2 folders are not watched: let the indexer read" in str(watched.status().trouble)
     assert "in trouble 2 paths that cannot be looked at" in watched.status().as_text()
     for done in at_once(unprivileged, ["rebuild"], ["rebuild", "--from-scratch"]):
         assert done.returncode == 0, done.stderr
@@ -248,6 +248,13 @@ def test_what_cannot_be_read_keeps_its_rows_is_told_of_and_needs_nothing_but_a_c
     shutil.rmtree(root / "t")
     draw(root, "s/project_a/late.png")
     wait_until(lambda: running.says("s/project_a/late.png: Permission denied"))
+    told = f"The root {root} cannot be read (Permission denied)"
+    wait_until(
+        lambda: told in str(read_status(watched.catalog, watched.tree.layout, lock=settings.indexer_lock).trouble)
+    )
+    wait_until(
+        lambda: "An indexer runs, but" in str(Lookup(watched.tree, watched.catalog, lock=settings.indexer_lock).doubt())
+    )
     assert all_plots(watched.catalog) == before
     root.chmod(0o755)
     watched.goes_on("u/project_a")

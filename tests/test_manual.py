@@ -3,11 +3,22 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from plotindex.cli import main
 from tests import manual
 
 DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_no_command_is_cut_short_where_all_are_listed() -> None:
+    groups = [main, *(command for command in main.commands.values() if isinstance(command, click.Group))]
+    cut = [
+        line for group in groups for line in CliRunner().invoke(group, ["--help"]).output.splitlines() if "..." in line
+    ]
+    assert all(line.startswith("Usage:") for line in cut), cut
 
 
 @pytest.mark.parametrize(("file", "made"), [("commands.md", manual.as_markdown), ("plotindex.1", manual.as_man)])

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from plotindex.access import Tokens
 from plotindex.catalog import Catalog, Heartbeat
+from plotindex.locks import sole_indexer
 from plotindex.lookup import Lookup
 from plotindex.metrics import Metrics
 from plotindex.recent import Counts, read_recent, recent_folder
 from plotindex.settings import Settings
+from plotindex.status import read_status
 from plotindex.tree import Tree
 from tests.helpers import Index, RunPlotindex, Service, StartService, draw, wait_until
 
@@ -117,6 +120,38 @@ def test_an_older_plotindex_can_read_the_tokens_that_open_sessions(tokens: Token
     tokens.create("all")
     (kept,) = json.loads((settings.state_folder / "tokens.json").read_text()).values()
     assert set(kept) == {"sha256", "created", "session", "session_glob", "expires"}
+
+
+def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
+    tree: Tree, catalog: Catalog, settings: Settings
+) -> None:
+    lock, now = settings.indexer_lock, time.time()
+
+    def says() -> tuple[str | None, str | None, str]:
+        status = read_status(catalog, tree.layout, lock=lock)
+        assert status.indexer
+        return status.trouble, Lookup(tree, catalog, lock=lock).doubt(), status.indexer.state
+
+    here = Heartbeat(socket.gethostname(), 1, now, now, "watching")
+    catalog.beat(here)
+    # The kernel takes the lock from a dead process as from one that closes it.
+    with sole_indexer(lock) as tell:
+        assert says() == (None, None, "watching")
+        catalog.beat(here._replace(state="blocked"))
+        tell("Room is needed.")
+        trouble, doubt, state = says()
+        assert (trouble, state) == ("Room is needed.", "blocked")
+        assert str(doubt).startswith("An indexer runs, but cannot")
+        catalog.beat(here._replace(heartbeat=now - 60))
+        assert says() == (trouble, doubt, "silent")
+        tell("")
+        assert "runs and was last heard 6" in str(says()[0])
+    catalog.beat(here)
+    trouble, doubt, state = says()
+    assert (state, "is gone" in str(trouble), "No indexer" in str(doubt)) == ("gone", True, True)
+    # A lock of this machine says nothing of an indexer on another.
+    catalog.beat(here._replace(host="elsewhere"))
+    assert says() == (None, None, "watching")
 
 
 def test_a_server_that_cannot_answer_truthfully_says_why(tree: Tree, catalog: Catalog) -> None:

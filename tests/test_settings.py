@@ -1,6 +1,7 @@
 """Settings: one reader of options, environment and plotindex.toml."""
 
 import json
+import pwd
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -11,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
+from plotindex.doubts import state_of_a_service
 from plotindex.errors import SettingsError
 from plotindex.settings import PARSERS, Settings, load_settings
 from plotindex.sources import variable
+from plotindex.support import Gathering
 from tests.helpers import RunPlotindex, StartService, draw
 
 DEFAULTS = {
@@ -82,6 +85,21 @@ def test_the_defaults_are_the_documented_ones(tmp_path: Path, monkeypatch: pytes
     assert settings.state_folder.parent == settings.state_dir
     assert settings.state_folder.name.startswith("plots-")
     assert settings.catalog_place == settings.state_folder / "catalog.db"
+
+
+def test_a_user_without_a_home_names_the_place_of_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_user: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for variable_of_a_home in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable_of_a_home, raising=False)
+    with pytest.raises(SettingsError, match="no home to keep the state in: set PLOTINDEX_STATE_DIR"):
+        load()
+    settings = load(environment={"PLOTINDEX_STATE_DIR": str(tmp_path)})
+    assert settings.state_dir == tmp_path
+    # Nor is it needed for what a maintainer is sent.
+    assert "about.json" in Gathering(settings, {}, None, names=False).parts()
 
 
 def test_a_setting_is_called_the_same_everywhere() -> None:
@@ -252,3 +270,20 @@ def test_the_documented_file_holds_every_setting_and_can_be_read(tmp_path: Path)
         name for name in named if getattr(settings, name) != getattr(load_settings({"root": "/srv/plots"}, {}), name)
     }
     assert differing == {"x_accel_prefix", "public_url"}
+
+
+def test_a_command_that_would_use_another_state_than_the_services_of_its_root_says_so(tmp_path: Path) -> None:
+    own, services = tmp_path / "plotindex.toml", tmp_path / "etc"
+    settings = load_settings({"root": "/srv/plots"}, {}, Path("/dev/null"))
+    services.mkdir()
+    (services / "broken.toml").write_text("root = ")
+    (services / "other.toml").write_text('root = "/srv/other"\nstate_dir = "/var/lib/plotindex"\n')
+
+    def said(**environment: str) -> str | None:
+        return state_of_a_service(settings, environment, None, services)
+
+    assert said() is None
+    (services / "plotindex.toml").write_text('root = "/srv/plots"\nstate_dir = "/var/lib/plotindex"\n')
+    assert f"`--config {services}/plotindex.toml` means theirs" in str(said())
+    assert said(PLOTINDEX_STATE_DIR="/elsewhere") is said(PLOTINDEX_CONFIG=str(own)) is None
+    assert state_of_a_service(settings, {}, own, services) is None

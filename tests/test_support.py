@@ -3,13 +3,18 @@
 import json
 import stat
 import tarfile
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog
-from plotindex.settings import Settings
+from plotindex.catalog import Catalog, Heartbeat
+from plotindex.database import Database
+from plotindex.settings import Settings, load_settings
+from plotindex.support import Gathering
+from plotindex.veiling import Place, Veil
 from tests.helpers import Index, RunPlotindex, draw
 
 NAMES = ("confidential-session", "project_confidential", "confidential.png", "confidential-folder")
@@ -66,6 +71,48 @@ def test_without_being_asked_it_tells_no_secret_no_name_and_no_path(
     again = plotindex("support-bundle", "report.tar.gz")
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == "plotindex: There is a file report.tar.gz already: name another one.\n"
+
+
+def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
+    root: Path, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, project, filename, folder = NAMES
+    place = draw(root, f"{session}/{project}/{folder}/{filename}").parent
+    config = tmp_path / "analysts" / "plotindex.toml"
+    config.parent.mkdir()
+    config.write_text(f'root = "{root}"\ndatabase = "sqlite:///{place}/confidential.db"\n')
+    monkeypatch.setenv("HOME", "/")
+    settings = load_settings({}, environment, config)
+    with closing(Database(settings.catalog_place)) as database:
+        catalog = Catalog(database)
+        catalog.begin(str(root), settings.layout)
+        catalog.beat(Heartbeat("host-of-somebody", 1, time.time(), time.time(), "watching"))
+    found = Gathering(settings, {}, config, names=False).parts()
+    for text in (*NAMES, "confidential", "analysts", "host-of-somebody", str(root), str(tmp_path)):
+        assert not [name for name, content in found.items() if text in content], text
+    told = json.loads(found["settings.json"])
+    values = {one["name"]: (one["value"], one["where"]) for one in told["settings"]}
+    assert values["database"] == ("sqlite:///DATABASE", "CONFIG:2")
+    assert (told["file"], values["url_prefix"][0]) == ("CONFIG", "/api/smartstat")
+    named = Gathering(settings, {}, config, names=True).parts()
+    assert str(place) in named["settings.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/srv/plots", "ROOT"),
+        ("of /srv/plots.", "of ROOT."),
+        ("sqlite:////srv/plots/s/x.db", "sqlite:///ROOT/…"),
+        ("/srv/plots-2 and /srv/plots.bak", "/srv/plots-2 and /srv/plots.bak"),
+        ("/mnt/srv/plots", "/mnt/srv/plots"),
+        ("/srv/plots/state/x, /srv/plots/state", "STATE/x, STATE"),
+    ],
+)
+def test_a_word_takes_the_place_of_whole_folders_only(text: str, shown: str) -> None:
+    veil = Veil([Place(Path("/srv/plots"), "ROOT", is_cut=True), Place(Path("/srv/plots/state"), "STATE")])
+    assert veil.over({"seen": [text, 1]}) == {"seen": [shown, 1]}
+    assert Veil([Place(Path("/"), "HOME")]).over(text) == text
 
 
 def test_it_tells_names_when_asked_and_what_can_be_had_of_a_damaged_catalogue(

@@ -21,9 +21,10 @@ PIPE = Path("-")
 @common_options
 @file_argument
 def back_up(config: Path | None, file: Path, **options: str | None) -> None:
-    """Write tokens and keys into one file, which its owner alone can read.
+    """Write tokens and keys into one file.
 
-    The catalogue is a cache and not in it. FILE may be - for stdout. Services may run meanwhile.
+    Its owner alone can read it. The catalogue is a cache and not in it. FILE may be - for stdout. Services
+    may run meanwhile.
     """
     backup = make_backup(read_settings(config, options))
     if file == PIPE:

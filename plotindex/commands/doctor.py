@@ -1,12 +1,25 @@
 """The command `plotindex doctor`."""
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
-from plotindex.commands.options import common_options, example, json_option, read_settings, setting_options
+from plotindex.commands.options import (
+    as_words,
+    common_options,
+    example,
+    json_option,
+    read_settings,
+    setting_options,
+)
+from plotindex.layout import escape
+from plotindex.settings import PARSERS, SECRETS
+from plotindex.sources import file_of, variable
+from plotindex.units import program
 
 COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
 
@@ -28,7 +41,7 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
 
     settings = read_settings(config, options)
     findings = []
-    with opened(settings) as subject:
+    with opened(settings, _again(config, options)) as subject:
         for finding in examine(subject):
             findings.append(finding)
             if not as_json:
@@ -38,3 +51,12 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     if any(finding.verdict == BAD for finding in findings):
         sys.exit(1)
+
+
+def _again(config: Path | None, options: dict[str, str | None]) -> str:
+    """This command for a shell, with what sudo(8) does not hand on; secrets are nobody's on a command line."""
+    file, _ = file_of(os.environ, config)
+    told = {variable(name) for name in PARSERS if name not in SECRETS}
+    given = [f"{name}={value}" for name, value in os.environ.items() if name in told and value]
+    words = as_words(file.absolute() if file.exists() else None, options, options)
+    return escape(shlex.join([*(["env", *sorted(given)] if given else []), *program(), "doctor", *words]))

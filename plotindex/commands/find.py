@@ -19,6 +19,7 @@ from plotindex.commands.options import (
     json_option,
     open_catalog,
     read_settings,
+    tree_of,
 )
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
@@ -57,7 +58,7 @@ def find(
     as_json: bool,
     **options: str | None,
 ) -> None:
-    """Say where plots are: by a part of the path, project or age.
+    """Say where plots are, by path, project or age.
 
     TEXT is looked for in each path below the root, in any case of ASCII. With * ? or [ in it TEXT is a glob, tried on
     the filename and on the whole path; * matches slashes too. It can be left out when something else says which plots.
@@ -65,7 +66,7 @@ def find(
     The first of each key is its current copy; on a terminal a * marks it, behind size and age. Elsewhere each line is
     a path below the root.
     """
-    from plotindex.finding import Wanted, search
+    from plotindex.finding import Wanted, is_away, search
     from plotindex.wording import parse_moment
 
     if text is None and not (session or project or since or before):
@@ -82,7 +83,13 @@ def find(
         parse_moment("--since", since, now) if since else None,
         parse_moment("--before", before, now) if before else None,
     )
-    found = search(open_catalog(settings).database, wanted)
+    catalog = open_catalog(settings)
+    if is_away(tree_of(settings), catalog):
+        where = printable(str(settings.root))
+        click.echo(
+            f"plotindex: the root {where} is not there now, so this is what was there: mount it again.", err=True
+        )
+    found = search(catalog.database, wanted)
     show = _show_json if as_json else _show_raw if null else _show_columns if sys.stdout.isatty() else _show_paths
     if not show(found):
         click.echo(f"plotindex: nothing in the catalogue{_described(session, project, text)}.", err=True)

@@ -1,5 +1,6 @@
 """What commands share: options, the mistakes they name, and what they open."""
 
+import errno
 import math
 import os
 import signal
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plotindex.commands import completing
-from plotindex.doubts import state_below_root
+from plotindex.doubts import state_below_root, state_of_a_service
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
@@ -60,6 +61,11 @@ class Program(click.Group):
         except (SettingsError, PlotIndexError) as error:
             click.echo(f"plotindex: {escape(str(error))}", err=True)
             sys.exit(2 if isinstance(error, SettingsError) else 1)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or error.filename:
+                raise
+            click.echo(f"plotindex: what is printed cannot be written ({error.strerror}): make room there.", err=True)
+            sys.exit(2)
 
 
 class Seconds(click.FloatRange):
@@ -115,6 +121,8 @@ def read_settings(config: Path | None, options: dict[str, str | None]) -> Settin
     warnings = list(unknown_variables(PARSERS, os.environ).values())
     if below := state_below_root(settings):
         warnings.append(below)
+    if other := state_of_a_service(settings, os.environ, config):
+        warnings.append(other)
     for warning in warnings:
         click.echo(f"plotindex: {escape(warning)}", err=True)
     return settings

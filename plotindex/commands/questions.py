@@ -70,11 +70,17 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     Exits with 1 when something is not well, and says what mends it.
     """
     from plotindex.recent import read_recent, recent_folder
-    from plotindex.status import read_status
+    from plotindex.status import ask_server, read_status
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)
-    told = read_status(open_catalog(settings), settings.layout, read_recent(recent_folder(settings)))
+    told = read_status(
+        open_catalog(settings),
+        settings.layout,
+        read_recent(recent_folder(settings)),
+        settings.indexer_lock,
+        ask_server(settings.host, settings.port),
+    )
     click.echo(json.dumps(told.as_json(), indent=2) if as_json else told.as_text())
     if told.trouble:
         click.echo(f"plotindex: {told.trouble}", err=True)

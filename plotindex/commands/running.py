@@ -60,7 +60,8 @@ def run(config: Path | None, **options: str | None) -> None:
     settings.check_root()
     check_address(settings)
     # Whether it is free: the indexer itself takes it a moment later.
-    with sole_indexer(settings.make_state_folder() / "indexer.lock"):
+    settings.make_state_folder()
+    with sole_indexer(settings.indexer_lock):
         catalog = prepare_catalog(settings)
     stop = _stop_on_signals()
     commands = {"watch": [*INDEXING, "log_format"], "serve": [*SERVING, "max_depth", "log_format"]}
@@ -94,7 +95,8 @@ def watch(config: Path | None, **options: str | None) -> None:
     settings = read_settings(config, options)
     rereading = reread_on_hangup(settings, config, options, INDEXER)
     check_root_unless_known(settings)
-    with sole_indexer(settings.make_state_folder() / "indexer.lock"):
+    settings.make_state_folder()
+    with sole_indexer(settings.indexer_lock) as tell:
         migrate_apart(settings)
         catalog = prepare_catalog(settings)
         # The reader of events and the loop that looks pass the interpreter to and fro with each system call: in a flood
@@ -103,7 +105,7 @@ def watch(config: Path | None, **options: str | None) -> None:
         stop = _stop_on_signals(grace=1.5)
         try:
             parts = tree_of(settings), catalog, settings.barrier_folder, rhythm_of(settings), stop
-            Indexer(*parts, supervisor=supervisor, new_rhythm=new_rhythm).run()
+            Indexer(*parts, supervisor=supervisor, new_rhythm=new_rhythm, tell=tell).run()
         except KeyboardInterrupt:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
             if not stop.is_set():
@@ -128,6 +130,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     supervisor = Supervisor.of()
     settings = read_settings(config, options)
     rereading = reread_on_hangup(settings, config, options, SERVER)
+    settings.check_state()
     check_root_unless_known(settings)
     try:
         open_catalog(settings, ANSWER_SECONDS).database.close()

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -9,13 +10,14 @@ import click
 from plotindex.commands.options import Command, common_options, example, setting_options
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
-from plotindex.settings import load_settings
-from plotindex.units import GROUP, INDEXER, SERVER, File, program, unit_files
+from plotindex.reach import closed_to_others, of_program
+from plotindex.settings import Settings, load_settings
+from plotindex.units import INDEXER, SERVER, File, program, unit_files
 
 
 @click.group()
 def service() -> None:
-    """Run plotindex as services of systemd: their units, users and settings."""
+    """Run plotindex as services of systemd."""
 
 
 def unit_options(command: Command) -> Command:
@@ -45,9 +47,9 @@ def unit_options(command: Command) -> Command:
 @service.command("show", epilog=example("service show --root /srv/plots --port 8600"))
 @unit_options
 def show_units(config: Path | None, name: str, state_dir: Path, read_only: bool, **options: str | None) -> None:
-    """Print units for systemd, and the users, folder and settings that go with them.
+    """Print units for systemd and what goes with them.
 
-    It is what `plotindex service install` writes.
+    That is users, folder and settings. It is what `plotindex service install` writes.
     """
     for file in unit_files(load_settings(options, config=config), name, state_dir, read_only=read_only):
         click.echo(f"# {printable(str(file.path))}\n{file.content}")
@@ -74,9 +76,9 @@ def install_units(
     force: bool,
     **options: str | None,
 ) -> None:
-    """Write units for systemd, and the users, folder and settings that go with them.
+    """Write units for systemd and what goes with them.
 
-    Prints what to run next. Nothing is written over what somebody has changed.
+    That is users, folder and settings. Prints what to run next. Nothing is written over what somebody has changed.
     """
     settings = load_settings(options, config=config)
     files = unit_files(settings, name, state_dir, read_only=read_only)
@@ -84,21 +86,82 @@ def install_units(
     place = below(prefix, configured)
     if place.exists() and (root := load_settings({}, {}, place).root) != settings.root:
         raise SettingsError(f"{place} is for the root {root}: give this one a --name of its own.")
+    others = _other_settings(place, settings, state_dir)
     differing = [place for file in files if not file.is_kept and _differs(place := below(prefix, file), file)]
     if differing and not force:
         names = ", ".join(printable(str(place)) for place in differing)
         raise SettingsError(
             f"These differ from what would be written, and nothing was: {names}; --force replaces them."
+            + (f" {others}" if others else "")
         )
     for file in files:
         click.echo(f"{_write(below(prefix, file), file)}  {printable(str(below(prefix, file)))}")
-    click.echo(
+    for warning in (others, *(_hindrances(settings.root) if prefix == Path("/") else ())):
+        if warning:
+            click.echo(f"plotindex: {warning}", err=True)
+    click.echo(_next_steps(settings.root, name, configured.path, prefix))
+
+
+def _other_settings(place: Path, settings: Settings, state: Path) -> str:
+    """What is to be done where the settings file, which is kept, says another address or state than the units."""
+    if not place.exists():
+        return ""
+    kept = load_settings({}, {}, place)
+    pairs = {
+        f"port = {kept.port}": (kept.port, f"port = {settings.port}", settings.port),
+        f'host = "{kept.host}"': (kept.host, f'host = "{settings.host}"', settings.host),
+        f'state_dir = "{kept.state_dir}"': (kept.state_dir, f'state_dir = "{state}"', state),
+    }
+    differing = {says: wanted for says, (one, wanted, other) in pairs.items() if one != other}
+    if not differing:
+        return ""
+    return (
+        f"{printable(str(place))} is kept, and says {printable(', '.join(differing))}: "
+        f"write {printable(', '.join(differing.values()))} there, as the units have it."
+    )
+
+
+def _hindrances(root: Path) -> Iterator[str]:
+    """What keeps the users of the services from running this program, or from seeing the root."""
+    command = Path(program()[0])
+    shown = printable(str(command))
+    remedy = (
+        "install it where all can read, such as `/usr/bin/python3 -m venv /opt/plotindex`, and run this again there."
+    )
+    try:
+        if closed := closed_to_others(of_program(command)):
+            why = f"since {printable(str(closed))} is closed to them"
+            yield f"{INDEXER} and {SERVER} cannot run {shown}, {why}: {remedy}"
+    except OSError as error:
+        yield f"whether {INDEXER} and {SERVER} can run {shown} cannot be seen ({error.strerror}): {remedy}"
+    if not root.is_dir():
+        yield f"there is no folder {printable(str(root))} yet: the services try again until there is."
+
+
+def _next_steps(root: Path, name: str, configured: Path, prefix: Path) -> str:
+    units = f"{name}-watch.service {name}-serve.socket {name}-serve.service"
+    command, shown = shlex.join(program()), shlex.quote(printable(str(root)))
+    first = f"  runuser -u {INDEXER} -- {command} token create --config {configured} --name web"
+    if prefix != Path("/"):
+        option = f"--root={shlex.quote(printable(str(prefix)))}"
+        return (
+            f"\nNext, as root:\n"
+            f"  systemd-sysusers {option} && systemd-tmpfiles {option} --create\n"
+            f"  systemctl {option} enable {units}\n"
+            f"and there, once it runs:\n{first}"
+        )
+    checks = "".join(
+        f"  runuser -u {user} -- {command} --version\n"
+        f"  runuser -u {user} -- find {shown} -maxdepth 3 ! -readable   # has to print nothing\n"
+        for user in (INDEXER, SERVER)
+    )
+    return (
         f"\nNext, as root:\n"
         f"  systemd-sysusers && systemd-tmpfiles --create\n"
-        f"  sudo -u {SERVER} ls {shlex.quote(printable(str(settings.root)))}   # both users must be able to\n"
+        f"{checks}"
         f"  systemctl daemon-reload\n"
-        f"  systemctl enable --now {name}-watch.service {name}-serve.socket {name}-serve.service\n"
-        f"  sudo -u {INDEXER} -g {GROUP} {shlex.join(program())} token create --config {configured.path} --name web"
+        f"  systemctl enable --now {units}\n"
+        f"{first}"
     )
 
 
@@ -114,7 +177,7 @@ def _differs(place: Path, file: File) -> bool:
 def _write(place: Path, file: File) -> str:
     """Write a file, whole or not at all; return what became of it, in one word."""
     if place.exists() and (file.is_kept or not _differs(place, file)):
-        return "kept   "
+        return "yours, differs" if _differs(place, file) else "same          "
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         new = place.with_name(place.name + ".new")
@@ -128,4 +191,4 @@ def _write(place: Path, file: File) -> str:
         raise SettingsError(
             f"{place} cannot be written ({error.strerror}): run this as root, or name another --prefix."
         ) from None
-    return "written"
+    return "written       "

@@ -43,6 +43,11 @@ def split(sentence: str) -> tuple[str, str]:
     return text, ""
 
 
+def counted(number: int, what: str) -> str:
+    """1 folder, 2 folders."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def size(number: float) -> str:
     """Bytes as people read them: 512 MB."""
     for unit in ("bytes", "kB", "MB", "GB"):

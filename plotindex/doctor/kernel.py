@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from plotindex.doctor.findings import Finding, bad, ok, warn
+from plotindex.doctor.findings import Finding, bad, counted, ok, warn
 from plotindex.doctor.subject import Subject
 from plotindex.polling import Polling
 
@@ -118,10 +118,10 @@ def judge_watches(usage: Usage, indexer: int | None, need: int, limit: Limit) ->
     remedy = limit.raised(max(LEAST["watches"], others + 4 * need))
     if others + need > limit.value:
         missing = others + need - limit.value
-        return bad("inotify-watches", f"{seen}: {missing} folders cannot be watched", remedy)
+        return bad("inotify-watches", f"{seen}: {counted(missing, 'folder')} cannot be watched", remedy)
     if others + 2 * need > limit.value:
         missing = others + 2 * need - limit.value
-        return warn("inotify-watches", f"{seen}: then {missing} folders cannot be watched", remedy)
+        return warn("inotify-watches", f"{seen}: then {counted(missing, 'folder')} cannot be watched", remedy)
     return ok("inotify-watches", seen)
 
 

@@ -38,6 +38,8 @@ class Guarded(NamedTuple):
     way: list[Place]
     """The last one is the folder itself."""
     files: list[Place]
+    unseen: "tuple[tuple[str, str], ...]" = ()
+    """Names of what is in it, each with the reason why its status cannot be had."""
 
 
 class Harm(NamedTuple):

@@ -1,5 +1,6 @@
 """The state folder, with tokens and keys: who reads these can forge cookies, who writes there lets himself in."""
 
+import errno
 import grp
 import os
 import pwd
@@ -30,11 +31,8 @@ def check_user(subject: Subject) -> Iterator[Finding]:
         yield ok("user", f"This is {mine}, who runs plotindex here")
         return
     # What counts may be refused to that user and granted to this one, or the other way round.
-    yield warn(
-        "user",
-        f"This is {mine}; plotindex runs here as {theirs}, so what is said of reading counts for another user",
-        f"`sudo -u {name} plotindex doctor` with the same options",
-    )
+    seen = f"This is {mine}; plotindex runs here as {theirs}, so what is said of reading counts for another user"
+    yield warn("user", seen, f"`sudo -u {name} {subject.command}`")
 
 
 def check_state_place(subject: Subject) -> Iterator[Finding]:
@@ -171,7 +169,13 @@ def check_scripts(subject: Subject) -> Iterator[Finding]:
 
 
 def _not_seen(guarded: Guarded) -> Iterator[Finding]:
-    """Say where more counts than modes (acl(5)), and where a file lies elsewhere."""
+    """Say where more counts than modes (acl(5)), where a file lies elsewhere, and what cannot be looked at at all."""
+    for name, reason in guarded.unseen:
+        seen = f"{guarded.way[-1].path}/{printable(name)} cannot be seen ({reason})"
+        if name in KEYS:
+            yield bad("key-files", seen, "restore it from a backup (`plotindex restore`), or remove it")
+        else:
+            yield warn("state-folder", seen, "remove it, if it is not meant")
     for place in (*guarded.way, *guarded.files):
         with suppress(OSError):
             if ACCESS_LIST in os.listxattr(place.path):
@@ -187,15 +191,18 @@ def look(folder: Path, names: list[str]) -> Guarded:
     """How a folder is guarded, by the way that leads to it without symlinks, and these of its files.
 
     Raises:
-        OSError: this user cannot see it.
+        OSError: this user cannot see the folder.
     """
     real = Path(os.path.realpath(folder))
     way = [Place(printable(str(place)), place.stat()) for place in (*reversed(real.parents), real)]
-    files = []
+    files, unseen = [], []
     for name in names:
-        with suppress(FileNotFoundError):
+        try:
             files.append(Place(printable(str(real / name)), (real / name).stat()))
-    return Guarded(way, files)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                unseen.append((name, error.strerror or "for no reason"))
+    return Guarded(way, files, tuple(unseen))
 
 
 def _said(check: str, subject: str, guarded: Guarded, who: Who = ANYBODY) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from plotindex.beneath import ABSENT
-from plotindex.doctor.findings import Finding, bad, ok, warn
+from plotindex.doctor.findings import Finding, bad, counted, ok, warn
 from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
 from plotindex.layout import escape, printable
@@ -120,12 +120,12 @@ def check_folders(subject: Subject) -> Iterator[Finding]:
     """Whether all that can hold plots can be listed."""
     unreadable = subject.survey.unreadable
     if not unreadable:
-        yield ok("root-folders", f"All {subject.survey.folders} folders that can hold plots can be read")
+        yield ok("root-folders", f"All {counted(subject.survey.folders, 'folder')} that can hold plots can be read")
         return
     path, error = min(unreadable.items())
     yield warn(
         "root-folders",
-        f"{len(unreadable)} folders cannot be read, so what is in them is neither indexed nor served; "
+        f"{counted(len(unreadable), 'folder')} cannot be read, so what is in there is neither indexed nor served; "
         f"the first is {printable(path)} ({error.strerror})",
         "let the user that runs plotindex read them",
     )

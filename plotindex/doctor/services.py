@@ -4,24 +4,20 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from http.client import HTTPException
 from typing import NoReturn
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
 
+from plotindex.asking import is_served
 from plotindex.confinement import ConfinementError, confine
-from plotindex.doctor.findings import Finding, bad, ok, split, warn
+from plotindex.doctor.findings import Finding, bad, counted, ok, split, warn
 from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
 from plotindex.jobs import MOST_BYTES
 from plotindex.layout import escape
-from plotindex.running import base_url
+from plotindex.lookup import is_heard
 from plotindex.status import read_status
 
 ANSWER_SECONDS = 3.0
 ANSWER_FD = 3
-NO_PAGE = "plotindex-doctor"
-"""An address at which no server has anything."""
 
 
 def check_indexer(subject: Subject) -> Iterator[Finding]:
@@ -33,8 +29,17 @@ def check_indexer(subject: Subject) -> Iterator[Finding]:
     if beat is None:
         yield warn("indexer", "No indexer has begun yet, so nobody follows what is drawn", "start `plotindex watch`")
         return
+    if is_heard(beat) and beat.state == "watching" and 0 < beat.unwatched <= beat.unreadable:
+        # Those over the kernel's limit can be read.
+        which = f"{counted(beat.unwatched, 'folder')} that its user may not read"
+        yield warn(
+            "indexer",
+            f"The indexer is {beat.state}, but not {which}; it looks at each every few seconds instead",
+            "let that user read what root-folders names when that user asks",
+        )
+        return
     try:
-        trouble = read_status(subject.catalog, subject.settings.layout).trouble
+        trouble = read_status(subject.catalog, subject.settings.layout, lock=subject.settings.indexer_lock).trouble
     except CatalogError as error:
         yield warn("indexer", *split(str(error)))
         return
@@ -64,28 +69,12 @@ def check_port(subject: Subject) -> Iterator[Finding]:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             yield bad("port", f"{where} cannot be listened on ({error.strerror})", other)
-        elif _is_plotindex(base_url(settings)):
+        elif is_served(settings.host, settings.port, ANSWER_SECONDS):
             yield ok("port", f"A server of plotindex answers at {where}")
         else:
             yield bad("port", f"{where} is in use by another program", f"stop it (`ss -ltnp` says which), or {other}")
     else:
         yield ok("port", f"{where} is free; no server runs there")
-
-
-def _is_plotindex(url: str) -> bool:
-    """Whether what answers there is alive and says that it is plotindex, as it does of what it does not have."""
-    # No proxy of the environment's: it is this machine that is asked.
-    opener = build_opener(ProxyHandler({}))
-    try:
-        opener.open(f"{url}/healthz", timeout=ANSWER_SECONDS).close()
-        try:
-            opener.open(f"{url}/{NO_PAGE}", timeout=ANSWER_SECONDS).close()
-        except HTTPError as error:
-            error.close()
-            return str(error.headers.get("Cache-Status", "")).startswith("plotindex;")
-    except (OSError, HTTPException):
-        return False
-    return False
 
 
 def check_drawing(_subject: Subject) -> Iterator[Finding]:

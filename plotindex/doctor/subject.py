@@ -31,6 +31,8 @@ class Subject:
     catalog: Catalog
     log_bytes: int
     """How long the database's write-ahead log was before anything here opened it."""
+    command: str
+    """What a shell is told to ask the same once more."""
 
     @cached_property
     def survey(self) -> Survey:
@@ -68,14 +70,15 @@ class Subject:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Subject]:
-    """What these settings name. Nothing is made that is not there.
+def opened(settings: Settings, command: str = "plotindex doctor") -> Iterator[Subject]:
+    """What these settings name, as `command` asks for it. Nothing is made that is not there.
 
     Raises:
         SettingsError: `database` is no URL of a database.
     """
-    database = Database(settings.catalog_place, PATIENCE)
+    database = Database(settings.catalog_place, PATIENCE, is_guest=True)
     try:
-        yield Subject(settings, Tree(settings.root, settings.layout), Catalog(database), log_bytes(database.path))
+        tree = Tree(settings.root, settings.layout)
+        yield Subject(settings, tree, Catalog(database), log_bytes(database.path), command)
     finally:
         database.close()

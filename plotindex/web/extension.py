@@ -300,4 +300,4 @@ def make_lookup(settings: Settings) -> Lookup:
     """The look-up that settings describe. Opens and creates nothing."""
     tree = Tree(settings.root, settings.layout)
     database = Database(settings.catalog_place, patience=ANSWER_SECONDS)
-    return Lookup(tree, Catalog(database), heal=settings.heal)
+    return Lookup(tree, Catalog(database), heal=settings.heal, lock=settings.indexer_lock)

@@ -14,7 +14,10 @@ def add_health(app: Flask, lookup: Lookup, metrics: Metrics, callers: Callers) -
     """Mount /healthz and /readyz, which are open and name nothing, and /metrics, which takes a token."""
 
     def healthz() -> Response:
-        return _uncached(Response("ok\n", mimetype="text/plain"))
+        response = Response("ok\n", mimetype="text/plain")
+        # By which it is known from whoever else holds the port (RFC 9211).
+        response.headers["Cache-Status"] = "plotindex"
+        return _uncached(response)
 
     def readyz() -> Response:
         reason = lookup.doubt()

@@ -1,0 +1,40 @@
+"""Whether other users of this machine can run this program: as modes say, without access control lists."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import plotindex
+
+
+def of_program(command: Path) -> list[Path]:
+    """What a user reads who runs the command: it, the interpreter, this package and what comes with Python."""
+    return [command, Path(sys.executable), Path(plotindex.__file__), Path(os.__file__)]
+
+
+def closed_to_others(files: Iterable[Path]) -> Path | None:
+    """The first place that keeps others from reading one of these, through whatever symlinks; None where none does.
+
+    Raises:
+        OSError: this user cannot see one of them.
+    """
+    for file in files:
+        place = Path(os.path.abspath(file))
+        while True:
+            if closed := _closed_folder(place):
+                return closed
+            if not place.is_symlink():
+                break
+            place = Path(os.path.abspath(place.parent / place.readlink()))
+        real = Path(os.path.realpath(place))
+        if closed := _closed_folder(real):
+            return closed
+        if not real.stat().st_mode & stat.S_IROTH:
+            return real
+    return None
+
+
+def _closed_folder(place: Path) -> Path | None:
+    return next((folder for folder in reversed(place.parents) if not folder.stat().st_mode & stat.S_IXOTH), None)
