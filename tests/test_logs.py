@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plotindex.logs import Access, AccessLog
+from plotindex.logs import Access, AccessLog, request_id
 
 FORGED = "1.1.1.1 GET /forged 200 5 1.0 ms hit [cafecafecafe]"
 texts = st.text(st.characters(), max_size=2000) | st.sampled_from(["\0", "\x1b", "\U0001f600", "\udcff", '"', " "]).map(
@@ -37,5 +37,6 @@ def test_whatever_a_caller_chooses_is_one_line_that_the_kernel_writes_whole_with
 
 
 def test_what_is_usual_is_logged_as_it_is() -> None:
+    request_id.set("3f")
     line = AccessLog("text").line(Access("2001:db8::1", "GET", "/api/plots/s/größe.png", 404, None, 0.4, "fwd=miss"))
-    assert line.decode().endswith(" INFO 2001:db8::1 GET /api/plots/s/größe.png 404 - 0.4 ms fwd=miss []\n")
+    assert line.decode().endswith(" INFO 2001:db8::1 GET /api/plots/s/größe.png 404 - 0.4 ms fwd=miss [3f]\n")

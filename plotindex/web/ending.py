@@ -39,7 +39,7 @@ class Ending:
         return not ENDS.isdisjoint(self._signals)
 
     def _listen(self) -> None:
-        """The kernel may give a signal to a thread of Granian's: then nothing wakes the main thread, which handles it."""
+        """Wake the main thread, which handles signals: the kernel may have given one to a thread of Granian's."""
         while True:
             select.select([self._heard], [], [])
             self._hear()
@@ -52,8 +52,8 @@ class Ending:
                 signal.pthread_kill(self._main, WAKE)
 
     def _turn_away(self, _number: int, _frame: object) -> None:
-        # Granian may not have been ready for an earlier signal.
-        signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS)
+        # Again and again, since Granian may not have been ready for a signal.
+        signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS, LEAVE_SECONDS)
         self._hear()
         if not self._signals.isdisjoint({signal.SIGTERM, signal.SIGINT}):
             # All of the service's processes were asked to end: Granian has let go of the port already.
