@@ -1,9 +1,9 @@
 #!/bin/sh
-# Install what some tests need beyond Python, from Debian's packages: a browser (chromium), a proxy (nginx), and what
-# judges units (systemd-analyze, of systemd).
+# Install what some tests need beyond Python, from Debian's packages: a browser (chromium-headless-shell), a proxy
+# (nginx), and what judges units (systemd-analyze, of systemd).
 # Where that cannot be done, those tests are skipped, and each says so: this never fails.
 missing() {
-    for program in chromium nginx systemd-analyze; do
+    for program in chromium-headless-shell nginx systemd-analyze; do
         command -v "$program" >/dev/null || printf ' %s' "${program%-analyze}"
     done
 }

@@ -57,10 +57,11 @@ class Viewing:
     """What was drawn since it was last waited for."""
 
     def draw(self, path: str, content: bytes | None = None, *, age: int | None = None) -> Path:
-        """Draw a plot, so many seconds after the year 2001 began when that is given."""
+        """Draw a plot, whole at once; so many seconds after the year 2001 began when that is given."""
         mtime = None if age is None else (978_307_200 + age) * 10**9
         self.drawn.add(path)
-        return draw(self.root, path, png() if content is None else content, mtime_ns=mtime)
+        draft = draw(self.root, f"{path}.draft", png() if content is None else content, mtime_ns=mtime)
+        return draft.rename(self.root / path)
 
     def plot(self, session: str, filename: str, **query: str) -> str:
         return f"{self.url}/plot/{quote(session)}/{quote(filename)}?{urlencode(query)}"
