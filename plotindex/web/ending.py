@@ -5,10 +5,12 @@ wants, it ends as Granian does: what is being answered is answered, and connecti
 """
 
 import os
+import re
 import select
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,11 +54,14 @@ class Ending:
                 signal.pthread_kill(self._main, WAKE)
 
     def _turn_away(self, _number: int, _frame: object) -> None:
-        # Again and again, since Granian may not have been ready for a signal.
+        # Again and again, since Granian may not be ready for a signal; nor, so far, for another socket.
         signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS, LEAVE_SECONDS)
+        fds = accepting()
+        if not fds:
+            return
         self._hear()
         if not self._signals.isdisjoint({signal.SIGTERM, signal.SIGINT}):
-            # All of the service's processes were asked to end: Granian has let go of the port already.
+            # All of the service's processes were asked to end: Granian lets go of the port by itself.
             return
         self.has_turned_away = True
         # Whoever accepts goes on to do so, at a socket to which nobody comes. The port itself is shared: to close it
@@ -65,23 +70,33 @@ class Ending:
             nowhere.bind("")
             nowhere.listen()
             nowhere.setblocking(False)
-            for fd in listening():
+            for fd in fds:
                 os.dup2(nowhere.fileno(), fd, inheritable=False)
 
     def _leave(self, _number: int, _frame: object) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        if self.has_turned_away or accepting():
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
-def listening() -> list[int]:
-    """The descriptors of this process at which connections of the network come in."""
-    found = []
+def accepting() -> list[int]:
+    """The descriptors at which this process waits for connections of the network."""
+    watched: set[int] = set()
+    for fd, what in _descriptors():
+        if what == "anon_inode:[eventpoll]":
+            with suppress(OSError):
+                watched.update(map(int, re.findall(r"^tfd: +(\d+)", Path(f"/proc/self/fdinfo/{fd}").read_text(), re.M)))
+    return [fd for fd, what in _descriptors() if fd in watched and what.startswith("socket:") and _is_listening(fd)]
+
+
+def _descriptors() -> Iterator[tuple[int, str]]:
     for name in os.listdir("/proc/self/fd"):
         # The one of the list itself is gone.
         with suppress(OSError):
-            if Path(f"/proc/self/fd/{name}").readlink().name.startswith("socket:"):
-                fd = os.dup(int(name))
-                with socket.socket(fileno=fd) as copy:
-                    is_of_network = copy.family in (socket.AF_INET, socket.AF_INET6)
-                    if is_of_network and copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                        found.append(int(name))
-    return found
+            yield int(name), str(Path(f"/proc/self/fd/{name}").readlink())
+
+
+def _is_listening(fd: int) -> bool:
+    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as copy:
+        is_of_network = copy.family in (socket.AF_INET, socket.AF_INET6)
+        return is_of_network and bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    return False
