@@ -43,6 +43,9 @@ def serve(rereading: Rereading, supervisor: Supervisor) -> None:
 
 def load_application() -> Flask:
     """The application, in a worker process."""
+    # What Ctrl-C sends to all is for the master to tell. In a group of its own a terminal may stop it when it writes.
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     die_with_parent(signal.SIGKILL)
     settings = load_settings({})
     configure_logs(settings.log_format)
