@@ -214,6 +214,7 @@ def test_in_an_application_the_gallery_works_under_its_own_auth(gallery: Gallery
         expect(page.locator('.card[data-filename="live.png"] img')).to_have_js_property("naturalWidth", 1)
         page.locator('.card[data-filename="live.png"] .open').click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("live.png")
+        expect(page.locator("#stage img")).to_have_js_property("naturalWidth", 1)
         (gallery.root / "mine/project_a/live.png").unlink()
         assert context.request.get("/api/smartstat/gallery/session/other").status == 404
         assert watched.wrong == []

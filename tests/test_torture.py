@@ -26,7 +26,7 @@ def assert_equal(figures: Figures) -> None:
 
 
 def test_after_a_storm_of_changes_catalogue_watches_and_answers_equal_the_tree(tmp_path: Path) -> None:
-    assert_equal(torture(tmp_path, 4, 1, round_seconds=2))
+    assert_equal(torture(tmp_path, 3, 1, round_seconds=2))
 
 
 def test_after_a_storm_in_which_the_indexer_is_killed_again_and_again_all_equal_the_tree(tmp_path: Path) -> None:
