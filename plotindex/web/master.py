@@ -7,9 +7,11 @@ worker ends. The one that is opened here, or handed over by systemd, stays while
 import multiprocessing
 import os
 import socket
+import time
 import weakref
 from contextlib import suppress
 from functools import partial
+from multiprocessing.connection import wait
 from typing import Any
 
 from granian._granian import SocketHolder
@@ -28,6 +30,8 @@ STOP_SECONDS = 10
 """How long a worker may go on with what it has begun to answer, when the service ends."""
 RELOAD_SECONDS = 30
 """How long it may when another one has taken its place."""
+GONE_SECONDS = 1.0
+"""How long the kernel may take to end one that has closed its files."""
 OVERLAP_SECONDS = 1.0
 """How long a new worker and the one before it serve side by side."""
 
@@ -55,8 +59,8 @@ class Master(MPServer):
             workers_kill_timeout=STOP_SECONDS,
         )
         # What is not in Granian's interface, and so bound to its version (pyproject.toml): that `_init_shared_socket`
-        # makes what workers listen on, that `_spawn_worker` makes what `terminate` is then called of, that `_reload`
-        # returns when all of them are new, that `shutdown` ends them.
+        # makes what workers listen on, that `_spawn_worker` makes what `terminate` and `join` are then called of, that
+        # `_reload` returns when all of them are new, that `shutdown` ends them.
         self.on_reload(self._read_again)
         # Workers inherit the socket, and the settings by their environment.
         multiprocessing.set_start_method("fork", force=True)
@@ -77,7 +81,9 @@ class Master(MPServer):
     def _spawn_worker(self, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - as Granian
         worker: WorkerProcess = super()._spawn_worker(*args, **options)
         # By no reference that is a circle: the pipes of workers that are gone would stay open.
-        worker.terminate = partial(_end, weakref.ref(worker))  # type: ignore[method-assign]  # its class is chosen by Granian
+        reference = weakref.ref(worker)
+        worker.terminate = partial(_end, reference)  # type: ignore[method-assign]  # its class is chosen by Granian
+        worker.join = partial(_join, reference)  # type: ignore[method-assign]  # as before
         return worker
 
     def _init_shared_socket(self) -> None:
@@ -112,6 +118,16 @@ def _end(reference: "weakref.ref[WorkerProcess]") -> None:
         # It may end this very moment.
         with suppress(ProcessLookupError):
             os.kill(pid, TURN_AWAY)
+
+
+def _join(reference: "weakref.ref[WorkerProcess]", timeout: float | None = None) -> None:
+    """Wait for a worker. Its pipe is closed a moment before it is known to be gone, and Granian kills what is not."""
+    worker = reference()
+    if worker is None or not wait([worker.inner.sentinel], timeout):
+        return
+    until = time.monotonic() + GONE_SECONDS
+    while worker.is_alive() and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 def _hand_on(settings: Settings) -> None:
