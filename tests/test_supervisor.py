@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from plotindex.asking import is_served
 from plotindex.catalog import Catalog
 from plotindex.supervisor import Supervisor
-from plotindex.web import pulse
 from tests.helpers import StartService, draw, free_port, wait_until
 
 
@@ -95,10 +95,9 @@ def test_a_server_is_ready_when_it_answers(service: StartService, listener: List
     assert listener.hear()[-1] == "STOPPING=1"
 
 
-def test_a_server_whose_workers_hang_is_not_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "ANSWER_SECONDS", 0.1)
+def test_a_server_whose_workers_hang_is_not_kept_alive() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
-        assert not pulse.answers(nobody.family, nobody.getsockname())
+        assert not is_served("127.0.0.1", nobody.getsockname()[1], 0.1)
 
 
 def test_no_child_speaks_for_a_service_and_nothing_is_told_where_nobody_listens(
