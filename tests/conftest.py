@@ -32,7 +32,7 @@ from tests.helpers import (
     own_environment,
     run_plotindex,
 )
-from tests.namespaces import mount, own_mounts
+from tests.namespaces import small_disk_at
 
 
 @pytest.fixture
@@ -124,10 +124,7 @@ def unprivileged(root: Path, environment: dict[str, str], tmp_path: Path) -> Run
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """The folder of the state is a disk of its own, in a mount namespace: a small one."""
-    folder = tmp_path / "state"
-    folder.mkdir()
-    with own_mounts():
-        mount("-t", "tmpfs", "-o", "size=2m", "none", folder)
+    with small_disk_at(tmp_path / "state") as folder:
         yield folder
 
 

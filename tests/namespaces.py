@@ -40,6 +40,15 @@ def mount(*args: str | Path) -> None:
     subprocess.run(["mount", *args], check=True)
 
 
+@contextmanager
+def small_disk_at(folder: Path, options: str = "size=2m") -> Iterator[Path]:
+    """A new folder is a disk of its own, of 2 MB, in a mount namespace."""
+    folder.mkdir()
+    with own_mounts():
+        mount("-t", "tmpfs", "-o", options, "none", folder)
+        yield folder
+
+
 def unmount(place: Path) -> None:
     """umount(8), as soon as nobody has something open there."""
     wait_until(lambda: subprocess.run(["umount", place], capture_output=True, check=False).returncode == 0)

@@ -18,7 +18,7 @@ from plotindex.mounts import Mount
 from plotindex.settings import Settings
 from plotindex.wal import MOST_BYTES
 from tests.helpers import Index, draw
-from tests.namespaces import mount, own_mounts
+from tests.namespaces import small_disk_at
 from tests.test_doctor import examined
 
 
@@ -33,10 +33,7 @@ def database(settings: Settings, root: Path, index: Index) -> Path:
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """The folder of the state is a disk of 2 MB and few inodes."""
-    folder = tmp_path / "state"
-    folder.mkdir()
-    with own_mounts():
-        mount("-t", "tmpfs", "-o", "size=2m,nr_inodes=50,mode=700", "none", folder)
+    with small_disk_at(tmp_path / "state", "size=2m,nr_inodes=50,mode=700") as folder:
         yield folder
 
 
