@@ -20,6 +20,7 @@ from plotindex.locks import changing, read_private, signature_of, write_private
 from plotindex.settings import Settings
 from plotindex.wording import parse_duration
 
+TOKENS_FILE = "tokens.json"
 PREFIX = "plotindex_"
 """So that a leaked secret is known for what it is."""
 
@@ -64,7 +65,7 @@ class Tokens:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Those of the root that settings name."""
-        return cls(settings.state_folder / "tokens.json")
+        return cls(settings.state_folder / TOKENS_FILE)
 
     def __init__(self, file: Path) -> None:
         self._file = file

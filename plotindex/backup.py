@@ -8,17 +8,20 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plotindex.access import parse_tokens
+from plotindex.access import TOKENS_FILE, parse_tokens
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.keys import parse_keys
+from plotindex.keys import KEYS_FILE, parse_keys
 from plotindex.layout import printable
 from plotindex.locks import changing, read_private, write_private
-from plotindex.logins import parse_ended
+from plotindex.logins import LOGOUTS_FILE, parse_ended
 from plotindex.settings import Settings
 
 VERSION = 1
-TOKENS, KEYS, LOGOUTS = "tokens.json", "secret.key", "logouts.json"
-PARSERS: dict[str, Callable[[bytes], object]] = {LOGOUTS: parse_ended, KEYS: parse_keys, TOKENS: parse_tokens}
+PARSERS: dict[str, Callable[[bytes], object]] = {
+    LOGOUTS_FILE: parse_ended,
+    KEYS_FILE: parse_keys,
+    TOKENS_FILE: parse_tokens,
+}
 """What is kept, in the order in which it is restored: nobody is let in by a part of it. Each raises ValueError."""
 LATEST = 253_402_300_799.0
 """The last second of the year 9999, since the epoch."""
@@ -117,15 +120,15 @@ def restore(settings: Settings, backup: Backup, *, force: bool = False) -> list[
             locks.enter_context(changing(folder / name))
         after = {name: text.encode() for name, text in backup.files.items()}
         before = {name: content for name in after if (content := _content(folder / name)) is not None}
-        words = {TOKENS: "tokens", KEYS: "keys"}
+        words = {TOKENS_FILE: "tokens", KEYS_FILE: "keys"}
         others = [word for name, word in words.items() if name in before and before[name] != after[name]]
         if others and not force:
             raise SettingsError(
                 f"In {printable(str(folder))} are other {' and '.join(others)} than in the backup, and nothing was "
                 "changed: --force replaces them."
             )
-        if LOGOUTS in before:
-            after[LOGOUTS] = _joined(before[LOGOUTS], after[LOGOUTS])
+        if LOGOUTS_FILE in before:
+            after[LOGOUTS_FILE] = _joined(before[LOGOUTS_FILE], after[LOGOUTS_FILE])
         changed = [name for name in PARSERS if name in after and after[name] != before.get(name)]
         for name in changed:
             write_private(folder / name, after[name])

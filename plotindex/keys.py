@@ -4,13 +4,14 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
-from plotindex.locks import changing, read_private, write_private
+from plotindex.locks import changing, read_private, signature_of, write_private
 from plotindex.settings import Settings
 
+KEYS_FILE = "secret.key"
 KEPT_KEYS = 2
 """So many keys before the newest are believed. A cookie lasts thirty days: rotate no more than twice in these."""
 
@@ -35,6 +36,11 @@ class GivenKeys:
 class KeyFile:
     """Keys in a file that only its owner can read, a line each."""
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Those of the root that settings name."""
+        return cls(settings.state_folder / KEYS_FILE)
+
     def __init__(self, file: Path) -> None:
         self._file = file
         self._seen: tuple[tuple[int, ...], list[bytes]] = (), []
@@ -45,11 +51,9 @@ class KeyFile:
         Raises:
             SettingsError: this user cannot read the file, or it holds something else.
         """
-        try:
-            status = self._file.stat()
-        except FileNotFoundError:
+        signature = signature_of(self._file)
+        if not signature:
             return []
-        signature = status.st_ino, status.st_mtime_ns, status.st_size
         seen = self._seen
         if signature != seen[0]:
             self._seen = seen = signature, self._read()
@@ -108,7 +112,7 @@ def parse_keys(content: bytes) -> list[bytes]:
 def keys_of(settings: Settings) -> Keys:
     """The keys that sign: those given, else those in the state folder."""
     given = [key.encode() for key in settings.secret_key]
-    return GivenKeys(lambda: given) if given else KeyFile(settings.state_folder / "secret.key")
+    return GivenKeys(lambda: given) if given else KeyFile.of(settings)
 
 
 def addresses_salt(settings: Settings) -> str:

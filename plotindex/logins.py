@@ -18,6 +18,7 @@ from plotindex.locks import changing, read_private, signature_of, write_private
 from plotindex.settings import Settings
 from plotindex.signing import Cookies
 
+CODES_FILE, LOGOUTS_FILE = "logins.json", "logouts.json"
 CODE_SECONDS = 600
 COOKIE_SECONDS = 30 * 86400
 
@@ -33,8 +34,8 @@ class Logins:
         return cls(settings.state_folder, Tokens.of(settings), keys_of(settings))
 
     def __init__(self, folder: Path, tokens: Tokens, keys: Keys) -> None:
-        self._codes = folder / "logins.json"
-        self._ended = Ended(folder / "logouts.json")
+        self._codes = folder / CODES_FILE
+        self._ended = Ended(folder / LOGOUTS_FILE)
         self._tokens = tokens
         self._cookies = Cookies(keys, "plotindex-cookie")
 

@@ -75,7 +75,7 @@ class Recent:
 
     def _open(self) -> int | None:
         """The descriptor of a new file, locked for as long as this process lives."""
-        folder = recent_folder(self._settings)
+        folder = self._settings.recent_folder
         try:
             self._settings.make_state_folder()
             make_folder(folder)
@@ -91,10 +91,6 @@ class Recent:
         if self._fd is not None:
             os.close(self._fd)
         self._is_open, self._fd, self._slot = False, None, [0, 0, 0, 0]
-
-
-def recent_folder(settings: Settings) -> Path:
-    return settings.state_folder / "recent"
 
 
 def read_recent(folder: Path) -> Counts | None:

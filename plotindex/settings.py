@@ -73,6 +73,15 @@ class Settings:
         return self.state_folder / "sync"
 
     @property
+    def thumbnails_folder(self) -> Path:
+        return self.state_folder / "thumbnails"
+
+    @property
+    def recent_folder(self) -> Path:
+        """Where each server tells what it has answered in the last minutes."""
+        return self.state_folder / "recent"
+
+    @property
     def indexer_lock(self) -> Path:
         """What the one indexer of this root holds, and tells of itself where the database cannot."""
         return self.state_folder / "indexer.lock"

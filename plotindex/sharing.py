@@ -34,21 +34,23 @@ def closed_to_user(path: Path) -> UnusableDatabaseError:
             status = folder.stat()
         except OSError:
             continue
-        whose = f"a user of the group {_group(status.st_gid)}" if shared_bits(folder) else _user(status.st_uid)
+        whose = f"a user of the group {group_name(status.st_gid)}" if shared_bits(folder) else user_name(status.st_uid)
         break
     return UnusableDatabaseError(
         f"{printable(str(path))} is closed to this user (Permission denied): run this with sudo, or as {whose}."
     )
 
 
-def _group(number: int) -> str:
+def group_name(number: int) -> str:
+    """What this machine calls a group, or else its number."""
     try:
         return printable(grp.getgrgid(number).gr_name)
     except KeyError:
         return str(number)
 
 
-def _user(number: int) -> str:
+def user_name(number: int) -> str:
+    """What this machine calls a user, or else "user" and the number."""
     try:
         return printable(pwd.getpwuid(number).pw_name)
     except KeyError:

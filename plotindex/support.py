@@ -23,7 +23,7 @@ from plotindex.doctor.subject import Subject, opened
 from plotindex.errors import PlotIndexError
 from plotindex.layout import escape
 from plotindex.metrics import Metrics
-from plotindex.recent import read_recent, recent_folder
+from plotindex.recent import read_recent
 from plotindex.settings import Settings
 from plotindex.sources import file_of
 from plotindex.status import read_status
@@ -95,7 +95,7 @@ class Gathering:
                 yield Place(above, word + "/.." * level)
 
     def _status(self, catalog: Catalog) -> dict[str, Any]:
-        recent = read_recent(recent_folder(self._settings))
+        recent = read_recent(self._settings.recent_folder)
         told = read_status(catalog, self._settings.layout, recent).as_json()
         if not self._names:
             told["left_out"] = len(told["left_out"])

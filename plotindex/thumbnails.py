@@ -41,8 +41,7 @@ class Thumbnails:
 
     def __init__(self, settings: Settings, waiters: int) -> None:
         """So many callers may wait for drawings at once; the others do without."""
-        folder = settings.state_folder / "thumbnails"
-        self._kept = Kept(folder, settings.thumbnails_mb * MEGABYTE, settings.make_state_folder)
+        self._kept = Kept(settings.thumbnails_folder, settings.thumbnails_mb * MEGABYTE, settings.make_state_folder)
         self._waiters = waiters
         self._remembered: OrderedDict[str, tuple[Word, float]] = OrderedDict()
         self.drawer = Drawer()

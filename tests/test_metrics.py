@@ -19,7 +19,7 @@ from plotindex.catalog import Catalog, Heartbeat
 from plotindex.locks import sole_indexer
 from plotindex.lookup import Lookup
 from plotindex.metrics import Metrics
-from plotindex.recent import Counts, read_recent, recent_folder
+from plotindex.recent import Counts, read_recent
 from plotindex.settings import Settings
 from plotindex.status import read_status
 from plotindex.tree import Tree
@@ -82,7 +82,7 @@ def test_the_numbers_are_those_of_all_workers_and_of_the_indexer_and_name_no_plo
     assert numbers['plotindex_lookup_duration_seconds_count{source="miss"}'] == 20.0
     assert numbers["plotindex_scan_duration_seconds_count"] == 20.0
     assert numbers['plotindex_http_responses_total{code="404",route="plot"}'] == 20.0
-    assert read_recent(recent_folder(settings)) == Counts(hits=20, misses=20, scans=20)
+    assert read_recent(settings.recent_folder) == Counts(hits=20, misses=20, scans=20)
     assert "40 look-ups in the last 5 minutes, 50.0% from the catalogue; 20 scans" in plotindex("status").stdout
     before = numbers["plotindex_delay_seconds_count"]
     draw(root, f"{HOSTILE}/project_b/hist.png")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.recent import HITS, MISSES, SCANS, SLOT, Counts, Recent, read_recent, recent_folder
+from plotindex.recent import HITS, MISSES, SCANS, SLOT, Counts, Recent, read_recent
 from plotindex.settings import Settings
 
 LONG_AGO = 20_000_000
@@ -14,7 +14,7 @@ LONG_AGO = 20_000_000
 
 @pytest.fixture
 def folder(settings: Settings) -> Path:
-    return recent_folder(settings)
+    return settings.recent_folder
 
 
 def test_processes_are_counted_together_and_a_fork_has_a_file_of_its_own(settings: Settings, folder: Path) -> None:

@@ -122,7 +122,7 @@ def rotate_key(config: Path | None, end_all: bool, **options: str | None) -> Non
     if settings.secret_key:
         raise SettingsError("The keys are those of PLOTINDEX_SECRET_KEY: put a new one in front of them there.")
     settings.make_state_folder()
-    KeyFile(settings.state_folder / "secret.key").rotate(keep=0 if end_all else KEPT_KEYS)
+    KeyFile.of(settings).rotate(keep=0 if end_all else KEPT_KEYS)
 
 
 def _date(seconds: float) -> str:

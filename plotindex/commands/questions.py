@@ -69,7 +69,7 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
 
     Exits with 1 when something is not well, and says what mends it.
     """
-    from plotindex.recent import read_recent, recent_folder
+    from plotindex.recent import read_recent
     from plotindex.status import ask_server, read_status
 
     settings = read_settings(config, options)
@@ -77,7 +77,7 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     told = read_status(
         open_catalog(settings),
         settings.layout,
-        read_recent(recent_folder(settings)),
+        read_recent(settings.recent_folder),
         settings.indexer_lock,
         ask_server(settings.host, settings.port),
     )

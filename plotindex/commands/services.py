@@ -95,7 +95,7 @@ def install_units(
             + (f" {others}" if others else "")
         )
     for file in files:
-        click.echo(f"{_write(below(prefix, file), file)}  {printable(str(below(prefix, file)))}")
+        click.echo(f"{_write(below(prefix, file), file):<14}  {printable(str(below(prefix, file)))}")
     for warning in (others, *(_hindrances(settings.root) if prefix == Path("/") else ())):
         if warning:
             click.echo(f"plotindex: {warning}", err=True)
@@ -177,7 +177,7 @@ def _differs(place: Path, file: File) -> bool:
 def _write(place: Path, file: File) -> str:
     """Write a file, whole or not at all; return what became of it, in one word."""
     if place.exists() and (file.is_kept or not _differs(place, file)):
-        return "yours, differs" if _differs(place, file) else "same          "
+        return "yours, differs" if _differs(place, file) else "same"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         new = place.with_name(place.name + ".new")
@@ -191,4 +191,4 @@ def _write(place: Path, file: File) -> str:
         raise SettingsError(
             f"{place} cannot be written ({error.strerror}): run this as root, or name another --prefix."
         ) from None
-    return "written       "
+    return "written"

@@ -1,7 +1,6 @@
 """The state folder, with tokens and keys: who reads these can forge cookies, who writes there lets himself in."""
 
 import errno
-import grp
 import os
 import pwd
 import stat
@@ -11,12 +10,16 @@ from itertools import pairwise
 from pathlib import Path
 from shlex import quote
 
+from plotindex.access import TOKENS_FILE
 from plotindex.doctor.findings import Finding, bad, ok, warn
 from plotindex.doctor.permissions import ANYBODY, READ, Guarded, Place, Who, harms, permitted
 from plotindex.doctor.subject import Subject
+from plotindex.keys import KEYS_FILE
 from plotindex.layout import printable
+from plotindex.logins import CODES_FILE, LOGOUTS_FILE
+from plotindex.sharing import group_name, user_name
 
-KEYS = ("secret.key", "tokens.json", "logins.json", "logouts.json")
+KEYS = (KEYS_FILE, TOKENS_FILE, CODES_FILE, LOGOUTS_FILE)
 PRIVATE = frozenset({*KEYS, "catalog.db", "catalog.db-wal"})
 """What nobody but plotindex reads: the keys, and the names of everybody's plots."""
 ACCESS_LIST = "system.posix_acl_access"
@@ -24,7 +27,7 @@ ACCESS_LIST = "system.posix_acl_access"
 
 def check_user(subject: Subject) -> Iterator[Finding]:
     """Whether this is the user whose limits and permissions count."""
-    mine, theirs = _name(os.geteuid()), _name(subject.user)
+    mine, theirs = user_name(os.geteuid()), user_name(subject.user)
     # sudo(8) takes a number after a mark.
     name = quote(theirs if not theirs.startswith("user ") else f"#{subject.user}")
     if os.geteuid() == subject.user:
@@ -60,7 +63,7 @@ def check_state(subject: Subject) -> Iterator[Finding]:
         above = next(place for place in folder.parents if place.exists())
         done = list(_said("state-folder", "Any user of this machine", look(above, [])))
         if not os.access(above, os.W_OK | os.X_OK):
-            seen = f"The state folder {shown} is not there, and {_name(os.geteuid())} cannot make it"
+            seen = f"The state folder {shown} is not there, and {user_name(os.geteuid())} cannot make it"
             done.append(
                 bad("state-folder", seen, f"let that user write {printable(str(above))}, or set PLOTINDEX_STATE_DIR")
             )
@@ -73,9 +76,12 @@ def check_state(subject: Subject) -> Iterator[Finding]:
     yield from done
     if not done:
         status = guarded.way[-1].status
-        shared = f", and by group {_group(status.st_gid)}, which is meant (setgid)" if status.st_mode & 0o070 else ""
+        shared = (
+            f", and by group {group_name(status.st_gid)}, which is meant (setgid)" if status.st_mode & 0o070 else ""
+        )
         yield ok(
-            "state-folder", f"{shown} can be read by {_name(status.st_uid)} alone{shared}; nobody else can replace it"
+            "state-folder",
+            f"{shown} can be read by {user_name(status.st_uid)} alone{shared}; nobody else can replace it",
         )
 
 
@@ -87,13 +93,12 @@ def judge_groups(guarded: Guarded) -> Iterator[Finding]:
     for above, below in pairwise(guarded.way):
         status = above.status
         if status.st_uid not in (0, own.st_uid):
-            seen = (
-                f"{above.path} belongs to {_name(status.st_uid)}, who can put another folder in place of {below.path}"
-            )
+            owner = user_name(status.st_uid)
+            seen = f"{above.path} belongs to {owner}, who can put another folder in place of {below.path}"
             yield warn("state-folder", seen, f"`chown root {quote(above.path)}`, or set PLOTINDEX_STATE_DIR")
         is_open = status.st_mode & 0o020 and not status.st_mode & stat.S_ISVTX
         if is_open and not _is_private(status):
-            group = _group(status.st_gid)
+            group = group_name(status.st_gid)
             seen = f"Group {group} can write {above.path}, and so put another folder in place of {below.path}"
             yield warn("state-folder", seen, f"`chmod g-w {quote(above.path)}`")
     if own.st_mode & 0o007:
@@ -102,7 +107,7 @@ def judge_groups(guarded: Guarded) -> Iterator[Finding]:
         )
     if own.st_mode & 0o070 and not is_shared and not _is_private(own):
         remedy = f"`chmod g-rwx {quote(folder.path)}`; or, if indexer and server share it by that group, `chmod g+s` it"
-        yield warn("state-folder", f"{folder.path} is open to group {_group(own.st_gid)}", remedy)
+        yield warn("state-folder", f"{folder.path} is open to group {group_name(own.st_gid)}", remedy)
     for file in guarded.files:
         status = file.status
         if file.path.rpartition("/")[2] not in KEYS:
@@ -110,10 +115,10 @@ def judge_groups(guarded: Guarded) -> Iterator[Finding]:
         if not stat.S_ISREG(status.st_mode):
             yield bad("key-files", f"{file.path} is no regular file", "remove it, and `plotindex key rotate --end-all`")
         elif not is_shared and status.st_uid not in (own.st_uid, 0):
-            seen = f"{file.path} belongs to {_name(status.st_uid)}, the state folder to {_name(own.st_uid)}"
+            seen = f"{file.path} belongs to {user_name(status.st_uid)}, the state folder to {user_name(own.st_uid)}"
             yield warn("key-files", seen, f"`chown {own.st_uid} {quote(file.path)}`")
         elif status.st_mode & 0o060 and own.st_mode & 0o010 and not _is_meant(status, own):
-            seen = f"{file.path} is open to group {_group(status.st_gid)}"
+            seen = f"{file.path} is open to group {group_name(status.st_gid)}"
             yield bad("key-files", f"{seen}, who can so forge cookies", f"`chmod 600 {quote(file.path)}`")
 
 
@@ -143,7 +148,7 @@ def check_scripts(subject: Subject) -> Iterator[Finding]:
     if subject.user in owners:
         yield warn(
             "scripts",
-            f"Scripts run as {_name(subject.user)}, like plotindex: they can read its keys and so forge cookies",
+            f"Scripts run as {user_name(subject.user)}, like plotindex: they can read its keys and so forge cookies",
             "run plotindex as a user of its own: `plotindex service install`, and docs/security.md",
         )
     guarded = [look(folder, sorted(_names(folder)))] if users and folder.exists() else []
@@ -153,12 +158,12 @@ def check_scripts(subject: Subject) -> Iterator[Finding]:
     for user, groups in sorted(users.items() if guarded else ()):
         who = Who(user, _groups_of(user, groups))
         found = [
-            harm for place in guarded for harm in _said("scripts", f"Scripts run as {_name(user)}, who", place, who)
+            harm for place in guarded for harm in _said("scripts", f"Scripts run as {user_name(user)}, who", place, who)
         ]
         # Two places may have a part of their ways in common.
         yield from dict.fromkeys(found)
         if not found:
-            clean.append(_name(user))
+            clean.append(user_name(user))
     if clean:
         yield ok("scripts", f"Scripts run as {', '.join(clean)}: they can neither read nor replace plotindex's state")
     elif not users and subject.user not in owners:
@@ -232,17 +237,3 @@ def _is_private(status: os.stat_result) -> bool:
 def _is_meant(file: os.stat_result, folder: os.stat_result) -> bool:
     """Whether a file's group is its owner's alone, or the one that shares the folder."""
     return _is_private(file) or bool(folder.st_mode & stat.S_ISGID and file.st_gid == folder.st_gid)
-
-
-def _name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user {user}"
-
-
-def _group(group: int) -> str:
-    try:
-        return grp.getgrgid(group).gr_name
-    except KeyError:
-        return str(group)

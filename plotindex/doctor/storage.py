@@ -141,7 +141,7 @@ def check_disks(subject: Subject) -> Iterator[Finding]:
 
 def _thumbnails_to_come(subject: Subject) -> int:
     """In bytes, what `thumbnails_mb` lets come beside what is there."""
-    folder = subject.settings.state_folder / "thumbnails"
+    folder = subject.settings.thumbnails_folder
     kept = 0
     if folder.is_dir():
         with os.scandir(folder) as entries:
