@@ -39,9 +39,11 @@ export class Grid {
     if (place) scrollBy({ top: this.#top() + place.top - anchor.top, behavior: "instant" });
   }
 
-  /** Scroll there, with the cards that are then in view. */
-  goTo(top) {
+  /** Scroll there, or on to where the card of `key` is in view, with the cards that are then in view. */
+  goTo(top, key) {
     scrollTo({ top, behavior: "instant" });
+    const place = this.#places.find((place) => place.key === key);
+    if (place) this.#scrollTo(place);
     this.#paint();
   }
 
@@ -165,12 +167,17 @@ export class Grid {
     event.preventDefault();
     const target = Number.isInteger(step) ? cards[at + step] : beside(cards, at, step);
     if (!target) return;
-    const top = this.#top();
-    if (top + target.top < 90) scrollBy({ top: top + target.top - 90, behavior: "instant" });
-    const below = top + target.top + target.height - innerHeight + GAP;
-    if (below > 0) scrollBy({ top: below, behavior: "instant" });
+    this.#scrollTo(target);
     this.#paint();
     this.#elements.get(target.key)?.querySelector("a").focus({ preventScroll: true });
+  }
+
+  /** No further than that all of the place is in view. */
+  #scrollTo(place) {
+    const top = this.#top();
+    if (top + place.top < 90) scrollBy({ top: top + place.top - 90, behavior: "instant" });
+    const below = top + place.top + place.height - innerHeight + GAP;
+    if (below > 0) scrollBy({ top: below, behavior: "instant" });
   }
 }
 

@@ -133,11 +133,10 @@ function restore() {
   grid.scale = $("scale").value;
 }
 
-/** For the pages of single plots, which go by this order; and for coming back. */
-function remember() {
+/** For the pages of single plots, which go by this order; and for coming back to the card that was `opened`. */
+function remember(opened) {
   const groups = plots.arrange({ query: $("q").value, sort: $("sort").value, group: $("group").value });
   keepOrder(session, groups.flatMap(({ entries }) => entries.map(({ filename }) => filename)));
-  const opened = document.activeElement.closest(".card")?.dataset.filename;
   sessionStorage.setItem(place, JSON.stringify({ search: location.search, top: scrollY, opened }));
 }
 
@@ -146,7 +145,7 @@ function goBack() {
   const { search, top, opened } = JSON.parse(sessionStorage.getItem(place) ?? "{}");
   const isBack = performance.getEntriesByType("navigation")[0]?.type !== "navigate" || isFromPlot();
   if (!isBack || search !== location.search) return;
-  grid.goTo(top);
+  grid.goTo(top, opened);
   if (opened) grid.card(opened)?.querySelector("a").focus({ preventScroll: true });
 }
 
@@ -172,9 +171,15 @@ async function start() {
     event.preventDefault();
     container.querySelector(".card .open")?.focus();
   });
-  // The next page may be there before this one is told that it is hidden, in another process of the browser.
-  container.addEventListener("click", (event) => event.target.closest("a") && remember());
-  addEventListener("pagehide", remember);
+  // The next page may be there before this one is told that it is hidden; a page that is gone may have no place any more.
+  let isLeft = false;
+  container.addEventListener("click", (event) => {
+    if (!event.target.closest("a")) return;
+    isLeft = !event.ctrlKey && !event.metaKey && !event.shiftKey;
+    remember(event.target.closest(".card").dataset.filename);
+  });
+  addEventListener("pageshow", () => (isLeft = false));
+  addEventListener("pagehide", () => isLeft || remember());
   const since = await listUntilThere();
   goBack();
   await follow({ since, session, tell, list });
