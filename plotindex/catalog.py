@@ -128,7 +128,7 @@ class Catalog:
     def plots(self, name: str) -> list[Plot]:
         """Every plot of a session, by filename and project."""
         with self.database.reading() as connection:
-            return read_rows(connection, Scope(name))
+            return list(map(Plot._make, read_rows(connection, Scope(name))))
 
     def session_row(self, name: str) -> tuple[int, int] | None:
         """What the catalogue says of a session: how many plots, and the newest one's mtime_ns."""

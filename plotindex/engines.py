@@ -19,6 +19,8 @@ from plotindex.veiling import veiled
 
 KEPT_LOG_BYTES = 1 << 26
 """What the log of the database keeps of a disk once its content is in the database."""
+CHECKPOINT_PAGES = 8_192
+"""After so many pages of the log they are put into the database: each time the disk is waited for."""
 SIGNAL_SECONDS = 0.25
 """How often whoever waits for another program hears signals: SQLite, waiting by itself, lets none through."""
 
@@ -87,6 +89,7 @@ def make_engine(url: URL, patience: float, *, read_only: bool, is_guest: bool = 
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

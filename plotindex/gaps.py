@@ -86,7 +86,7 @@ class Gaps:
         now = time.monotonic()
         self._links.see(step.linked_anew, now, anew=True)
         self._links.see(step.linked, now, anew=False)
-        return self._links.affected(step.changes)
+        return self._links.affected(step.changes, step.added)
 
     def doubt(self) -> None:
         """Everything was looked at: one name of a file may have come after another one's look."""

@@ -24,6 +24,10 @@ class PlotKey(NamedTuple):
     filename: str
 
 
+Row = tuple[str, str, str, int, int, int, int]
+"""A plot that nobody has called one yet: where there are millions of them, that alone would take seconds."""
+
+
 class Plot(NamedTuple):
     """One regular image file below a project, as it was when it was looked at."""
 
@@ -159,8 +163,11 @@ class Layout:
     """How many plots of one session are indexed."""
     is_project: Callable[[str], bool] = field(init=False, repr=False, compare=False)
     """Whether a folder of that name is a project."""
+    _endings: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        endings = tuple(suffix for suffix in self.suffixes if suffix.rfind(".") == 0 and suffix == suffix.lower())
+        object.__setattr__(self, "_endings", endings)
         matches = glob_matcher(self.project_pattern)
         # The same few names are asked for again and again, some times for each plot.
         is_project = lru_cache(CACHED_NAMES)(lambda name: matches(name) is not None and is_name(name))
@@ -168,6 +175,9 @@ class Layout:
 
     def has_suffix(self, name: str) -> bool:
         """Whether the last dot of `name` starts one of the suffixes, in any case; `.png` alone has none."""
+        # Most end so as it is, and this is asked of each name.
+        if name.endswith(self._endings):
+            return name not in self._endings
         stem, dot, extension = name.rpartition(".")
         return bool(stem) and (dot + extension.lower()) in self.suffixes
 

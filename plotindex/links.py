@@ -6,7 +6,7 @@ is a new name, and one that goes, since both set the file's ctime.
 
 from collections.abc import Iterable, Iterator
 
-from plotindex.layout import Plot
+from plotindex.layout import Plot, Row
 from plotindex.walk import Linked
 from plotindex.writer import Change
 
@@ -74,10 +74,11 @@ class Links:
                 paths += _told(plot.path for plot in same)
         return paths
 
-    def affected(self, changes: Iterable[Change]) -> list[str]:
+    def affected(self, changes: Iterable[Change], added: Iterable[Row] = ()) -> list[str]:
         """Paths that may have changed with these, since they name the same files."""
         changed: dict[int, dict[str, tuple[int, ...]]] = {}
-        for before, after in changes:
+        new = [Change(None, Plot._make(row)) for row in added if row[6] in self._names] if self._names else []
+        for before, after in (*changes, *new):
             if before is not None and before.inode in self._names and (after is None or after.inode != before.inode):
                 changed.setdefault(before.inode, {})
                 self._forget(before)

@@ -2,13 +2,15 @@
 
 import time
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
-from plotindex.layout import Plot, Scope, is_within
+from plotindex.layout import Row, Scope, is_within
 from plotindex.measured import Histogram
 from plotindex.tree import Glance
-from plotindex.walk import Enter, Linked
+from plotindex.walk import Enter, Linked, Stamp
 from plotindex.writer import Change, Writer
 
 ROWS_AT_ONCE = 2_000
@@ -46,6 +48,14 @@ class Report:
         if plot and before != after and len(self.differing) < MOST_NAMED:
             self.differing.append(plot.path)
 
+    def add_rows(self, rows: Sequence[Row]) -> None:
+        """Count plots that were committed, of which the catalogue knew none."""
+        self.added += len(rows)
+        now = time.time()
+        self.delay.observe_all([now - row[5] / 1e9 for row in rows])
+        room = max(0, MOST_NAMED - len(self.differing))
+        self.differing += ["/".join(row[:3]) for row in rows[:room]]
+
     @property
     def differences(self) -> int:
         return self.added + self.changed + self.removed
@@ -72,10 +82,35 @@ class Suspect(NamedTuple):
     session: str
     project: str
     filename: str
-    row: Plot | None
+    row: Row | None
     beyond: bool
     """Whether it lies beyond the bounds of what is indexed, so that it counts as absent."""
     report: Report
+
+
+class News(NamedTuple):
+    """Plots that a look has found where the catalogue knows none, by filename and project."""
+
+    rows: list[Row]
+    look: "Look"
+
+
+class Found:
+    """What looks have found to differ, for one transaction."""
+
+    def __init__(self, most: int) -> None:
+        self.suspects: list[Suspect] = []
+        self.news: list[News] = []
+        self.room = most
+        """How many more it can hold."""
+
+    def suspect(self, suspect: Suspect) -> None:
+        self.suspects.append(suspect)
+        self.room -= 1
+
+    def tell(self, news: News) -> None:
+        self.news.append(news)
+        self.room -= len(news.rows)
 
 
 class Look:
@@ -92,7 +127,7 @@ class Look:
         self._walk = glance.walking(scope, enter, layout.max_plots)
         self._layout = layout
         self._rewrite = options.rewrite
-        self._found: list[Plot] = []
+        self._found: list[Row] = []
         self._after: tuple[str, str] | None = None
         self._begun = False
         self._cut: str | None = None
@@ -100,6 +135,11 @@ class Look:
     @property
     def plots(self) -> int:
         return len(self._found)
+
+    @property
+    def stamps(self) -> dict[str, Stamp]:
+        """Folder of plots, from its project on -> what it was when it was listed; only of those long unchanged."""
+        return self._walk.stamps
 
     @property
     def linked(self) -> list[Linked]:
@@ -114,7 +154,7 @@ class Look:
         """Look on until done or `time.monotonic()` is past `until`; return whether done."""
         if not self._walk.go_on(until):
             return False
-        self._found, self._walk.plots = self._walk.plots, []
+        self._found, self._walk.rows = self._walk.rows, []
         self._found.sort(key=_position)
         self.report.plots += self.plots
         self.report.unreadable.update(self._walk.unreadable)
@@ -125,42 +165,52 @@ class Look:
         """Let go of what an unfinished look holds open."""
         self._walk.close()
 
-    def advance(self, writer: Writer, suspects: list[Suspect], most: int) -> tuple[bool, int]:
-        """Compare the next rows, for at most so many suspects; return whether settled, and the rows compared."""
-        self._obey_bounds(writer, suspects)
+    def advance(self, writer: Writer, found: Found) -> tuple[bool, int]:
+        """Compare the next rows, as far as there is room in `found`; return whether settled, and the rows compared."""
+        self._obey_bounds(writer, found)
         rows = writer.rows(self.scope, self._after, ROWS_AT_ONCE)
         start = bisect_right(self._found, self._after, key=_position) if self._after else 0
         ahead = self._found[start : start + ROWS_AT_ONCE]
         full = [part[-1] for part in (rows, ahead) if len(part) == ROWS_AT_ONCE]
         bound = min(map(_position, full), default=None)
-        if self._rewrite or rows != ahead:
+        if not rows and ahead:
+            news = ahead[: max(0, found.room)]
+            if news:
+                found.tell(News(news, self))
+                self._after = _position(news[-1])
+            if len(news) < len(ahead):
+                return False, len(news)
+        elif self._rewrite or rows != ahead:
             known = {_position(row): row for row in rows}
-            found = {_position(plot): plot for plot in ahead}
-            for position in sorted(known.keys() | found.keys()):
+            seen = {_position(plot): plot for plot in ahead}
+            for position in sorted(known.keys() | seen.keys()):
                 if bound is not None and position > bound:
                     break
-                if len(suspects) >= most:
+                if found.room <= 0:
                     return False, len(rows)
                 row = known.get(position)
-                if self._differs(position, found.get(position), row):
-                    filename, project = position
-                    beyond = self._is_beyond(filename)
-                    suspects.append(Suspect(self.session, project, filename, row, beyond, self.report))
+                if self._differs(position, seen.get(position), row):
+                    found.suspect(self.suspect(position, row))
                 self._after = position
         self._after = bound
         return bound is None, len(rows) + len(ahead)
 
-    def _obey_bounds(self, writer: Writer, suspects: list[Suspect]) -> None:
+    def suspect(self, position: tuple[str, str], row: Row | None) -> Suspect:
+        """A path at which this look and the catalogue do not say the same."""
+        filename, project = position
+        return Suspect(self.session, project, filename, row, self._is_beyond(filename), self.report)
+
+    def _obey_bounds(self, writer: Writer, found: Found) -> None:
         """Let go of what was found beyond the bounds; a look at a whole session says anew where they are."""
         if not self._begun:
             self._begun = True
-            self._tell_bounds(writer, suspects)
+            self._tell_bounds(writer, found)
         cut = writer.cut(self.session)
         if cut is not None and cut != self._cut:
-            self._found = [plot for plot in self._found if plot.filename < cut]
+            self._found = [row for row in self._found if row[2] < cut]
         self._cut = cut
 
-    def _tell_bounds(self, writer: Writer, suspects: list[Suspect]) -> None:
+    def _tell_bounds(self, writer: Writer, found: Found) -> None:
         walk = self._walk
         if self.scope.project is None:
             writer.record_excess(self.session, walk.cut, walk.left_out, walk.deep)
@@ -169,17 +219,17 @@ class Look:
             writer.note_deep_folders(self.session)
         if walk.cut is not None:
             for row in writer.leave_out_from(self.session, walk.cut, walk.left_out):
-                suspects.append(Suspect(*row[:3], row, beyond=True, report=self.report))
+                found.suspect(Suspect(*row[:3], row, beyond=True, report=self.report))
 
     def _is_beyond(self, filename: str) -> bool:
         return self._layout.is_too_deep(filename) or (self._cut is not None and filename >= self._cut)
 
-    def _differs(self, position: tuple[str, str], found: Plot | None, row: Plot | None) -> bool:
+    def _differs(self, position: tuple[str, str], found: Row | None, row: Row | None) -> bool:
         if found is None and self._walk.unreadable:
             path = f"{self.session}/{position[1]}/{position[0]}"
             return not is_within(path, self._walk.unreadable)
         return self._rewrite or found != row
 
 
-def _position(plot: Plot) -> tuple[str, str]:
-    return plot.filename, plot.project
+_position = itemgetter(2, 1)
+"""Filename and project, by which both the rows and what was found are in order."""

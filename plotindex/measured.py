@@ -1,7 +1,8 @@
 """What an indexer measures: durations are counted in buckets, so that months of it stay as small as a minute."""
 
 import json
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -24,6 +25,13 @@ class Histogram:
         seconds = max(0.0, seconds)
         self.counts[bisect_left(SECONDS, seconds)] += 1
         self.sum += seconds
+
+    def observe_all(self, seconds: Iterable[float]) -> None:
+        """Count very many."""
+        durations = sorted(seconds)
+        ends = [*(bisect_right(durations, bound) for bound in SECONDS), len(durations)]
+        self.counts = [count + end - start for count, start, end in zip(self.counts, [0, *ends], ends, strict=False)]
+        self.sum += sum(durations[bisect_left(durations, 0.0) :])
 
     def add(self, other: "Histogram") -> None:
         """Count those of another one, too."""

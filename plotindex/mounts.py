@@ -11,6 +11,8 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 # Changes that other hosts make to any other are not told by inotify(7).
 LOCAL = frozenset({"bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "msdos", "nilfs2", "ntfs"})
 LOCAL |= {"ntfs3", "overlay", "ramfs", "reiserfs", "rootfs", "tmpfs", "ubifs", "udf", "vfat", "xfs", "zfs"}
+STAMPING = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "tmpfs", "xfs", "zfs"})
+"""Those whose folders have another ctime after each name that comes or goes."""
 NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "orangefs", "smb3", "smbfs"}
 )

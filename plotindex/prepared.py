@@ -1,9 +1,46 @@
 """Statements for the few queries that run for every request and every change."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Dialect, Select, Update
+from sqlalchemy import CompoundSelect, Connection, Dialect, Select, Table, Update, insert
+
+ROWS_AT_ONCE = 100
+"""Rows of one statement that inserts many."""
+
+
+class Insertion:
+    """An INSERT of very many rows: with many of them in one statement, it takes half of the time."""
+
+    def __init__(self, table: Table, columns: Sequence[str], constant: str) -> None:
+        """`constant` is the column that has the same value in all rows."""
+        self._table = table
+        self._columns = columns
+        self._constant = constant
+        self._one, self._many = self._text(1), self._text(ROWS_AT_ONCE)
+
+    def __call__(self, connection: Connection, rows: Sequence[Sequence[object]], value: object) -> None:
+        """Insert rows, in the transaction of `connection`; `value` is that of the constant column."""
+        if connection.dialect.name != "sqlite":
+            given = [{**dict(zip(self._columns, row, strict=True)), self._constant: value} for row in rows]
+            connection.execute(insert(self._table), given)
+            return
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        rest = len(rows) - len(rows) % ROWS_AT_ONCE
+        for start in range(0, rest, ROWS_AT_ONCE):
+            driver.execute(self._many, (value, *chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
+        driver.executemany(self._one, [(value, *row) for row in rows[rest:]])
+
+    def _text(self, count: int) -> str:
+        """The statement for so many rows; all of them have the first parameter."""
+        width = len(self._columns)
+        starts = range(2, 2 + count * width, width)
+        values = [", ".join(["?1", *(f"?{start + number}" for number in range(width))]) for start in starts]
+        names = ", ".join([self._constant, *self._columns])
+        # Names of the table's own columns, and nothing else.
+        return f"INSERT INTO {self._table.name} ({names}) VALUES ({'), ('.join(values)})"  # noqa: S608 - see above
 
 
 class Prepared:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
 from plotindex.errors import RootLostError
-from plotindex.layout import ROOT_SCOPE, Scope, collapse, printable
-from plotindex.look import DEFAULT, Look, Options, Report, Suspect
+from plotindex.layout import ROOT_SCOPE, Plot, Row, Scope, collapse, printable
+from plotindex.look import DEFAULT, Found, Look, News, Options, Report, Suspect
 from plotindex.tree import Glance, Tree
 from plotindex.walk import Enter
 from plotindex.writer import Change, Writer
@@ -114,6 +114,8 @@ class Settled(NamedTuple):
 
     finished: list[Look]
     changes: list[Change]
+    added: list[Row]
+    """Plots where the catalogue knew none, but for those that are among the changes."""
     roomy: list[str]
     """Sessions of which something is left out, though there is room for it now: a look at all of it lets it in."""
 
@@ -124,21 +126,23 @@ def settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options:
     Raises as `reconcile` does.
     """
     finished: list[Look] = []
-    suspects: list[Suspect] = []
+    found = Found(most)
     compared = 0
     with catalog.writing(options.timeout) as writer, tree.looking() as glance:
-        while looks and len(suspects) < most and compared < most * ROWS_PER_CHANGE:
-            settled, rows = looks[0].advance(writer, suspects, most)
-            compared += rows
+        while looks and found.room > 0 and compared < most * ROWS_PER_CHANGE:
+            settled, count = looks[0].advance(writer, found)
+            compared += count
             if not settled:
                 looks.rotate(-1)
                 break
             finished.append(looks.popleft())
-        told = list(_look_again(suspects, glance, options))
-        changes = [change for change, _ in told]
-        if changes:
+        certain = [(news.look.report, _certain(news, found, glance)) for news in found.news]
+        added = [(report, rows) for report, rows in certain if rows]
+        again = list(_look_again(found.suspects, glance, options))
+        changes = [change for change, _ in again]
+        if changes or added:
             _confirm_root(tree, writer, options)
-            writer.apply(changes)
+            writer.apply(changes, [rows for _, rows in added])
         most_plots = tree.layout.max_plots
         roomy = [name for name, plots in writer.tallies.items() if plots < most_plots and writer.cut(name) is not None]
         for session, plots in list(writer.tallies.items()):
@@ -147,9 +151,34 @@ def settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options:
                 writer.apply([Change(plot, None) for plot in beyond])
         for look in finished if options.rewrite else ():
             writer.recount(look.session)
-    for change, report in told:
+    for change, report in again:
         report.add(change)
-    return Settled(finished, changes, roomy)
+    for report, rows in added:
+        report.add_rows(rows)
+    return Settled(finished, changes, [row for _, rows in added for row in rows], roomy)
+
+
+def _certain(news: News, found: Found, glance: Glance) -> list[Row]:
+    """Those of the news that are still there, since their folders have the same names; the others are suspects.
+
+    Of one that was rewritten meanwhile another look tells: there is a row then with which it is compared.
+    """
+    look = news.look
+    changed = set()
+    for project, below in {(row[1], row[2].rpartition("/")[0]) for row in news.rows}:
+        folder = f"{project}/{below}" if below else project
+        stamp = look.stamps.get(folder)
+        if stamp is None or not glance.is_still(look.session, folder, stamp):
+            changed.add((project, below))
+    if not changed:
+        return news.rows
+    certain = []
+    for row in news.rows:
+        if (row[1], row[2].rpartition("/")[0]) in changed:
+            found.suspect(look.suspect((row[2], row[1]), None))
+        else:
+            certain.append(row)
+    return certain
 
 
 def _look_again(suspects: list[Suspect], glance: Glance, options: Options) -> Iterator[tuple[Change, Report]]:
@@ -161,7 +190,7 @@ def _look_again(suspects: list[Suspect], glance: Glance, options: Options) -> It
             report.unreadable[f"{session}/{project}/{filename}"] = error
             continue
         if now != row or (options.rewrite and now):
-            yield Change(row, now), report
+            yield Change(row and Plot._make(row), now), report
 
 
 def _confirm_root(tree: Tree, writer: Writer, options: Options) -> None:

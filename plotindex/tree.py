@@ -22,8 +22,8 @@ from plotindex.beneath import (
     status_beneath,
 )
 from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, newest_first
-from plotindex.mounts import mount_of
-from plotindex.walk import NOT_UTF8, Enter, Walk, plot_of
+from plotindex.mounts import STAMPING, mount_of
+from plotindex.walk import NOT_UTF8, Enter, Stamp, Walk, plot_of, stamp_of
 
 
 class OpenPlot(NamedTuple):
@@ -40,6 +40,7 @@ class Tree:
         self.root = root
         self._path = str(root)
         self.layout = layout or Layout()
+        self._stamping: tuple[int, bool] | None = None
 
     def identity(self) -> str:
         """File system type and inode of the directory that the root's path leads to now.
@@ -52,6 +53,18 @@ class Tree:
         inode = self.root.stat().st_ino
         mount = mount_of(self.root)
         return f"{mount.fs_type if mount else 'unknown'}:{inode}"
+
+    def stamping_device(self) -> int | None:
+        """The device of the root, if a folder's times tell there of each new name and each that goes.
+
+        Raises:
+            OSError: nothing can be seen there.
+        """
+        device = self.root.stat().st_dev
+        if self._stamping is None or self._stamping[0] != device:
+            mount = mount_of(self.root)
+            self._stamping = device, mount is not None and mount.fs_type in STAMPING
+        return device if self._stamping[1] else None
 
     def is_there(self) -> bool:
         """Whether the root's path leads to a directory now."""
@@ -231,7 +244,18 @@ class Glance:
 
     def walking(self, scope: Scope, enter: Enter | None = None, most: int | None = None) -> Walk:
         """As `Tree.walk`, but the caller lets it go on, step by step; `enter` is called with each folder."""
-        return Walk(self.tree.layout, self.tree.folder, self.status, scope, enter=enter, most=most)
+        try:
+            stamping = self.tree.stamping_device()
+        except OSError:
+            # The walk says what is wrong.
+            stamping = None
+        layout, opener = self.tree.layout, self.tree.folder
+        return Walk(layout, opener, self.status, scope, enter=enter, most=most, stamping=stamping)
+
+    def is_still(self, session: str, folder: str, stamp: Stamp) -> bool:
+        """Whether a folder, from its project on, has the stamp that it had: then it has the same names."""
+        self._go((session, *folder.split("/")))
+        return not isinstance(self._fd, OSError) and stamp_of(self._fd) == stamp
 
     def status(self, session: str, project: str, filename: str) -> os.stat_result:
         """The status of that path, through no symlink. Raises OSError where it has none."""

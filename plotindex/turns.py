@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from plotindex.catalog import Catalog
-from plotindex.layout import Scope, collapse
+from plotindex.layout import Row, Scope, collapse
 from plotindex.look import Look, Report
 from plotindex.reconcile import settle
 from plotindex.scopes import MOST_OF_SESSION
@@ -141,9 +141,19 @@ class Step(NamedTuple):
     """What one step found out."""
 
     changes: list[Change]
+    added: list[Row]
+    """Plots where the catalogue knew none, but for those that are among the changes."""
     linked: list[Linked]
     linked_anew: list[Linked]
     """Those of them that something was told of, not found by a rescan."""
+
+    def and_then(self, later: "Step") -> "Step":
+        return Step(
+            self.changes + later.changes,
+            self.added + later.added,
+            self.linked + later.linked,
+            self.linked_anew + later.linked_anew,
+        )
 
 
 class Turns:
@@ -220,8 +230,7 @@ class Turns:
         is_brisk = now - self._fresh_at < REST_SECONDS
         fresh = self._serve(self._fresh, STEP_SECONDS, STEP_PLOTS)
         others = self._serve(self._others, *((BRISK_SECONDS, BRISK_PLOTS) if is_brisk else (STEP_SECONDS, STEP_PLOTS)))
-        changes = [*fresh.changes, *others.changes]
-        return Step(changes, [*fresh.linked, *others.linked], [*fresh.linked_anew, *others.linked_anew])
+        return fresh.and_then(others)
 
     def take_report(self) -> Report:
         """What was seen and done since the last call, but for rescans."""
@@ -260,17 +269,17 @@ class Turns:
         # The small ones first: a large one takes several transactions.
         looks = deque(sorted((look for job in served.values() for look in job.ready), key=lambda look: look.plots))
         if not looks:
-            return Step([], [], [])
+            return Step([], [], [], [])
         linked = [each for look in looks for each in look.linked]
         linked_anew = [each for look in looks if look.report is self.report for each in look.linked]
         alone = len(self._jobs) == 1 and most == STEP_PLOTS
         most_changes = STEP_PLOTS * 2 if alone else min(most, STEP_CHANGES)
-        finished, changes, roomy = settle(looks, self._tree, self._catalog, most_changes)
+        finished, changes, added, roomy = settle(looks, self._tree, self._catalog, most_changes)
         self._widen(roomy)
         done = set(finished)
         for session in {look.session for look in finished}:
             served[session].settled(done)
-        return Step(changes, linked, linked_anew)
+        return Step(changes, added, linked, linked_anew)
 
     def _widen(self, sessions: Iterable[str]) -> None:
         """Look at these as a whole, but each only once a minute."""

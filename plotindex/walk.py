@@ -1,14 +1,16 @@
 """A look at everything within one scope, in steps so short that others can be served in between."""
 
 import os
-import stat
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
+from operator import itemgetter
+from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 from plotindex.beneath import ABSENT, FOLDER, folder_beneath
-from plotindex.layout import Layout, Plot, Scope, clamp, is_text, signed
+from plotindex.layout import INT64_MAX, INT64_MIN, SETTLED_NS, Layout, Plot, Row, Scope, clamp, is_text, signed
 
 NOT_UTF8 = "its name is not UTF-8"
 OUT_OF_RANGE = "its time is beyond 64 bits and counts as the nearest that is not"
@@ -20,6 +22,10 @@ Peek = Callable[[str, str, str], os.stat_result]
 """(session, project, path below it) -> its status."""
 Enter = Callable[[str, int], None]
 """Called with each folder's path and descriptor, before it is listed."""
+
+
+Stamp = tuple[int, int, int, int]
+"""Device, inode, mtime and ctime of a folder: as long as they stay, so do the names in it."""
 
 
 class Linked(NamedTuple):
@@ -41,11 +47,17 @@ class Walk:
         *,
         enter: Enter | None = None,
         most: int | None = None,
+        stamping: int | None = None,
     ) -> None:
-        """Of more than `most` plots only the first by filename are kept, but each filename's copies all or none."""
+        """Of more than `most` plots only the first by filename are kept, but each filename's copies all or none.
+
+        `stamping` is the device on which a folder's times tell of each new name and each that goes.
+        """
         assert scope.session is not None, "the root is walked session by session"
         self.scope = scope
-        self.plots: list[Plot] = []
+        self.rows: list[Row] = []
+        self.stamps: dict[str, Stamp] = {}
+        """Folder of plots, from its project on -> what it was when it was listed; only of those long unchanged."""
         self.unreadable: dict[str, OSError] = {}
         """Path -> why it could not be looked at: nothing is known about what lies at or below it."""
         self.closed: dict[str, OSError] = {}
@@ -64,7 +76,12 @@ class Walk:
         self._peek = peek
         self._enter = enter
         self._most = most
+        self._stamping = stamping
         self._steps = self._walk(scope.session, scope)
+
+    @property
+    def plots(self) -> list[Plot]:
+        return list(map(Plot._make, self.rows))
 
     def go_on(self, until: float = float("inf")) -> bool:
         """Look on until done or `time.monotonic()` is past `until`, but one step at least; return whether done."""
@@ -107,10 +124,13 @@ class Walk:
 
     def _walk_entry(self, session: str, project: str, path: str) -> "Generator[None, None, None]":
         status = self._peek(session, project, path)
-        if stat.S_ISDIR(status.st_mode):
+        if S_ISDIR(status.st_mode):
             yield from self._walk_project(session, project, path + "/")
-        elif stat.S_ISREG(status.st_mode) and self._layout.has_suffix(path.rpartition("/")[2]):
-            self._add(session, project, path, status)
+        elif S_ISREG(status.st_mode) and self._layout.has_suffix(path.rpartition("/")[2]):
+            if self._layout.is_too_deep(path):
+                self.deep += 1
+            else:
+                self._add(session, project, path, status)
 
     def _walk_project(self, session: str, project: str, folder: str) -> "Generator[None, None, None]":
         """`folder` is "" or a path below the project that ends with a slash."""
@@ -134,59 +154,67 @@ class Walk:
         self, session: str, project: str, folder: str, project_fd: int, folders: list[str]
     ) -> "Generator[None, None, None]":
         """Add the plots directly in `folder`, and append the folders in it to `folders`."""
-        has_suffix = self._layout.has_suffix
+        path = f"{session}/{project}/{folder}"
+        has_suffix, add = self._layout.has_suffix, self._add
         with folder_beneath(folder.split("/")[:-1], project_fd) as fd:
-            self._enter_folder(f"{session}/{project}/{folder}".rstrip("/"), fd)
+            self._enter_folder(path.rstrip("/"), fd)
+            self._stamp(f"{project}/{folder}"[:-1] if folder else project, fd)
             with os.scandir(fd) as entries:
-                for number, entry in enumerate(entries, 1):
-                    if number % STEP_ENTRIES == 0:
-                        yield
-                    name = entry.name
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    if not is_folder and not has_suffix(name):
-                        continue
-                    if not is_text(name):
-                        self.odd[f"{session}/{project}/{folder}{name}"] = NOT_UTF8
-                    elif is_folder:
-                        folders.append(f"{folder}{name}/")
-                    else:
-                        self._look(session, project, folder + name, entry)
-        yield
-
-    def _look(self, session: str, project: str, filename: str, entry: "os.DirEntry[str]") -> None:
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except OSError as error:
-            self._refuse(f"{session}/{project}/{filename}", error)
-        else:
-            if stat.S_ISREG(status.st_mode):
-                self._add(session, project, filename, status)
+                while step := list(islice(entries, STEP_ENTRIES)):
+                    for entry in step:
+                        name = entry.name
+                        is_folder = entry.is_dir(follow_symlinks=False)
+                        if not is_folder and not has_suffix(name):
+                            continue
+                        if not (name.isascii() or is_text(name)):
+                            self.odd[path + name] = NOT_UTF8
+                        elif is_folder:
+                            folders.append(f"{folder}{name}/")
+                        else:
+                            try:
+                                status = entry.stat(follow_symlinks=False)
+                            except OSError as error:
+                                self._refuse(path + name, error)
+                            else:
+                                add(session, project, folder + name, status)
+                    self._keep_most()
+                    yield
 
     def _add(self, session: str, project: str, filename: str, status: os.stat_result) -> None:
-        if self._layout.is_too_deep(filename):
-            self.deep += 1
+        if not S_ISREG(status.st_mode):
             return
-        plot = plot_of(session, project, filename, status)
-        if plot.mtime_ns != status.st_mtime_ns:
-            self.odd[plot.path] = OUT_OF_RANGE
-        self.plots.append(plot)
+        size, mtime_ns, ctime_ns, inode = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+        row: Row = (session, project, filename, size, mtime_ns, ctime_ns, inode)
+        if not (INT64_MIN <= mtime_ns <= INT64_MAX and INT64_MIN <= ctime_ns <= INT64_MAX and inode <= INT64_MAX):
+            row = plot_of(session, project, filename, status)
+            if row[4] != mtime_ns:
+                self.odd[f"{session}/{project}/{filename}"] = OUT_OF_RANGE
+        self.rows.append(row)
         if status.st_nlink > 1:
-            self.linked.append(Linked(plot, status.st_nlink))
-        if self._most is not None and len(self.plots) > 2 * self._most:
-            self._keep_most()
+            self.linked.append(Linked(Plot._make(row), status.st_nlink))
 
     def _keep_most(self, *, final: bool = False) -> None:
         """Drop the last filenames beyond so many plots, however many are still to come."""
-        if self._most is not None and len(self.plots) > self._most:
-            self.plots.sort(key=lambda plot: plot.filename)
-            cut = self.plots[self._most].filename
+        if self._most is None or (len(self.rows) <= 2 * self._most and not final):
+            return
+        if len(self.rows) > self._most:
+            self.rows.sort(key=_FILENAME)
+            cut = self.rows[self._most][2]
             self.cut = cut if self.cut is None else min(cut, self.cut)
         if self.cut is not None:
-            kept = [plot for plot in self.plots if plot.filename < self.cut]
-            self.left_out += len(self.plots) - len(kept)
-            self.plots = kept
+            kept = [row for row in self.rows if row[2] < self.cut]
+            self.left_out += len(self.rows) - len(kept)
+            self.rows = kept
         if final and self.left_out:
             self.linked = [linked for linked in self.linked if self.cut is None or linked.plot.filename < self.cut]
+
+    def _stamp(self, folder: str, fd: int) -> None:
+        if self._stamping is None:
+            return
+        stamp = stamp_of(fd)
+        # What was changed a moment ago may change again within one tick of its clock.
+        if stamp[0] == self._stamping and time.time_ns() - stamp[3] > SETTLED_NS:
+            self.stamps[folder] = stamp
 
     def _enter_folder(self, path: str, fd: int) -> None:
         if self._enter is not None:
@@ -199,6 +227,15 @@ class Walk:
     def _refuse(self, path: str, error: OSError) -> None:
         if error.errno not in ABSENT:
             self.unreadable[path] = error
+
+
+_FILENAME = itemgetter(2)
+
+
+def stamp_of(fd: int) -> Stamp:
+    """The stamp of an open folder."""
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 
 def plot_of(session: str, project: str, filename: str, status: os.stat_result) -> Plot:

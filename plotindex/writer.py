@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -20,8 +21,8 @@ from sqlalchemy import (
     update,
 )
 
-from plotindex.layout import INT64_MAX, Layout, Plot, Scope
-from plotindex.prepared import Prepared
+from plotindex.layout import INT64_MAX, Layout, Plot, Row, Scope
+from plotindex.prepared import Insertion, Prepared
 from plotindex.tables import catalogue, excess, plot, removal, session
 
 KEPT_REMOVALS = 100_000
@@ -74,23 +75,29 @@ class Writer:
     def sessions(self) -> list[str]:
         return list(self.connection.execute(select(session.c.session)).scalars())
 
-    def rows(self, scope: Scope, after: tuple[str, str] | None, limit: int) -> list[Plot]:
+    def rows(self, scope: Scope, after: tuple[str, str] | None, limit: int) -> Sequence[Row]:
         """The plots within a scope, by filename and project, from behind the position `after`."""
         return read_rows(self.connection, scope, after, limit)
 
-    def apply(self, changes: Sequence[Change]) -> None:
-        """Write changes, with the removals, session rows and clock that belong to them."""
-        if not changes:
+    def apply(self, changes: Sequence[Change], added: Sequence[Sequence[Row]] = ()) -> None:
+        """Write changes, with the removals, session rows and clock that belong to them.
+
+        `added` are plots where there is no row, each part of one session.
+        """
+        if not changes and not added:
             return
         clock = self._tick()
+        for rows in added:
+            _ADDITION(self.connection, rows, clock)
+            self._tally_rows(rows, clock)
         removed = [change.before for change in changes if change.before and not change.after]
-        added = [change.after for change in changes if change.after and not change.before]
+        new = [change.after for change in changes if change.after and not change.before]
         changed = [change.after for change in changes if change.after and change.before]
         if removed:
             self.connection.execute(_DELETE, [_key_parameters(row) for row in removed])
             self.connection.execute(insert(removal), [_removal(row, clock) for row in removed])
-        if added:
-            self.connection.execute(insert(plot), [{**row._asdict(), "clock": clock} for row in added])
+        if new:
+            _ADDITION(self.connection, new, clock)
         if changed:
             self.connection.execute(
                 _UPDATE, [{**_key_parameters(row), **_numbers(row), "clock": clock} for row in changed]
@@ -183,6 +190,14 @@ class Writer:
             newest = self.connection.execute(select(func.max(plot.c.mtime_ns)).where(plot.c.session == name)).scalar()
         self._store_session(name, plots, newest, clock)
 
+    def _tally_rows(self, rows: Sequence[Row], clock: int) -> None:
+        name = rows[0][0]
+        newest = max(map(_MTIME_NS, rows))
+        known = _SESSION(self.connection, {"of_session": name})
+        if known:
+            newest = max(newest, known[0][1])
+        self._store_session(name, (known[0][0] if known else 0) + len(rows), newest, clock)
+
     def _store_session(self, name: str, plots: int, newest: int | None, clock: int | None) -> None:
         self.tallies[name] = plots
         mine = session.c.session == name
@@ -201,6 +216,8 @@ _OWN_KEY = and_(
     plot.c.project == bindparam("of_project"),
 )
 _DELETE = delete(plot).where(_OWN_KEY)
+_ADDITION = Insertion(plot, [column.name for column in PLOT], "clock")
+_MTIME_NS = itemgetter(Plot._fields.index("mtime_ns"))
 _UPDATE = update(plot).where(_OWN_KEY)
 
 
@@ -263,7 +280,7 @@ _ROWS_OF_PATH = Prepared(_rows_within(_OF_PROJECT, _AT_OR_BELOW))
 
 def read_rows(
     connection: Connection, scope: Scope, after: tuple[str, str] | None = None, limit: int = INT64_MAX
-) -> list[Plot]:
+) -> Sequence[Row]:
     """The plots within a scope that lies in one session, by filename and project, from behind a position."""
     filename, project = after or ("", "")
     values = {"of_session": scope.session, "after_filename": filename, "after_project": project, "most": limit}
@@ -274,4 +291,4 @@ def read_rows(
     if scope.path is not None:
         query = _ROWS_OF_PATH
         values |= {"at": scope.path, "below": scope.path + "/", "end": scope.path + "0"}
-    return list(map(Plot._make, query(connection, values)))
+    return query(connection, values)

@@ -1,5 +1,6 @@
 """The laws of writing: looked at inside the transaction, never below a lost root, fair to every writer."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -15,13 +16,13 @@ from plotindex import reconcile as module
 from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.errors import LockTimeoutError, RootLostError
-from plotindex.layout import Layout, PlotKey
+from plotindex.layout import SETTLED_NS, Layout, PlotKey
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
-from plotindex.tree import Tree
+from plotindex.tree import Glance, Tree
 from plotindex.verify import differences
 from plotindex.writer import Writer
-from tests.helpers import all_plots, draw
+from tests.helpers import all_plots, draw, wait_until
 
 
 def test_a_reconcile_that_finds_nothing_to_do_changes_nothing(tree: Tree, catalog: Catalog, root: Path) -> None:
@@ -90,6 +91,40 @@ def test_what_is_written_was_looked_at_inside_the_transaction(
     monkeypatch.setattr(Catalog, "writing", change_then_write)
     reconcile(tree, catalog, ["s"])
     assert {(plot.filename, plot.size) for plot in all_plots(catalog)} == {("changed.png", 11)}
+
+
+def test_of_folders_long_unchanged_only_names_that_are_still_there_are_written(
+    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For these a look at the folder is a look at each name in it."""
+    for name in ("a/still", "a/sub/still", "b/gone", "b/still", "c/below/still", "d/still", "e/still"):
+        draw(root, f"s/project_{name}.png")
+    newest = max(folder.stat().st_ctime_ns for folder in root.rglob("*"))
+    wait_until(lambda: time.time_ns() - newest > SETTLED_NS)
+    writing = Catalog.writing
+    looked: list[str] = []
+
+    def change_then_write(self: Catalog, timeout: float | None = None) -> object:
+        if not looked:
+            (root / "s/project_b/gone.png").unlink()
+            (root / "s/project_c/below").rename(root / "s/project_c/renamed")
+            (root / "s/project_d").rename(root / "project_d")
+            (root / "s/project_d").symlink_to(root / "project_d")
+            monkeypatch.setattr(Glance, "status", note_then_look)
+        return writing(self, timeout)
+
+    def note_then_look(self: Glance, session: str, project: str, filename: str) -> os.stat_result:
+        looked.append(f"{project}/{filename}")
+        return status(self, session, project, filename)
+
+    status = Glance.status
+    monkeypatch.setattr(Catalog, "writing", change_then_write)
+    assert reconcile(tree, catalog, ["s"]).added == 4
+    found = {f"{plot.project}/{plot.filename}" for plot in all_plots(catalog)}
+    assert found == {f"project_{name}/still.png" for name in ("a", "a/sub", "b", "e")}
+    again = {f"project_{name}.png" for name in ("b/gone", "b/still", "c/below/still", "d/still")}
+    # Folders whose times say nothing are looked at name by name.
+    assert set(looked) == again or tree.stamping_device() is None
 
 
 def test_a_root_that_lost_its_file_system_deletes_nothing_until_it_is_back(
