@@ -5,16 +5,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import weakref
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.jobs import JOB_SECONDS, MOST_BYTES, PATIENCE, READY, Word, is_webp
-from plotindex.processes import call_in_forks
+from plotindex.processes import bare_environment, call_in_forks, own_interpreter
 
 START_SECONDS = 20.0
 STUCK_SECONDS = 2.0
@@ -114,11 +112,11 @@ class Drawer:
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: S603 - this program itself
-                    [_interpreter(), "-P", "-s", "-m", "plotindex.drawing"],
+                    [own_interpreter(), "-P", "-s", "-m", "plotindex.drawing"],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    env=_environment(),
+                    env=bare_environment(),
                     cwd="/",
                     # Not for a terminal's Ctrl-C: it ends when nobody is left at the other end of the socket.
                     start_new_session=True,
@@ -172,17 +170,3 @@ def _end(running: _Process) -> None:
     with suppress(ProcessLookupError):
         os.killpg(running.process.pid, signal.SIGKILL)
     running.process.wait()
-
-
-def _environment() -> dict[str, str]:
-    # What is imported there is what is imported here, and no key is handed on.
-    places = [place for place in sys.path if Path(place).is_absolute() and os.pathsep not in place]
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
-    return {**kept, "PYTHONPATH": os.pathsep.join(places), "LC_ALL": "C.UTF-8"}
-
-
-def _interpreter() -> str:
-    # Of a server that has Python inside, sys.executable may be the server.
-    if sys.executable and "python" in Path(sys.executable).name:
-        return sys.executable
-    return str(Path(sys.prefix) / "bin" / "python3")

@@ -242,7 +242,8 @@ class Indexer:
             self._owe(self._gaps.learn(self._turns.step()))
             self._measured.reconcile.observe(time.monotonic() - began)
             report = self._turns.take_report()
-            self._measured.delay.add(report.delay)
+            if report.delay is not None:
+                self._measured.delay.add(report.delay)
             self._troubles.add(report)
 
     def _test_self(self) -> None:

@@ -2,18 +2,21 @@
 
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
 
 from plotindex.layout import Row, Scope, is_within
 from plotindex.measured import Histogram
+from plotindex.scout import Scout, ScoutedWalk
 from plotindex.tree import Glance
-from plotindex.walk import Enter, Linked, Stamp
+from plotindex.walk import Enter, Linked, Stamp, Walk
 from plotindex.writer import Change, Writer
 
 ROWS_AT_ONCE = 2_000
+ROWS_PER_FOLDER = 10
+"""With so many plots in each folder, it is quicker to look at all folders than to see which are meant."""
 MOST_NAMED = 10_000
 """Differing paths that a report names at most."""
 
@@ -33,8 +36,8 @@ class Report:
     """Path -> why it could not be looked at: what the catalogue knows of it was kept."""
     odd: dict[str, str] = field(default_factory=dict)
     """Path -> why it is not indexed as it is."""
-    delay: Histogram = field(default_factory=Histogram)
-    """From the last change of each file that was added or changed to its row."""
+    delay: Histogram | None = None
+    """From the last change of each file that was added or changed to its row, where that is to be measured."""
 
     def add(self, change: Change) -> None:
         """Count a change that was committed."""
@@ -42,7 +45,7 @@ class Report:
         self.added += before is None
         self.removed += after is None
         self.changed += before is not None and after is not None and before != after
-        if after:
+        if after and self.delay is not None:
             self.delay.observe(time.time() - after.ctime_ns / 1e9)
         plot = after or before
         if plot and before != after and len(self.differing) < MOST_NAMED:
@@ -51,8 +54,9 @@ class Report:
     def add_rows(self, rows: Sequence[Row]) -> None:
         """Count plots that were committed, of which the catalogue knew none."""
         self.added += len(rows)
-        now = time.time()
-        self.delay.observe_all([now - row[5] / 1e9 for row in rows])
+        if self.delay is not None:
+            now = time.time()
+            self.delay.observe_all([now - row[5] / 1e9 for row in rows])
         room = max(0, MOST_NAMED - len(self.differing))
         self.differing += ["/".join(row[:3]) for row in rows[:room]]
 
@@ -117,14 +121,25 @@ class Look:
     """What one scope held when it was looked at without the lock, and how far it has been settled."""
 
     def __init__(
-        self, glance: Glance, scope: Scope, report: Report, options: Options = DEFAULT, enter: Enter | None = None
+        self,
+        glance: Glance,
+        scope: Scope,
+        report: Report,
+        options: Options = DEFAULT,
+        *,
+        enter: Enter | None = None,
+        scout: Scout | None = None,
     ) -> None:
+        """`scout` looks at it where the scope is a whole session."""
         assert scope.session is not None
         layout = glance.tree.layout
         self.scope = scope
         self.session = scope.session
         self.report = report
-        self._walk = glance.walking(scope, enter, layout.max_plots)
+        if scout is not None and scope.project is None:
+            self._walk: Walk = ScoutedWalk(glance, scope, scout, enter, layout.max_plots)
+        else:
+            self._walk = glance.walking(scope, enter, layout.max_plots)
         self._layout = layout
         self._rewrite = options.rewrite
         self._found: list[Row] = []
@@ -136,10 +151,14 @@ class Look:
     def plots(self) -> int:
         return len(self._found)
 
-    @property
-    def stamps(self) -> dict[str, Stamp]:
-        """Folder of plots, from its project on -> what it was when it was listed; only of those long unchanged."""
-        return self._walk.stamps
+    def stamped_folders(self, rows: Sequence[Row]) -> Mapping[str, Stamp | None]:
+        """The folders that these are in (or all, where that is quicker), each from its project on, with its stamp."""
+        stamps = self._walk.stamps
+        if not self._walk.unstamped and len(stamps) * ROWS_PER_FOLDER <= len(rows):
+            return stamps
+        below = {(row[1], row[2].rpartition("/")[0]) for row in rows}
+        folders = (f"{project}/{folder}" if folder else project for project, folder in below)
+        return {folder: stamps.get(folder) for folder in folders}
 
     @property
     def linked(self) -> list[Linked]:

@@ -31,11 +31,13 @@ def mount_of(path: Path) -> Mount | None:
     """The mount that `path` lies on, or None where the system does not say (no /proc: macOS)."""
     real = os.path.realpath(path)
     found = None
-    for mount in _mounts():
+    longest = 0
+    for line in _lines():
         # A later line is mounted over an earlier one with the same or a shorter point.
-        if _holds(mount.point, real) and (found is None or len(mount.point) >= len(found.point)):
-            found = mount
-    return found
+        point = _unescape(line.split(" ", 5)[4])
+        if _holds(point, real) and len(point) >= longest:
+            found, longest = line, len(point)
+    return _parse(found) if found else None
 
 
 def mounts_of(root: Path) -> dict[str, Mount]:
@@ -63,12 +65,16 @@ class MountChanges:
 
 
 def _mounts() -> list[Mount]:
+    return [_parse(line) for line in _lines()]
+
+
+def _lines() -> list[str]:
     try:
         table = MOUNTINFO.read_text(errors="surrogateescape")
     except FileNotFoundError:
         return []
     # Not splitlines(): the kernel escapes a line feed in a name, but no form feed and its like.
-    return [_parse(line) for line in table.rstrip("\n").split("\n")]
+    return table.rstrip("\n").split("\n")
 
 
 def _parse(line: str) -> Mount:
@@ -79,7 +85,7 @@ def _parse(line: str) -> Mount:
 
 
 def _unescape(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)
+    return text if "\\" not in text else re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)
 
 
 def _holds(point: str, path: str) -> bool:

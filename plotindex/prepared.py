@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Dialect, Select, Table, Update, insert
+from sqlalchemy import CompoundSelect, Connection, Dialect, Insert, Select, Table, Update, insert
 
 ROWS_AT_ONCE = 100
 """Rows of one statement that inserts many."""
@@ -46,7 +46,7 @@ class Insertion:
 class Prepared:
     """A statement that is compiled once: a Core `execute` costs three times what such a statement itself does."""
 
-    def __init__(self, statement: Select[Any] | CompoundSelect[Any] | Update) -> None:
+    def __init__(self, statement: Select[Any] | CompoundSelect[Any] | Update | Insert) -> None:
         self._statement = statement
         self._compiled: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
 

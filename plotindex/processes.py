@@ -6,6 +6,7 @@ import signal
 import sys
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 
@@ -29,3 +30,19 @@ def call_in_forks(method: Callable[[], None]) -> None:
     """Call a method in each child that is forked from this process, for as long as its object lives."""
     weak = weakref.WeakMethod(method)
     os.register_at_fork(after_in_child=lambda: (alive := weak()) and alive())
+
+
+def own_interpreter() -> str:
+    """The Python that runs this."""
+    # Of a server that has Python inside, sys.executable may be the server.
+    if sys.executable and "python" in Path(sys.executable).name:
+        return sys.executable
+    return str(Path(sys.prefix) / "bin" / "python3")
+
+
+def bare_environment() -> dict[str, str]:
+    """What a process of this program needs that reads no settings: it imports what is imported here."""
+    # No key is handed on.
+    places = [place for place in sys.path if Path(place).is_absolute() and os.pathsep not in place]
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
+    return {**kept, "PYTHONPATH": os.pathsep.join(places), "LC_ALL": "C.UTF-8"}

@@ -8,6 +8,7 @@ again. So the last to look is the last to write, and any number of writers conve
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from typing import NamedTuple
 
 from plotindex.beneath import ABSENT
@@ -15,6 +16,7 @@ from plotindex.catalog import Catalog
 from plotindex.errors import RootLostError
 from plotindex.layout import ROOT_SCOPE, Plot, Row, Scope, collapse, printable
 from plotindex.look import DEFAULT, Found, Look, News, Options, Report, Suspect
+from plotindex.scout import MOST_AHEAD, scout_for
 from plotindex.tree import Glance, Tree
 from plotindex.walk import Enter
 from plotindex.writer import Change, Writer
@@ -45,8 +47,10 @@ def reconcile(
     outermost = collapse(scopes)
     targets = list(_targets(tree, catalog, outermost, report))
     settled = 0
-    with tree.looking() as glance:
-        for looks in _batches(Look(glance, scope, report, options) for scope in targets):
+    with tree.looking() as glance, ExitStack() as ending:
+        if scout := scout_for(tree, len(targets)):
+            ending.enter_context(closing(scout))
+        for looks in _batches(_ahead(Look(glance, scope, report, options, scout=scout) for scope in targets)):
             # A folder is kept open within one batch, no longer: its path may lead elsewhere by then.
             glance.close()
             while looks:
@@ -92,6 +96,16 @@ def _targets(tree: Tree, catalog: Catalog, scopes: Iterable[str], report: Report
             yield from map(Scope, sessions_to_look_at(tree, catalog, report))
         elif scope is not None:
             yield scope
+
+
+def _ahead(looks: Iterable[Look]) -> Iterator[Look]:
+    """The same, some of them made before they are needed: the scout looks at them meanwhile."""
+    made: deque[Look] = deque()
+    for look in looks:
+        made.append(look)
+        if len(made) == MOST_AHEAD:
+            yield made.popleft()
+    yield from made
 
 
 def _batches(looks: Iterable[Look]) -> Iterator[deque[Look]]:
@@ -164,17 +178,13 @@ def _certain(news: News, found: Found, glance: Glance) -> list[Row]:
     Of one that was rewritten meanwhile another look tells: there is a row then with which it is compared.
     """
     look = news.look
-    changed = set()
-    for project, below in {(row[1], row[2].rpartition("/")[0]) for row in news.rows}:
-        folder = f"{project}/{below}" if below else project
-        stamp = look.stamps.get(folder)
-        if stamp is None or not glance.is_still(look.session, folder, stamp):
-            changed.add((project, below))
+    folders = look.stamped_folders(news.rows).items()
+    changed = {folder for folder, stamp in folders if not (stamp and glance.is_still(look.session, folder, stamp))}
     if not changed:
         return news.rows
     certain = []
     for row in news.rows:
-        if (row[1], row[2].rpartition("/")[0]) in changed:
+        if f"{row[1]}/{row[2]}".rpartition("/")[0] in changed:
             found.suspect(look.suspect((row[2], row[1]), None))
         else:
             certain.append(row)

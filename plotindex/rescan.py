@@ -7,6 +7,7 @@ from plotindex.catalog import Catalog
 from plotindex.look import Report
 from plotindex.reconcile import finish, sessions_to_look_at
 from plotindex.scopes import Scopes
+from plotindex.scout import scout_for
 from plotindex.tree import Tree
 from plotindex.turns import Target, Turns
 from plotindex.watcher import Watcher
@@ -19,8 +20,8 @@ GRACE_SECONDS = 1.0
 class Rescan:
     """A full reconcile that is under way: the root session by session."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, turns: Turns, watcher: Watcher) -> None:
-        """List the sessions.
+    def __init__(self, tree: Tree, catalog: Catalog, turns: Turns, watcher: Watcher, *, is_first: bool) -> None:
+        """List the sessions; the first one, for which everybody waits, has a second process to look at them.
 
         Raises:
             RootLostError: the root is not there.
@@ -40,6 +41,8 @@ class Rescan:
         self.report.sessions = len(self._names)
         self._targets: list[Target] = []
         self._unwatched: list[str] = []
+        if is_first:
+            turns.scout = scout_for(tree, len(self._names))
 
     def explain(self, paths: Iterable[str]) -> None:
         """Take note of scopes that the watcher told of: what is different there, it has not missed."""
@@ -55,7 +58,14 @@ class Rescan:
             if "" not in self.report.unreadable:
                 finish(self._tree, self._catalog)
             self.ended = time.monotonic()
+            self.close()
         return self.ended is not None
+
+    def close(self) -> None:
+        """End the second process."""
+        if self._turns.scout is not None:
+            self._turns.scout.close()
+            self._turns.scout = None
 
     def missed(self) -> tuple[int, int] | None:
         """How many plots and folders no event told of, not even a moment later; None while it is too early to say."""
@@ -107,6 +117,8 @@ class Rescans:
 
     def forget(self) -> None:
         """Give up the one that is going on; another one is owed."""
+        if self._current is not None:
+            self._current.close()
         self._current = None
         self.owe()
 
@@ -121,7 +133,7 @@ class Rescans:
             return False
         self._due = time.monotonic() + self._seconds
         self._begun += 1
-        self._current = Rescan(*self._parts)
+        self._current = Rescan(*self._parts, is_first=not self.done)
         return self._begun == self.owed
 
     def go_on(self) -> Rescan | None:

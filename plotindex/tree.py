@@ -55,12 +55,11 @@ class Tree:
         return f"{mount.fs_type if mount else 'unknown'}:{inode}"
 
     def stamping_device(self) -> int | None:
-        """The device of the root, if a folder's times tell there of each new name and each that goes.
-
-        Raises:
-            OSError: nothing can be seen there.
-        """
-        device = self.root.stat().st_dev
+        """The device of the root, if a folder's times tell there of each new name and each that goes; or None."""
+        try:
+            device = self.root.stat().st_dev
+        except OSError:
+            return None
         if self._stamping is None or self._stamping[0] != device:
             mount = mount_of(self.root)
             self._stamping = device, mount is not None and mount.fs_type in STAMPING
@@ -244,12 +243,7 @@ class Glance:
 
     def walking(self, scope: Scope, enter: Enter | None = None, most: int | None = None) -> Walk:
         """As `Tree.walk`, but the caller lets it go on, step by step; `enter` is called with each folder."""
-        try:
-            stamping = self.tree.stamping_device()
-        except OSError:
-            # The walk says what is wrong.
-            stamping = None
-        layout, opener = self.tree.layout, self.tree.folder
+        layout, opener, stamping = self.tree.layout, self.tree.folder, self.tree.stamping_device()
         return Walk(layout, opener, self.status, scope, enter=enter, most=most, stamping=stamping)
 
     def is_still(self, session: str, folder: str, stamp: Stamp) -> bool:

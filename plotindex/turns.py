@@ -9,8 +9,10 @@ from typing import NamedTuple
 from plotindex.catalog import Catalog
 from plotindex.layout import Row, Scope, collapse
 from plotindex.look import Look, Report
+from plotindex.measured import Histogram
 from plotindex.reconcile import settle
 from plotindex.scopes import MOST_OF_SESSION
+from plotindex.scout import Scout
 from plotindex.tree import Tree
 from plotindex.walk import Linked
 from plotindex.watcher import Watcher
@@ -91,8 +93,11 @@ class Job:
         """Whether so much is ready that it is to be written first."""
         return self._amount >= STEP_PLOTS
 
-    def look(self, tree: Tree, watcher: Watcher, report: Report, until: float) -> int:
-        """Look on until `time.monotonic()` is past `until` or enough is ready; return how much came to that."""
+    def look(self, tree: Tree, watcher: Watcher, report: Report, until: float, scout: Scout | None) -> int:
+        """Look on until `time.monotonic()` is past `until` or enough is ready; return how much came to that.
+
+        `scout` is for a rescan.
+        """
 
         def enter(path: str, fd: int) -> None:
             self.entered.add(path)
@@ -103,15 +108,16 @@ class Job:
             while self.has_to_look and not self.is_full:
                 if self._look is None:
                     scope = self._todo.popleft()
-                    mine = report
+                    mine, ahead = report, None
                     if scope.project is None and self.rescan is not None:
-                        mine, self.rescan = self.rescan, None
-                    self._look = Look(glance, scope, mine, enter=enter)
-                if self._look.go_on(until):
-                    self.closed.update(self._look.closed)
-                    self.ready.append(self._look)
-                    self._amount += self._look.plots + 1
-                    self._look = None
+                        mine, ahead, self.rescan = self.rescan, scout, None
+                    self._look = Look(glance, scope, mine, enter=enter, scout=ahead)
+                if not self._look.go_on(until):
+                    break
+                self.closed.update(self._look.closed)
+                self.ready.append(self._look)
+                self._amount += self._look.plots + 1
+                self._look = None
                 if time.monotonic() >= until:
                     break
         return self._amount - before
@@ -170,7 +176,9 @@ class Turns:
         """When a session last needed more than one turn."""
         self._fresh_at = -REST_SECONDS
         self._widened: dict[str, float] = {}
-        self.report = Report()
+        self.scout: Scout | None = None
+        """Looks at the sessions of a rescan, where there is one."""
+        self.report = Report(delay=Histogram())
         """What was seen and done, but for rescans."""
 
     def __len__(self) -> int:
@@ -236,7 +244,7 @@ class Turns:
         """What was seen and done since the last call, but for rescans."""
         taken = replace(self.report)
         # The report itself stays: looks that have begun still tell it what they find.
-        vars(self.report).update(vars(Report()))
+        vars(self.report).update(vars(Report(delay=Histogram())))
         return taken
 
     def clear(self) -> None:
@@ -257,7 +265,7 @@ class Turns:
             served[job.session] = job
             if not job.in_round:
                 job.begin_round(self._tree)
-            plots += job.look(self._tree, self._watcher, self.report, min(until, now + TURN_SECONDS))
+            plots += job.look(self._tree, self._watcher, self.report, min(until, now + TURN_SECONDS), self.scout)
             if job.has_to_look and not job.is_full:
                 again.append(job)
         step = self._settle(served, most)

@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
@@ -24,8 +24,15 @@ Enter = Callable[[str, int], None]
 """Called with each folder's path and descriptor, before it is listed."""
 
 
+Steps = Generator[bool, None, None]
+"""Yields after each step whether nothing can be done now but wait."""
+WAITING = True
 Stamp = tuple[int, int, int, int]
 """Device, inode, mtime and ctime of a folder: as long as they stay, so do the names in it."""
+
+
+NO_FOLDERS = 2
+"""Names of a folder in which there is none, on file systems that count the ".." of those in it."""
 
 
 class Linked(NamedTuple):
@@ -58,6 +65,8 @@ class Walk:
         self.rows: list[Row] = []
         self.stamps: dict[str, Stamp] = {}
         """Folder of plots, from its project on -> what it was when it was listed; only of those long unchanged."""
+        self.unstamped: list[str] = []
+        """The folders that have none."""
         self.unreadable: dict[str, OSError] = {}
         """Path -> why it could not be looked at: nothing is known about what lies at or below it."""
         self.closed: dict[str, OSError] = {}
@@ -76,6 +85,7 @@ class Walk:
         self._peek = peek
         self._enter = enter
         self._most = most
+        self._skips_plots = False
         self._stamping = stamping
         self._steps = self._walk(scope.session, scope)
 
@@ -84,9 +94,12 @@ class Walk:
         return list(map(Plot._make, self.rows))
 
     def go_on(self, until: float = float("inf")) -> bool:
-        """Look on until done or `time.monotonic()` is past `until`, but one step at least; return whether done."""
-        for _ in self._steps:
-            if time.monotonic() >= until:
+        """Look on until done or `time.monotonic()` is past `until`, but one step at least; return whether done.
+
+        With a bound it does not wait for another process.
+        """
+        for is_waiting in self._steps:
+            if time.monotonic() >= until or (is_waiting and until < float("inf")):
                 return False
         self.finished = True
         return True
@@ -95,7 +108,7 @@ class Walk:
         """Let go of what an unfinished look holds open."""
         self._steps.close()
 
-    def _walk(self, session: str, scope: Scope) -> "Generator[None, None, None]":
+    def _walk(self, session: str, scope: Scope) -> Steps:
         try:
             if scope.project is None:
                 projects: list[str] = []
@@ -110,19 +123,19 @@ class Walk:
             self._refuse_folder(str(scope), error)
         self._keep_most(final=True)
 
-    def _list_projects(self, session: str, names: list[str]) -> "Generator[None, None, None]":
+    def _list_projects(self, session: str, names: list[str]) -> Steps:
         with self._opener((session,), FOLDER) as fd:
             self._enter_folder(session, fd)
             with os.scandir(fd) as entries:
                 for number, entry in enumerate(entries, 1):
                     if number % STEP_ENTRIES == 0:
-                        yield
+                        yield not WAITING
                     if self._layout.is_project(entry.name) and entry.is_dir(follow_symlinks=False):
                         names.append(entry.name)
                     elif not is_text(entry.name) and entry.is_dir(follow_symlinks=False):
                         self.odd[f"{session}/{entry.name}"] = NOT_UTF8
 
-    def _walk_entry(self, session: str, project: str, path: str) -> "Generator[None, None, None]":
+    def _walk_entry(self, session: str, project: str, path: str) -> Steps:
         status = self._peek(session, project, path)
         if S_ISDIR(status.st_mode):
             yield from self._walk_project(session, project, path + "/")
@@ -130,9 +143,9 @@ class Walk:
             if self._layout.is_too_deep(path):
                 self.deep += 1
             else:
-                self._add(session, project, path, status)
+                self._add(session, project, [(path, status)])
 
-    def _walk_project(self, session: str, project: str, folder: str) -> "Generator[None, None, None]":
+    def _walk_project(self, session: str, project: str, folder: str) -> Steps:
         """`folder` is "" or a path below the project that ends with a slash."""
         try:
             with self._opener((session, project), FOLDER) as project_fd:
@@ -150,48 +163,51 @@ class Walk:
         except OSError as error:
             self._refuse_folder(f"{session}/{project}", error)
 
-    def _list_folder(
-        self, session: str, project: str, folder: str, project_fd: int, folders: list[str]
-    ) -> "Generator[None, None, None]":
+    def _list_folder(self, session: str, project: str, folder: str, project_fd: int, folders: list[str]) -> Steps:
         """Add the plots directly in `folder`, and append the folders in it to `folders`."""
         path = f"{session}/{project}/{folder}"
-        has_suffix, add = self._layout.has_suffix, self._add
+        has_suffix, skips_plots = self._layout.has_suffix, self._skips_plots
         with folder_beneath(folder.split("/")[:-1], project_fd) as fd:
             self._enter_folder(path.rstrip("/"), fd)
-            self._stamp(f"{project}/{folder}"[:-1] if folder else project, fd)
+            links = self._stamp(f"{project}/{folder}"[:-1] if folder else project, fd)
+            if skips_plots and links == NO_FOLDERS:
+                return
             with os.scandir(fd) as entries:
                 while step := list(islice(entries, STEP_ENTRIES)):
+                    statuses: list[tuple[str, os.stat_result]] = []
                     for entry in step:
                         name = entry.name
-                        is_folder = entry.is_dir(follow_symlinks=False)
-                        if not is_folder and not has_suffix(name):
-                            continue
-                        if not (name.isascii() or is_text(name)):
-                            self.odd[path + name] = NOT_UTF8
-                        elif is_folder:
-                            folders.append(f"{folder}{name}/")
-                        else:
+                        if entry.is_dir(follow_symlinks=False):
+                            if name.isascii() or is_text(name):
+                                folders.append(f"{folder}{name}/")
+                            else:
+                                self.odd[path + name] = NOT_UTF8
+                        elif not skips_plots and has_suffix(name):
+                            if not (name.isascii() or is_text(name)):
+                                self.odd[path + name] = NOT_UTF8
+                                continue
                             try:
-                                status = entry.stat(follow_symlinks=False)
+                                statuses.append((folder + name, entry.stat(follow_symlinks=False)))
                             except OSError as error:
                                 self._refuse(path + name, error)
-                            else:
-                                add(session, project, folder + name, status)
+                    self._add(session, project, statuses)
                     self._keep_most()
-                    yield
+                    yield not WAITING
 
-    def _add(self, session: str, project: str, filename: str, status: os.stat_result) -> None:
-        if not S_ISREG(status.st_mode):
-            return
-        size, mtime_ns, ctime_ns, inode = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-        row: Row = (session, project, filename, size, mtime_ns, ctime_ns, inode)
-        if not (INT64_MIN <= mtime_ns <= INT64_MAX and INT64_MIN <= ctime_ns <= INT64_MAX and inode <= INT64_MAX):
-            row = plot_of(session, project, filename, status)
-            if row[4] != mtime_ns:
-                self.odd[f"{session}/{project}/{filename}"] = OUT_OF_RANGE
-        self.rows.append(row)
-        if status.st_nlink > 1:
-            self.linked.append(Linked(Plot._make(row), status.st_nlink))
+    def _add(self, session: str, project: str, statuses: Iterable[tuple[str, os.stat_result]]) -> None:
+        add = self.rows.append
+        for filename, status in statuses:
+            mode, links, size, mtime_ns, ctime_ns, inode = _fields_of(status)
+            if not S_ISREG(mode):
+                continue
+            row: Row = (session, project, filename, size, mtime_ns, ctime_ns, inode)
+            if not (INT64_MIN <= mtime_ns <= INT64_MAX and INT64_MIN <= ctime_ns <= INT64_MAX and inode <= INT64_MAX):
+                row = plot_of(session, project, filename, status)
+                if row[4] != mtime_ns:
+                    self.odd[f"{session}/{project}/{filename}"] = OUT_OF_RANGE
+            add(row)
+            if links > 1:
+                self.linked.append(Linked(Plot._make(row), links))
 
     def _keep_most(self, *, final: bool = False) -> None:
         """Drop the last filenames beyond so many plots, however many are still to come."""
@@ -208,13 +224,21 @@ class Walk:
         if final and self.left_out:
             self.linked = [linked for linked in self.linked if self.cut is None or linked.plot.filename < self.cut]
 
-    def _stamp(self, folder: str, fd: int) -> None:
-        if self._stamping is None:
-            return
-        stamp = stamp_of(fd)
+    @property
+    def folders(self) -> set[str]:
+        """All that may hold plots, each from its project on."""
+        return {*self.stamps, *self.unstamped}
+
+    def _stamp(self, folder: str, fd: int) -> int | None:
+        """Note a folder's stamp; return how many links it has, where that says something."""
+        status = os.fstat(fd)
+        is_stamping = status.st_dev == self._stamping
         # What was changed a moment ago may change again within one tick of its clock.
-        if stamp[0] == self._stamping and time.time_ns() - stamp[3] > SETTLED_NS:
-            self.stamps[folder] = stamp
+        if is_stamping and time.time_ns() - status.st_ctime_ns > SETTLED_NS:
+            self.stamps[folder] = _stamp_of(status)
+        else:
+            self.unstamped.append(folder)
+        return status.st_nlink if is_stamping else None
 
     def _enter_folder(self, path: str, fd: int) -> None:
         if self._enter is not None:
@@ -230,11 +254,15 @@ class Walk:
 
 
 _FILENAME = itemgetter(2)
+_fields_of = attrgetter("st_mode", "st_nlink", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 
 
 def stamp_of(fd: int) -> Stamp:
     """The stamp of an open folder."""
-    status = os.fstat(fd)
+    return _stamp_of(os.fstat(fd))
+
+
+def _stamp_of(status: os.stat_result) -> Stamp:
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 

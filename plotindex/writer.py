@@ -175,8 +175,8 @@ class Writer:
         return self._known_excess[name]
 
     def _tick(self) -> int:
-        statement = update(catalogue).values(clock=catalogue.c.clock + 1).returning(catalogue.c.clock)
-        return int(self.connection.execute(statement).scalar_one())
+        ((clock,),) = _TICK(self.connection, {})
+        return int(clock)
 
     def _tally(self, name: str, changes: Sequence[Change], clock: int) -> None:
         rows = _SESSION(self.connection, {"of_session": name})
@@ -207,7 +207,7 @@ class Writer:
         values = {"plots": plots, "mtime_ns": newest, "clock": clock}
         given = {"of_session": name, **{f"new_{column}": value for column, value in values.items()}}
         if not _UPDATE_SESSION.count(self.connection, given):
-            self.connection.execute(insert(session).values(session=name, **values))
+            _INSERT_SESSION.count(self.connection, {"session": name, **values})
 
 
 _OWN_KEY = and_(
@@ -238,10 +238,13 @@ def grammar(layout: Layout) -> tuple[str, str]:
 
 
 def read_header(connection: Connection) -> Header | None:
-    row = connection.execute(select(*(catalogue.c[name] for name in Header._fields))).first()
-    return Header._make(row) if row else None
+    rows = _HEADER(connection, {})
+    return Header._make(rows[0]) if rows else None
 
 
+_HEADER = Prepared(select(*(catalogue.c[name] for name in Header._fields)))
+_TICK = Prepared(update(catalogue).values(clock=catalogue.c.clock + 1).returning(catalogue.c.clock))
+_INSERT_SESSION = Prepared(insert(session))
 _SESSION = Prepared(select(session.c.plots, session.c.mtime_ns).where(session.c.session == bindparam("of_session")))
 _UPDATE_SESSION = Prepared(
     update(session)

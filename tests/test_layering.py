@@ -22,6 +22,8 @@ LAYERS = [
     {"turns"},
     {"access"},
     {"reconcile", "look", "verify", "watcher", "watches", "labels", "links", "survey"},
+    {"scout"},
+    {"scouting"},
     {"catalog", "tree"},
     {"writer", "walk"},
     {"database", "tables", "mounts", "beneath"},

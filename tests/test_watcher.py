@@ -44,7 +44,7 @@ class Listening:
     def look(self, paths: Iterable[str]) -> None:
         waiting = Scopes(paths).by_session()
         if waiting.pop("", None):
-            rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher)
+            rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, is_first=True)
             while rescan.ended is None:
                 self.turns.step()
                 rescan.go_on()

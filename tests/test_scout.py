@@ -1,0 +1,125 @@
+"""A second process looks at sessions: it sees what a walk here sees, and what it does not see is looked at here."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from plotindex import scout as module
+from plotindex.catalog import Catalog
+from plotindex.layout import Layout, Scope
+from plotindex.reconcile import reconcile
+from plotindex.scout import Scout, ScoutedWalk
+from plotindex.tree import Tree
+from plotindex.verify import differences
+from plotindex.walk import Walk
+from tests.helpers import draw
+from tests.hostile_tree import draw_hostile_tree
+from tests.test_watcher import Listening
+from tests.torture import folders_to_watch
+
+
+@pytest.fixture(autouse=True)
+def for_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FEWEST_SESSIONS", 1)
+
+
+@pytest.fixture
+def scout(tree: Tree) -> Iterator[Scout]:
+    with closing(Scout(tree)) as scout:
+        yield scout
+
+
+def seen(walk: Walk) -> dict[str, object]:
+    assert walk.go_on()
+    errors = {path: (error.errno, error.strerror) for path, error in walk.unreadable.items()}
+    names = ("odd", "stamps", "folders", "deep", "cut", "left_out", "linked")
+    return {"rows": sorted(walk.rows), "errors": errors, **{name: getattr(walk, name) for name in names}}
+
+
+@pytest.mark.parametrize("layout", [Layout(), Layout(max_plots=5, max_depth=1), Layout("*", frozenset({".svg"}))])
+def test_a_scout_sees_what_a_walk_sees(root: Path, tmp_path: Path, layout: Layout) -> None:
+    draw_hostile_tree(tmp_path)
+    draw(root, "s/project_a/late.png", mtime_ns=2**62)
+    os.link(root / "s/project_a/late.png", root / "s/project_a/again.png")
+    draw(root, "s/project_a/a/b/c/deep.png")
+    for folder in ("s/project_a", "s"):
+        (root / os.fsdecode(folder.encode() + b"/project_\xff.png")).mkdir()
+    os.close(os.open(os.fsencode(root / "s/project_a") + b"/\xff.png", os.O_CREAT))
+    tree = Tree(root, layout)
+    with closing(Scout(tree)) as scout:
+        for session in [*tree.sessions(), "missing", "linked"]:
+            with tree.looking() as glance:
+                there = seen(ScoutedWalk(glance, Scope(session), scout, None, layout.max_plots))
+                assert there == seen(glance.walking(Scope(session), most=layout.max_plots))
+        assert scout.is_alive
+
+
+def test_when_the_scout_is_killed_everything_is_looked_at_here(
+    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        draw(root, f"session_{number}/project_a/x.png")
+    scouts = []
+
+    def take(self: Scout, session: str, walk: Walk) -> bool:
+        scouts.append(self)
+        if session == "session_3":
+            self._process.kill()
+            self._process.wait()
+        return was_taken(self, session, walk)
+
+    was_taken = Scout.take
+    monkeypatch.setattr(Scout, "take", take)
+    assert reconcile(tree, catalog, [""]).added == 12
+    assert not list(differences(tree, catalog))
+    assert not scouts[0].is_alive
+
+
+def test_a_folder_that_comes_before_the_scout_looks_is_entered_too(
+    tree: Tree, root: Path, scout: Scout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(root, "s/project_a/x.png")
+    entered = []
+
+    def ask(self: Scout, session: str) -> bool:
+        draw(root, "s/project_a/sub/y.png")
+        return was_asked(self, session)
+
+    was_asked = Scout.ask
+    monkeypatch.setattr(Scout, "ask", ask)
+    with tree.looking() as glance:
+        walk = ScoutedWalk(glance, Scope("s"), scout, lambda path, _: entered.append(path), None)
+        assert walk.go_on()
+    assert set(entered) == {"s", "s/project_a", "s/project_a/sub"}
+    assert [row[2] for row in sorted(walk.rows)] == ["sub/y.png", "x.png"]
+
+
+def test_what_was_asked_for_and_given_up_is_not_taken_for_what_is_asked_for_later(
+    tree: Tree, root: Path, scout: Scout
+) -> None:
+    draw(root, "s/project_a/x.png")
+    with tree.looking() as glance:
+        given_up = ScoutedWalk(glance, Scope("s"), scout, None, None)
+        given_up.close()
+        draw(root, "s/project_a/y.png")
+        assert len(seen(ScoutedWalk(glance, Scope("s"), scout, None, None))["rows"]) == 2  # type: ignore[arg-type]
+
+
+def test_the_first_look_of_an_indexer_watches_every_folder(
+    tree: Tree, catalog: Catalog, root: Path, tmp_path: Path
+) -> None:
+    for number in range(12):
+        draw(root, f"session_{number}/project_a/sub/x.png")
+        draw(root, f"session_{number}/project_b/x.png")
+    listening = Listening(tree, catalog, tmp_path / "barriers")
+    try:
+        listening.start()
+        assert listening.watched_inodes() == set(folders_to_watch(root))
+        assert not list(differences(tree, catalog))
+        draw(root, "session_7/project_a/sub/y.png")
+        listening.expect("session_7/project_a/sub/y.png")
+    finally:
+        listening.watcher.stop()
