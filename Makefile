@@ -2,14 +2,15 @@
 PYTHON ?= python3
 ROOT ?= ./plots
 SECONDS ?= 600
+PLOTS ?= 1000000
 SEED ?= 1
 BIN := .venv/bin
 
-.PHONY: run test lint bench torture soak screenshots release-check manual clean help
+.PHONY: run test lint bench bench-scale torture soak screenshots release-check manual clean help
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: .venv/ready ## Index and serve the plots below ROOT (./plots); draw the examples when there are none
 	@mkdir -p "$(ROOT)"
@@ -26,6 +27,9 @@ lint: .venv/ready ## Check style and types
 
 bench: .venv/ready ## Measure; each figure is a ratio of two things measured in the same run
 	$(BIN)/python -m benchmarks
+
+bench-scale: .venv/ready ## Measure a tree of PLOTS (1000000) plots beside small ones; takes minutes, and room for such a tree
+	PLOTS=$(PLOTS) $(BIN)/python -m benchmarks scale
 
 torture: .venv/ready ## Change a tree at random for SECONDS (600) by SEED (1) and compare; also KILL=3, OVERFLOW=1, STRICT=1
 	$(BIN)/python -m tests.torture $(SECONDS) $(SEED) $(if $(KILL),--kill $(KILL)) $(if $(OVERFLOW),--overflow) $(if $(STRICT),--strict)
