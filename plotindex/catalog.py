@@ -4,9 +4,9 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, union, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, select, update
 
 from plotindex.database import Database
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
@@ -79,6 +79,20 @@ _CURRENT = Prepared(_COPIES.order_by(plot.c.mtime_ns.desc(), plot.c.project.desc
 _COPY = Prepared(_COPIES.where(plot.c.project == bindparam("of_project")))
 
 
+_TALLIED = select(session.c.session)
+
+
+def _sessions_of_plots() -> Select[Any]:
+    """The sessions in the table of plots: each is one step in an index, however many plots it has."""
+    steps = select(func.min(plot.c.session).label("name")).cte("steps", recursive=True)
+    following = select(func.min(plot.c.session)).where(plot.c.session > steps.c.name).scalar_subquery()
+    steps = steps.union_all(select(following).where(steps.c.name.is_not(None)))
+    return select(steps.c.name).where(steps.c.name.is_not(None))
+
+
+_SESSIONS_OF_PLOTS = _sessions_of_plots()
+
+
 class Catalog:
     """The plots of one root, as the last reconcile left them."""
 
@@ -112,9 +126,8 @@ class Catalog:
 
     def sessions(self) -> list[str]:
         """Names of the sessions that have plots, in byte order; also of one whose tally was lost."""
-        query = union(select(session.c.session), select(plot.c.session).distinct()).order_by("session")
         with self.database.reading() as connection:
-            names = list(connection.execute(query).scalars())
+            names = sorted({*connection.execute(_TALLIED).scalars(), *connection.execute(_SESSIONS_OF_PLOTS).scalars()})
         if not all(isinstance(name, str) and is_name(name) for name in names):
             raise self.database.found_damaged()
         return names
