@@ -8,8 +8,8 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from plotindex.database import Database
 from plotindex.errors import SettingsError
+from plotindex.opening import open_database
 from plotindex.tables import metadata
 
 
@@ -33,5 +33,5 @@ if context.is_offline_mode():
 elif (given := context.config.attributes.get("connection")) is not None:
     run(given)
 else:
-    with Database(database_url()).writing() as connection:
+    with open_database(database_url()).writing() as connection:
         run(connection)

@@ -3,18 +3,20 @@
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, select, update
 
-from plotindex.database import Database
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
 from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, is_text, printable
+from plotindex.opening import AnyDatabase
 from plotindex.prepared import Prepared
+from plotindex.processes import is_alive
 from plotindex.tables import catalogue, excess, indexer, plot, session
 from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
 
+FORGET_SECONDS = 60.0
+"""After so long an indexer that was not heard is none any more."""
 MOST_IN_LIST = 10_000
 """Values that one statement names at most (SQLITE_MAX_VARIABLE_NUMBER is 32,766)."""
 
@@ -96,7 +98,7 @@ _SESSIONS_OF_PLOTS = _sessions_of_plots()
 class Catalog:
     """The plots of one root, as the last reconcile left them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self.database = database
 
     def current(self, key: PlotKey) -> Plot | None:
@@ -122,7 +124,7 @@ class Catalog:
             CatalogError: it cannot be read, or no indexer or rebuild has begun it yet.
         """
         with self.database.reading() as connection:
-            return require_header(connection, self.database.path)
+            return require_header(connection, self.database.shown)
 
     def sessions(self) -> list[str]:
         """Names of the sessions that have plots, in byte order; also of one whose tally was lost."""
@@ -184,8 +186,11 @@ class Catalog:
             return []
         query = select(*PLOT).where(plot.c.session == name).order_by(plot.c.mtime_ns.desc(), plot.c.project.desc())
         current: dict[str, Plot] = {}
-        with self.database.reading() as connection:
-            for row in connection.execution_options(yield_per=most).execute(query):
+        with (
+            self.database.reading() as connection,
+            connection.execution_options(yield_per=most).execute(query) as rows,
+        ):
+            for row in rows:
                 current.setdefault(row.filename, Plot._make(row))
                 if len(current) == most:
                     break
@@ -203,20 +208,25 @@ class Catalog:
         """Every indexer that has said something, the latest first."""
         with self.database.reading() as connection:
             query = select(*(indexer.c[name] for name in Heartbeat._fields)).order_by(indexer.c.heartbeat.desc())
-            return [Heartbeat._make(row) for row in connection.execute(query)]
+            beats = [Heartbeat._make(row) for row in connection.execute(query)]
+            ahead = self.database.seconds_ahead(connection) if beats else 0.0
+            return [beat._replace(heartbeat=beat.heartbeat - ahead) for beat in beats]
 
     @contextmanager
-    def writing(self, timeout: float | None = None) -> Iterator[Writer]:
-        """One write transaction; `timeout` in seconds is for its turn.
+    def writing(self, timeout: float | None = None, sessions: Collection[str] = ()) -> Iterator[Writer]:
+        """One write transaction, alone with the rows of these sessions; `timeout` in seconds is for its turn.
 
         Raises:
             LockTimeoutError: others held the catalogue for longer.
             CatalogError: it cannot be written.
             UnusableDatabaseError: a newer plotindex has migrated it meanwhile.
         """
-        with self.database.writing(timeout) as connection:
+        with self.database.writing(timeout, sessions) as connection:
             self.database.check_revision(connection)
-            yield Writer(connection)
+            writer = Writer(connection)
+            yield writer
+            if writer.has_ticked:
+                self.database.tell(connection)
 
     def begin(self, root: str, layout: Layout, *, adopt: bool = False) -> None:
         """Create or migrate the database, and make it the catalogue of `root`; set a damaged one of plotindex's aside.
@@ -240,7 +250,8 @@ class Catalog:
         Raises:
             SettingsError: it is another root's, and `adopt` is not given.
         """
-        with self.writing() as writer:
+        # One at a time: the root's scope stands for all sessions.
+        with self.writing(sessions=[""]) as writer:
             row = writer.connection.execute(select(catalogue.c.root)).first()
             if row is None:
                 pattern, suffixes = grammar(layout)
@@ -266,25 +277,44 @@ class Catalog:
             raise _of_another_root(recorded, root)
 
     def beat(self, heartbeat: Heartbeat, timeout: float | None = None) -> None:
-        """Store what the indexer says of itself, in place of what any earlier one said."""
+        """Store what the indexer says of itself, and forget those that are surely dead when it is a new one."""
         with self.writing(timeout) as writer:
             mine = and_(indexer.c.host == heartbeat.host, indexer.c.pid == heartbeat.pid)
-            values = heartbeat._asdict()
+            ahead = self.database.seconds_ahead(writer.connection)
+            values = {**heartbeat._asdict(), "heartbeat": heartbeat.heartbeat + ahead}
             if not writer.connection.execute(update(indexer).where(mine).values(**values)).rowcount:
-                writer.connection.execute(delete(indexer))
+                self._bury(writer, heartbeat.host, heartbeat.heartbeat + ahead)
                 writer.connection.execute(insert(indexer).values(**values))
 
+    def forget_dead(self, host: str) -> None:
+        """Forget indexers of which nothing was heard for long, so that nobody waits for their return."""
+        if not self.database.is_shared:
+            return
+        with self.writing() as writer:
+            self._bury(writer, host, time.time() + self.database.seconds_ahead(writer.connection))
 
-def require_header(connection: Connection, path: Path) -> Header:
+    def _bury(self, writer: Writer, host: str, now: float) -> None:
+        if not self.database.is_shared:
+            # There is one at a time.
+            writer.connection.execute(delete(indexer))
+            return
+        writer.connection.execute(delete(indexer).where(indexer.c.heartbeat < now - FORGET_SECONDS))
+        of_host = select(indexer.c.pid).where(indexer.c.host == host)
+        for pid in writer.connection.execute(of_host).scalars().all():
+            if not is_alive(pid):
+                writer.connection.execute(delete(indexer).where(indexer.c.host == host, indexer.c.pid == pid))
+
+
+def require_header(connection: Connection, shown: str) -> Header:
     """Whose catalogue it is, in the transaction of `connection`. Raises CatalogError when nobody has begun it yet."""
     header = read_header(connection)
     if header is None:
-        raise not_begun(path)
+        raise not_begun(shown)
     return header
 
 
-def not_begun(path: Path) -> CatalogError:
-    return CatalogError(f"The catalogue {path} is not begun yet: run `plotindex rebuild`.")
+def not_begun(shown: str) -> CatalogError:
+    return CatalogError(f"The catalogue {shown} is not begun yet: run `plotindex rebuild`.")
 
 
 def _of_another_root(recorded: str, root: str) -> SettingsError:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plotindex.doubts import doubts_of
-from plotindex.engines import parse_url
 from plotindex.errors import SettingsError
 from plotindex.layout import printable
+from plotindex.opening import check_url
 from plotindex.settings import PARSERS, SECRETS, Settings, make_settings, parse
 from plotindex.sources import Given, file_of, from_environment, from_file, from_options, unknown_variables
 from plotindex.veiling import veiled
@@ -92,7 +92,7 @@ def configuration(
         if "root" in values or "root" not in given:
             settings = make_settings(values)
             if settings.database:
-                parse_url(settings.database)
+                check_url(settings.database)
     except SettingsError as error:
         wrong.append(str(error))
     doubtful = list(unknown_variables(PARSERS, environment).values())

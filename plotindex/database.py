@@ -1,10 +1,11 @@
 """The database: engines, pragmas, the writers' queue, migrations."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
@@ -22,6 +23,8 @@ from plotindex.tables import metadata
 
 BUSY_SECONDS = 60.0
 """How long a writer waits for a program that is not plotindex and holds the database."""
+ASK_SECONDS = 0.05
+"""How often whoever waits for a commit asks for it."""
 READ_SECONDS = 5.0
 """How long a reader waits for one that holds it for itself alone."""
 
@@ -32,6 +35,9 @@ class Database:
     Nothing is opened or created before it is used.
     """
 
+    is_shared: ClassVar[bool] = False
+    """Whether indexers and servers of several hosts use it at once."""
+
     def __init__(self, place: str | Path, patience: float = READ_SECONDS, *, is_guest: bool = False) -> None:
         """`place` is a database URL, or the file itself, in a folder that is plotindex's own.
 
@@ -41,10 +47,14 @@ class Database:
         self.url = URL.create("sqlite", database=str(place)) if isinstance(place, Path) else parse_url(place)
         assert self.url.database is not None
         self.path = Path(self.url.database)
+        self.file: Path | None = self.path
+        """The same, where callers know many kinds of databases: None for one that is no file."""
+        self.shown = str(self.path)
+        """As it is named in messages, without any password."""
         self.queue = WriterQueue(self.path)
         self.reader = make_engine(self.url, patience, read_only=True, is_guest=is_guest)
         self.writer = make_engine(self.url, patience, read_only=False)
-        self._idle = Idle(self.reader)
+        self._idle: Idle[Reader] = Idle(self.reader)
         self._is_own_place = isinstance(place, Path)
         self._opened: Identity | None = None
         self._recognised: Identity | None = None
@@ -53,7 +63,11 @@ class Database:
         """How often the file was seen to be another one than before; the first is counted too."""
 
     @contextmanager
-    def writing(self, timeout: float | None = None) -> Iterator[Connection]:
+    def writing(
+        self,
+        timeout: float | None = None,
+        sessions: Collection[str] = (),  # noqa: ARG002 - one lock is for all of them
+    ) -> Iterator[Connection]:
         """One write transaction, begun with the lock held. `timeout` in seconds is for the queue and the lock.
 
         Raises:
@@ -65,6 +79,26 @@ class Database:
             busy = BUSY_SECONDS if timeout is None else timeout
             with begin_waiting(connection, busy):
                 yield connection
+
+    def tell(self, connection: Connection) -> None:
+        """Nobody listens: who waits for the next commit asks for it."""
+
+    @property
+    def told(self) -> int:
+        """Nothing is told."""
+        return 0
+
+    def wait(self, told: int, seconds: float) -> None:  # noqa: ARG002 - as that of a server's database
+        """Let somebody who waits for the next commit wait before he asks again."""
+        time.sleep(min(seconds, ASK_SECONDS))
+
+    def is_elected(self) -> bool:
+        """Whether the indexer that asks is the one that looks at everything now and then: there is one."""
+        return True
+
+    def seconds_ahead(self, connection: Connection) -> float:  # noqa: ARG002 - as that of a server's database
+        """How far the database's clock is ahead of this host's: it has none of its own."""
+        return 0.0
 
     def pinned_bytes(self) -> int:
         """How much of the log cannot be put into the database, since a reader still sees what was before it.

@@ -5,17 +5,17 @@ import sqlite3
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Transaction, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
 
 from plotindex.errors import SettingsError
 from plotindex.files import is_busy
 from plotindex.processes import call_in_forks
 from plotindex.resting import AT_REST, WRITABLE, Reader, Rest, rest_of, way_to_read
-from plotindex.veiling import veiled
+from plotindex.urls import EXAMPLES, parse
 
 KEPT_LOG_BYTES = 1 << 26
 """What the log of the database keeps of a disk once its content is in the database."""
@@ -25,25 +25,34 @@ SIGNAL_SECONDS = 0.25
 """How often whoever waits for another program hears signals: SQLite, waiting by itself, lets none through."""
 
 
-class Idle:
+class Closable(Protocol):
+    """A connection of any driver."""
+
+    def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=Closable)
+
+
+class Idle(Generic[T]):
     """Connections for look-ups that nobody uses now. SQLAlchemy's own pool costs as much as the look-up itself."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._kept: deque[Reader] = deque()
+        self._kept: deque[T] = deque()
         call_in_forks(self._forget)
 
-    def take(self) -> Reader:
+    def take(self) -> T:
         """One of them, or a new one; its taker gives it back, or closes it when it has failed."""
         try:
             return self._kept.pop()
         except IndexError:
             pooled = self._engine.raw_connection()
             pooled.detach()
-            connection: Reader = pooled.dbapi_connection  # type: ignore[assignment]  # SQLAlchemy's protocol
+            connection: T = pooled.dbapi_connection  # type: ignore[assignment]  # SQLAlchemy's protocol
             return connection
 
-    def give_back(self, connection: Reader) -> None:
+    def give_back(self, connection: T) -> None:
         """Keep it for the next one."""
         self._kept.append(connection)
 
@@ -59,7 +68,7 @@ class Idle:
         self._engine.dispose(close=False)
 
 
-_OF_PARENTS: list[deque[Reader]] = []
+_OF_PARENTS: list[object] = []
 
 
 def make_engine(url: URL, patience: float, *, read_only: bool, is_guest: bool = False) -> Engine:
@@ -123,14 +132,9 @@ def parse_url(url: str) -> URL:
     Raises:
         SettingsError: it is none, or of something that cannot be the catalogue.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise SettingsError(f"{veiled(url)!r} is no database URL: write sqlite:////absolute/path/catalog.db.") from None
+    parsed = parse(url)
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise SettingsError(
-            f"The catalogue cannot be kept in {parsed.drivername}: write sqlite:////absolute/path/catalog.db."
-        )
+        raise SettingsError(f"The catalogue cannot be kept in {parsed.drivername}: write {EXAMPLES}.")
     if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
         raise SettingsError(
             "The catalogue must be a file, seen by indexer and server: write sqlite:////absolute/path/catalog.db."

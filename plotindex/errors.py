@@ -25,5 +25,9 @@ class LockTimeoutError(CatalogError):
     """Another writer held the catalogue for longer than the caller would wait."""
 
 
+class ConflictError(CatalogError):
+    """Two writers were in each other's way, and this one's transaction was taken back: it can be tried again."""
+
+
 class RootLostError(PlotIndexError):
     """The root is gone, or is another file system that shares no session with the catalogue."""

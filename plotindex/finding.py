@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, and_, func, select, true
 
 from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
-from plotindex.database import Database
 from plotindex.layout import Plot, glob_matcher, is_glob, is_text
+from plotindex.opening import AnyDatabase
 from plotindex.tables import plot, session
 from plotindex.tree import Tree
 from plotindex.writer import PLOT
@@ -43,7 +43,7 @@ _CURRENT = (
 )
 
 
-def search(database: Database, wanted: Wanted) -> Iterator[Found]:
+def search(database: AnyDatabase, wanted: Wanted) -> Iterator[Found]:
     """Plots, by session and filename, of each key the newest first. Raises CatalogError when they cannot be read."""
     if not all(is_text(name or "") for name in wanted[:3]):
         return
@@ -51,8 +51,8 @@ def search(database: Database, wanted: Wanted) -> Iterator[Found]:
     query = query.order_by(plot.c.session, plot.c.filename, plot.c.mtime_ns.desc(), plot.c.project.desc())
     of_name = glob_matcher(wanted.text) if is_glob(wanted.text) else None
     of_project = glob_matcher(wanted.project) if is_glob(wanted.project or "") else None
-    with database.reading() as connection:
-        for *fields, current in connection.execution_options(yield_per=1000).execute(query):
+    with database.reading() as connection, connection.execution_options(yield_per=1000).execute(query) as rows:
+        for *fields, current in rows:
             found = Plot._make(fields)
             if of_project and not of_project(found.project):
                 continue
@@ -90,24 +90,24 @@ def is_away(tree: Tree, catalog: Catalog) -> bool:
         return error.errno in ABSENT
 
 
-def session_names(database: Database, beginning: str) -> Iterator[str]:
+def session_names(database: AnyDatabase, beginning: str) -> Iterator[str]:
     """Names of sessions that begin so."""
     return _names(database, session.c.session, beginning)
 
 
-def filenames(database: Database, name: str, beginning: str) -> Iterator[str]:
+def filenames(database: AnyDatabase, name: str, beginning: str) -> Iterator[str]:
     """Filenames of a session that begin so."""
     return _names(database, plot.c.filename, beginning, plot.c.session == name)
 
 
-def project_names(database: Database, name: str | None, beginning: str) -> Iterator[str]:
+def project_names(database: AnyDatabase, name: str | None, beginning: str) -> Iterator[str]:
     """Names of a session's projects that begin so; without a session, of that in which something was drawn last."""
     latest = select(session.c.session).order_by(session.c.mtime_ns.desc()).limit(1).scalar_subquery()
     return _names(database, plot.c.project, beginning, plot.c.session == (latest if name is None else name))
 
 
 def _names(
-    database: Database, column: ColumnElement[str], beginning: str, where: ColumnElement[bool] | None = None
+    database: AnyDatabase, column: ColumnElement[str], beginning: str, where: ColumnElement[bool] | None = None
 ) -> Iterator[str]:
     """The values of a column that begin so, one after the other: each is one step of an index, however often it is."""
     if not is_text(beginning):

@@ -34,6 +34,8 @@ class Gaps:
         self.poll_seconds = poll_seconds
         self._links = Links()
         self._poll_at = self._unwatched_at = self._links_at = self._loose_at = self._root_at = 0.0
+        self.is_elected = True
+        """Whether it is this indexer that looks at what others change, and no other host's."""
         self.closed = ""
         """Why the root cannot be read, with the remedy; empty while it can, or is not there."""
         self.asked = 0
@@ -53,7 +55,7 @@ class Gaps:
             was_closed, self.closed = self.closed, self._why_closed()
             if was_closed and not self.closed:
                 yield ""
-        if self._polled.scopes and now >= self._poll_at:
+        if self.is_elected and self._polled.scopes and now >= self._poll_at:
             self._poll_at = now + self.poll_seconds
             yield from self._polled.scopes
         watches = self._watcher.watches

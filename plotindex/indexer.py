@@ -111,6 +111,7 @@ class Indexer:
         try:
             self._adopt(self._new_rhythm())
             self._check_database()
+            self._stand()
             if self._is_blind:
                 self._barriers.prepare()
             elif why := self._watcher.why_deaf():
@@ -137,6 +138,20 @@ class Indexer:
         if rhythm is not None:
             self._rescans.set_seconds(rhythm.rescan)
             self._gaps.poll_seconds = rhythm.poll
+
+    def _stand(self) -> None:
+        """Where several indexers share the catalogue, be the one that looks at everything, or leave it to another."""
+        if not self._catalog.database.is_shared:
+            return
+        before, elected = self._measured.elected, self._catalog.database.is_elected()
+        self._measured.elected = self._rescans.is_elected = self._gaps.is_elected = elected
+        if elected and before is False:
+            log.info("This indexer looks at everything from now on.")
+            self._rescans.owe()
+        elif before and not elected:
+            log.warning(
+                "Looking at everything is left to another indexer: the server has not heard this one for too long."
+            )
 
     @property
     def _is_blind(self) -> bool:
@@ -261,8 +276,10 @@ class Indexer:
         """Forget old removals before there are very many."""
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + TIDY_SECONDS
-            with self._catalog.writing() as writer:
-                writer.trim()
+            if self._measured.elected is not False:
+                with self._catalog.writing() as writer:
+                    writer.trim()
+                self._catalog.forget_dead(self._state.host)
             self._measured.pinned = self._catalog.database.pinned_bytes()
 
     def _seconds_to_next(self) -> float:
@@ -343,7 +360,7 @@ class Indexer:
         self._catalog.database.check_file()
         replaced = self._catalog.database.replaced
         if self._replaced is not None and replaced != self._replaced:
-            log.warning("The database is another file than before; everything is looked at again.")
+            log.warning("The database is another one than before; everything is looked at again.")
             self._begin_anew()
             self._forget_all()
         self._replaced = replaced

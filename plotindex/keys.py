@@ -110,9 +110,20 @@ def parse_keys(content: bytes) -> list[bytes]:
 
 
 def keys_of(settings: Settings) -> Keys:
-    """The keys that sign: those given, else those in the state folder."""
+    """The keys that sign: those given, else those in the state folder.
+
+    Raises:
+        SettingsError: several nodes share the catalogue, and no keys are given.
+    """
     given = [key.encode() for key in settings.secret_key]
-    return GivenKeys(lambda: given) if given else KeyFile.of(settings)
+    if given:
+        return GivenKeys(lambda: given)
+    if settings.is_shared:
+        raise SettingsError(
+            "The nodes that share a catalogue on a server believe each other's cookies and addresses: set "
+            "PLOTINDEX_SECRET_KEY to the same key on each of them."
+        )
+    return KeyFile.of(settings)
 
 
 def addresses_salt(settings: Settings) -> str:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
 
 from plotindex.catalog import SessionRow, not_begun, require_header
-from plotindex.database import Database
 from plotindex.layout import INT64_MAX, Plot, PlotKey, glob_matcher, is_glob, newest_first
+from plotindex.opening import AnyDatabase
 from plotindex.prepared import Prepared
 from plotindex.tables import catalogue, plot, removal, session
 from plotindex.writer import PLOT
@@ -59,42 +59,54 @@ class Changes(NamedTuple):
 class Listing:
     """Lists from one catalogue. Every method raises CatalogError when it cannot be read."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._database = database
 
     def clock(self) -> int:
         """The number of the last commit that changed plots."""
         row = self._database.fetch_one(_CLOCK, {})
         if row is None:
-            raise not_begun(self._database.path)
+            raise not_begun(self._database.shown)
         return int(row[0])
+
+    @property
+    def told(self) -> int:
+        """What `wait` is given: to be asked before the clock is."""
+        return self._database.told
+
+    def wait(self, told: int, seconds: float) -> None:
+        """Return after so many seconds, or sooner: when plots may have changed since `told`."""
+        self._database.wait(told, seconds)
 
     def plots(self, name: str, limit: int, after: str = "", query: str = "") -> Page:
         """The keys of a session by filename, from behind `after`, whose filename matches `query`."""
-        wanted = select(*PLOT).where(plot.c.session == name, plot.c.filename > after)
+        # No name holds a NUL, which not every database can compare with.
+        wanted = select(*PLOT).where(plot.c.session == name, plot.c.filename > after.partition("\0")[0])
         matches = matcher(query)
         with self._database.reading() as connection:
-            clock = require_header(connection, self._database.path).clock
-            rows = connection.execution_options(yield_per=1000).execute(
-                wanted.order_by(plot.c.filename, plot.c.project)
-            )
-            found = (Plot._make(row) for row in rows if matches(row.filename))
-            page, following = page_of(entries_of(found), limit)
+            clock = require_header(connection, self._database.shown).clock
+            in_order = wanted.order_by(plot.c.filename, plot.c.project)
+            with connection.execution_options(yield_per=1000).execute(in_order) as rows:
+                found = (Plot._make(row) for row in rows if matches(row.filename))
+                page, following = page_of(entries_of(found), limit)
             return Page(clock, page, following)
 
     def sessions(self, allows: Allows, limit: int, after: str = "", query: str = "") -> SessionPage:
         """The sessions that the caller may see by name, from behind `after`, whose name matches `query`."""
-        wanted = select(session.c.session, session.c.plots, session.c.mtime_ns).where(session.c.session > after)
+        wanted = select(session.c.session, session.c.plots, session.c.mtime_ns).where(
+            session.c.session > after.partition("\0")[0]
+        )
         matches = matcher(query)
         page: list[SessionRow] = []
         with self._database.reading() as connection:
-            clock = require_header(connection, self._database.path).clock
-            rows = connection.execution_options(yield_per=1000).execute(wanted.order_by(session.c.session))
-            for row in map(SessionRow._make, rows):
-                if matches(row.session) and allows(row.session):
-                    if len(page) == limit:
-                        return SessionPage(clock, page, page[-1].session)
-                    page.append(row)
+            clock = require_header(connection, self._database.shown).clock
+            in_order = wanted.order_by(session.c.session)
+            with connection.execution_options(yield_per=1000).execute(in_order) as rows:
+                for row in map(SessionRow._make, rows):
+                    if matches(row.session) and allows(row.session):
+                        if len(page) == limit:
+                            return SessionPage(clock, page, page[-1].session)
+                        page.append(row)
         return SessionPage(clock, page, None)
 
     def changes(self, since: int, allows: Allows, name: str | None = None, most: int = MOST_CHANGES) -> Changes:
@@ -103,7 +115,7 @@ class Listing:
         An entry is how its key is now, which may be later than the clock that is returned.
         """
         with self._database.reading() as connection:
-            header = require_header(connection, self._database.path)
+            header = require_header(connection, self._database.shown)
             clock = header.clock
             if not max(header.born, header.trimmed) <= since <= clock:
                 return Changes(clock, fresh=True, more=False, changed=[], removed=[])

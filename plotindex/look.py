@@ -80,6 +80,10 @@ class Options:
 DEFAULT = Options()
 
 
+Mark = tuple[list[Row], tuple[str, str] | None, bool, str | None]
+"""How far a look has been settled."""
+
+
 class Suspect(NamedTuple):
     """A path where the look and the catalogue do not say the same, and the row as it is now."""
 
@@ -183,6 +187,14 @@ class Look:
     def close(self) -> None:
         """Let go of what an unfinished look holds open."""
         self._walk.close()
+
+    def mark(self) -> Mark:
+        """How far it has been settled, for `return_to`."""
+        return self._found, self._after, self._begun, self._cut
+
+    def return_to(self, mark: Mark) -> None:
+        """What was settled since then was taken back."""
+        self._found, self._after, self._begun, self._cut = mark
 
     def advance(self, writer: Writer, found: Found) -> tuple[bool, int]:
         """Compare the next rows, as far as there is room in `found`; return whether settled, and the rows compared."""

@@ -186,10 +186,12 @@ class Lookup:
             heard = [beat for beat in beats if is_heard(beat)]
             states = {beat.state for beat in heard if beat.behind < HEARTBEAT_SECONDS}
             is_of_grammar = header.is_of(self.tree.layout)
-            self._is_watched = is_of_grammar and "watching" in states
+            # One that has fallen silent may have seen what no other one sees: the writes of its own host.
+            is_complete = all(map(_keeps_up, beats))
+            self._is_watched = is_of_grammar and is_complete and "watching" in states
             self._is_kept = is_of_grammar and bool(states & {"watching", "polling"})
-            self._is_lost = self._is_ours and any(beat.state == "lost" for beat in heard)
-            self._is_near = any(beat.host == socket.gethostname() for beat in heard)
+            self._is_lost = self._is_ours and bool(heard) and all(beat.state == "lost" for beat in heard)
+            self._is_near = bool(heard) and all(beat.host == socket.gethostname() for beat in heard)
             self._asked_at = now
 
     def _do_without(self, error: CatalogError) -> None:
@@ -246,6 +248,13 @@ class Lookup:
                 self._unhealed = str(error)
                 log.warning("What scans find is left to the indexer: %s", error)
             self._heals_again = time.monotonic() + 1.0
+
+
+def _keeps_up(beat: Heartbeat) -> bool:
+    """Whether an indexer has stopped in order, or does what it is there for."""
+    if beat.state in ("stopped", "starting"):
+        return True
+    return is_heard(beat) and beat.behind < HEARTBEAT_SECONDS and beat.state in ("watching", "polling")
 
 
 def is_heard(beat: Heartbeat) -> bool:

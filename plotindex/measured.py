@@ -76,6 +76,9 @@ class Measured:
     pinned: int = 0
     """Bytes of the database's log that a reader keeps from being used again."""
 
+    elected: bool | None = None
+    """Whether it is the one of several indexers that looks at everything now and then; None where it is alone."""
+
     def dump(self) -> str:
         """As text for the catalogue."""
         return json.dumps(
@@ -92,7 +95,9 @@ class Measured:
         if not isinstance(told, dict):
             told = {}
         numbers = {name: told[name] for name in ("missed", "rescan", "pinned") if _is_number(told.get(name))}
-        return cls(Histogram.from_json(told.get("reconcile")), Histogram.from_json(told.get("delay")), **numbers)
+        read = cls(Histogram.from_json(told.get("reconcile")), Histogram.from_json(told.get("delay")), **numbers)
+        read.elected = told["elected"] if isinstance(told.get("elected"), bool) else None
+        return read
 
 
 def _is_number(told: object) -> bool:

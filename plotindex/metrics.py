@@ -26,6 +26,7 @@ from plotindex.errors import CatalogError
 from plotindex.lookup import Source, is_heard
 from plotindex.measured import SECONDS, Measured
 from plotindex.measured import Histogram as Counted
+from plotindex.status import nearest_first
 from plotindex.wal import log_bytes
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -110,13 +111,15 @@ def describe_catalogue(catalog: Catalog) -> Iterator[Metric]:
     yield _gauge("catalogue_up", "Whether the catalogue can be read: 1, or 0.", 1)
     yield _gauge("sessions", "Sessions that have plots.", sessions)
     yield _gauge("plots", "Plots, each project's copy by itself.", plots)
-    path = catalog.database.path
-    yield _gauge("database_bytes", "Size of the database.", _size_of(path))
-    yield _gauge("database_log_bytes", "Size of the log beside the database (WAL).", log_bytes(path))
-    disk = os.statvfs(path.parent)
-    yield _gauge("database_disk_free_bytes", "Room on the disk of the database.", disk.f_bavail * disk.f_frsize)
+    if path := catalog.database.file:
+        yield _gauge("database_bytes", "Size of the database.", _size_of(path))
+        yield _gauge("database_log_bytes", "Size of the log beside the database (WAL).", log_bytes(path))
+        disk = os.statvfs(path.parent)
+        yield _gauge("database_disk_free_bytes", "Room on the disk of the database.", disk.f_bavail * disk.f_frsize)
+    heard = [beat for beat in beats if is_heard(beat) and beat.state != "stopped"]
+    yield _gauge("indexers", "Indexers that were heard within the last 15 seconds.", len(heard))
     if beats:
-        yield from _describe_indexer(beats[0])
+        yield from _describe_indexer(nearest_first(beats)[0])
 
 
 def _describe_indexer(beat: Heartbeat) -> Iterator[Metric]:

@@ -67,7 +67,7 @@ class Overview:
         """
         names = [row.session for row in self._catalog.latest_sessions()]
         allowed = [name for name in names if allows(name)]
-        if not is_text(query) or not allowed:
+        if not is_text(query) or "\0" in query or not allowed:
             return []
         with self._one_search():
             if len(allowed) == len(names):
@@ -116,11 +116,12 @@ class Overview:
                 return [(row[0], PlotKey(row[1], row[2])) for row in connection.execute(keys)]
             matches = matcher(query)
             found: list[tuple[int, PlotKey]] = []
-            for row in connection.execution_options(yield_per=1000).execute(keys):
-                if matches(row.filename):
-                    found.append((row[0], PlotKey(row[1], row[2])))
-                    if len(found) == most:
-                        break
+            with connection.execution_options(yield_per=1000).execute(keys) as rows:
+                for row in rows:
+                    if matches(row.filename):
+                        found.append((row[0], PlotKey(row[1], row[2])))
+                        if len(found) == most:
+                            break
             return found
 
     def _latest(self, name: str) -> list[Plot]:

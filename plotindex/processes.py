@@ -46,3 +46,8 @@ def bare_environment() -> dict[str, str]:
     places = [place for place in sys.path if Path(place).is_absolute() and os.pathsep not in place]
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
     return {**kept, "PYTHONPATH": os.pathsep.join(places), "LC_ALL": "C.UTF-8"}
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process on this host, as far as can be seen from here."""
+    return Path(f"/proc/{pid}").exists()

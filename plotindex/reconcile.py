@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
-from plotindex.errors import RootLostError
+from plotindex.errors import ConflictError, RootLostError
 from plotindex.layout import ROOT_SCOPE, Plot, Row, Scope, collapse, printable
 from plotindex.look import DEFAULT, Found, Look, News, Options, Report, Suspect
 from plotindex.scout import MOST_AHEAD, scout_for
@@ -25,6 +25,8 @@ MOST_CHANGES = 1_000
 """Rows that one transaction writes at most: so long, at most, does anybody wait for a turn."""
 ROWS_PER_CHANGE = 8
 """So many times as many rows does one transaction compare."""
+CHANCES = 3
+"""So often is a transaction tried that the database takes back."""
 
 
 def reconcile(
@@ -139,10 +141,26 @@ def settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options:
 
     Raises as `reconcile` does.
     """
+    waiting = [(look, look.mark()) for look in looks]
+    for chances in range(CHANCES - 1, -1, -1):
+        try:
+            return _settle(looks, tree, catalog, most, options)
+        except ConflictError:
+            if not chances:
+                raise
+            for look, mark in waiting:
+                look.return_to(mark)
+            looks.clear()
+            looks.extend(look for look, _ in waiting)
+    raise AssertionError("it has returned or raised")
+
+
+def _settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options: Options) -> Settled:
+    sessions = {look.session for look in looks}
     finished: list[Look] = []
     found = Found(most)
     compared = 0
-    with catalog.writing(options.timeout) as writer, tree.looking() as glance:
+    with catalog.writing(options.timeout, sessions) as writer, tree.looking() as glance:
         while looks and found.room > 0 and compared < most * ROWS_PER_CHANGE:
             settled, count = looks[0].advance(writer, found)
             compared += count

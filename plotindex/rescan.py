@@ -91,6 +91,8 @@ class Rescans:
         self.owed = 0
         """The number of the one that makes up for what was lost."""
         self.owed_since: float | None = None
+        self.is_elected = True
+        """Whether this indexer is the one that looks at everything now and then; what it owes each looks at itself."""
         self.missed: tuple[int, int] | None = None
         """How many plots and folders the watcher had missed, as the last one found that was not owed."""
 
@@ -132,6 +134,8 @@ class Rescans:
         if self._current is not None or time.monotonic() < self._due:
             return False
         self._due = time.monotonic() + self._seconds
+        if not self.is_elected and self.owed <= self._begun:
+            return False
         self._begun += 1
         self._current = Rescan(*self._parts, is_first=not self.done)
         return self._begun == self.owed

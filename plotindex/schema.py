@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from plotindex.errors import CatalogError, UnusableDatabaseError
 
@@ -22,20 +22,21 @@ def known_revisions() -> set[str]:
     return {path.name.partition("_")[0] for path in migrations_folder().glob("versions/[0-9]*.py")}
 
 
-def of_another_schema(path: Path, revision: str) -> CatalogError:
-    """What to do about a database of another revision than this version's."""
+def of_another_schema(shown: str | Path, revision: str) -> CatalogError:
+    """What to do about a database of another revision than this version's: a file, or one that is shown so."""
     if revision in known_revisions():
         return CatalogError(
-            f"The database {path} is of an older schema; run `plotindex migrate` with the same options."
+            f"The database {shown} is of an older schema; run `plotindex migrate` with the same options."
         )
+    away = "move the file away" if isinstance(shown, Path) else "drop its tables"
     return UnusableDatabaseError(
-        f"The database {path} is of a newer plotindex (schema {revision}): upgrade plotindex or, to stay with "
-        "this one, move the file away and run `plotindex rebuild`; nothing was changed."
+        f"The database {shown} is of a newer plotindex (schema {revision}): upgrade plotindex or, to stay with "
+        f"this one, {away} and run `plotindex rebuild`; nothing was changed."
     )
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring a database to the newest revision, in one transaction."""
+def upgrade(connection: Connection, *first: str) -> None:
+    """Bring a database to the newest revision, in one transaction, which begins with these statements."""
     # Imported here: a server that finds its schema current never pays for it.
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415 - see above
@@ -44,4 +45,6 @@ def upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     with connection.begin():
+        for statement in first:
+            connection.execute(text(statement))
         command.upgrade(config, "head")

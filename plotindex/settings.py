@@ -16,6 +16,7 @@ from plotindex.errors import SettingsError
 from plotindex.layout import Layout
 from plotindex.sharing import closed_to_user, make_folder
 from plotindex.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
+from plotindex.veiling import is_of_server
 
 
 def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -66,6 +67,11 @@ class Settings:
     def catalog_place(self) -> str | Path:
         """The database: a URL that was given, or a file in the state folder."""
         return self.database or self.state_folder / "catalog.db"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the catalogue lies on a server, where several nodes share it."""
+        return bool(self.database) and is_of_server(self.database)
 
     @property
     def barrier_folder(self) -> Path:

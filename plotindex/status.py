@@ -40,6 +40,8 @@ class Status:
     plots: int
     clock: int
     indexer: Heartbeat | None
+    beside: list[Heartbeat]
+    """Indexers of other hosts, where these share the catalogue."""
     measured: Measured
     """What the indexer has measured since it began."""
     answered: Counts | None
@@ -57,6 +59,7 @@ class Status:
             **numbers,
             "well": self.trouble is None,
             "indexer": self._indexer_as_json(),
+            "beside": [_described(beat) for beat in self.beside],
             "server": self.server._asdict() if self.server else None,
             "answered": self.answered._asdict() if self.answered else None,
             "left_out": [excess._asdict() for excess in self.excess],
@@ -71,6 +74,7 @@ class Status:
             "missed_total": self.measured.missed,
             "rescan_seconds": self.measured.rescan,
             "log_pinned_bytes": self.measured.pinned,
+            "elected": self.measured.elected,
         }
 
     def as_text(self) -> str:
@@ -82,7 +86,7 @@ class Status:
         if self.indexer:
             beat = self.indexer
             lines += [
-                f"indexer    {beat.state}, process {beat.pid} on {printable(beat.host)}, heard {_ago(beat.heartbeat)}",
+                f"indexer    {_sentence(beat)}",
                 f"watching   {beat.watched} folders of at most {beat.watch_limit}; {beat.unwatched} unwatched; "
                 f"{beat.overflows} overflows; begun anew {beat.replaced} times",
                 f"waiting    {beat.pending} changes, the oldest for {beat.behind:.0f} seconds",
@@ -90,6 +94,7 @@ class Status:
                 f"tested     that events come {_ago(beat.proven)}",
                 f"in trouble {beat.unreadable} paths that cannot be looked at, {beat.odd} not indexed as they are",
             ]
+            lines += [f"beside     {_sentence(other)}" for other in self.beside]
             if beat.polled:
                 lines.append(f"polled     {beat.polled}")
         if self.server:
@@ -98,6 +103,26 @@ class Status:
         lines.append(f"answered   {_answered(self.answered)}")
         lines += [f"left out   {_left_out(excess)}" for excess in self.excess]
         return "\n".join([*lines, f"well       {'no' if self.trouble else 'yes'}"])
+
+
+def nearest_first(beats: list[Heartbeat]) -> list[Heartbeat]:
+    """Indexers, those of this host first; of each host the latest first, but those that have stopped behind."""
+    host = socket.gethostname()
+    return sorted(beats, key=lambda beat: (beat.state == "stopped", beat.host != host))
+
+
+def _described(beat: Heartbeat) -> dict[str, Any]:
+    told = {name: getattr(beat, name) for name in ("host", "pid", "state", "heartbeat", "watched", "unwatched")}
+    return {**told, "elected": Measured.load(beat.measured).elected}
+
+
+def _sentence(beat: Heartbeat) -> str:
+    state = beat.state if is_heard(beat) or beat.state in ("stopped", "gone", "silent") else "silent"
+    said = f"{state}, process {beat.pid} on {printable(beat.host)}, heard {_ago(beat.heartbeat)}"
+    elected = Measured.load(beat.measured).elected
+    if elected is None or state in ("stopped", "gone", "silent"):
+        return said
+    return f"{said}; {'looks at everything now and then' if elected else 'leaves that to another one'}"
 
 
 def ask_server(host: str, port: int) -> Server:
@@ -122,22 +147,24 @@ def read_status(
     """
     header = catalog.header()
     sessions, plots = catalog.counts()
-    beats = catalog.heartbeats()
+    beats = nearest_first(catalog.heartbeats())
     beat = beats[0] if beats else None
     alive = indexing(lock) if lock else None
-    if alive and not alive.trouble:
+    file = catalog.database.file
+    if file and alive and not alive.trouble:
         # On a disk where it can write nothing at all it cannot tell of that, either.
-        alive = alive._replace(trouble=_of_disk(catalog.database.path))
-    trouble = overgrown(catalog.database.path) or _trouble(beat, alive)
+        alive = alive._replace(trouble=_of_disk(file))
+    trouble = (overgrown(file) if file else None) or _trouble(beat, alive)
     if not trouble and not header.is_of(layout):
         trouble = "The catalogue was built with another project_pattern or suffixes: start the indexer with these."
     return Status(
         root=header.root,
-        database=str(catalog.database.path),
+        database=catalog.database.shown,
         sessions=sessions,
         plots=plots,
         clock=header.clock,
         indexer=beat._replace(state=_state(beat, alive)) if beat else None,
+        beside=beats[1:],
         measured=Measured.load(beat.measured if beat else None),
         answered=answered,
         excess=catalog.excess(MOST_NAMED),
@@ -146,13 +173,15 @@ def read_status(
     )
 
 
-def require_indexer(catalog: Catalog) -> None:
-    """Check that an indexer runs.
+def require_indexer(catalog: Catalog, *, is_here: bool = False) -> None:
+    """Check that an indexer runs; `is_here` on this host, where several share the catalogue.
 
     Raises:
         CatalogError: none does; the message says what to start.
     """
-    beats = catalog.heartbeats()
+    beats = nearest_first(catalog.heartbeats())
+    if is_here and catalog.database.is_shared:
+        beats = [beat for beat in beats if beat.host == socket.gethostname()]
     if trouble := _silence(beats[0] if beats else None):
         raise CatalogError(trouble)
 

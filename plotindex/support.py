@@ -18,6 +18,7 @@ from typing import Any
 from plotindex import __version__
 from plotindex.catalog import Catalog
 from plotindex.configuration import configuration
+from plotindex.database import Database
 from plotindex.doctor.examination import examine
 from plotindex.doctor.subject import Subject, opened
 from plotindex.errors import PlotIndexError
@@ -64,28 +65,28 @@ class Gathering:
         """The text of each file."""
         with opened(self._settings) as subject:
             catalog = subject.catalog
-            veil = None if self._names else Veil(self._places(catalog.database.path))
+            veil = None if self._names else Veil(self._places(catalog.database.file))
             makers: dict[str, Callable[[], Any]] = {
                 "about.json": about,
                 "settings.json": lambda: configuration(self._options, os.environ, self._config).as_json(),
                 "status.json": lambda: self._status(catalog),
                 "doctor.json": lambda: [self._finding(subject, found._asdict()) for found in examine(subject)],
                 "metrics.txt": lambda: numbers(catalog),
-                "database.json": lambda: describe_database(catalog.database.path),
+                "database.json": lambda: describe_database(catalog),
                 "state.json": lambda: list(describe_files(self._settings.state_folder)),
             }
             return {"README.txt": README, **{name: _told(make, veil) for name, make in makers.items()}}
 
-    def _places(self, database: Path) -> Iterator[Place]:
+    def _places(self, database: Path | None) -> Iterator[Place]:
         """What stands for which path. Of the root nothing is told: what is below it are names."""
         root, state = self._settings.root, self._settings.state_folder
         config, _ = file_of(os.environ, self._config)
-        if self._settings.database:
+        if self._settings.database and database:
             yield Place(database, "DATABASE")
         yield Place(config.absolute(), "CONFIG")
         yield Place(root, "ROOT", is_cut=True)
         yield Place(state, "STATE")
-        if self._settings.database:
+        if self._settings.database and database:
             yield Place(database.parent, "DATABASE/..")
         with suppress(RuntimeError):
             yield Place(Path.home(), "HOME")
@@ -143,8 +144,16 @@ def numbers(catalog: Catalog) -> str:
     return Metrics().exposition(catalog, "")[1].decode()
 
 
-def describe_database(path: Path) -> dict[str, Any]:
+def describe_database(catalog: Catalog) -> dict[str, Any]:
     """Its schema and sizes: of its rows, only how many there are."""
+    database = catalog.database
+    if isinstance(database, Database):
+        return describe_file(database.path)
+    return database.describe()
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """The same of a file of SQLite."""
     uri = f"file:{path}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, timeout=2)
     try:

@@ -23,6 +23,11 @@ def veiled(text: str) -> str:
     return _PARAMETER.sub(r"\1***", shown)
 
 
+def is_of_server(url: str) -> bool:
+    """Whether the catalogue lies on a PostgreSQL server."""
+    return url.partition(":")[0] in ("postgresql+psycopg", "postgresql", "postgres")
+
+
 class Place(NamedTuple):
     """A path, and the word that stands for it."""
 

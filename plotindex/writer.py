@@ -68,6 +68,8 @@ class Writer:
         self._known_excess: dict[str, LeftOut] = {}
         self.tallies: dict[str, int] = {}
         """How many plots each session has that this transaction changed."""
+        self.has_ticked = False
+        """Whether it has moved the clock."""
 
     def header(self) -> Header | None:
         return read_header(self.connection)
@@ -163,6 +165,8 @@ class Writer:
             self.connection.execute(delete(removal))
             self.connection.execute(update(catalogue).values(trimmed=catalogue.c.clock))
             return
+        # Two that trim take this row in the same order as those who tick and remove.
+        self.connection.execute(select(catalogue.c.clock).with_for_update())
         newest = select(removal.c.clock).order_by(removal.c.clock.desc()).offset(keep).limit(1)
         bound = self.connection.execute(newest).scalar()
         if bound is not None:
@@ -175,6 +179,7 @@ class Writer:
         return self._known_excess[name]
 
     def _tick(self) -> int:
+        self.has_ticked = True
         ((clock,),) = _TICK(self.connection, {})
         return int(clock)
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 
 from plotindex.catalog import Catalog
 from plotindex.database import Database
+from plotindex.opening import open_database
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings, load_settings
 from plotindex.tree import Tree
@@ -33,6 +34,7 @@ from tests.helpers import (
     run_plotindex,
 )
 from tests.namespaces import small_disk_at
+from tests.postgres import Server, server_of_tests, value_of
 
 
 @pytest.fixture
@@ -44,8 +46,28 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return own_environment(tmp_path)
+def engine() -> str:
+    """Which kind of database the catalogue of this test is in; `on_both_engines` says each of them."""
+    return "sqlite"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of this process's own."""
+    with server_of_tests() as server:
+        yield server
+
+
+@pytest.fixture
+def environment(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The environment of this test's commands."""
+    environment = own_environment(tmp_path)
+    if engine == "sqlite":
+        yield environment
+        return
+    server: Server = request.getfixturevalue("postgres")
+    with server.database() as url:
+        yield {**environment, "PLOTINDEX_DATABASE_URL": url, "PLOTINDEX_SECRET_KEY": "one-key-of-all-the-nodes"}
 
 
 @pytest.fixture
@@ -65,7 +87,7 @@ def tree(settings: Settings) -> Tree:
 def catalog(settings: Settings) -> Iterator[Catalog]:
     """The root's catalogue, in this process: new, migrated and empty; the one that the commands of this test use."""
     settings.make_state_folder()
-    database = Database(settings.catalog_place)
+    database = open_database(settings.catalog_place)
     database.migrate()
     catalog = Catalog(database)
     catalog.claim(str(settings.root), settings.layout, 1)
@@ -171,8 +193,10 @@ def indexer(service: StartService, environment: dict[str, str]) -> StartService:
     def start(*args: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Iterator[Service]:
         with service("watch", *args, env=env, prefix=prefix) as running:
             running.wait_for(lambda: "Everything was looked at" in running.stderr)
-            for database in Path(environment["PLOTINDEX_STATE_DIR"]).glob("*/catalog.db"):
-                running.wait_for(partial(is_watched_by, database, running.pid))
+            url = environment.get("PLOTINDEX_DATABASE_URL")
+            places = [url] if url else Path(environment["PLOTINDEX_STATE_DIR"]).glob("*/catalog.db")
+            for place in places:
+                running.wait_for(partial(is_watched_by, place, running.pid))
             yield running
 
     return start
@@ -193,8 +217,10 @@ def server(service: StartService) -> StartService:
     return start
 
 
-def is_watched_by(database: Path, pid: int) -> bool:
+def is_watched_by(database: str | Path, pid: int) -> bool:
     """Whether the catalogue says that this process watches."""
+    if isinstance(database, str):
+        return bool(value_of(database, "SELECT count(*) FROM indexer WHERE state = 'watching' AND pid = %s", pid))
     with closing(sqlite3.connect(database)) as connection:
         query = "SELECT count(*) FROM indexer WHERE state = 'watching' AND pid = ?"
         return bool(connection.execute(query, (pid,)).fetchone()[0])

@@ -87,16 +87,16 @@ def test_a_server_given_the_catalogue_of_another_root_answers_from_its_own_tree_
 def test_a_database_in_no_folder_and_one_that_is_a_folder_and_one_of_another_kind(
     refused: Refused, tmp_path: Path
 ) -> None:
-    options = ("--database", "postgresql://localhost/x")
+    options = ("--database", "mysql://localhost/x")
     refused(["rebuild"], "write sqlite:////absolute/path/catalog.db", options=options)
     refused(["rebuild"], "does not exist", "create it", "--database", options=("--database", "sqlite:///no/where.db"))
     refused(["rebuild", "verify"], str(tmp_path), "--database", options=("--database", f"sqlite:///{tmp_path}"))
     assert not (tmp_path / "no").exists()
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/x", "catalog.db", "sqlite://", "sqlite+nothing:///x.db"])
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "catalog.db", "sqlite://", "sqlite+nothing:///x.db"])
 def test_a_database_that_cannot_be_a_catalogue(url: str) -> None:
-    with pytest.raises(SettingsError, match=r"write sqlite:////absolute/path/catalog\.db\.$"):
+    with pytest.raises(SettingsError, match=r"write sqlite:////absolute/path/catalog\.db, or postgresql.*\.$"):
         Database(url)
 
 

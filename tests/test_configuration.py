@@ -117,7 +117,7 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     assert "cannot be read as TOML" in broken and 'root = "/srv/plots"' in broken
     [closed] = configured({}, {}, tmp_path).wrong
     assert closed.startswith(f"{tmp_path} cannot be read (Is a directory): let this user read it")
-    [other] = configured({"database": "postgresql://x/y"}).wrong
+    [other] = configured({"database": "mysql://x/y"}).wrong
     assert "sqlite:////absolute/path" in other
 
 

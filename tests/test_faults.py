@@ -12,6 +12,7 @@ from plotindex.access import Tokens
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, LockTimeoutError
 from plotindex.layout import Plot
+from plotindex.locks import WriterQueue
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
 from plotindex.tree import Tree
@@ -232,7 +233,7 @@ def test_an_indexer_that_waits_for_another_program_stops_when_it_is_asked_to(
 ) -> None:
     def is_waiting() -> bool:
         try:
-            with healing.catalog.database.queue.turn(timeout=0):
+            with WriterQueue(healing.catalog.database.path).turn(timeout=0):
                 return False
         except LockTimeoutError:
             return True

@@ -26,11 +26,16 @@ LAYERS = [
     {"scouting"},
     {"catalog", "tree"},
     {"writer", "walk"},
+    {"opening"},
+    {"postgres"},
     {"database", "tables", "mounts", "beneath"},
     {"keys", "recent"},
+    {"election", "news"},
+    {"connecting"},
     {"engines", "drawing", "drawer", "kept"},
     {"files", "schema", "prepared", "confinement", "effort", "wal", "resting", "rereading", "units", "reach"},
     {"settings", "sources", "parsing", "locks", "logs", "terminal", "processes", "strokes", "syscalls", "asking"},
+    {"urls"},
     {"errors", "layout", "scopes", "jobs", "measured", "wording", "sharing", "supervisor", "veiling"},
 ]
 ONE_MODULE_EACH = {
@@ -43,8 +48,10 @@ ONE_MODULE_EACH = {
     "prometheus_client": {"metrics.py"},
     "itsdangerous": {"signing.py"},
     "jinja2": {"web"},
+    "psycopg": {"connecting.py"},
     "alembic": {"schema.py"},
     "sqlalchemy": {
+        "connecting.py",
         "database.py",
         "engines.py",
         "prepared.py",
@@ -53,8 +60,10 @@ ONE_MODULE_EACH = {
         "finding.py",
         "listing.py",
         "overview.py",
+        "postgres.py",
         "writer.py",
         "tables.py",
+        "urls.py",
         "wal.py",
     },
 }

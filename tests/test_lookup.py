@@ -115,7 +115,7 @@ def test_a_damaged_catalogue_does_not_stop_the_answer(tree: Tree, root: Path, tm
 
 def test_healing_waits_for_nobody(ask: Reader, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a")
-    with catalog.writing():
+    with catalog.writing(sessions=["s"]):
         began = time.monotonic()
         assert ask("s", "x.png") == (b"a", Source.MISS)
         assert time.monotonic() - began < 5

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,10 +84,10 @@ def test_what_is_written_was_looked_at_inside_the_transaction(
     draw(root, "s/project_a/changed.png", b"short")
     writing = Catalog.writing
 
-    def change_then_write(self: Catalog, timeout: float | None = None) -> object:
+    def change_then_write(self: Catalog, *given: Any) -> object:
         (root / "s/project_a/gone.png").unlink(missing_ok=True)
         draw(root, "s/project_a/changed.png", b"much longer")
-        return writing(self, timeout)
+        return writing(self, *given)
 
     monkeypatch.setattr(Catalog, "writing", change_then_write)
     reconcile(tree, catalog, ["s"])
@@ -242,7 +243,7 @@ def test_rows_that_another_grammar_made_go_with_the_next_look_at_everything(
 
 def test_a_writer_that_would_not_wait_is_told_so(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
-    with catalog.writing(), pytest.raises(LockTimeoutError):
+    with catalog.writing(sessions=["s"]), pytest.raises(LockTimeoutError):
         reconcile(tree, catalog, ["s"], Options(timeout=0.05))
     assert not all_plots(catalog)
 

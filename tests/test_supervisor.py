@@ -10,6 +10,7 @@ import pytest
 
 from plotindex.asking import is_served
 from plotindex.catalog import Catalog
+from plotindex.locks import WriterQueue
 from plotindex.supervisor import Supervisor
 from tests.helpers import StartService, draw, free_port, wait_until
 
@@ -70,7 +71,7 @@ def test_an_indexer_is_ready_when_all_was_looked_at_and_lives_by_its_steps_alone
             return time.time() - catalog.heartbeats()[0].heartbeat
 
         # It waits for its turn to write, and for nothing else.
-        with catalog.database.queue.turn():
+        with WriterQueue(catalog.database.path).turn():
             draw(root, "s/project_a/other.png")
             wait_until(lambda: silent_seconds() > 5)
             listener.hear()

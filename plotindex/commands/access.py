@@ -119,10 +119,12 @@ def rotate_key(config: Path | None, end_all: bool, **options: str | None) -> Non
     Those before it are believed still, so that nobody is logged out.
     """
     settings = read_settings(config, options)
+    keys = keys_of(settings)
     if settings.secret_key:
         raise SettingsError("The keys are those of PLOTINDEX_SECRET_KEY: put a new one in front of them there.")
     settings.make_state_folder()
-    KeyFile.of(settings).rotate(keep=0 if end_all else KEPT_KEYS)
+    assert isinstance(keys, KeyFile)
+    keys.rotate(keep=0 if end_all else KEPT_KEYS)
 
 
 def _date(seconds: float) -> str:

@@ -17,7 +17,7 @@ from plotindex.parsing import OneOf
 from plotindex.settings import PARSERS, Settings, load_settings
 
 if TYPE_CHECKING:
-    from plotindex.database import Database
+    from plotindex.opening import AnyDatabase
 
 MOST = 500
 PATIENCE = 0.5
@@ -70,11 +70,11 @@ def tokens(context: click.Context, _parameter: click.Parameter, begun: str) -> l
         return []
 
 
-def _from_catalog(context: click.Context, names: "Callable[[Database], Iterator[str]]") -> list[CompletionItem]:
-    from plotindex.database import Database
+def _from_catalog(context: click.Context, names: "Callable[[AnyDatabase], Iterator[str]]") -> list[CompletionItem]:
+    from plotindex.opening import open_database
 
     try:
-        return _items(islice(names(Database(_settings(context).catalog_place, PATIENCE)), MOST))
+        return _items(islice(names(open_database(_settings(context).catalog_place, PATIENCE)), MOST))
     except PlotIndexError:
         return []
 

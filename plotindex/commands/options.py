@@ -151,11 +151,11 @@ def tree_of(settings: Settings) -> Tree:
 def prepare_catalog(settings: Settings, *, adopt: bool = False) -> "Catalog":
     """The catalogue, created or migrated when it has to be."""
     from plotindex.catalog import Catalog
-    from plotindex.database import Database
+    from plotindex.opening import open_database
 
     if not settings.database:
         settings.make_state_folder()
-    catalog = Catalog(Database(settings.catalog_place))
+    catalog = Catalog(open_database(settings.catalog_place))
     catalog.begin(str(settings.root), settings.layout, adopt=adopt)
     return catalog
 
@@ -173,9 +173,9 @@ def migrate_apart(settings: Settings) -> None:
 
 
 def _is_ready(settings: Settings) -> bool:
-    from plotindex.database import Database
+    from plotindex.opening import open_database
 
-    database = Database(settings.catalog_place)
+    database = open_database(settings.catalog_place)
     try:
         database.require_schema()
     except CatalogError as error:
@@ -190,9 +190,10 @@ def _is_ready(settings: Settings) -> bool:
 def open_catalog(settings: Settings, patience: float | None = None) -> "Catalog":
     """The catalogue as it is, for commands that change nothing; `patience` as that of `Database`."""
     from plotindex.catalog import Catalog
-    from plotindex.database import READ_SECONDS, Database
+    from plotindex.database import READ_SECONDS
+    from plotindex.opening import open_database
 
-    catalog = Catalog(Database(settings.catalog_place, READ_SECONDS if patience is None else patience))
+    catalog = Catalog(open_database(settings.catalog_place, READ_SECONDS if patience is None else patience))
     catalog.require_root(str(settings.root))
     return catalog
 

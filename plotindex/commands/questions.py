@@ -34,7 +34,7 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     catalog = open_catalog(settings)
-    if not wait_for_answer(settings.barrier_folder, timeout, lambda: require_indexer(catalog)):
+    if not wait_for_answer(settings.barrier_folder, timeout, lambda: require_indexer(catalog, is_here=True)):
         beat = catalog.heartbeats()[0]
         click.echo(f"plotindex: not within {timeout:g} seconds; the indexer is {beat.state}.", err=True)
         sys.exit(1)

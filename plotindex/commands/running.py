@@ -21,6 +21,7 @@ from plotindex.commands.options import (
     tree_of,
 )
 from plotindex.errors import CatalogError
+from plotindex.keys import keys_of
 from plotindex.locks import sole_indexer
 from plotindex.rereading import INDEXER, SERVER
 from plotindex.settings import Settings
@@ -58,6 +59,7 @@ def run(config: Path | None, **options: str | None) -> None:
     Supervisor.of()
     settings = read_settings(config, options)
     settings.check_root()
+    keys_of(settings)
     check_address(settings)
     # Whether it is free: the indexer itself takes it a moment later.
     settings.make_state_folder()
@@ -131,6 +133,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     settings = read_settings(config, options)
     rereading = reread_on_hangup(settings, config, options, SERVER)
     settings.check_state()
+    keys_of(settings)
     check_root_unless_known(settings)
     try:
         open_catalog(settings, ANSWER_SECONDS).database.close()

@@ -41,7 +41,9 @@ def check_user(subject: Subject) -> Iterator[Finding]:
 def check_state_place(subject: Subject) -> Iterator[Finding]:
     """Whether scripts can write where the state is: they can write everywhere below the root."""
     root = Path(os.path.realpath(subject.settings.root))
-    places = {"state folder": subject.settings.state_folder, "database": subject.catalog.database.path}
+    places = {"state folder": subject.settings.state_folder}
+    if subject.catalog.database.file:
+        places["database"] = subject.catalog.database.file
     remedies = {"state folder": "PLOTINDEX_STATE_DIR", "database": "--database"}
     inside = [what for what, place in places.items() if Path(os.path.realpath(place)).is_relative_to(root)]
     for what in inside:
@@ -124,8 +126,8 @@ def judge_groups(guarded: Guarded) -> Iterator[Finding]:
 
 def check_database_access(subject: Subject) -> Iterator[Finding]:
     """Whether others can read or write a database that is not in the state folder."""
-    path = subject.catalog.database.path
-    if path.parent == subject.settings.state_folder or not path.exists():
+    path = subject.catalog.database.file
+    if path is None or path.parent == subject.settings.state_folder or not path.exists():
         return
     guarded = look(path.parent, [path.name])
     found = list(_said("database-access", "Any user of this machine", guarded))
@@ -152,8 +154,8 @@ def check_scripts(subject: Subject) -> Iterator[Finding]:
             "run plotindex as a user of its own: `plotindex service install`, and docs/security.md",
         )
     guarded = [look(folder, sorted(_names(folder)))] if users and folder.exists() else []
-    database = subject.catalog.database.path
-    if guarded and database.parent != folder and database.exists():
+    database = subject.catalog.database.file
+    if guarded and database and database.parent != folder and database.exists():
         guarded.append(look(database.parent, [database.name]))
     for user, groups in sorted(users.items() if guarded else ()):
         who = Who(user, _groups_of(user, groups))

@@ -23,7 +23,7 @@ ANSWER_FD = 3
 def check_indexer(subject: Subject) -> Iterator[Finding]:
     """Whether an indexer is alive, and how fresh what it knows."""
     beat = subject.indexer
-    if beat is None and subject.catalog.database.path.exists():
+    if beat is None and subject.is_begun:
         # Why there is none to be heard of may be worth knowing.
         subject.catalog.heartbeats()
     if beat is None:

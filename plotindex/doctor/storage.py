@@ -6,6 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
+from plotindex.database import Database
 from plotindex.doctor.findings import Finding, bad, ok, size, split, warn
 from plotindex.doctor.subject import Subject
 from plotindex.engines import KEPT_LOG_BYTES
@@ -22,9 +23,9 @@ LEAST_INODES, FEW_INODES = 100, 10_000
 def check_database(subject: Subject) -> Iterator[Finding]:
     """Whether the catalogue opens, is this root's, of this schema, sound, and in WAL mode."""
     database = subject.catalog.database
-    shown = printable(str(database.path))
-    if not database.path.exists():
-        if not database.path.parent.exists() and subject.settings.database:
+    shown = printable(database.shown)
+    if database.file and not database.file.exists():
+        if not database.file.parent.exists() and subject.settings.database:
             yield bad("database", f"The folder of {shown} does not exist", "create it, or name another --database")
         else:
             remedy = "`plotindex watch`, `run` or `rebuild` makes it"
@@ -45,8 +46,9 @@ def check_database(subject: Subject) -> Iterator[Finding]:
     except CatalogError as error:
         yield _unusable(error)
         return
-    yield ok("database-integrity", "Every page of the database is sound (quick_check)")
-    yield judge_journal(database.journal_mode())
+    if isinstance(database, Database):
+        yield ok("database-integrity", "Every page of the database is sound (quick_check)")
+        yield judge_journal(database.journal_mode())
 
 
 def _unusable(error: CatalogError) -> Finding:
@@ -74,7 +76,9 @@ def judge_journal(mode: str) -> Finding:
 
 def check_database_place(subject: Subject) -> Iterator[Finding]:
     """Whether the database lies on a disk of this host's own."""
-    folder = subject.catalog.database.path.parent
+    if subject.catalog.database.file is None:
+        return
+    folder = subject.catalog.database.file.parent
     mount = mount_of(folder)
     if mount is None:
         yield warn("database-file-system", "could not be seen: this system has no /proc/self/mountinfo", "mount /proc")
@@ -98,7 +102,8 @@ def judge_database_mount(folder: Path, mount: Mount) -> Finding:
 
 def check_log(subject: Subject) -> Iterator[Finding]:
     """Whether somebody keeps the database's log from being begun anew."""
-    yield judge_log(subject.log_bytes, printable(str(subject.catalog.database.path)))
+    if subject.catalog.database.file:
+        yield judge_log(subject.log_bytes, printable(subject.catalog.database.shown))
 
 
 def judge_log(length: int, database: str) -> Finding:
@@ -126,13 +131,15 @@ class Room(NamedTuple):
 
 def check_disks(subject: Subject) -> Iterator[Finding]:
     """Whether there is room for the database, written once more, its log, and thumbnails."""
-    database = subject.catalog.database.path
+    database = subject.catalog.database.file
     state = _existing(subject.settings.state_folder)
-    place = _existing(database.parent)
-    stored = database.stat().st_size if database.exists() else 0
-    needs = {"database": (place, stored + KEPT_LOG_BYTES), "thumbnails": (state, _thumbnails_to_come(subject))}
-    if place.stat().st_dev == state.stat().st_dev:
-        needs = {"database and thumbnails": (place, sum(needed for _, needed in needs.values()))}
+    needs = {"thumbnails": (state, _thumbnails_to_come(subject))}
+    if database:
+        place = _existing(database.parent)
+        stored = database.stat().st_size if database.exists() else 0
+        needs = {"database": (place, stored + KEPT_LOG_BYTES), **needs}
+        if place.stat().st_dev == state.stat().st_dev:
+            needs = {"database and thumbnails": (place, sum(needed for _, needed in needs.values()))}
     for what, (folder, needed) in needs.items():
         room = os.statvfs(folder)
         inodes = room.f_favail if room.f_files else None

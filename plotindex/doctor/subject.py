@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 from plotindex.catalog import Catalog, Heartbeat
-from plotindex.database import Database
 from plotindex.errors import CatalogError
 from plotindex.lookup import is_heard
+from plotindex.opening import open_database
 from plotindex.settings import Settings
+from plotindex.status import nearest_first
 from plotindex.survey import Survey, survey
 from plotindex.terminal import Progress
 from plotindex.tree import Tree
@@ -44,11 +45,17 @@ class Subject:
         with Progress("sessions") as progress:
             return survey(self.tree, progress)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a database; what a server has, it has to be asked."""
+        file = self.catalog.database.file
+        return file is None or file.exists()
+
     @cached_property
     def indexer(self) -> Heartbeat | None:
         """What the last indexer said of itself; None where there was none, or the catalogue does not say."""
         try:
-            return next(iter(self.catalog.heartbeats()), None)
+            return next(iter(nearest_first(self.catalog.heartbeats())), None)
         except (CatalogError, OSError):
             return None
 
@@ -76,9 +83,9 @@ def opened(settings: Settings, command: str = "plotindex doctor") -> Iterator[Su
     Raises:
         SettingsError: `database` is no URL of a database.
     """
-    database = Database(settings.catalog_place, PATIENCE, is_guest=True)
+    database = open_database(settings.catalog_place, PATIENCE, is_guest=True)
     try:
         tree = Tree(settings.root, settings.layout)
-        yield Subject(settings, tree, Catalog(database), log_bytes(database.path), command)
+        yield Subject(settings, tree, Catalog(database), log_bytes(database.path) if database.path else 0, command)
     finally:
         database.close()

@@ -10,12 +10,12 @@ from typing import Any, BinaryIO, cast
 from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
 
 from plotindex.catalog import Catalog
-from plotindex.database import Database
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.keys import GivenKeys, addresses_salt
 from plotindex.layout import PlotKey, printable
 from plotindex.listing import Entry, Listing, entries_of
 from plotindex.lookup import Lookup
+from plotindex.opening import open_database
 from plotindex.settings import Settings
 from plotindex.signing import Addresses
 from plotindex.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
@@ -299,5 +299,5 @@ def _entries(lookup: Lookup, session: str) -> Iterator[Entry]:
 def make_lookup(settings: Settings) -> Lookup:
     """The look-up that settings describe. Opens and creates nothing."""
     tree = Tree(settings.root, settings.layout)
-    database = Database(settings.catalog_place, patience=ANSWER_SECONDS)
+    database = open_database(settings.catalog_place, ANSWER_SECONDS)
     return Lookup(tree, Catalog(database), heal=settings.heal, lock=settings.indexer_lock)

@@ -20,8 +20,8 @@ MOST_LISTED = 1_000
 LISTED = 100
 LONGEST_QUERY = 500
 LONGEST_WAIT = 20.0
-LOOK_SECONDS = 0.05
-"""How often somebody who waits looks whether the clock has moved."""
+LOOK_SECONDS = 0.25
+"""How often at least somebody who waits looks whether the clock has moved, and whether he is to wait on."""
 NO_SESSION = "Session not found"
 
 
@@ -162,12 +162,14 @@ class Lists:
         return response
 
     def _wait(self, found: Changes, viewer: Viewer, session: str | None, until: float) -> Changes:
-        while _is_nothing(found) and time.monotonic() < until and not self._is_ending():
-            time.sleep(LOOK_SECONDS)
+        while True:
+            told = self._listing.told
             self._require_catalogue()
             if self._listing.clock() != found.clock:
                 found = self._listing.changes(found.clock, viewer.allows, session)
-        return found
+            if not _is_nothing(found) or time.monotonic() >= until or self._is_ending():
+                return found
+            self._listing.wait(told, LOOK_SECONDS)
 
     def _is_there(self, session: str) -> bool:
         return self._lookup.catalog.session_row(session) is not None or self._lookup.has_session(session)

@@ -1,0 +1,35 @@
+"""Which kind of database a place is: a file of SQLite, or one on a PostgreSQL server."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from plotindex.database import READ_SECONDS, Database
+from plotindex.engines import parse_url
+from plotindex.urls import parse_server_url
+from plotindex.veiling import is_of_server
+
+if TYPE_CHECKING:
+    from plotindex.postgres import PostgresDatabase
+
+AnyDatabase: TypeAlias = "Database | PostgresDatabase"
+
+
+def open_database(place: str | Path, patience: float = READ_SECONDS, *, is_guest: bool = False) -> AnyDatabase:
+    """The database at a place: a URL, or a file in a folder that is plotindex's own. Opens and creates nothing.
+
+    `patience` and `is_guest` are those of `Database`; a server has waits of its own.
+
+    Raises:
+        SettingsError: it is no place that a catalogue can have.
+    """
+    if isinstance(place, str) and is_of_server(place):
+        # Its driver is an extra, which is not everywhere.
+        from plotindex.postgres import PostgresDatabase  # noqa: PLC0415 - see above
+
+        return PostgresDatabase(place)
+    return Database(place, patience, is_guest=is_guest)
+
+
+def check_url(url: str) -> None:
+    """Raise SettingsError where a URL is none that a catalogue can have."""
+    (parse_server_url if is_of_server(url) else parse_url)(url)
