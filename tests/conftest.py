@@ -1,5 +1,6 @@
 """Fixtures: a root, its catalogue, and the command that works on both. Each test has its own."""
 
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,13 +9,14 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from subprocess import CompletedProcess
+from tempfile import TemporaryDirectory
 
 import pytest
 from playwright.sync_api import Browser
 
 from plotindex.catalog import Catalog
 from plotindex.database import Database
-from plotindex.opening import open_database
+from plotindex.opening import AnyDatabase, open_database
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings, load_settings
 from plotindex.tree import Tree
@@ -34,7 +36,7 @@ from tests.helpers import (
     run_plotindex,
 )
 from tests.namespaces import small_disk_at
-from tests.postgres import Server, server_of_tests, value_of
+from tests.postgres import NewDatabase, Server, server_of_tests, value_of
 
 
 @pytest.fixture
@@ -109,6 +111,25 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database.migrate()
     database.close()
     return file
+
+
+@pytest.fixture(scope="session")
+def new_database(empty_database: Path, request: pytest.FixtureRequest) -> NewDatabase:
+    """`with new_database(engine) as database:` is a database that has plotindex's tables, and nothing in them."""
+
+    @contextmanager
+    def make(engine: str) -> Iterator[AnyDatabase]:
+        if engine == "postgresql":
+            server: Server = request.getfixturevalue("postgres")
+            with server.emptied() as shared:
+                yield shared
+            return
+        with TemporaryDirectory() as folder:
+            database = open_database(Path(shutil.copy(empty_database, folder)))
+            yield database
+            database.close()
+
+    return make
 
 
 @pytest.fixture(scope="session")

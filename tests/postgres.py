@@ -7,8 +7,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from plotindex.opening import open_database
+from plotindex.opening import AnyDatabase, open_database
+from plotindex.tables import metadata
 from tests.helpers import wait_until
 
 on_both_engines = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 """What is marked so is proved with SQLite, and with PostgreSQL."""
+NewDatabase = Callable[[str], AbstractContextManager[AnyDatabase]]
+"""The type of the fixture `new_database`."""
 on_postgresql = pytest.mark.parametrize("engine", ["postgresql"])
 TEMPLATE = "migrated"
 
@@ -32,6 +35,8 @@ class Server:
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count(1)
+        self._kept = ExitStack()
+        self._free: list[AnyDatabase] = []
         # The server refuses to be root's.
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
         os.chown(folder, self._user, -1)
@@ -52,17 +57,38 @@ class Server:
         self._process.send_signal(number)
         self._process.wait(20)
 
+    def close(self) -> None:
+        """End it for good."""
+        for database in self._free:
+            database.close()
+        self._kept.pop_all()
+        self.stop(signal.SIGQUIT)
+
     @contextmanager
     def database(self, template: str | None = TEMPLATE) -> Iterator[str]:
         """The URL of a new database: with plotindex's tables in it, or with none."""
         name = f"test{next(self._numbers)}"
         if template == TEMPLATE:
             self._make_template()
-        self._do(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY file_copy")
+        self._do(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY wal_log")
         try:
             yield self.url(name)
         finally:
             self._do(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def emptied(self) -> Iterator[AnyDatabase]:
+        """A database with plotindex's tables, and nothing in them; it was used before, which costs least."""
+        if not self._free:
+            self._free.append(open_database(self._kept.enter_context(self.database())))
+        database = self._free.pop()
+        try:
+            yield database
+        finally:
+            with database.writing() as connection:
+                for table in metadata.sorted_tables:
+                    connection.execute(table.delete())
+            self._free.append(database)
 
     def _make_template(self) -> None:
         if not value_of(self.url("postgres"), "SELECT count(*) FROM pg_database WHERE datname = %s", TEMPLATE):
@@ -109,7 +135,7 @@ def server_of_tests() -> Iterator[Server]:
         try:
             yield server
         finally:
-            server.stop(signal.SIGQUIT)
+            server.close()
     finally:
         shutil.rmtree(folder)
 

@@ -26,6 +26,7 @@ from plotindex.status import read_status, require_indexer
 from plotindex.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import RunPlotindex, StartService, all_plots, at_once, draw, wait_until
+from tests.postgres import NewDatabase
 from tests.test_convergence import current_by_hand, fresh_catalog, plots_by_hand
 from tests.test_watcher import Listening
 
@@ -108,12 +109,12 @@ def widened(scopes: set[str], by: int) -> set[str]:
 @hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 6), st.integers(0, 2), st.lists(steps, min_size=1, max_size=12))
 def test_for_every_tree_and_bound_the_index_answers_what_a_scan_answers_or_nothing(
-    empty_database: Path, max_plots: int, max_depth: int, changes: list[Step]
+    new_database: NewDatabase, max_plots: int, max_depth: int, changes: list[Step]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         tree = Tree(root, Layout(max_plots=max_plots, max_depth=max_depth))
-        with fresh_catalog(empty_database, tree) as catalog:
+        with fresh_catalog(new_database, tree) as catalog:
             for step in changes:
                 reconcile(tree, catalog, widened(change(root, step), by=step[-1]))
                 assert list(differences(tree, catalog)) == []

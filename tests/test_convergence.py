@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
-from plotindex.database import Database
 from plotindex.layout import Layout, Plot, PlotKey, signed
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
 from plotindex.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import all_plots
+from tests.postgres import NewDatabase, on_both_engines
 
 SESSIONS, PROJECTS, NAMES = ["s", "s-1"], ["project_a", "project_b", "other"], ["sub", "sub0", "x.png", "y.SVG"]
 BEGINNING = [
@@ -104,16 +104,11 @@ def plots_by_hand(root: Path) -> set[Plot]:
 
 
 @contextmanager
-def fresh_catalog(empty: Path, tree: Tree) -> Iterator[Catalog]:
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(empty, folder)
-        database = Database(Path(folder) / empty.name)
+def fresh_catalog(new_database: NewDatabase, tree: Tree, engine: str = "sqlite") -> Iterator[Catalog]:
+    with new_database(engine) as database:
         catalog = Catalog(database)
         catalog.claim(str(tree.root), Layout(), 1)
-        try:
-            yield catalog
-        finally:
-            database.close()
+        yield catalog
 
 
 def current_by_hand(plots: set[Plot], key: PlotKey) -> Plot | None:
@@ -121,17 +116,18 @@ def current_by_hand(plots: set[Plot], key: PlotKey) -> Plot | None:
     return max(copies, key=lambda copy: (copy.mtime_ns, copy.project.encode()), default=None)
 
 
+@on_both_engines
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=25), st.randoms(use_true_random=False))
 def test_reconciling_what_changed_equals_a_rebuild_and_a_scan(
-    empty_database: Path, changes: list[Step], chance: random.Random
+    new_database: NewDatabase, engine: str, changes: list[Step], chance: random.Random
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         tree = Tree(root)
         for number, path in enumerate(BEGINNING):
             write(root, path, "", number % 5)
-        with fresh_catalog(empty_database, tree) as catalog:
+        with fresh_catalog(new_database, tree, engine) as catalog:
             reconcile(tree, catalog, [""])
             for kind, path, other, number in changes:
                 if kind in ("rename", "delete", "replace", "date"):
@@ -153,7 +149,7 @@ def test_reconciling_what_changed_equals_a_rebuild_and_a_scan(
             assert_same_answers(tree, catalog)
             assert list(differences(tree, catalog)) == []
             assert reconcile(tree, catalog, [""]).differences == 0
-            with fresh_catalog(empty_database, tree) as rebuilt:
+            with fresh_catalog(new_database, tree, engine) as rebuilt:
                 reconcile(tree, rebuilt, [""])
                 assert all_plots(rebuilt) == all_plots(catalog)
                 assert rebuilt.counts() == catalog.counts()

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,15 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
-from plotindex.database import Database
 from plotindex.errors import SettingsError
 from plotindex.finding import Found, Wanted, filenames, is_away, project_names, search, session_names
 from plotindex.layout import Plot, glob_matcher, is_glob
 from plotindex.listing import matcher, rfc3339
+from plotindex.opening import AnyDatabase
 from plotindex.tables import plot, session
 from plotindex.tree import Tree
 from plotindex.wording import parse_moment
 from tests.helpers import Index, RunPlotindex, draw
+from tests.postgres import NewDatabase, on_both_engines
 
 HOUR_NS = 3600 * 10**9
 NOW_NS = 1_800_000_000 * 10**9
@@ -35,9 +36,8 @@ parts = st.sampled_from(["", "a", "B", "%", "_", "a*", "*/b", "[ab]", "ä", "?"]
 moments = st.none() | st.integers(0, 6)
 
 
-def filled(folder: Path, empty: Path, plots: list[Plot]) -> Database:
-    """A database that has these plots."""
-    database = Database(Path(shutil.copy(empty, folder / "catalog.db")))
+def fill(database: AnyDatabase, plots: list[Plot]) -> None:
+    """Let a database have these plots."""
     with database.writing() as connection:
         connection.execute(plot.delete())
         connection.execute(session.delete())
@@ -46,14 +46,14 @@ def filled(folder: Path, empty: Path, plots: list[Plot]) -> Database:
         for name in {one.session for one in plots}:
             newest = max(one.mtime_ns for one in plots if one.session == name)
             connection.execute(session.insert().values(session=name, plots=1, mtime_ns=newest, clock=1))
-    return database
 
 
+@on_both_engines
 @settings(max_examples=60, deadline=None)
 @given(rows=rows, text=parts, of=st.none() | names, project=st.none() | parts, since=moments, before=moments)
 def test_find_finds_what_a_look_at_each_plot_would(
-    tmp_path_factory: pytest.TempPathFactory,
-    empty_database: Path,
+    new_database: NewDatabase,
+    engine: str,
     rows: list[tuple[str, str, str, int]],
     text: str,
     of: str | None,
@@ -80,18 +80,20 @@ def test_find_finds_what_a_look_at_each_plot_would(
         copies = [other for other in plots if (other.session, other.filename) == (one.session, one.filename)]
         return max(copies, key=lambda copy: (copy.mtime_ns, copy.project.encode()))
 
-    with closing(filled(tmp_path_factory.getbasetemp(), empty_database, plots)) as database:
+    with new_database(engine) as database:
+        fill(database, plots)
         found = list(search(database, Wanted(text, of, project, since, before)))
     assert set(found) == {Found(one, one == newest(one)) for one in plots if is_wanted(one)}
     keys = [(one.plot.session.encode(), one.plot.filename.encode()) for one in found]
     assert keys == sorted(keys)
 
 
+@on_both_engines
 @settings(max_examples=30, deadline=None)
 @given(rows=rows, beginning=names | st.just(""))
 def test_the_names_that_begin_so_are_each_told_once(
-    tmp_path_factory: pytest.TempPathFactory,
-    empty_database: Path,
+    new_database: NewDatabase,
+    engine: str,
     rows: list[tuple[str, str, str, int]],
     beginning: str,
 ) -> None:
@@ -100,7 +102,8 @@ def test_the_names_that_begin_so_are_each_told_once(
     def those(found: set[str]) -> list[str]:
         return sorted((name for name in found if name.startswith(beginning)), key=str.encode)
 
-    with closing(filled(tmp_path_factory.getbasetemp(), empty_database, plots)) as database:
+    with new_database(engine) as database:
+        fill(database, plots)
         assert list(session_names(database, beginning)) == those({one.session for one in plots})
         for name in ("a", "ä"):
             own = [one for one in plots if one.session == name]

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
-from plotindex.database import Database
 from plotindex.layout import PlotKey
 from plotindex.listing import Changes, Entry, Listing, rfc3339
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
 from plotindex.tree import Tree
 from tests.helpers import draw
+from tests.postgres import NewDatabase, on_both_engines
 
 Known = dict[PlotKey, Entry]
 sessions = st.sampled_from(["a", "b", "c"])
@@ -68,17 +68,12 @@ class Made(NamedTuple):
 
 
 @contextmanager
-def made(empty: Path) -> Iterator[Made]:
-    with TemporaryDirectory() as folder:
-        root = Path(folder) / "root"
-        root.mkdir()
-        database = Database(Path(shutil.copy(empty, Path(folder) / "catalog.db")))
+def made(new_database: NewDatabase, engine: str) -> Iterator[Made]:
+    with TemporaryDirectory() as folder, new_database(engine) as database:
+        root = Path(folder)
         tree, catalog = Tree(root), Catalog(database)
         catalog.claim(str(root), tree.layout, 1000)
-        try:
-            yield Made(root, tree, catalog, Listing(database))
-        finally:
-            database.close()
+        yield Made(root, tree, catalog, Listing(database))
 
 
 def everything(listing: Listing, allows: Callable[[str], bool]) -> Known:
@@ -103,12 +98,13 @@ def change(made: Made, step: str, path: str, number: int) -> None:
     reconcile(tree, catalog, [path], Options(rewrite=step == "rewrite", allow_empty=True))
 
 
+@on_both_engines
 @settings(max_examples=40, deadline=None)
 @given(story=st.lists(steps, max_size=25))
 def test_a_reader_that_follows_the_cursor_ends_with_exactly_the_listing(
-    empty_database: Path, story: list[tuple[str, str, int]]
+    new_database: NewDatabase, engine: str, story: list[tuple[str, str, int]]
 ) -> None:
-    with made(empty_database) as place:
+    with made(new_database, engine) as place:
         readers = [Reader(place.listing, lambda _: True), Reader(place.listing, lambda session: session != "b")]
         for step, path, number in story:
             if step == "follow":
@@ -120,8 +116,9 @@ def test_a_reader_that_follows_the_cursor_ends_with_exactly_the_listing(
             assert reader.known == everything(place.listing, reader.allows)
 
 
-def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(empty_database: Path) -> None:
-    with made(empty_database) as place:
+@on_both_engines
+def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(new_database: NewDatabase, engine: str) -> None:
+    with made(new_database, engine) as place:
         clocks = [place.listing.clock()]
         for first, last in ((0, 7), (7, 8), (8, 12)):
             for number in range(first, last):
@@ -138,11 +135,12 @@ def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(empty_database: 
         assert (changes.changed, changes.clock, changes.more) == ([], clocks[3], False)
 
 
+@on_both_engines
 def test_a_page_of_changes_ends_early_when_its_keys_have_very_many_copies(
-    empty_database: Path, monkeypatch: pytest.MonkeyPatch
+    new_database: NewDatabase, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plotindex.listing.MOST_COPIES", 5)
-    with made(empty_database) as place:
+    with made(new_database, engine) as place:
         clock = place.listing.clock()
         for name in "abc":
             for project in range(4):
@@ -157,8 +155,9 @@ def test_a_page_of_changes_ends_early_when_its_keys_have_very_many_copies(
         assert [[entry.key.filename for entry in page.changed] for page in pages] == [["a.png", "b.png"], ["c.png"]]
 
 
-def test_a_cursor_of_no_time_that_can_be_told_of_is_fresh(empty_database: Path) -> None:
-    with made(empty_database) as place:
+@on_both_engines
+def test_a_cursor_of_no_time_that_can_be_told_of_is_fresh(new_database: NewDatabase, engine: str) -> None:
+    with made(new_database, engine) as place:
         draw(place.root, "s/project_1/x.png")
         reconcile(place.tree, place.catalog, [""])
         now = place.listing.clock()
