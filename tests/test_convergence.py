@@ -122,6 +122,9 @@ def current_by_hand(plots: set[Plot], key: PlotKey) -> Plot | None:
 def test_reconciling_what_changed_equals_a_rebuild_and_a_scan(
     new_database: NewDatabase, engine: str, changes: list[Step], chance: random.Random
 ) -> None:
+    if engine != "sqlite":
+        # What can go wrong with another engine does so in a few steps.
+        changes = changes[:6]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         tree = Tree(root)

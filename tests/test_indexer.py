@@ -12,9 +12,11 @@ from plotindex.catalog import Catalog
 from plotindex.layout import PlotKey
 from plotindex.tree import Tree
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until
+from tests.postgres import on_both_engines
 from tests.test_convergence import plots_by_hand
 
 
+@on_both_engines
 def test_a_plot_is_in_the_catalogue_as_it_is_drawn(root: Path, catalog: Catalog, indexer: StartService) -> None:
     with indexer():
         draw(root, "s/project_a/x.png")

@@ -13,6 +13,7 @@ import requests
 from plotindex.access import Tokens
 from plotindex.settings import Settings
 from tests.helpers import PNG, Index, Service, StartService, draw, wait_until
+from tests.postgres import on_both_engines
 
 PREFIX = "/api/smartstat"
 ODD = [
@@ -105,6 +106,7 @@ def test_each_address_in_a_list_opens_its_copy_for_whoever_has_it(reader: Reader
             assert reader.token not in told["url"]
 
 
+@on_both_engines
 def test_the_pages_together_are_the_list(reader: Reader) -> None:
     for limit in (1, 2, 3, 7, 8, 1000):
         pages = list(reader.pages("/plots/s", "plots", limit=limit))

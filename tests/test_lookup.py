@@ -20,6 +20,7 @@ from plotindex.reconcile import reconcile
 from plotindex.scans import REMEMBERED_KEYS, Scans, ScansBusyError
 from plotindex.tree import Tree
 from tests.helpers import all_plots, draw, wait_until
+from tests.postgres import on_both_engines
 
 
 class Reader:
@@ -43,6 +44,7 @@ def ask(tree: Tree, catalog: Catalog) -> Iterator[Reader]:
     yield Reader(Lookup(tree, catalog))
 
 
+@on_both_engines
 def test_a_hit_needs_no_look_at_the_other_projects(ask: Reader, tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a", mtime_ns=1)
     draw(root, "s/project_b/x.png", b"b", mtime_ns=2)
@@ -52,6 +54,7 @@ def test_a_hit_needs_no_look_at_the_other_projects(ask: Reader, tree: Tree, cata
     assert ask("s", "x.png", "project_a") == (b"a", Source.HIT)
 
 
+@on_both_engines
 def test_a_miss_is_found_by_scan_healed_and_a_hit_afterwards(ask: Reader, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/sub/x.png", b"a")
     assert ask("s", "sub/x.png") == (b"a", Source.MISS)
@@ -59,6 +62,7 @@ def test_a_miss_is_found_by_scan_healed_and_a_hit_afterwards(ask: Reader, catalo
     assert catalog.counts() == (1, 1)
 
 
+@on_both_engines
 def test_a_stale_row_is_answered_by_scan_and_healed(ask: Reader, tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a", mtime_ns=1)
     draw(root, "s/project_b/x.png", b"b", mtime_ns=2)
@@ -82,6 +86,7 @@ def test_a_file_that_was_rewritten_is_served_as_it_is_now(
     assert all_plots(catalog) == {tree.look("s", "project_a", "x.png")}
 
 
+@on_both_engines
 @pytest.mark.parametrize(("age", "state"), [(20.0, "watching"), (0.0, "stopped"), (0.0, "lost"), (0.0, "starting")])
 def test_a_hit_says_when_nobody_watches(tree: Tree, catalog: Catalog, root: Path, age: float, state: str) -> None:
     draw(root, "s/project_a/x.png", b"a")
@@ -113,6 +118,7 @@ def test_a_damaged_catalogue_does_not_stop_the_answer(tree: Tree, root: Path, tm
     assert Reader(Lookup(tree, Catalog(Database(tmp_path / "damaged.db"))))("s", "x.png") == (b"a", Source.MISS)
 
 
+@on_both_engines
 def test_healing_waits_for_nobody(ask: Reader, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a")
     with catalog.writing(sessions=["s"]):
@@ -241,6 +247,7 @@ def test_a_project_renamed_right_after_a_scan_is_found_where_it_is_now(ask: Read
     assert ask("s", "x.png") == (b"a", Source.STALE)
 
 
+@on_both_engines
 def test_nothing_is_called_absent_while_the_indexer_says_that_the_root_is_lost(
     tree: Tree, catalog: Catalog, root: Path
 ) -> None:

@@ -8,6 +8,7 @@ from plotindex.catalog import Catalog
 from plotindex.layout import PlotKey
 from plotindex.overview import STRIP, Overview, SearchBusyError
 from tests.helpers import Index, draw
+from tests.postgres import on_both_engines
 
 START = 10**18
 
@@ -21,6 +22,7 @@ def everything(session: str) -> bool:
     return True
 
 
+@on_both_engines
 def test_sessions_come_newest_first_each_with_its_latest_plots_also_when_these_change(
     root: Path, index: Index, overview: Overview
 ) -> None:
@@ -41,6 +43,7 @@ def test_sessions_come_newest_first_each_with_its_latest_plots_also_when_these_c
     ]
 
 
+@on_both_engines
 def test_pages_hold_only_what_matches_and_may_be_seen(root: Path, index: Index, overview: Overview) -> None:
     for number in range(10):
         draw(root, f"s{number}/project_a/x.png", mtime_ns=START - number)
@@ -56,6 +59,7 @@ def test_pages_hold_only_what_matches_and_may_be_seen(root: Path, index: Index, 
     assert names == [["s0", "s1", "s2", "s4"], ["s5", "s6", "s7", "s8"], ["s9"], []]
 
 
+@on_both_engines
 @pytest.mark.parametrize("query", ["hist", "HIST", "*hist*", "sub/h[ia]st*"])
 def test_a_search_finds_the_current_copy_of_each_key_the_latest_first_and_nothing_of_others(
     root: Path, index: Index, overview: Overview, query: str
@@ -72,6 +76,7 @@ def test_a_search_finds_the_current_copy_of_each_key_the_latest_first_and_nothin
     assert overview.search(lambda _: False, query, 10) == []
 
 
+@on_both_engines
 def test_signs_of_sql_and_halves_of_characters_are_searched_for_as_they_are(
     root: Path, index: Index, overview: Overview
 ) -> None:
@@ -90,6 +95,7 @@ def test_two_searches_at_once_are_one_too_many(root: Path, index: Index, overvie
     assert len(overview.search(everything, "x", 9)) == 1
 
 
+@on_both_engines
 def test_neighbours_are_by_filename_within_the_session(root: Path, index: Index, overview: Overview) -> None:
     for path in (
         "s/project_b/a.png",

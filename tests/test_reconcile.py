@@ -24,8 +24,10 @@ from plotindex.tree import Glance, Tree
 from plotindex.verify import differences
 from plotindex.writer import Writer
 from tests.helpers import all_plots, draw, wait_until
+from tests.postgres import on_both_engines
 
 
+@on_both_engines
 def test_a_reconcile_that_finds_nothing_to_do_changes_nothing(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     assert reconcile(tree, catalog, [""]).added == 1
@@ -57,6 +59,7 @@ def test_clock_removal_and_session_change_in_the_commit_that_changes_plots(
     assert catalog.session_row("s") is None
 
 
+@on_both_engines
 def test_a_session_of_many_transactions_is_written_whole(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +79,7 @@ def test_a_session_of_many_transactions_is_written_whole(
     assert not list(differences(tree, catalog))
 
 
+@on_both_engines
 def test_what_is_written_was_looked_at_inside_the_transaction(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +132,7 @@ def test_of_folders_long_unchanged_only_names_that_are_still_there_are_written(
     assert set(looked) == again or tree.stamping_device() is None
 
 
+@on_both_engines
 def test_a_root_that_lost_its_file_system_deletes_nothing_until_it_is_back(
     tree: Tree, catalog: Catalog, root: Path, tmp_path: Path
 ) -> None:
@@ -151,6 +156,7 @@ def test_a_root_that_lost_its_file_system_deletes_nothing_until_it_is_back(
     assert reconcile(tree, catalog, [""]).removed == 1
 
 
+@on_both_engines
 def test_a_root_that_was_really_emptied_is_believed(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     reconcile(tree, catalog, [""])
@@ -227,6 +233,7 @@ def test_what_cannot_be_looked_at_is_kept_and_named(tree: Tree, catalog: Catalog
     assert all_plots(catalog) == before
 
 
+@on_both_engines
 def test_rows_that_another_grammar_made_go_with_the_next_look_at_everything(
     tree: Tree, catalog: Catalog, root: Path
 ) -> None:
@@ -241,6 +248,7 @@ def test_rows_that_another_grammar_made_go_with_the_next_look_at_everything(
     assert catalog.header().is_of(other.layout)
 
 
+@on_both_engines
 def test_a_writer_that_would_not_wait_is_told_so(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     with catalog.writing(sessions=["s"]), pytest.raises(LockTimeoutError):
@@ -301,6 +309,7 @@ def test_readers_are_undisturbed_by_a_writer(tree: Tree, catalog: Catalog, root:
         writer.connection.exec_driver_sql("BEGIN")
 
 
+@on_both_engines
 def test_removals_are_trimmed_and_a_cursor_can_tell(tree: Tree, catalog: Catalog, root: Path) -> None:
     for number in range(5):
         draw(root, f"s/project_a/{number}.png")
@@ -323,6 +332,7 @@ def removals(catalog: Catalog) -> list[int]:
         return list(connection.exec_driver_sql("SELECT clock FROM removal ORDER BY clock").scalars())
 
 
+@on_both_engines
 def test_from_scratch_mends_rows_and_counts_that_are_wrong(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", mtime_ns=5)
     draw(root, "t/project_a/x.png", mtime_ns=5)

@@ -86,6 +86,6 @@ def opened(settings: Settings, command: str = "plotindex doctor") -> Iterator[Su
     database = open_database(settings.catalog_place, PATIENCE, is_guest=True)
     try:
         tree = Tree(settings.root, settings.layout)
-        yield Subject(settings, tree, Catalog(database), log_bytes(database.path) if database.path else 0, command)
+        yield Subject(settings, tree, Catalog(database), log_bytes(database.file) if database.file else 0, command)
     finally:
         database.close()
