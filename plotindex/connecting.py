@@ -15,6 +15,8 @@ CONNECT_SECONDS = 3
 """How long a server may take to let somebody in; libpq waits at least for two."""
 READ_SECONDS, WRITE_SECONDS = 10, 60
 """How long one statement of a reader, or of a writer, may take, its waiting for others included."""
+PAUSE_SECONDS = 600
+"""How long a reader may pause: whoever reads a long list page by page, say."""
 CUT_OFF_SECONDS = 5
 """After so long without any answer of the network a connection is broken."""
 REST_SECONDS = 1.0
@@ -80,7 +82,7 @@ def make_server_engine(url: URL, entrance: Entrance, *, read_only: bool, is_pool
         engine = create_engine(url, **common, pool_size=KEPT, max_overflow=-1, pool_pre_ping=True)
     else:
         engine = create_engine(url, **common, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    seconds = READ_SECONDS if read_only else WRITE_SECONDS
+    seconds, idle = (READ_SECONDS, PAUSE_SECONDS) if read_only else (WRITE_SECONDS, WRITE_SECONDS)
     isolation = "REPEATABLE READ, READ ONLY" if read_only else "READ COMMITTED, READ WRITE"
 
     @event.listens_for(engine, "do_connect")
@@ -93,7 +95,10 @@ def make_server_engine(url: URL, entrance: Entrance, *, read_only: bool, is_pool
         was, connection.autocommit = connection.autocommit, True
         connection.execute(
             f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {isolation}; "
-            f"SET statement_timeout = '{seconds}s'; SET idle_in_transaction_session_timeout = '{WRITE_SECONDS}s'"
+            f"SET statement_timeout = '{seconds}s'; SET idle_in_transaction_session_timeout = '{idle}s'; "
+            # The server's side of it: nobody is waited for who was cut off while he held a lock.
+            f"SET tcp_keepalives_idle = {CUT_OFF_SECONDS}; SET tcp_keepalives_interval = 1; "
+            f"SET tcp_keepalives_count = {CUT_OFF_SECONDS}"
         )
         connection.autocommit = was
 

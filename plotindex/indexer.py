@@ -362,6 +362,10 @@ class Indexer:
         if self._replaced is not None and replaced != self._replaced:
             log.warning("The database is another one than before; everything is looked at again.")
             self._begin_anew()
+            if self._catalog.database.is_shared:
+                # A server that has taken the place of another may not have had its last commits.
+                with self._catalog.writing() as writer:
+                    writer.leap(time.time_ns() // 1000)
             self._forget_all()
         self._replaced = replaced
 

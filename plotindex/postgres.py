@@ -16,6 +16,7 @@ from plotindex.engines import Idle
 from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
 from plotindex.news import News
 from plotindex.prepared import Prepared
+from plotindex.processes import call_in_forks
 from plotindex.schema import SCHEMA, known_revisions, of_another_schema, upgrade
 from plotindex.tables import metadata
 from plotindex.urls import parse_server_url, shown
@@ -40,6 +41,8 @@ _SIZES = text(
     "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY relname"
 )
 
+_OF_PARENTS: list[object] = []
+
 
 class PostgresDatabase:
     """One database of a PostgreSQL server, as `Database` is one of SQLite. Nothing is opened before it is used."""
@@ -62,6 +65,7 @@ class PostgresDatabase:
         self.replaced = 0
         """How often the server was seen to be another one than before, or begun anew; the first is counted too."""
         atexit.register(self.close)
+        call_in_forks(self._forget)
 
     @property
     def path(self) -> Path:
@@ -239,6 +243,13 @@ class PostgresDatabase:
         for engine in (self.reader, self.writer, self._single):
             engine.dispose()
         atexit.unregister(self.close)
+
+    def _forget(self) -> None:
+        """In a forked child: leave the parent's connections alone, also from being closed."""
+        _OF_PARENTS.append((self.reader.pool, self.writer.pool, self._election))
+        self.reader.dispose(close=False)
+        self.writer.dispose(close=False)
+        self._election = Election(self._connect)
 
     def _connect(self, idle_seconds: float = 0.0) -> Lone:
         with self._translated():

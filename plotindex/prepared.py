@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Dialect, Insert, Select, Table, Update, insert
+from sqlalchemy import CompoundSelect, Connection, Dialect, Insert, Select, Table, Update
 
 ROWS_AT_ONCE = 100
 """Rows of one statement that inserts many."""
@@ -19,15 +19,18 @@ class Insertion:
         self._columns = columns
         self._constant = constant
         self._one, self._many = self._text(1), self._text(ROWS_AT_ONCE)
+        self._stream = f"COPY {table.name} ({', '.join([constant, *columns])}) FROM STDIN"
 
     def __call__(self, connection: Connection, rows: Sequence[Sequence[object]], value: object) -> None:
         """Insert rows, in the transaction of `connection`; `value` is that of the constant column."""
-        if connection.dialect.name != "sqlite":
-            given = [{**dict(zip(self._columns, row, strict=True)), self._constant: value} for row in rows]
-            connection.execute(insert(self._table), given)
-            return
         driver = connection.connection.driver_connection
         assert driver is not None
+        if connection.dialect.name == "postgresql":
+            # Half of the time that an INSERT takes there.
+            with driver.cursor() as cursor, cursor.copy(self._stream) as copy:
+                for row in rows:
+                    copy.write_row((value, *row))
+            return
         rest = len(rows) - len(rows) % ROWS_AT_ONCE
         for start in range(0, rest, ROWS_AT_ONCE):
             driver.execute(self._many, (value, *chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))

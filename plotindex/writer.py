@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -157,6 +158,13 @@ class Writer:
         if layout is not None:
             pattern, suffixes = grammar(layout)
             self.connection.execute(update(catalogue).values(pattern=pattern, suffixes=suffixes))
+
+    def leap(self, now_us: int) -> None:
+        """Let every cursor start afresh, also one from behind the clock: commits that it has seen may be lost."""
+        self._tick()
+        ahead = case((catalogue.c.clock < now_us, now_us), else_=catalogue.c.clock)
+        self.connection.execute(update(catalogue).values(clock=ahead))
+        self.trim(keep=0)
 
     def trim(self, keep: int = KEPT_REMOVALS) -> None:
         """Forget all but the latest removals: a cursor from before them starts afresh, with none kept every one."""
