@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from plotindex.errors import SettingsError
 from plotindex.settings import Settings
+from plotindex.veiling import veiled
 
 INDEXER, SERVER, GROUP = "plotindex", "plotindex-web", "plotindex"
 """Users of the services, and the group of both. It is the one that systemd-sysusers gives the first of them."""
@@ -67,6 +68,10 @@ def unit_files(settings: Settings, name: str, state: Path, *, read_only: bool) -
         "group": GROUP,
         "toml_root": json.dumps(str(settings.root), ensure_ascii=False),
         "toml_state": json.dumps(str(state), ensure_ascii=False),
+        "private_network": "no" if settings.is_shared else "yes",
+        "families": "AF_UNIX AF_INET AF_INET6" if settings.is_shared else "AF_UNIX",
+        "needs": "the network for its database alone" if settings.is_shared else "no network",
+        **_database(settings),
         "toml_host": json.dumps(host),
         "port": str(settings.port),
     }
@@ -84,6 +89,16 @@ def unit_files(settings: Settings, name: str, state: Path, *, read_only: bool) -
         File(etc / "sysusers.d" / f"{name}.conf", filled("sysusers.conf")),
         File(etc / "tmpfiles.d" / f"{name}.conf", filled("tmpfiles.conf")),
     ]
+
+
+def _database(settings: Settings) -> dict[str, str]:
+    """Where the address of a server's database stands: with a password in it, where others cannot read it."""
+    url = settings.database
+    if not settings.is_shared:
+        return {"toml_database": "", "own_database": ""}
+    if veiled(url) != url:
+        return {"toml_database": "", "own_database": f"\nPLOTINDEX_DATABASE_URL={url}"}
+    return {"toml_database": f"\ndatabase = {json.dumps(url, ensure_ascii=False)}", "own_database": ""}
 
 
 def quoted(value: str | Path, special: str = "") -> str:

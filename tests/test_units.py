@@ -50,6 +50,20 @@ def test_systemd_finds_nothing_wrong_with_the_units_and_little_exposed(
     assert ("ReadWritePaths=" in units[2].read_text()) is not read_only
 
 
+def test_a_catalogue_on_a_server_leaves_the_indexer_the_network_and_its_password_where_others_cannot_read(
+    tmp_path: Path,
+) -> None:
+    url = "postgresql+psycopg://plots:hunter2@db/plots"
+    for given, place in ((url, ".env"), (url.replace(":hunter2", ""), ".toml")):
+        files = unit_files(load_settings({"root": "/srv/plots", "database": given}, {}), "a", STATE, read_only=False)
+        units = write(files, tmp_path)
+        assert analyze("verify", "--man=no", *units).returncode == 0
+        assert "PrivateNetwork=no" in units[0].read_text()
+        assert [file.path.suffix for file in files if given in file.content] == [place]
+    settings = load_settings({}, {}, tmp_path / "a.toml")
+    assert settings.is_shared
+
+
 def test_install_writes_what_show_prints_and_keeps_what_somebody_changed(
     plotindex: RunPlotindex, refused: Refused, root: Path, tmp_path: Path
 ) -> None:
