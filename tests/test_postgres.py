@@ -26,8 +26,9 @@ from plotindex.settings import Settings
 from plotindex.tree import Tree
 from plotindex.verify import differences
 from plotindex.web.application import create_app
-from tests.helpers import Index, Refused, RunPlotindex, Service, StartService, all_plots, draw, wait_until
+from tests.helpers import Index, Refused, RunPlotindex, Service, StartService, all_plots, answers, draw, wait_until
 from tests.postgres import Server, connected, on_postgresql, server_of_tests, value_of
+from tests.test_documents import POSTGRESQL, Shell
 from tests.test_listing import Reader, everything
 
 pytestmark = on_postgresql
@@ -328,6 +329,25 @@ def test_the_schema_is_made_once_by_whoever_comes_first_and_is_that_of_the_table
             connection.execute("DELETE FROM alembic_version")
         with pytest.raises(UnusableDatabaseError, match="tables of another program"):
             migrate(url)
+
+
+def test_the_commands_that_operations_shows_work(engine: str, postgres: Server, tmp_path: Path) -> None:
+    draw(tmp_path / "plots", "abc123/project_fit/hist.png")
+    shell = Shell(tmp_path)
+    try:
+        for line in POSTGRESQL:
+            if line.startswith("create"):
+                postgres.run(*line.split())
+                continue
+            # A socket in place of a name on the network.
+            here = line.replace("@db.example.org/plotindex", f"@/plotindex?host={postgres.folder}")
+            code, said = shell.take(here)
+            assert code == 0, (line, said)
+        wait_until(lambda: answers(f"http://127.0.0.1:{shell.port}"))
+        assert "well       yes" in said
+    finally:
+        for running in shell.running.values():
+            running.clean_up()
 
 
 @pytest.mark.parametrize(

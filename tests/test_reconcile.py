@@ -109,14 +109,14 @@ def test_of_folders_long_unchanged_only_names_that_are_still_there_are_written(
     writing = Catalog.writing
     looked: list[str] = []
 
-    def change_then_write(self: Catalog, timeout: float | None = None) -> object:
+    def change_then_write(self: Catalog, *given: Any) -> object:
         if not looked:
             (root / "s/project_b/gone.png").unlink()
             (root / "s/project_c/below").rename(root / "s/project_c/renamed")
             (root / "s/project_d").rename(root / "project_d")
             (root / "s/project_d").symlink_to(root / "project_d")
             monkeypatch.setattr(Glance, "status", note_then_look)
-        return writing(self, timeout)
+        return writing(self, *given)
 
     def note_then_look(self: Glance, session: str, project: str, filename: str) -> os.stat_result:
         looked.append(f"{project}/{filename}")
