@@ -128,7 +128,7 @@ class Catalog:
 
     def sessions(self) -> list[str]:
         """Names of the sessions that have plots, in byte order; also of one whose tally was lost."""
-        with self.database.reading() as connection:
+        with self.database.reading(is_long=True) as connection:
             names = sorted({*connection.execute(_TALLIED).scalars(), *connection.execute(_SESSIONS_OF_PLOTS).scalars()})
         if not all(isinstance(name, str) and is_name(name) for name in names):
             raise self.database.found_damaged()
@@ -167,7 +167,7 @@ class Catalog:
     def plots_of_inodes(self, inodes: Collection[int]) -> list[Plot]:
         """The plots that have one of those inodes. Reads every row: an index on it would cost each write."""
         found: list[Plot] = []
-        with self.database.reading() as connection:
+        with self.database.reading(is_long=True) as connection:
             for start in range(0, len(inodes), MOST_IN_LIST):
                 given = sorted(inodes)[start : start + MOST_IN_LIST]
                 rows = connection.execute(select(*PLOT).where(plot.c.inode.in_(given)))

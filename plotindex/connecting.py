@@ -16,7 +16,7 @@ CONNECT_SECONDS = 3
 READ_SECONDS, WRITE_SECONDS = 10, 60
 """How long one statement of a reader, or of a writer, may take, its waiting for others included."""
 PAUSE_SECONDS = 600
-"""How long a reader may pause: whoever reads a long list page by page, say."""
+"""How long a reader may pause, one who reads a long list page by page, say; and how long a look at every row takes."""
 CUT_OFF_SECONDS = 5
 """After so long without any answer of the network a connection is broken."""
 REST_SECONDS = 1.0

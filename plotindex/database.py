@@ -174,8 +174,8 @@ class Database:
         return True
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """One read transaction: every statement in it sees the same commit.
+    def reading(self, *, is_long: bool = False) -> Iterator[Connection]:  # noqa: ARG002 - it may take its time
+        """One read transaction: every statement in it sees the same commit. A long one may read every row.
 
         Raises:
             CatalogError: the database is missing or cannot be read.

@@ -51,7 +51,10 @@ def search(database: AnyDatabase, wanted: Wanted) -> Iterator[Found]:
     query = query.order_by(plot.c.session, plot.c.filename, plot.c.mtime_ns.desc(), plot.c.project.desc())
     of_name = glob_matcher(wanted.text) if is_glob(wanted.text) else None
     of_project = glob_matcher(wanted.project) if is_glob(wanted.project or "") else None
-    with database.reading() as connection, connection.execution_options(yield_per=1000).execute(query) as rows:
+    with (
+        database.reading(is_long=True) as connection,
+        connection.execution_options(yield_per=1000).execute(query) as rows,
+    ):
         for *fields, current in rows:
             found = Plot._make(fields)
             if of_project and not of_project(found.project):

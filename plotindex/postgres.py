@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from plotindex.connecting import Broken, Entrance, Lone, described, make_server_engine, without_tables
+from plotindex.connecting import PAUSE_SECONDS, Broken, Entrance, Lone, described, make_server_engine, without_tables
 from plotindex.election import Election
 from plotindex.engines import Idle
 from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
@@ -33,6 +33,7 @@ _LOCK_SESSIONS = text(
     "'catalogue'::regclass::oid::bigint) AS key FROM unnest(CAST(:names AS text[])) AS name ORDER BY key) AS keys"
 )
 _LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('plotindex migrates ' || current_schema(), 0))"
+_LONG = text(f"SET LOCAL statement_timeout = '{PAUSE_SECONDS}s'")
 _TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
 _IDENTITY = "SELECT pg_postmaster_start_time()::text, to_regclass('catalogue')::oid::bigint"
 _AHEAD = text("SELECT extract(epoch FROM clock_timestamp())::float8")
@@ -107,13 +108,15 @@ class PostgresDatabase:
         return self._election.ask()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """One read transaction: every statement in it sees the same commit.
+    def reading(self, *, is_long: bool = False) -> Iterator[Connection]:
+        """One read transaction: every statement in it sees the same commit. A long one may read every row.
 
         Raises:
             CatalogError: the database cannot be read.
         """
         with self._translated(), self.reader.connect() as connection, connection.begin():
+            if is_long:
+                connection.execute(_LONG)
             yield connection
 
     def fetch_one(self, query: Prepared, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import psycopg
 import pytest
 
 from plotindex.opening import AnyDatabase, open_database
+from plotindex.processes import die_with_parent
 from plotindex.tables import metadata
 from tests.helpers import wait_until
 
@@ -136,6 +138,7 @@ class Server:
                 extra_groups=[] if os.geteuid() == 0 else None,
                 stdout=log,
                 stderr=log,
+                preexec_fn=partial(die_with_parent, signal.SIGQUIT),  # noqa: PLW1509 - it takes no lock
             )
 
 

@@ -1,6 +1,7 @@
 """A catalogue on a PostgreSQL server: one order for all, several indexers, and a server that comes and goes."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from sqlalchemy import text
 from plotindex.access import Tokens
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, SettingsError, UnusableDatabaseError
+from plotindex.layout import Layout, PlotKey
 from plotindex.listing import Listing
 from plotindex.lookup import Lookup, Source
 from plotindex.measured import Measured
@@ -365,6 +367,31 @@ def test_what_cannot_be_had_is_said_without_the_password(url: str, says: str, en
     ):
         it.header()
     assert "hunter2" not in str(raised.value)
+
+
+def test_what_lies_beyond_bounds_and_other_names_of_a_file_are_known_there_too(
+    root: Path, settings: Settings, catalog: Catalog
+) -> None:
+    tree = Tree(root, Layout(max_depth=1, max_plots=3))
+    for number in range(5):
+        draw(root, f"s/project_1/{number}.png")
+    draw(root, "s/project_1/a/b/deep.png")
+    reconcile(tree, catalog, [""])
+    assert catalog.excess(10) == [("s", "3.png", 2, 1)]
+    assert (catalog.cut("s"), catalog.counts()) == ("3.png", (1, 3))
+    draw(root, "s/project_1/00.png")
+    reconcile(tree, catalog, ["s/project_1/00.png"])
+    assert (catalog.cut("s"), catalog.counts()) == ("2.png", (1, 3))
+    shutil.rmtree(root / "s/project_1/a")
+    (root / "s/project_1/4.png").unlink()
+    (root / "s/project_1/3.png").unlink()
+    (root / "s/project_1/2.png").unlink()
+    reconcile(tree, catalog, ["s"])
+    assert (catalog.excess(10), catalog.cut("s")) == ([], None)
+    known = {plot.filename: plot for plot in catalog.plots("s")}
+    assert catalog.plots_of_inodes([known["0.png"].inode, 1]) == [known["0.png"]]
+    assert catalog.copy(PlotKey("s", "0.png"), "project_1") == known["0.png"]
+    assert catalog.newest() == known["00.png"]
 
 
 def test_statements_have_an_end_and_readers_write_nothing(catalog: Catalog) -> None:
