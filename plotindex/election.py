@@ -1,5 +1,6 @@
 """Which of several indexers looks at everything now and then, and trims: whoever holds a lock of the server's."""
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ ASK_SECONDS = 1.0
 """How often the lock is asked for, or whether it is held still."""
 SILENT_SECONDS = 6.0
 """The server takes the lock from whoever has not asked for so long: stopped, cut off, or asleep."""
+
+log = logging.getLogger(__name__)
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('plotindex rescans', to_regclass('catalogue')::oid::bigint))"
 
@@ -22,6 +25,7 @@ class Election:
         self._connect = connect
         self._connection: Lone | None = None
         self._asked_at = -ASK_SECONDS
+        self._trouble = ""
         self.is_won = False
 
     def ask(self) -> bool:
@@ -29,8 +33,11 @@ class Election:
         if time.monotonic() - self._asked_at >= ASK_SECONDS:
             try:
                 self.is_won = self._ask()
-            except (Broken, CatalogError):
+            except (Broken, CatalogError) as error:
                 self.resign()
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    log.warning("Whether this indexer is to look at everything cannot be asked: %s", error)
             self._asked_at = time.monotonic()
         return self.is_won
 

@@ -13,12 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from plotindex.connecting import PAUSE_SECONDS, Broken, Entrance, Lone, described, make_server_engine, without_tables
 from plotindex.election import Election
 from plotindex.engines import Idle
-from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
+from plotindex.errors import CatalogError, DamagedDatabaseError
+from plotindex.inspecting import described_by, not_believed, revision_of, written_revision
 from plotindex.news import News
 from plotindex.prepared import Prepared
 from plotindex.processes import call_in_forks
-from plotindex.schema import SCHEMA, known_revisions, of_another_schema, upgrade
-from plotindex.tables import metadata
+from plotindex.schema import SCHEMA, of_another_schema, upgrade
 from plotindex.urls import parse_server_url, shown
 
 CHECK_SECONDS = 1.0
@@ -34,14 +34,8 @@ _LOCK_SESSIONS = text(
 )
 _LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('plotindex migrates ' || current_schema(), 0))"
 _LONG = text(f"SET LOCAL statement_timeout = '{PAUSE_SECONDS}s'")
-_TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
 _IDENTITY = "SELECT pg_postmaster_start_time()::text, to_regclass('catalogue')::oid::bigint"
 _AHEAD = text("SELECT extract(epoch FROM clock_timestamp())::float8")
-_SIZES = text(
-    "SELECT relname, reltuples::bigint, pg_total_relation_size(oid) FROM pg_class "
-    "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY relname"
-)
-
 _OF_PARENTS: list[object] = []
 
 
@@ -167,10 +161,7 @@ class PostgresDatabase:
 
     def found_damaged(self) -> DamagedDatabaseError:
         """What to raise when what is read makes no sense."""
-        return DamagedDatabaseError(
-            f"The database {self.shown} holds what plotindex has not written: drop its tables and run "
-            "`plotindex rebuild`, which makes them anew."
-        )
+        return not_believed(self.shown)
 
     def recognise(self) -> None:
         """Nothing is ever set aside on a server."""
@@ -186,21 +177,12 @@ class PostgresDatabase:
     def describe(self) -> dict[str, Any]:
         """Its version and sizes, for whoever mends plotindex. Raises CatalogError when they cannot be seen."""
         with self.reading() as connection:
-            version = connection.execute(text("SELECT version()")).scalar()
-            sizes = connection.execute(_SIZES)
-            return {"version": version, "tables": {name: {"rows": rows, "bytes": size} for name, rows, size in sizes}}
+            return described_by(connection)
 
     def seconds_ahead(self, connection: Connection) -> float:
         """How far the server's clock is ahead of this host's: heartbeats of several hosts are told by the server's."""
         before = time.time()
         return float(connection.execute(_AHEAD).scalar_one()) - (before + time.time()) / 2
-
-    def revision(self) -> str | None:
-        """The schema revision of the database, or None when it has none yet. Raises CatalogError."""
-        with self.reading() as connection:
-            if "alembic_version" not in _tables(connection):
-                return None
-            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
     def require_schema(self) -> None:
         """Check, without changing anything, that the database is of this version's schema.
@@ -222,7 +204,7 @@ class PostgresDatabase:
             UnusableDatabaseError: a newer one has.
             CatalogError: an older database was put in its place.
         """
-        revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+        revision = written_revision(connection)
         if revision != SCHEMA:
             raise of_another_schema(self.shown, revision)
 
@@ -259,26 +241,8 @@ class PostgresDatabase:
             return Lone(self._single, idle_seconds)
 
     def _known_revision(self) -> str | None:
-        """The revision of a database that this version can use or migrate; None for one that is empty."""
         with self.reading() as connection:
-            tables = _tables(connection)
-            encoding = connection.execute(text("SHOW server_encoding")).scalar()
-            row = "alembic_version" in tables and connection.execute(text("SELECT version_num FROM alembic_version"))
-            revision = row.scalar() if row else None
-        if encoding != "UTF8":
-            raise UnusableDatabaseError(
-                f"The database {self.shown} is of encoding {encoding}: make one by `createdb --encoding UTF8 "
-                "--template template0`."
-            )
-        if revision is None and tables - {"alembic_version"}:
-            raise UnusableDatabaseError(
-                f"The database {self.shown} has tables of another program: name another one with --database."
-            )
-        if revision is not None and revision not in known_revisions():
-            raise of_another_schema(self.shown, revision)
-        if revision == SCHEMA and not tables >= set(metadata.tables):
-            raise self.found_damaged()
-        return revision
+            return revision_of(connection, self.shown)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -287,7 +251,3 @@ class PostgresDatabase:
             yield
         except (SQLAlchemyError, Broken, UnicodeEncodeError) as error:
             raise described(error, self.shown) from error
-
-
-def _tables(connection: Connection) -> set[str]:
-    return set(connection.execute(_TABLES).scalars())

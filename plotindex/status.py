@@ -116,6 +116,10 @@ def _described(beat: Heartbeat) -> dict[str, Any]:
     return {**told, "elected": Measured.load(beat.measured).elected}
 
 
+def _is_elected(beat: Heartbeat) -> bool:
+    return is_heard(beat) and beat.state != "stopped" and bool(Measured.load(beat.measured).elected)
+
+
 def _sentence(beat: Heartbeat) -> str:
     state = beat.state if is_heard(beat) or beat.state in ("stopped", "gone", "silent") else "silent"
     said = f"{state}, process {beat.pid} on {printable(beat.host)}, heard {_ago(beat.heartbeat)}"
@@ -155,6 +159,8 @@ def read_status(
         # On a disk where it can write nothing at all it cannot tell of that, either.
         alive = alive._replace(trouble=_of_disk(file))
     trouble = (overgrown(file) if file else None) or _trouble(beat, alive)
+    if not trouble and catalog.database.is_shared and not any(map(_is_elected, beats)):
+        trouble = "No indexer looks at everything now: one takes that over within ten seconds, or its log says why not."
     if not trouble and not header.is_of(layout):
         trouble = "The catalogue was built with another project_pattern or suffixes: start the indexer with these."
     return Status(
