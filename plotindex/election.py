@@ -35,9 +35,10 @@ class Election:
                 self.is_won = self._ask()
             except (Broken, CatalogError) as error:
                 self.resign()
-                if str(error) != self._trouble:
-                    self._trouble = str(error)
-                    log.warning("Whether this indexer is to look at everything cannot be asked: %s", error)
+                trouble = str(error).partition("\n")[0]
+                if trouble != self._trouble:
+                    self._trouble = trouble
+                    log.warning("Whether this indexer is to look at everything cannot be asked: %s", trouble)
             self._asked_at = time.monotonic()
         return self.is_won
 
