@@ -100,6 +100,7 @@ class Gathering:
         told = read_status(catalog, self._settings.layout, recent).as_json()
         if not self._names:
             told["left_out"] = len(told["left_out"])
+            told["beside"] = len(told["beside"])
             told["indexer"] = {**(told["indexer"] or {}), "host": NOT_SHOWN, "polled": NOT_SHOWN}
         return told
 

