@@ -20,7 +20,9 @@ PAUSE_SECONDS = 600
 CUT_OFF_SECONDS = 5
 """After so long without any answer of the network a connection is broken."""
 REST_SECONDS = 1.0
-"""For so long after nobody was let in nobody tries again: a request would wait for that each time."""
+REST_SHARE = 3
+"""For so long after nobody was let in nobody tries again, and so many times as long as that took: requests wait for
+it, and are answered by scans meanwhile."""
 KEPT = 4
 """How many connections are kept that nobody uses. There are never more of them than threads that use one."""
 
@@ -45,23 +47,32 @@ Broken = psycopg.Error
 
 
 class Entrance:
-    """Where connections are made; for a moment after nobody was let in, it is closed."""
+    """Where connections are made. After nobody was let in it is closed for a moment, then one alone tries again."""
 
     def __init__(self) -> None:
         self._closed_until = 0.0
         self._why: Exception | None = None
+        self._is_tried = False
         self._lock = threading.Lock()
 
     def connect(self, given: dict[str, Any]) -> "psycopg.Connection[Any]":
+        began = time.monotonic()
         with self._lock:
-            if self._why is not None and time.monotonic() < self._closed_until:
-                raise type(self._why)(*self._why.args)
+            if self._why is not None:
+                if self._is_tried or began < self._closed_until:
+                    raise type(self._why)(*self._why.args)
+                self._is_tried = True
+        why: Exception | None = None
         try:
             return psycopg.connect(**given)
-        except psycopg.OperationalError as error:
-            with self._lock:
-                self._why, self._closed_until = error, time.monotonic() + REST_SECONDS
+        except psycopg.Error as error:
+            why = error
             raise
+        finally:
+            with self._lock:
+                now = time.monotonic()
+                self._why, self._is_tried = why, False
+                self._closed_until = now + max(REST_SECONDS, REST_SHARE * (now - began))
 
 
 def make_server_engine(url: URL, entrance: Entrance, *, read_only: bool, is_pooled: bool = True) -> Engine:

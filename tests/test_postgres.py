@@ -3,12 +3,13 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -262,6 +263,26 @@ def test_nothing_is_lost_while_the_server_is_away_and_answers_come_by_scan(
         assert running.process.poll() is None
 
 
+def test_of_very_many_who_ask_a_server_that_is_silent_one_at_a_time_waits_for_it(engine: str) -> None:
+    def ask(catalog: Catalog) -> None:
+        with pytest.raises(CatalogError, match="cannot be reached"):
+            catalog.header()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        port = silent.getsockname()[1]
+        with opened(f"postgresql+psycopg://a@127.0.0.1:{port}/x?connect_timeout=2") as catalog:
+            ask(catalog)
+            with ThreadPoolExecutor(20) as pool:
+                list(pool.map(ask, [catalog] * 100))
+        came = 0
+        with suppress(BlockingIOError):
+            while True:
+                silent.accept()[0].close()
+                came += 1
+    assert came <= 2
+
+
 def test_without_a_key_of_all_nodes_nobody_makes_one(refused: Refused, tmp_path: Path, url: str) -> None:
     commands = ["serve", "run", "token create --name a", "key rotate"]
     refused(commands, "PLOTINDEX_SECRET_KEY", "each of them", PLOTINDEX_SECRET_KEY="")
@@ -284,6 +305,9 @@ def test_every_command_works(plotindex: RunPlotindex, root: Path, catalog: Catal
         "doctor": "opens: schema",
         "support-bundle bundle.tar.gz": "",
         "backup backup.json": "",
+        "token list": "every session",
+        "token revoke a": "",
+        "restore backup.json --force": "",
     }
     with indexer():
         for command, says in commands.items():
