@@ -55,7 +55,8 @@ class Gaps:
             was_closed, self.closed = self.closed, self._why_closed()
             if was_closed and not self.closed:
                 yield ""
-        if self.is_elected and self._polled.scopes and now >= self._poll_at:
+        # What is polled since this host has no events, no other host's indexer looks at.
+        if (self.is_elected or self._polled.blind) and self._polled.scopes and now >= self._poll_at:
             self._poll_at = now + self.poll_seconds
             yield from self._polled.scopes
         watches = self._watcher.watches

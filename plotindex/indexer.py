@@ -16,6 +16,7 @@ from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.gaps import Gaps
 from plotindex.layout import printable
+from plotindex.lookup import is_heard
 from plotindex.measured import Measured
 from plotindex.polling import Polled, Polling
 from plotindex.rescan import Rescan, Rescans
@@ -359,15 +360,21 @@ class Indexer:
         """Somebody may have deleted the database, or put another in its place: then everything is owed to that."""
         self._catalog.database.check_file()
         replaced = self._catalog.database.replaced
-        if self._replaced is not None and replaced != self._replaced:
+        if self._replaced is None:
+            if self._catalog.database.is_shared and not any(map(is_heard, self._catalog.heartbeats())):
+                self._distrust_cursors()
+        elif replaced != self._replaced:
             log.warning("The database is another one than before; everything is looked at again.")
             self._begin_anew()
             if self._catalog.database.is_shared:
-                # A server that has taken the place of another may not have had its last commits.
-                with self._catalog.writing() as writer:
-                    writer.leap(time.time_ns() // 1000)
+                self._distrust_cursors()
             self._forget_all()
         self._replaced = replaced
+
+    def _distrust_cursors(self) -> None:
+        """A server that took the place of another, while nobody looked too, may not have had its last commits."""
+        with self._catalog.writing() as writer:
+            writer.leap(time.time_ns() // 1000)
 
     def _begin_anew(self) -> None:
         """The plots in the database are a cache: when it was deleted, there is a new one a moment later."""
