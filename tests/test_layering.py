@@ -18,7 +18,7 @@ LAYERS = [
     {"status", "metrics"},
     {"indexer", "lookup", "logins", "listing", "finding", "overview", "thumbnails"},
     {"scans", "signing"},
-    {"rescan", "barriers", "gaps", "polling", "troubles"},
+    {"rescan", "barriers", "gaps", "polling", "troubles", "heartbeats"},
     {"turns"},
     {"access"},
     {"reconcile", "look", "verify", "watcher", "watches", "labels", "links", "survey"},

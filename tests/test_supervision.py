@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, WatchDescriptor
 
-from plotindex import gaps
+from plotindex import gaps, heartbeats
 from plotindex import indexer as indexer_module
 from plotindex import watcher as watcher_module
 from plotindex.catalog import Catalog, Heartbeat
@@ -31,7 +31,7 @@ def run_indexer(
     """An indexer in a thread of this process, watching; what it does once in many seconds it does in a moment."""
     monkeypatch.setattr(indexer_module, "SELF_TEST_SECONDS", 0.2)
     monkeypatch.setattr(indexer_module, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(indexer_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(indexer_module, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(gaps, "UNWATCHED_SECONDS", 0.2)
     monkeypatch.setattr(watcher_module, "CHECK_SECONDS", 0.05)
