@@ -17,12 +17,14 @@ from plotindex.layout import printable
 from plotindex.measured import Measured
 from plotindex.polling import Polled, Polling
 from plotindex.rescan import Rescan, Rescans
+from plotindex.rolling import Rolling
 from plotindex.scopes import Scopes
 from plotindex.supervisor import Supervisor
 from plotindex.tree import Tree
 from plotindex.troubles import Troubles
 from plotindex.turns import Turns
 from plotindex.watcher import Watcher
+from plotindex.watches import Watches
 
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
@@ -48,6 +50,9 @@ class Rhythm:
     rescan: float = 3600
     poll: float = 30
     polling: Polling = Polling.AUTO
+    share: float = 5
+    """Of one core, in percent: what the rolling rescan may take."""
+    most_watches: int | None = None
 
 
 class Indexer:
@@ -75,12 +80,14 @@ class Indexer:
         self._stop = stop
         self._supervisor = supervisor or Supervisor()
         self._new_rhythm = new_rhythm
-        self._watcher = Watcher(tree, barriers)
-        self._barriers = Barriers(barriers)
         self._polled = Polled(tree, rhythm.polling)
+        self._watcher = Watcher(tree, barriers, lambda: Watches(rhythm.most_watches, self._polled.covers))
+        self._barriers = Barriers(barriers)
         self._turns = Turns(tree, catalog, self._watcher)
         self._rescans = Rescans(tree, catalog, self._turns, self._watcher, rhythm.rescan)
-        self._gaps = Gaps(tree, catalog, self._watcher, self._polled, rhythm.poll)
+        self._gaps = Gaps(tree, catalog, self._watcher, self._polled)
+        parts = tree, catalog, self._turns, self._watcher, self._polled
+        self._rolling = Rolling(*parts, poll_seconds=rhythm.poll, share=rhythm.share)
         self._listen_at = self._test_at = self._tidy_at = 0.0
         self._heartbeats = Heartbeats(catalog, self._supervisor, tell)
         self._measured = Measured()
@@ -114,6 +121,10 @@ class Indexer:
             self._hear(changes.scopes, changes.barriers)
             self._owe(self._gaps.due(at_once=self._barriers.waits_for_names))
             self._go_on_with_rescan()
+            if self._rescans.is_going_on:
+                self._rolling.pause()
+            else:
+                self._owe(self._rolling.go_on())
             self._take_turns()
             self._barriers.answer(self._rescans.done, self._gaps.asked, self._gaps.next_asked)
             self._test_self()
@@ -131,7 +142,7 @@ class Indexer:
         """Look at what no event tells of as often as that says from now on; how it is polled stays."""
         if rhythm is not None:
             self._rescans.set_seconds(rhythm.rescan)
-            self._gaps.poll_seconds = rhythm.poll
+            self._rolling.poll_seconds, self._rolling.share = rhythm.poll, rhythm.share
 
     @property
     def _is_blind(self) -> bool:
@@ -164,6 +175,7 @@ class Indexer:
         self._turns.clear()
         self._barriers.forget()
         self._rescans.forget()
+        self._rolling.forget()
 
     def _hear(self, scopes: Scopes, barriers: list[str]) -> None:
         """Let that wait which the watcher told of."""
@@ -177,9 +189,7 @@ class Indexer:
             barriers = sorted({*barriers, *self._barriers.listed()})
         self._turns.add(waiting)
         if barriers:
-            self._owe(self._gaps.before_barrier())
-            if self._polled.everything and self._barriers.asks_for_others(barriers):
-                self._rescans.owe()
+            self._owe(self._gaps.before_barrier(is_asked=self._barriers.asks_for_others(barriers)))
             self._barriers.meet(barriers, self._turns.targets(), self._rescans.owed)
 
     def _owe(self, paths: Iterable[str]) -> None:
@@ -209,7 +219,7 @@ class Indexer:
         self._troubles.clear()
         self._troubles.add(report)
         if "" in report.unreadable:
-            self._watcher.watches.refuse("", report.unreadable[""])
+            self._watcher.watches.close_root()
         self._heartbeats.note_reconciled()
         if not self._heartbeats.is_well:
             log.info(
@@ -228,18 +238,21 @@ class Indexer:
                 log.error("%s", self._heartbeats.trouble)
             return "blocked"
         if concluded or self._heartbeats.is_well:
-            return "polling" if self._polled.scopes else "watching"
+            return "watching" if not self._polled.scopes and self._rolling.is_fresh else "polling"
         return self._heartbeats.state
 
     def _take_turns(self) -> None:
         if self._turns:
-            began = time.monotonic()
-            self._owe(self._gaps.learn(self._turns.step()))
+            began, waited = time.monotonic(), len(self._turns)
+            step = self._turns.step()
+            # Of several that wait each has its part of the time.
+            self._rolling.spend((time.monotonic() - began) / waited)
+            self._owe(self._gaps.learn(step))
             self._measured.reconcile.observe(time.monotonic() - began)
-            report = self._turns.take_report()
-            if report.delay is not None:
-                self._measured.delay.add(report.delay)
-            self._troubles.add(report)
+            for report in (self._turns.take_report(), self._rolling.take_report()):
+                if report.delay is not None:
+                    self._measured.delay.add(report.delay)
+                self._troubles.add(report)
 
     def _test_self(self) -> None:
         """Ask whether events still come; when nothing does, begin anew."""
@@ -264,7 +277,7 @@ class Indexer:
         """How long there is nothing to do, unless something is told of."""
         if self._turns or self._rescans.is_going_on or self._barriers.waits_for_names:
             return 0.0
-        return min(IDLE_SECONDS, self._rescans.seconds_to_next)
+        return min(IDLE_SECONDS, self._rescans.seconds_to_next, self._rolling.seconds_to_next)
 
     def _beat(self, state: str) -> None:
         if self._stop.is_set():

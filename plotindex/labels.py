@@ -43,6 +43,11 @@ class Labels:
         """The sessions of which something is watched."""
         return [session for session in self._sizes if session]
 
+    @property
+    def session_count(self) -> int:
+        """How many sessions these are."""
+        return len(self._sizes) - ("" in self._sizes)
+
     def put(self, path: str, watch: Watch) -> Watch | None:
         """Let `watch` stand for `path`; return the one that did before, and is to be removed."""
         replaced = self._watches.get(path)

@@ -10,6 +10,7 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -294,12 +295,13 @@ class Collector(FileSystemEventHandler):
 class Watcher:
     """The scopes of a tree that may have changed, as they change."""
 
-    def __init__(self, tree: Tree, barriers: Path) -> None:
+    def __init__(self, tree: Tree, barriers: Path, make_watches: Callable[[], Watches] = Watches) -> None:
         """`barriers` is a folder outside the tree: the name of each new file in it comes behind earlier changes."""
         self._tree = tree
         self._barriers = barriers
         self._collector = Collector()
-        self.watches = Watches()
+        self._make_watches = make_watches
+        self.watches = make_watches()
         self._observer: BaseObserver | None = None
         self._emitter: TreeEmitter | None = None
         self._former_overflows = 0
@@ -326,7 +328,7 @@ class Watcher:
         """End watching; what was not taken is forgotten."""
         observer, emitter = self._observer, self._emitter
         self._observer = self._emitter = None
-        self.watches = Watches()
+        self.watches = self._make_watches()
         if observer is not None and emitter is not None:
             self._former_overflows += emitter.overflows
             observer.stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, WatchDescriptor
 
-from plotindex import gaps, heartbeats
+from plotindex import heartbeats, rolling
 from plotindex import indexer as indexer_module
 from plotindex import watcher as watcher_module
 from plotindex.catalog import Catalog, Heartbeat
@@ -33,7 +33,7 @@ def run_indexer(
     monkeypatch.setattr(indexer_module, "SILENT_SECONDS", 0.5)
     monkeypatch.setattr(heartbeats, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(indexer_module, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(gaps, "UNWATCHED_SECONDS", 0.2)
+    monkeypatch.setattr(rolling, "UNWATCHED_SECONDS", 0.2)
     monkeypatch.setattr(watcher_module, "CHECK_SECONDS", 0.05)
     stop = threading.Event()
     threads: list[threading.Thread] = []
