@@ -289,6 +289,7 @@ class Indexer:
 
     def _say(self, state: str) -> None:
         self._watcher.watches.read_limit()
+        self._rolling.tell(self._measured)
         numbers = {
             "watched": len(self._watcher.watches),
             "watch_limit": self._watcher.watches.limit,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
 from plotindex.look import Report
-from plotindex.measured import Histogram
+from plotindex.measured import Histogram, Measured
 from plotindex.polling import Polled
 from plotindex.scopes import Scopes
 from plotindex.stamps import Stamps
@@ -43,8 +43,11 @@ class Round:
         self.began: float | None = None
         self.targets: list[Target] = []
         """What it found, as long as that waits to be looked at."""
-        self.seconds: float | None = None
-        """How long the last whole one took, until the next one began."""
+        self.seconds = 0.0
+        """How long the last whole one took, until the next one began; 0 before there was any."""
+        self.rate = 0.0
+        """Which share of that it used."""
+        self._spent = 0.0
         self._is_done = False
 
     @property
@@ -55,17 +58,18 @@ class Round:
     def begin(self, sessions: list[str]) -> None:
         """Begin with all of these anew."""
         now = time.monotonic()
-        self.seconds = None if self.began is None else now - self.began
-        self.began, self._left, self._is_done = now, sessions, False
+        self.seconds = 0.0 if self.began is None else now - self.began
+        self.rate = self._spent / self.seconds if self.seconds else 0.0
+        self.began, self._left, self._is_done, self._spent = now, sessions, False, 0.0
 
     def forget(self) -> None:
         """There is nothing to look at, or everything is looked at anew."""
-        self.began = self.seconds = None
+        self.began, self.seconds = None, 0.0
         self._current, self._left, self.targets = iter(()), [], []
 
     def age(self) -> float:
         """How old what is known of this kind can be, in seconds."""
-        return 0.0 if self.began is None else max(self.seconds or 0.0, time.monotonic() - self.began)
+        return 0.0 if self.began is None else max(self.seconds, time.monotonic() - self.began)
 
     def seconds_to_next(self, least: float) -> float:
         """How long there is nothing to do, when a round begins every `least` seconds at most."""
@@ -76,6 +80,7 @@ class Round:
 
     def spend(self, seconds: float, share: float) -> None:
         """So much of its share was used up."""
+        self._spent += seconds
         self._due = max(self._due, time.monotonic()) + seconds * (1 / share - 1)
 
     def step(self, share: float) -> list[str]:
@@ -159,11 +164,11 @@ class Rolling:
             each.targets = [target for target in each.targets if not target.is_reached]
             if not stamps.folders:
                 each.forget()
-            if not stamps.folders or each.seconds_to_next(least) > 0:
+            if not stamps.folders or each.targets or each.seconds_to_next(least) > 0:
                 continue
             if not each.is_open:
                 each.begin(sorted(stamps.sessions(), reverse=True))
-            found = Scopes(each.step(self._share)).by_session()
+            found = Scopes(each.step(self._share_of(each))).by_session()
             if "" in found:
                 return [""]
             each.targets = [target for name, paths in found.items() for target in self._wait(name, paths, each)]
@@ -213,13 +218,20 @@ class Rolling:
         """So long it took to look at what was found, and to write it."""
         for each in (self.by_folders, self.by_files):
             if each.targets:
-                each.spend(seconds, self._share)
+                each.spend(seconds, self._share_of(each))
 
     def take_report(self) -> Report:
         """What was seen and done by files since the last call."""
         taken = replace(self._report)
         vars(self._report).update(vars(Report(delay=Histogram())))
         return taken
+
+    def tell(self, measured: Measured) -> None:
+        """Say what there is to look at, and how long that takes."""
+        stamps, folders, files = self._stamps, self.by_folders, self.by_files
+        measured.closed, measured.rolled_sessions, measured.rolled_folders = stamps.closed, len(stamps), stamps.folders
+        measured.folders_round, measured.files_round = round(folders.seconds, 3), round(files.seconds, 3)
+        measured.folders_age, measured.files_age = round(folders.age(), 3), round(files.age(), 3)
 
     def _rounds(self) -> list[tuple[Round, float]]:
         """Each, and how often one begins at most, in seconds."""
@@ -233,7 +245,7 @@ class Rolling:
     def _stamps(self) -> Stamps:
         return self._watcher.watches.stamps
 
-    @property
-    def _share(self) -> float:
-        """That of each round."""
-        return self.share / 200
+    def _share_of(self, each: Round) -> float:
+        """Half of it is for folders; for files what these leave of it, which is most of it where there are few."""
+        half = self.share / 200
+        return half if each is self.by_folders else 2 * half - min(half, self.by_folders.rate)

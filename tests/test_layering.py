@@ -15,7 +15,7 @@ LAYERS = [
     {"running"},
     {"waiting", "configuration"},
     {"doubts"},
-    {"status", "metrics"},
+    {"status", "metrics", "means"},
     {"indexer", "lookup", "logins", "listing", "finding", "overview", "thumbnails"},
     {"scans", "signing"},
     {"rescan", "barriers", "gaps", "rolling", "polling", "troubles", "heartbeats"},

@@ -39,7 +39,15 @@ SERVING = (
     "proxies",
     "access_log",
 )
-INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session", "max_depth")
+INDEXING = (
+    "rescan_seconds",
+    "poll_seconds",
+    "polling",
+    "rescan_share",
+    "max_watches",
+    "max_plots_per_session",
+    "max_depth",
+)
 """Settings of what is looked at, and how often."""
 
 
@@ -85,7 +93,13 @@ def watch(config: Path | None, **options: str | None) -> None:
     from plotindex.polling import Polling
 
     def rhythm_of(settings: Settings) -> Rhythm:
-        return Rhythm(settings.rescan_seconds, settings.poll_seconds, Polling(settings.polling))
+        return Rhythm(
+            settings.rescan_seconds,
+            settings.poll_seconds,
+            Polling(settings.polling),
+            settings.rescan_share,
+            settings.max_watches,
+        )
 
     def new_rhythm() -> Rhythm | None:
         found = rereading.due()
