@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -253,11 +254,17 @@ class TreeEmitter(EventEmitter):
     def _add_watch(self, fd: int, number: int) -> int:
         assert self.reader is not None
         # Through the descriptor: whatever its path has become, this is the folder that is listed next.
-        return self.reader.add_callback(b"/proc/self/fd/%d/." % fd, MASK, self, CallbackId(number))
+        return self.reader.add_callback(_path_of(fd), MASK, self, CallbackId(number))
 
     def _remove_watch(self, descriptor: int, number: int) -> None:
         assert self.reader is not None
         self.reader.remove_callbacks([(WatchDescriptor(descriptor), CallbackId(number))])
+
+
+@lru_cache(64)
+def _path_of(fd: int) -> bytes:
+    """A path of an open folder: the same object each time, since the reader keeps one for each watch."""
+    return b"/proc/self/fd/%d/." % fd
 
 
 class Changes(NamedTuple):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from plotindex import rolling as rolling_module
 from plotindex import stamps as stamps_module
+from plotindex import turns as turns_module
 from plotindex import watches as watches_module
 from plotindex.catalog import Catalog
 from plotindex.layout import SETTLED_NS
@@ -91,7 +92,9 @@ class Looking:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pauses; and what has not changed for a moment is believed not to change within this tick of the clock."""
+    """No pauses, and each session as a whole; what has not changed for a moment will not change within this tick."""
+    monkeypatch.setattr(turns_module, "TURN_SECONDS", 10)
+    monkeypatch.setattr(turns_module, "STEP_SECONDS", 10)
     monkeypatch.setattr(rolling_module, "UNWATCHED_SECONDS", 0)
     monkeypatch.setattr(rolling_module, "CHANGES_SECONDS", 0)
     monkeypatch.setattr(stamps_module, "SETTLED_NS", -1)
