@@ -18,7 +18,7 @@ LAYERS = [
     {"status", "metrics", "means"},
     {"indexer", "lookup", "logins", "listing", "finding", "overview", "thumbnails"},
     {"scans", "signing"},
-    {"rescan", "barriers", "gaps", "rolling", "polling", "troubles", "heartbeats"},
+    {"rescan", "barriers", "gaps", "rolling", "rounds", "polling", "troubles", "heartbeats"},
     {"turns"},
     {"access"},
     {"reconcile", "look", "verify", "watcher", "watches", "labels", "stamps", "links", "survey"},

@@ -21,7 +21,8 @@ from plotindex.layout import SETTLED_NS
 from plotindex.polling import Polled, Polling
 from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescan
-from plotindex.rolling import Rolling, Round
+from plotindex.rolling import Rolling
+from plotindex.rounds import Round
 from plotindex.stamps import AGAIN, stamp_of
 from plotindex.tree import Tree
 from plotindex.turns import Turns
@@ -52,7 +53,7 @@ class Looking:
         self.rescan()
 
     def rescan(self) -> None:
-        rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher)
+        rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, is_first=False)
         while rescan.ended is None:
             self.turns.step()
             rescan.go_on()
