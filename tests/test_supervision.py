@@ -45,7 +45,7 @@ def run_indexer(
     threads: list[threading.Thread] = []
 
     def run(rescan: float = 3600, most_watches: int | None = None) -> Indexer:
-        rhythm = Rhythm(rescan, 30, Polling.AUTO, most_watches=most_watches)
+        rhythm = Rhythm(rescan, 30, Polling.AUTO, share=100, most_watches=most_watches)
         indexer = Indexer(tree, catalog, settings.barrier_folder, rhythm, stop)
         threads.append(threading.Thread(target=indexer.run))
         threads[0].start()
@@ -171,7 +171,11 @@ def test_what_is_not_to_be_watched_is_found_all_the_same_and_how_late_is_said(
 ) -> None:
     plots = [draw(root, f"s/project_{number}/x.png") for number in range(20)]
     indexer = run_indexer(most_watches=6)
-    wait_until(lambda: Measured.load(beat_of(catalog).measured).files_round)
+
+    def measured() -> Measured:
+        return Measured.load(beat_of(catalog).measured)
+
+    wait_until(lambda: measured().folders_round and measured().files_round)
     plots[19].write_bytes(b"rewritten")
     draw(root, "new/project_a/x.png")
     wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
@@ -181,7 +185,7 @@ def test_what_is_not_to_be_watched_is_found_all_the_same_and_how_late_is_said(
     wait_until(lambda: not file.exists())
     assert all_plots(catalog) == plots_by_hand(root)
     assert len(indexer._watcher.watches) <= 6
-    wait_until(lambda: beat_of(catalog).unwatched == Measured.load(beat_of(catalog).measured).rolled_folders > 16)
+    wait_until(lambda: beat_of(catalog).unwatched == measured().rolled_folders > 16)
     status = read_status(catalog, tree.layout)
     assert (beat_of(catalog).state, beat_of(catalog).watch_limit, status.trouble) == ("watching", 6, None)
     assert re.search(r"\nby rounds  \d+ folders in 2 sessions: what comes and goes is seen within \d", status.as_text())
