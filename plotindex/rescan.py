@@ -35,8 +35,8 @@ class Rescan:
         self.began = time.monotonic()
         self.ended: float | None = None
         watches = watcher.watches
-        # Where nobody watches, nobody has missed anything.
-        self._explained = Scopes([*turns.scopes(), *filter(None, watches.stamps.sessions())])
+        # Where nobody watches, nobody has missed anything: not in these, and of the root no new session.
+        self._explained = Scopes([*turns.scopes(), *watches.stamps.sessions()])
         watches.begin_audit()
         names = sessions_to_look_at(tree, catalog, self.report, watches.enter)
         latest = {row.session: number for number, row in enumerate(catalog.latest_sessions())}
@@ -94,8 +94,8 @@ class Rescans:
         self._current: Rescan | None = None
         self.done = 0
         """How many came to their end."""
-        self.owed = 0
-        """The number of the one that makes up for what was lost."""
+        self.owed = 1
+        """The number of the one that makes up for what was lost; the first does for what came before it."""
         self.owed_since: float | None = None
         self.missed: tuple[int, int] | None = None
         """How many plots and folders the watcher had missed, as the last one found that was not owed."""

@@ -71,7 +71,7 @@ class Stamps:
 
     def __len__(self) -> int:
         """Of how many sessions something is kept."""
-        return len(self._kept)
+        return len(self._kept) - ("" in self._kept)
 
     def sessions(self) -> list[str]:
         return list(self._kept)
