@@ -32,6 +32,12 @@ def _watching() -> None:
     watching()
 
 
+def _rolling() -> None:
+    from benchmarks.rolling import rolling  # noqa: PLC0415 - see above
+
+    rolling()
+
+
 def _proxied() -> None:
     from benchmarks.proxied import proxied  # noqa: PLC0415 - what starts nginx for the tests brings SQLAlchemy: see above
 
@@ -64,6 +70,7 @@ BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("flood", flood),
     ("memory", memory),
     ("watching", _watching),
+    ("rolling", _rolling),
     ("survival", survival),
     ("proxied", _proxied),
     ("gallery", _gallery),

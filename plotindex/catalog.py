@@ -180,6 +180,15 @@ class Catalog:
             query = select(session.c.session, session.c.plots, session.c.mtime_ns).order_by(session.c.mtime_ns.desc())
             return [SessionRow._make(row) for row in connection.execute(query)]
 
+    def sessions_since(self, clock: int | None) -> tuple[int | None, list[str]]:
+        """The clock, and the sessions in which something has changed since another one; None is now."""
+        with self.database.reading() as connection:
+            now = connection.execute(select(catalogue.c.clock)).scalar()
+            if clock is None or now == clock:
+                return now, []
+            query = select(session.c.session).where(session.c.clock > clock).order_by(session.c.clock)
+            return now, list(connection.execute(query).scalars())
+
     def latest_plots(self, name: str, most: int) -> list[Plot]:
         """The current copies that were drawn last in a session, the latest first; at most so many."""
         if not is_text(name):

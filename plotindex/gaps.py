@@ -1,4 +1,4 @@
-"""What no event tells of, so that it has to be looked at now and again."""
+"""What no event tells of, and the rolling rescan does not look at."""
 
 import time
 from collections.abc import Iterator
@@ -12,11 +12,9 @@ from plotindex.tree import Tree
 from plotindex.turns import Step
 from plotindex.watcher import Watcher
 
-UNWATCHED_SECONDS = 5.0
-"""How often folders that are not watched are looked at, and tried again."""
-UNWATCHED_PER_SECOND = 200
-"""Very many of them are looked at less often, so that it costs a few percent of a core; so are names of files."""
 LINKS_SECONDS = 1.0
+LINKS_PER_SECOND = 200
+"""Very many names are looked at less often, so that it costs a few percent of a core."""
 ROOT_SECONDS = 1.0
 """How often the root is asked whether it can be read."""
 LINKS_SHARE = 20
@@ -24,18 +22,15 @@ LINKS_SHARE = 20
 
 
 class Gaps:
-    """Mounts, polled file systems, folders that are not watched, other names of a file."""
+    """Mounts, whether the root can be read, other names of a file."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher, polled: Polled, poll_seconds: float) -> None:
+    def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher, polled: Polled) -> None:
         self._tree = tree
         self._catalog = catalog
         self._watcher = watcher
         self._polled = polled
-        self.poll_seconds = poll_seconds
         self._links = Links()
-        self._poll_at = self._unwatched_at = self._links_at = self._loose_at = self._root_at = 0.0
-        self.is_elected = True
-        """Whether it is this indexer that looks at what others change, and no other host's."""
+        self._links_at = self._loose_at = self._root_at = 0.0
         self.closed = ""
         """Why the root cannot be read, with the remedy; empty while it can, or is not there."""
         self.asked = 0
@@ -55,18 +50,8 @@ class Gaps:
             was_closed, self.closed = self.closed, self._why_closed()
             if was_closed and not self.closed:
                 yield ""
-        # What is polled since this host has no events, no other host's indexer looks at.
-        if (self.is_elected or self._polled.blind) and self._polled.scopes and now >= self._poll_at:
-            self._poll_at = now + self.poll_seconds
-            yield from self._polled.scopes
-        watches = self._watcher.watches
-        if watches.unwatched_count and now >= self._unwatched_at:
-            unwatched = watches.unwatched
-            least = self.poll_seconds if "" in unwatched else UNWATCHED_SECONDS
-            self._unwatched_at = now + max(least, len(unwatched) / UNWATCHED_PER_SECOND)
-            yield from unwatched
         if self._links.loose_count and now >= self._loose_at:
-            self._loose_at = now + max(LINKS_SECONDS, self._links.loose_count / UNWATCHED_PER_SECOND)
+            self._loose_at = now + max(LINKS_SECONDS, self._links.loose_count / LINKS_PER_SECOND)
             yield from self._links.loose(now, young=False)
         if self._links.unknown and (at_once or now >= self._links_at):
             yield from self._links.learn(self._catalog.plots_of_inodes(self._links.unknown))
@@ -80,9 +65,18 @@ class Gaps:
         shown = printable(str(self._tree.root))
         return f"The root {shown} cannot be read ({refusal.strerror}): let the indexer's user read and enter it."
 
-    def before_barrier(self) -> list[str]:
-        """What is to be looked at before a barrier is answered, since no event may have told of it."""
-        return [*self._watcher.watches.unwatched, *self._links.loose(time.monotonic(), young=True)]
+    def before_barrier(self, *, is_asked: bool) -> Iterator[str]:
+        """What is to be looked at before a barrier is answered, since no event may have told of it.
+
+        `is_asked` when somebody else waits for the answer: the indexer's own is about events alone.
+        """
+        yield from self._links.loose(time.monotonic(), young=True)
+        if is_asked and self._polled.everything:
+            yield ""
+        elif is_asked:
+            stamps = self._watcher.watches.stamps
+            for session in filter(None, stamps.sessions()):
+                yield from stamps.scopes(session)
 
     def learn(self, step: Step) -> list[str]:
         """Take note of files with several names; return the names that may have changed with what has changed."""

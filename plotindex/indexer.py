@@ -1,33 +1,33 @@
 """The service: what may have changed is looked at, for months on end."""
 
 import logging
-import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from plotindex.barriers import Barriers
 from plotindex.beneath import ABSENT
-from plotindex.catalog import Catalog, Heartbeat
+from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.gaps import Gaps
+from plotindex.heartbeats import Heartbeats
 from plotindex.layout import printable
 from plotindex.lookup import is_heard
 from plotindex.measured import Measured
 from plotindex.polling import Polled, Polling
 from plotindex.rescan import Rescan, Rescans
+from plotindex.rolling import Rolling
 from plotindex.scopes import Scopes
 from plotindex.supervisor import Supervisor
 from plotindex.tree import Tree
 from plotindex.troubles import Troubles
 from plotindex.turns import Turns
 from plotindex.watcher import Watcher
+from plotindex.watches import Watches
 
-HEARTBEAT_SECONDS = 3.0
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 """How long to wait before looking again for a root, a watch or a database that cannot be had."""
@@ -52,6 +52,9 @@ class Rhythm:
     rescan: float = 3600
     poll: float = 30
     polling: Polling = Polling.AUTO
+    share: float = 5
+    """Of one core, in percent: what the rolling rescan may take."""
+    most_watches: int | None = None
 
 
 class Indexer:
@@ -79,18 +82,18 @@ class Indexer:
         self._stop = stop
         self._supervisor = supervisor or Supervisor()
         self._new_rhythm = new_rhythm
-        self._tell = tell
-        self._watcher = Watcher(tree, barriers)
-        self._barriers = Barriers(barriers)
         self._polled = Polled(tree, rhythm.polling)
+        self._watcher = Watcher(tree, barriers, lambda: Watches(rhythm.most_watches, self._polled.covers))
+        self._barriers = Barriers(barriers)
         self._turns = Turns(tree, catalog, self._watcher)
         self._rescans = Rescans(tree, catalog, self._turns, self._watcher, rhythm.rescan)
-        self._gaps = Gaps(tree, catalog, self._watcher, self._polled, rhythm.poll)
-        self._listen_at = self._test_at = self._tidy_at = self._beat_at = 0.0
-        self._state = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
+        self._gaps = Gaps(tree, catalog, self._watcher, self._polled)
+        parts = tree, catalog, self._turns, self._watcher, self._polled
+        self._rolling = Rolling(*parts, poll_seconds=rhythm.poll, share=rhythm.share)
+        self._listen_at = self._test_at = self._tidy_at = 0.0
+        self._heartbeats = Heartbeats(catalog, self._supervisor, tell)
         self._measured = Measured()
         self._troubles = Troubles()
-        self._trouble = self._mute = ""
         self._replaced: int | None = None
 
     def run(self) -> None:
@@ -121,6 +124,10 @@ class Indexer:
             self._hear(changes.scopes, changes.barriers)
             self._owe(self._gaps.due(at_once=self._barriers.waits_for_names))
             self._go_on_with_rescan()
+            if self._rescans.is_going_on:
+                self._rolling.pause()
+            else:
+                self._owe(self._rolling.go_on())
             self._take_turns()
             self._barriers.answer(self._rescans.done, self._gaps.asked, self._gaps.next_asked)
             self._test_self()
@@ -138,14 +145,14 @@ class Indexer:
         """Look at what no event tells of as often as that says from now on; how it is polled stays."""
         if rhythm is not None:
             self._rescans.set_seconds(rhythm.rescan)
-            self._gaps.poll_seconds = rhythm.poll
+            self._rolling.poll_seconds, self._rolling.share = rhythm.poll, rhythm.share
 
     def _stand(self) -> None:
         """Where several indexers share the catalogue, be the one that looks at everything, or leave it to another."""
         if not self._catalog.database.is_shared:
             return
         before, elected = self._measured.elected, self._catalog.database.is_elected()
-        self._measured.elected = self._rescans.is_elected = self._gaps.is_elected = elected
+        self._measured.elected = self._rescans.is_elected = self._rolling.is_elected = elected
         if elected and before is False:
             log.info("This indexer looks at everything from now on.")
             self._rescans.owe()
@@ -164,7 +171,7 @@ class Indexer:
     def _listen(self, why: str) -> None:
         if self._watcher.is_started:
             log.warning("Watching was lost: %s; it begins anew and everything is looked at again.", why)
-            self._state = self._state._replace(replaced=self._state.replaced + 1)
+            self._heartbeats.note_replaced()
         self._forget_all()
         try:
             self._barriers.prepare()
@@ -177,7 +184,7 @@ class Indexer:
             self._listen_at = time.monotonic() + LISTEN_SECONDS
         else:
             self._polled.judge()
-        if self._state.state != "lost":
+        if self._heartbeats.state != "lost":
             self._beat("starting")
 
     def _forget_all(self) -> None:
@@ -185,6 +192,7 @@ class Indexer:
         self._turns.clear()
         self._barriers.forget()
         self._rescans.forget()
+        self._rolling.forget()
 
     def _hear(self, scopes: Scopes, barriers: list[str]) -> None:
         """Let that wait which the watcher told of."""
@@ -198,9 +206,7 @@ class Indexer:
             barriers = sorted({*barriers, *self._barriers.listed()})
         self._turns.add(waiting)
         if barriers:
-            self._owe(self._gaps.before_barrier())
-            if self._polled.everything and self._barriers.asks_for_others(barriers):
-                self._rescans.owe()
+            self._owe(self._gaps.before_barrier(is_asked=self._barriers.asks_for_others(barriers)))
             self._barriers.meet(barriers, self._turns.targets(), self._rescans.owed)
 
     def _owe(self, paths: Iterable[str]) -> None:
@@ -230,42 +236,45 @@ class Indexer:
         self._troubles.clear()
         self._troubles.add(report)
         if "" in report.unreadable:
-            self._watcher.watches.refuse("", report.unreadable[""])
-        self._state = self._state._replace(reconciled=time.time())
-        if self._state.state not in ("watching", "polling"):
+            self._watcher.watches.close_root()
+        self._heartbeats.note_reconciled()
+        if not self._heartbeats.is_well:
             log.info(
                 "Everything was looked at in %.1f seconds: %d plots in %d sessions; %d added, %d changed, %d removed.",
                 *(self._measured.rescan, report.plots, report.sessions),
                 *(report.added, report.changed, report.removed),
             )
-        self._trouble = self._gaps.closed
+        self._heartbeats.trouble = self._gaps.closed
         self._say(self._standing(concluded=True))
 
     def _standing(self, *, concluded: bool = False) -> str:
         """The state, as long as nothing is wrong: what is polled may change at any moment."""
         if self._gaps.closed:
-            if self._gaps.closed != self._trouble:
-                self._trouble = self._gaps.closed
-                log.error("%s", self._trouble)
+            if self._gaps.closed != self._heartbeats.trouble:
+                self._heartbeats.trouble = self._gaps.closed
+                log.error("%s", self._heartbeats.trouble)
             return "blocked"
-        if concluded or self._state.state in ("watching", "polling"):
-            return "polling" if self._polled.scopes else "watching"
-        return self._state.state
+        if concluded or self._heartbeats.is_well:
+            return "watching" if not self._polled.scopes and self._rolling.is_fresh else "polling"
+        return self._heartbeats.state
 
     def _take_turns(self) -> None:
         if self._turns:
-            began = time.monotonic()
-            self._owe(self._gaps.learn(self._turns.step()))
+            began, waited = time.monotonic(), len(self._turns)
+            step = self._turns.step()
+            # Of several that wait each has its part of the time.
+            self._rolling.spend((time.monotonic() - began) / waited)
+            self._owe(self._gaps.learn(step))
             self._measured.reconcile.observe(time.monotonic() - began)
-            report = self._turns.take_report()
-            if report.delay is not None:
-                self._measured.delay.add(report.delay)
-            self._troubles.add(report)
+            for report in (self._turns.take_report(), self._rolling.take_report()):
+                if report.delay is not None:
+                    self._measured.delay.add(report.delay)
+                self._troubles.add(report)
 
     def _test_self(self) -> None:
         """Ask whether events still come; when nothing does, begin anew."""
         asked, now = self._barriers.asked_at, time.monotonic()
-        if self._polled.blind or self._state.state == "starting":
+        if self._polled.blind or self._heartbeats.state == "starting":
             return
         if asked is None and now >= self._test_at:
             self._test_at = now + SELF_TEST_SECONDS
@@ -280,67 +289,42 @@ class Indexer:
             if self._measured.elected is not False:
                 with self._catalog.writing() as writer:
                     writer.trim()
-                self._catalog.forget_dead(self._state.host)
+                self._catalog.forget_dead(socket.gethostname())
             self._measured.pinned = self._catalog.database.pinned_bytes()
 
     def _seconds_to_next(self) -> float:
         """How long there is nothing to do, unless something is told of."""
         if self._turns or self._rescans.is_going_on or self._barriers.waits_for_names:
             return 0.0
-        return min(IDLE_SECONDS, self._rescans.seconds_to_next)
+        return min(IDLE_SECONDS, self._rescans.seconds_to_next, self._rolling.seconds_to_next)
 
     def _beat(self, state: str) -> None:
         if self._stop.is_set():
             raise StopRequested
         # Here alone: each step ends here, whatever became of it, and none that hangs does.
         self._supervisor.note_progress()
-        if state != self._state.state or time.monotonic() >= self._beat_at:
+        if self._heartbeats.is_due(state):
             self._say(state)
 
     def _say(self, state: str) -> None:
-        """Store how the indexer is; not being able to is what makes readers call the catalogue unwatched."""
-        self._beat_at = time.monotonic() + HEARTBEAT_SECONDS
         self._watcher.watches.read_limit()
-        self._state = self._state._replace(
-            state=state,
-            heartbeat=time.time(),
-            watched=len(self._watcher.watches),
-            watch_limit=self._watcher.watches.limit,
-            unwatched=self._watcher.watches.unwatched_count,
-            overflows=self._watcher.overflows,
-            pending=self._watcher.pending + self._turns.pending,
-            unreadable=len(self._troubles.unreadable),
-            odd=len(self._troubles.odd),
-            behind=self._behind(),
-            proven=self._barriers.proven,
-            polled=self._polled.described(),
-            missed=self._rescans.missed[0] if self._rescans.missed else None,
-            missed_folders=self._rescans.missed[1] if self._rescans.missed else 0,
-            measured=self._measured.dump(),
-        )
-        try:
-            self._catalog.beat(self._state, timeout=RETRY_SECONDS)
-            self._mute = ""
-        except CatalogError as error:
-            if str(error) not in (self._mute, self._trouble):
-                log.warning("The heartbeat was not stored: %s", error)
-            self._mute = str(error)
-        self._tell(self._trouble or self._mute)
-        if self._supervisor.listens:
-            self._tell_supervisor()
-
-    def _tell_supervisor(self) -> None:
-        if self._state.state in ("watching", "polling"):
-            self._supervisor.note_ready()
-        status = self._trouble
-        if not status:
-            # While they cannot be had, what was said before stays.
-            with suppress(CatalogError):
-                sessions, plots = self._catalog.counts()
-                watched = f"{self._state.state} {len(self._watcher.watches):,} folders"
-                status = f"{watched}, {plots:,} plots in {sessions:,} sessions"
-        if status:
-            self._supervisor.say(status)
+        self._rolling.tell(self._measured)
+        numbers = {
+            "watched": len(self._watcher.watches),
+            "watch_limit": self._watcher.watches.limit,
+            "unwatched": self._watcher.watches.unwatched_count,
+            "overflows": self._watcher.overflows,
+            "pending": self._watcher.pending + self._turns.pending,
+            "unreadable": len(self._troubles.unreadable),
+            "odd": len(self._troubles.odd),
+            "behind": self._behind(),
+            "proven": self._barriers.proven,
+            "polled": self._polled.described(),
+            "missed": self._rescans.missed[0] if self._rescans.missed else None,
+            "missed_folders": self._rescans.missed[1] if self._rescans.missed else 0,
+            "measured": self._measured.dump(),
+        }
+        self._heartbeats.say(state, numbers)
 
     def _behind(self) -> float:
         """For how many seconds the oldest thing waits: a scope, a rescan that is owed, a self-test."""
@@ -349,9 +333,9 @@ class Indexer:
 
     def _endure(self, state: str, trouble: str) -> None:
         """Say once what is wrong, wait, and look at everything again afterwards."""
-        if trouble != self._trouble:
+        if trouble != self._heartbeats.trouble:
             log.error("%s", trouble)
-            self._trouble = trouble
+            self._heartbeats.trouble = trouble
         self._forget_all()
         self._beat(state)
         self._stop.wait(RETRY_SECONDS)

@@ -11,6 +11,10 @@ class Watch(NamedTuple):
     callback: int
 
 
+NUMBER_BITS = 40
+"""A Watch is kept as one number, its callback in so many bits: a tuple would take three times as much memory."""
+
+
 class Labels:
     """One watch for each path, and mostly one path for each watch; what lies below a path is found without a search.
 
@@ -19,8 +23,8 @@ class Labels:
     """
 
     def __init__(self) -> None:
-        self._paths: dict[int, tuple[str, ...]] = {}
-        self._watches: dict[str, Watch] = {}
+        self._paths: dict[int, str | tuple[str, ...]] = {}
+        self._watches: dict[str, int] = {}
         self._below: dict[str, set[str]] = {}
         self._sizes: dict[str, int] = {}
 
@@ -29,11 +33,12 @@ class Labels:
 
     def paths(self, descriptor: int) -> tuple[str, ...]:
         """The paths that a watch stands for."""
-        return self._paths.get(descriptor, ())
+        found = self._paths.get(descriptor, ())
+        return (found,) if isinstance(found, str) else found
 
     def watch(self, path: str) -> Watch | None:
         """The watch that stands for a path."""
-        return self._watches.get(path)
+        return _unpacked(self._watches.get(path))
 
     def size_of(self, session: str) -> int:
         """How many folders of a session are watched."""
@@ -43,13 +48,19 @@ class Labels:
         """The sessions of which something is watched."""
         return [session for session in self._sizes if session]
 
+    @property
+    def session_count(self) -> int:
+        """How many sessions these are."""
+        return len(self._sizes) - ("" in self._sizes)
+
     def put(self, path: str, watch: Watch) -> Watch | None:
         """Let `watch` stand for `path`; return the one that did before, and is to be removed."""
-        replaced = self._watches.get(path)
+        replaced = self.watch(path)
         if replaced is not None:
             self._take_from(replaced, path)
-        self._paths[watch.descriptor] = (*self.paths(watch.descriptor), path)
-        self._watches[path] = watch
+        others = self.paths(watch.descriptor)
+        self._paths[watch.descriptor] = (*others, path) if others else path
+        self._watches[path] = watch.descriptor << NUMBER_BITS | watch.callback
         if replaced is not None:
             return replaced
         session = path.partition("/")[0]
@@ -59,7 +70,7 @@ class Labels:
 
     def remove(self, path: str) -> Watch | None:
         """Forget the watch of a path; return it, when there was one."""
-        watch = self._watches.pop(path, None)
+        watch = _unpacked(self._watches.pop(path, None))
         if watch is None:
             return None
         self._take_from(watch, path)
@@ -80,9 +91,11 @@ class Labels:
                 yield path
 
     def _take_from(self, watch: Watch, path: str) -> None:
-        others = tuple(other for other in self._paths.pop(watch.descriptor) if other != path)
+        others = tuple(other for other in self.paths(watch.descriptor) if other != path)
         if others:
             self._paths[watch.descriptor] = others
+        else:
+            del self._paths[watch.descriptor]
 
     def _link(self, path: str) -> None:
         while path:
@@ -100,3 +113,7 @@ class Labels:
             if not self._below[parent]:
                 del self._below[parent]
             path = parent
+
+
+def _unpacked(number: int | None) -> Watch | None:
+    return None if number is None else Watch(number >> NUMBER_BITS, number & (1 << NUMBER_BITS) - 1)

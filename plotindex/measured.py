@@ -3,7 +3,7 @@
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
@@ -75,6 +75,19 @@ class Measured:
     """How many seconds the last full reconcile took."""
     pinned: int = 0
     """Bytes of the database's log that a reader keeps from being used again."""
+    closed: int = 0
+    """How many folders cannot be looked into."""
+    rolled_sessions: int = 0
+    """In how many sessions there is something that the rolling rescan looks at."""
+    rolled_folders: int = 0
+    """How many folders that are."""
+    folders_round: float = 0.0
+    """How many seconds its last whole round by folders took; 0 before there was any."""
+    files_round: float = 0.0
+    folders_age: float = 0.0
+    """For how many seconds something that came, went or was renamed in these folders can be unknown."""
+    files_age: float = 0.0
+    """The same of something that was rewritten in place."""
 
     elected: bool | None = None
     """Whether it is the one of several indexers that looks at everything now and then; None where it is alone."""
@@ -94,7 +107,7 @@ class Measured:
             told = None
         if not isinstance(told, dict):
             told = {}
-        numbers = {name: told[name] for name in ("missed", "rescan", "pinned") if _is_number(told.get(name))}
+        numbers = {each.name: told[each.name] for each in fields(cls)[2:-1] if _is_number(told.get(each.name))}
         read = cls(Histogram.from_json(told.get("reconcile")), Histogram.from_json(told.get("delay")), **numbers)
         read.elected = told["elected"] if isinstance(told.get("elected"), bool) else None
         return read

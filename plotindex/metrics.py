@@ -135,7 +135,11 @@ def _describe_indexer(beat: Heartbeat) -> Iterator[Metric]:
         ("indexer_rescan_timestamp_seconds", "When everything had last been looked at.", beat.reconciled),
         ("indexer_self_test_timestamp_seconds", "When a self-test last came back.", beat.proven),
         ("indexer_watched_folders", "Folders that are watched.", beat.watched),
-        ("indexer_watch_limit", "How many folders one user may watch (fs.inotify.max_user_watches).", beat.watch_limit),
+        (
+            "indexer_watch_limit",
+            "How many folders may be watched (fs.inotify.max_user_watches, max_watches).",
+            beat.watch_limit,
+        ),
         ("indexer_unwatched_folders", "Folders that are not watched; they are looked at instead.", beat.unwatched),
         ("indexer_pending_scopes", "What waits to be looked at.", beat.pending),
         ("indexer_behind_seconds", "For how long the oldest of it has waited.", beat.behind),
@@ -151,6 +155,26 @@ def _describe_indexer(beat: Heartbeat) -> Iterator[Metric]:
     yield _gauge(
         "database_log_pinned_bytes", "What of the log a reader keeps from going into the database.", measured.pinned
     )
+    yield _gauge(
+        "indexer_closed_folders", "Folders that the indexer cannot look into; what is known is kept.", measured.closed
+    )
+    yield _gauge("indexer_rolled_folders", "Folders that the rolling rescan looks at.", measured.rolled_folders)
+    for name, what, by_folders, by_files in (
+        (
+            "round",
+            "How long the rolling rescan's last whole round took, by folders' times and by files.",
+            *(measured.folders_round, measured.files_round),
+        ),
+        (
+            "view_age",
+            "For how long what came or went (folders) or was rewritten in place (files) can be unknown there.",
+            *(measured.folders_age, measured.files_age),
+        ),
+    ):
+        family = GaugeMetricFamily(f"plotindex_indexer_{name}_seconds", what, labels=["by"])
+        family.add_metric(["folders"], by_folders)
+        family.add_metric(["files"], by_files)
+        yield family
     for name, what, count in (
         ("indexer_overflows", "How often the kernel's queue of events overflowed.", beat.overflows),
         ("indexer_restarts_of_watching", "How often watching was lost and begun anew.", beat.replaced),

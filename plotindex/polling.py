@@ -3,7 +3,7 @@
 import logging
 from enum import StrEnum
 
-from plotindex.layout import escape, printable
+from plotindex.layout import escape, is_within, printable
 from plotindex.mounts import LOCAL, Mount, MountChanges, mounts_of
 from plotindex.tree import Tree
 
@@ -50,6 +50,10 @@ class Polled:
     @property
     def everything(self) -> bool:
         return "" in self.scopes
+
+    def covers(self, path: str) -> bool:
+        """Whether no event may tell of what happens there."""
+        return bool(self.scopes) and is_within(path, self.scopes)
 
     def described(self) -> str | None:
         """One line for `status`, or None where nothing is polled."""

@@ -24,8 +24,8 @@ class Own(NamedTuple):
 
 PLACES = ("root", "database", "state_dir")
 INDEXER = Own(
-    ("rescan_seconds", "poll_seconds", "log_format"),
-    (*PLACES, "project_pattern", "suffixes", "max_plots_per_session", "max_depth", "polling"),
+    ("rescan_seconds", "poll_seconds", "rescan_share", "log_format"),
+    (*PLACES, "project_pattern", "suffixes", "max_plots_per_session", "max_depth", "polling", "max_watches"),
     "watch",
 )
 SERVER = Own(

@@ -34,11 +34,16 @@ class Rescan:
         self.report = Report()
         self.began = time.monotonic()
         self.ended: float | None = None
-        self._explained = Scopes(turns.scopes())
-        watcher.watches.begin_audit()
-        names = sessions_to_look_at(tree, catalog, self.report, watcher.watches.enter)
-        self._names = sorted({*names, *watcher.watches.sessions()}, reverse=True)
-        self.report.sessions = len(self._names)
+        watches = watcher.watches
+        # Where nobody watches, nobody has missed anything: not in these, and of the root no new session.
+        self._explained = Scopes([*turns.scopes(), *watches.stamps.sessions()])
+        watches.begin_audit()
+        names = sessions_to_look_at(tree, catalog, self.report, watches.enter)
+        latest = {row.session: number for number, row in enumerate(catalog.latest_sessions())}
+        # From the end: those that nobody knows, then those in which something was drawn last. They have first choice
+        # of the watches.
+        self._names = sorted({*names, *watches.sessions()}, key=lambda name: (latest.get(name, -1), name), reverse=True)
+        self.report.sessions = watches.expected = len(self._names)
         self._targets: list[Target] = []
         self._unwatched: list[str] = []
         if is_first:
@@ -55,6 +60,7 @@ class Rescan:
             self._targets.append(self._turns.rescan(self._names.pop(), self.report))
         if not self._targets:
             self._unwatched = self._watcher.watches.end_audit()
+            self._watcher.watches.expected = 0
             if "" not in self.report.unreadable:
                 finish(self._tree, self._catalog)
             self.ended = time.monotonic()
@@ -88,8 +94,8 @@ class Rescans:
         self._current: Rescan | None = None
         self.done = 0
         """How many came to their end."""
-        self.owed = 0
-        """The number of the one that makes up for what was lost."""
+        self.owed = 1
+        """The number of the one that makes up for what was lost; the first does for what came before it."""
         self.owed_since: float | None = None
         self.is_elected = True
         """Whether this indexer is the one that looks at everything now and then; what it owes each looks at itself."""

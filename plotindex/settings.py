@@ -38,6 +38,8 @@ class Settings:
     rescan_seconds: int = _setting(parsing.whole(1, 10**8), 3600)
     poll_seconds: int = _setting(parsing.whole(1, 10**8), 30)
     polling: str = _setting(parsing.OneOf({"auto": "auto", "always": "always", "never": "never"}), "auto")
+    rescan_share: int = _setting(parsing.whole(1, 100), 5)
+    max_watches: int | None = _setting(parsing.whole(1, 10**9), None)
     max_plots_per_session: int = _setting(parsing.whole(1, 10**9), 100_000)
     max_depth: int = _setting(parsing.whole(0, 1000), 32)
     heal: bool = _setting(parsing.OneOf({"on": True, "off": False}), True)

@@ -13,6 +13,7 @@ from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
 from plotindex.locks import Indexing, indexing
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
+from plotindex.means import describe, parts_of
 from plotindex.measured import Measured
 from plotindex.recent import SHOWN, Counts
 from plotindex.wal import overgrown
@@ -75,6 +76,8 @@ class Status:
             "rescan_seconds": self.measured.rescan,
             "log_pinned_bytes": self.measured.pinned,
             "elected": self.measured.elected,
+            "closed": self.measured.closed,
+            "parts": parts_of(self.indexer, self.measured),
         }
 
     def as_text(self) -> str:
@@ -95,6 +98,8 @@ class Status:
                 f"in trouble {beat.unreadable} paths that cannot be looked at, {beat.odd} not indexed as they are",
             ]
             lines += [f"beside     {_sentence(other)}" for other in self.beside]
+            if rolled := describe(self.measured):
+                lines.append(f"by rounds  {rolled}")
             if beat.polled:
                 lines.append(f"polled     {beat.polled}")
         if self.server:
@@ -158,7 +163,8 @@ def read_status(
     if file and alive and not alive.trouble:
         # On a disk where it can write nothing at all it cannot tell of that, either.
         alive = alive._replace(trouble=_of_disk(file))
-    trouble = (overgrown(file) if file else None) or _trouble(beat, alive)
+    measured = Measured.load(beat.measured if beat else None)
+    trouble = (overgrown(file) if file else None) or _trouble(beat, alive, measured)
     if not trouble and catalog.database.is_shared and not any(map(_is_elected, beats)):
         trouble = "No indexer looks at everything now: one takes that over within ten seconds, or its log says why not."
     if not trouble and not header.is_of(layout):
@@ -171,7 +177,7 @@ def read_status(
         clock=header.clock,
         indexer=beat._replace(state=_state(beat, alive)) if beat else None,
         beside=beats[1:],
-        measured=Measured.load(beat.measured if beat else None),
+        measured=measured,
         answered=answered,
         excess=catalog.excess(MOST_NAMED),
         server=server,
@@ -230,14 +236,15 @@ def _silence(beat: Heartbeat | None, alive: Indexing | None = None) -> str | Non
     return None
 
 
-def _trouble(beat: Heartbeat | None, alive: Indexing | None) -> str | None:
+def _trouble(beat: Heartbeat | None, alive: Indexing | None, measured: Measured) -> str | None:
     silence = _silence(beat, alive)
     if silence or beat is None:
         return silence
     if beat.state == "blocked" and alive and alive.trouble:
         return alive.trouble
-    if beat.unwatched:
-        return _unwatched(beat)
+    if measured.closed:
+        what = "1 folder is not watched" if measured.closed == 1 else f"{measured.closed} folders are not watched"
+        return f"{what}: let the indexer read what `plotindex doctor` names."
     if beat.behind >= HEARTBEAT_SECONDS:
         return f"The indexer is {beat.behind:.0f} seconds behind: its log says which session keeps it busy."
     return {
@@ -246,16 +253,6 @@ def _trouble(beat: Heartbeat | None, alive: Indexing | None) -> str | None:
         "starting": "The indexer is still looking at everything: ask again when it is done.",
         "lost": "The root is not there: mount it again or, if it is empty, run `plotindex rebuild --allow-empty`.",
     }.get(beat.state, f"The indexer is {beat.state}: its log says why.")
-
-
-def _unwatched(beat: Heartbeat) -> str:
-    what = "1 folder is not watched" if beat.unwatched == 1 else f"{beat.unwatched} folders are not watched"
-    read = "let the indexer read what `plotindex doctor` names"
-    limit = "raise fs.inotify.max_user_watches with sysctl"
-    # What may not be read is unreadable, too; what no watch is left for is not.
-    if not beat.unreadable:
-        return f"{what}: {limit}."
-    return f"{what}: {read}." if beat.unreadable >= beat.unwatched else f"{what}: {limit}, and {read}."
 
 
 def _left_out(excess: Excess) -> str:

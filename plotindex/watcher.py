@@ -10,6 +10,8 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -252,11 +254,17 @@ class TreeEmitter(EventEmitter):
     def _add_watch(self, fd: int, number: int) -> int:
         assert self.reader is not None
         # Through the descriptor: whatever its path has become, this is the folder that is listed next.
-        return self.reader.add_callback(b"/proc/self/fd/%d/." % fd, MASK, self, CallbackId(number))
+        return self.reader.add_callback(_path_of(fd), MASK, self, CallbackId(number))
 
     def _remove_watch(self, descriptor: int, number: int) -> None:
         assert self.reader is not None
         self.reader.remove_callbacks([(WatchDescriptor(descriptor), CallbackId(number))])
+
+
+@lru_cache(64)
+def _path_of(fd: int) -> bytes:
+    """A path of an open folder: the same object each time, since the reader keeps one for each watch."""
+    return b"/proc/self/fd/%d/." % fd
 
 
 class Changes(NamedTuple):
@@ -294,12 +302,13 @@ class Collector(FileSystemEventHandler):
 class Watcher:
     """The scopes of a tree that may have changed, as they change."""
 
-    def __init__(self, tree: Tree, barriers: Path) -> None:
+    def __init__(self, tree: Tree, barriers: Path, make_watches: Callable[[], Watches] = Watches) -> None:
         """`barriers` is a folder outside the tree: the name of each new file in it comes behind earlier changes."""
         self._tree = tree
         self._barriers = barriers
         self._collector = Collector()
-        self.watches = Watches()
+        self._make_watches = make_watches
+        self.watches = make_watches()
         self._observer: BaseObserver | None = None
         self._emitter: TreeEmitter | None = None
         self._former_overflows = 0
@@ -326,7 +335,7 @@ class Watcher:
         """End watching; what was not taken is forgotten."""
         observer, emitter = self._observer, self._emitter
         self._observer = self._emitter = None
-        self.watches = Watches()
+        self.watches = self._make_watches()
         if observer is not None and emitter is not None:
             self._former_overflows += emitter.overflows
             observer.stop()

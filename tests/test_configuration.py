@@ -127,7 +127,7 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
         ("THREDS", "do you mean PLOTINDEX_THREADS?"),
         ("DATABASE", "do you mean PLOTINDEX_DATABASE_URL?"),
         ("CONFIGURATION", "do you mean PLOTINDEX_CONFIG?"),
-        ("RESCAN", "do you mean PLOTINDEX_RESCAN_SECONDS?"),
+        ("RESCAN", "do you mean PLOTINDEX_RESCAN_SHARE?"),
         ("QUALITY", "`plotindex config` lists the settings."),
     ],
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from plotindex import database, lookup, status
+from plotindex import database, heartbeats, lookup, status
 from plotindex import indexer as indexer_module
 from plotindex.barriers import wait_for_answer
 from plotindex.catalog import Catalog
@@ -200,7 +200,8 @@ def test_a_database_that_another_program_locks_for_long_loses_nothing_and_holds_
     """As for a minute: what is a minute in earnest is half a second here."""
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.5)
     monkeypatch.setattr(indexer_module, "RETRY_SECONDS", 0.1)
-    monkeypatch.setattr(indexer_module, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(heartbeats, "STORE_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_SECONDS", 0.2)
     draw(root, "s/project_a/x.png", b"x")
     stop = threading.Event()
     thread = threading.Thread(target=Indexer(tree, catalog, settings.barrier_folder, Rhythm(), stop).run)

@@ -62,7 +62,7 @@ def test_what_is_mounted_below_the_root_is_told(settings: Settings, root: Path) 
     [
         ("xfs", Polling.AUTO, "ok", "a local file system"),
         ("xfs", Polling.NEVER, "ok", "a local file system"),
-        ("nfs4", Polling.AUTO, "warn", "a network file system: what other hosts draw is found every 30 seconds"),
+        ("nfs4", Polling.AUTO, "warn", "a network file system: what other hosts draw is found by looking round"),
         (
             "fuse.odd\x1b",
             Polling.ALWAYS,

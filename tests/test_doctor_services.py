@@ -15,6 +15,7 @@ from werkzeug.serving import make_server
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.confinement import ConfinementError
 from plotindex.doctor import services
+from plotindex.measured import Measured
 from plotindex.settings import Settings
 from plotindex.web.application import create_app
 from tests.helpers import free_port
@@ -127,20 +128,16 @@ def test_drawing_is_tried_in_a_child_that_ends(settings: Settings, monkeypatch: 
     assert (finding.verdict, "(chroot: no; Landlock: no)" in finding.seen) == ("warn", True)
 
 
-@pytest.mark.parametrize(("unwatched", "unreadable"), [(1, 1), (2, 5), (3, 2)])
-def test_the_kernels_limit_is_not_blamed_for_folders_that_may_not_be_read(
-    settings: Settings, catalog: Catalog, unwatched: int, unreadable: int
+@pytest.mark.parametrize(("unwatched", "closed"), [(1, 1), (5, 2), (3, 0)])
+def test_folders_that_may_not_be_read_are_told_apart_from_those_without_a_watch(
+    settings: Settings, catalog: Catalog, unwatched: int, closed: int
 ) -> None:
-    now = time.time()
-    beat = Heartbeat("here", 1, now, now, "watching", watched=1, unwatched=unwatched, unreadable=unreadable)
+    now, measured = time.time(), Measured(closed=closed, rolled_folders=unwatched)
+    beat = Heartbeat("here", 1, now, now, "watching", watched=1, unwatched=unwatched, measured=measured.dump())
     catalog.beat(beat)
     (finding,) = examined(settings, "indexer")
-    is_limit = unwatched > unreadable
-    assert (finding.verdict, "sysctl" in finding.text, "may not read" in finding.text) == (
-        "warn",
-        is_limit,
-        not is_limit,
-    )
+    assert (finding.verdict, "may not read" in finding.text) == (("warn", True) if closed else ("ok", False))
+    assert f"{unwatched} folders it looks at round and round" in finding.text or closed
     assert "1 folders" not in finding.text
 
 

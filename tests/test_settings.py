@@ -172,7 +172,7 @@ def test_a_file_that_is_no_settings_file_is_refused(tmp_path: Path, content: byt
 
 def test_an_unknown_setting_is_told_the_nearest_right_name_or_all_of_them(tmp_path: Path) -> None:
     file = tmp_path / "plotindex.toml"
-    for wrong, right in (("suffix", "suffixes"), ("rescan", "rescan_seconds"), ("url-prefix", "url_prefix")):
+    for wrong, right in (("suffix", "suffixes"), ("rescan-second", "rescan_seconds"), ("url-prefix", "url_prefix")):
         file.write_text(f"{wrong} = 1")
         with pytest.raises(SettingsError, match=rf"'{wrong}': do you mean {right}\?$"):
             load(config=file)
@@ -269,7 +269,7 @@ def test_the_documented_file_holds_every_setting_and_can_be_read(tmp_path: Path)
     differing = {
         name for name in named if getattr(settings, name) != getattr(load_settings({"root": "/srv/plots"}, {}), name)
     }
-    assert differing == {"x_accel_prefix", "public_url"}
+    assert differing == {"x_accel_prefix", "public_url", "max_watches"}
 
 
 def test_a_command_that_would_use_another_state_than_the_services_of_its_root_says_so(tmp_path: Path) -> None:

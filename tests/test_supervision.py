@@ -1,6 +1,7 @@
 """Whatever part of the watching dies or goes astray is noticed, and made good."""
 
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -9,13 +10,18 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, WatchDescriptor
 
-from plotindex import gaps
+from plotindex import heartbeats, rolling
 from plotindex import indexer as indexer_module
 from plotindex import watcher as watcher_module
+from plotindex.barriers import ask
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.indexer import Indexer, Rhythm
+from plotindex.lookup import Lookup
+from plotindex.measured import Measured
+from plotindex.metrics import Metrics
 from plotindex.polling import Polling
 from plotindex.settings import Settings
+from plotindex.status import read_status
 from plotindex.tree import Tree
 from plotindex.watcher import Reader, TreeEmitter
 from tests.helpers import StartService, all_plots, draw, wait_until
@@ -31,15 +37,16 @@ def run_indexer(
     """An indexer in a thread of this process, watching; what it does once in many seconds it does in a moment."""
     monkeypatch.setattr(indexer_module, "SELF_TEST_SECONDS", 0.2)
     monkeypatch.setattr(indexer_module, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(indexer_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(indexer_module, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(gaps, "UNWATCHED_SECONDS", 0.2)
+    monkeypatch.setattr(rolling, "UNWATCHED_SECONDS", 0.2)
     monkeypatch.setattr(watcher_module, "CHECK_SECONDS", 0.05)
     stop = threading.Event()
     threads: list[threading.Thread] = []
 
-    def run(rescan: float = 3600) -> Indexer:
-        indexer = Indexer(tree, catalog, settings.barrier_folder, Rhythm(rescan, 30, Polling.AUTO), stop)
+    def run(rescan: float = 3600, most_watches: int | None = None) -> Indexer:
+        rhythm = Rhythm(rescan, 30, Polling.AUTO, share=100, most_watches=most_watches)
+        indexer = Indexer(tree, catalog, settings.barrier_folder, rhythm, stop)
         threads.append(threading.Thread(target=indexer.run))
         threads[0].start()
         wait_until(lambda: [beat.state for beat in catalog.heartbeats()] == ["watching"])
@@ -157,6 +164,40 @@ def test_with_no_watches_left_folders_are_looked_at_instead_until_there_are_some
         subprocess.run([*enter, "sh", "-c", f"echo 1000 > {limit}"], check=True)
         wait_until(lambda: beat_of(catalog).unwatched == 0)
         assert beat_of(catalog).watched == 62
+
+
+def test_what_is_not_to_be_watched_is_found_all_the_same_and_how_late_is_said(
+    root: Path, tree: Tree, catalog: Catalog, settings: Settings, run_indexer: RunIndexer
+) -> None:
+    plots = [draw(root, f"s/project_{number}/x.png") for number in range(20)]
+    indexer = run_indexer(most_watches=6)
+
+    def measured() -> Measured:
+        return Measured.load(beat_of(catalog).measured)
+
+    wait_until(lambda: measured().folders_round and measured().files_round)
+    plots[19].write_bytes(b"rewritten")
+    draw(root, "new/project_a/x.png")
+    wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
+    # Its answer waits for what no event tells of.
+    draw(root, "s/project_18/y.png")
+    file = ask(settings.barrier_folder, "sync-test")
+    wait_until(lambda: not file.exists())
+    assert all_plots(catalog) == plots_by_hand(root)
+    assert len(indexer._watcher.watches) <= 6
+    wait_until(lambda: beat_of(catalog).unwatched == measured().rolled_folders > 16)
+    status = read_status(catalog, tree.layout)
+    assert (beat_of(catalog).state, beat_of(catalog).watch_limit, status.trouble) == ("watching", 6, None)
+    assert re.search(r"\nby rounds  \d+ folders in 2 sessions: what comes and goes is seen within \d", status.as_text())
+    events, rounds = status.as_json()["indexer"]["parts"]
+    assert (events["means"], rounds["means"], rounds["folders"]) == ("events", "rounds", beat_of(catalog).unwatched)
+    assert 0 < rounds["by_files"]["seconds"] <= rounds["by_files"]["age"]
+    assert Lookup(tree, catalog).doubt() is None
+    _, text = Metrics().exposition(catalog, "")
+    numbers = dict(re.findall(r'^plotindex_indexer_(\w+(?:{by="\w+"})?) (\S+)$', text.decode(), re.MULTILINE))
+    assert float(numbers["unwatched_folders"]) == float(numbers["rolled_folders"]) == rounds["folders"]
+    assert float(numbers['round_seconds{by="folders"}']) > 0
+    assert float(numbers['view_age_seconds{by="files"}']) > 0
 
 
 def test_a_folder_that_may_not_be_listed_is_watched_once_it_may(

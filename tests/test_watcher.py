@@ -274,5 +274,5 @@ def test_sessions_that_come_and_go_leave_nothing_in_the_books(listening: Listeni
     emitter = listening.watcher._emitter
     assert emitter is not None
     assert len(listening.watcher.watches) == 1
-    assert listening.watcher.watches.unwatched == []
+    assert listening.watcher.watches.stamps.folders == 0
     assert not listening.watcher.watches._labels._below

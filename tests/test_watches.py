@@ -46,8 +46,10 @@ def test_one_session_cannot_use_up_the_watches_of_the_others() -> None:
         watches.enter(f"greedy/project_a/{number}", number)
     for number in range(100, 110):
         watches.enter(f"modest/project_a/{number}", number)
+    for session in ("greedy", "modest"):
+        watches.leave([session], set(watches._labels.at_and_below(session)), {})
     assert len(watches) == 40 + 10
     assert watches.unwatched_count == 60
-    assert all(path.startswith("greedy/") for path in watches.unwatched)
+    assert all(path.startswith("greedy/") for path in watches.stamps.paths())
     watches.leave(["greedy"], set(), {})
-    assert (len(watches), watches.unwatched) == (10, [])
+    assert (len(watches), watches.unwatched_count) == (10, 0)

@@ -26,7 +26,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
 
 @click.command(epilog=example("doctor --root /srv/plots"))
 @common_options
-@setting_options("host", "port", "poll_seconds", "polling", "max_depth")
+@setting_options("host", "port", "poll_seconds", "polling", "max_watches", "max_depth")
 @json_option
 def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Say what on this machine would hurt, and what mends it.

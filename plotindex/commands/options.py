@@ -37,6 +37,8 @@ SETTINGS = {
     "rescan_seconds": ("SECONDS", "How often everything is looked at, besides what events tell of."),
     "poll_seconds": ("SECONDS", "How often that is looked at which no event tells of, such as NFS."),
     "polling": ("auto|always|never", "What is looked at so often: network file systems; everything; nothing."),
+    "rescan_share": ("PERCENT", "What that may take of the time of one core, when it is much."),
+    "max_watches": ("NUMBER", "How many folders are watched at most, if not as many as the kernel allows."),
     "max_plots_per_session": ("NUMBER", "How many plots of one session are indexed."),
     "max_depth": ("NUMBER", "How many folders deep below a project plots are indexed."),
     "x_accel_prefix": ("PATH", "Path of nginx's internal location, when nginx is to send the files."),

@@ -40,7 +40,15 @@ SERVING = (
     "proxies",
     "access_log",
 )
-INDEXING = ("rescan_seconds", "poll_seconds", "polling", "max_plots_per_session", "max_depth")
+INDEXING = (
+    "rescan_seconds",
+    "poll_seconds",
+    "polling",
+    "rescan_share",
+    "max_watches",
+    "max_plots_per_session",
+    "max_depth",
+)
 """Settings of what is looked at, and how often."""
 
 
@@ -87,7 +95,13 @@ def watch(config: Path | None, **options: str | None) -> None:
     from plotindex.polling import Polling
 
     def rhythm_of(settings: Settings) -> Rhythm:
-        return Rhythm(settings.rescan_seconds, settings.poll_seconds, Polling(settings.polling))
+        return Rhythm(
+            settings.rescan_seconds,
+            settings.poll_seconds,
+            Polling(settings.polling),
+            settings.rescan_share,
+            settings.max_watches,
+        )
 
     def new_rhythm() -> Rhythm | None:
         found = rereading.due()

@@ -104,24 +104,30 @@ def check_inotify(subject: Subject) -> Iterator[Finding]:
     yield judge_instances(usage, pid, instances)
     yield judge_queue(subject.indexer.overflows if subject.indexer else 0, queue)
     # The folder of `plotindex sync` is watched, too.
-    yield judge_watches(usage, pid, subject.survey.folders + 1, watches)
+    yield judge_watches(usage, pid, subject.survey.folders + 1, watches, subject.settings.max_watches)
 
 
-def judge_watches(usage: Usage, indexer: int | None, need: int, limit: Limit) -> Finding:
-    """Whether `need` watches can be had, and twice as many, beside what others of that user have."""
+def judge_watches(usage: Usage, indexer: int | None, need: int, limit: Limit, most: int | None = None) -> Finding:
+    """Whether `need` watches can be had, and twice as many, beside what others of that user have.
+
+    `most` is how many folders may be watched by setting: the others are looked at round and round, and miss no watch.
+    """
     others = sum(count for pid, count in usage.watches.items() if pid != indexer)
+    wanted = need if most is None else min(need, most + 1)
     seen = (
         f"This tree needs {need} watches, and {2 * need} at twice its size; {limit.name} is {limit.value}, of which "
         f"other programs of this user have {others}{_as_far_as(usage)}"
     )
+    if wanted < need:
+        seen = f"{seen}; max_watches leaves {counted(need - wanted, 'folder')} to the rolling rescan"
     # The indexer gives a session its share alone once half of all are in use: so twice as many again.
-    remedy = limit.raised(max(LEAST["watches"], others + 4 * need))
-    if others + need > limit.value:
-        missing = others + need - limit.value
-        return bad("inotify-watches", f"{seen}: {counted(missing, 'folder')} cannot be watched", remedy)
-    if others + 2 * need > limit.value:
-        missing = others + 2 * need - limit.value
-        return warn("inotify-watches", f"{seen}: then {counted(missing, 'folder')} cannot be watched", remedy)
+    remedy = limit.raised(max(LEAST["watches"], others + 4 * wanted))
+    if others + wanted > limit.value:
+        missing = counted(others + wanted - limit.value, "folder")
+        return warn("inotify-watches", f"{seen}: {missing} cannot be watched, only looked at round and round", remedy)
+    if wanted == need and others + 2 * need > limit.value:
+        missing = counted(others + 2 * need - limit.value, "folder")
+        return warn("inotify-watches", f"{seen}: then {missing} cannot be watched", remedy)
     return ok("inotify-watches", seen)
 
 

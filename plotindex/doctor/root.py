@@ -72,8 +72,9 @@ def judge_mount(path: str, mount: Mount, polling: Polling, seconds: int) -> Find
             f"{seen}, where no event tells what other hosts draw, and polling is never",
             "polling = auto in plotindex.toml, or PLOTINDEX_POLLING=auto",
         )
-    remedy = "lower poll_seconds if that is too late, or run plotindex on the host that has the disk"
-    return warn("root-file-system", f"{seen}: what other hosts draw is found every {seconds} seconds", remedy)
+    remedy = "lower poll_seconds or raise rescan_share if that is too late, or run plotindex where the disk is"
+    found = f"what other hosts draw is found by looking round and round, each {seconds} seconds or later"
+    return warn("root-file-system", f"{seen}: {found}", remedy)
 
 
 def kind_of(mount: Mount) -> str:

@@ -11,9 +11,11 @@ from plotindex.confinement import ConfinementError, confine
 from plotindex.doctor.findings import Finding, bad, counted, ok, split, warn
 from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
+from plotindex.heartbeats import WELL
 from plotindex.jobs import MOST_BYTES
 from plotindex.layout import escape
 from plotindex.lookup import is_heard
+from plotindex.measured import Measured
 from plotindex.status import read_status
 
 ANSWER_SECONDS = 3.0
@@ -29,9 +31,9 @@ def check_indexer(subject: Subject) -> Iterator[Finding]:
     if beat is None:
         yield warn("indexer", "No indexer has begun yet, so nobody follows what is drawn", "start `plotindex watch`")
         return
-    if is_heard(beat) and beat.state == "watching" and 0 < beat.unwatched <= beat.unreadable:
-        # Those over the kernel's limit can be read.
-        which = f"{counted(beat.unwatched, 'folder')} that its user may not read"
+    measured = Measured.load(beat.measured)
+    if is_heard(beat) and beat.state in WELL and measured.closed:
+        which = f"{counted(measured.closed, 'folder')} that its user may not read"
         yield warn(
             "indexer",
             f"The indexer is {beat.state}, but not {which}; it looks at each every few seconds instead",
@@ -44,7 +46,9 @@ def check_indexer(subject: Subject) -> Iterator[Finding]:
         yield warn("indexer", *split(str(error)))
         return
     if trouble is None:
-        yield ok("indexer", f"The indexer is {beat.state}: process {beat.pid} on {escape(beat.host)}")
+        rolled = counted(measured.rolled_folders, "folder")
+        also = f"; {rolled} it looks at round and round" if measured.rolled_folders else ""
+        yield ok("indexer", f"The indexer is {beat.state}: process {beat.pid} on {escape(beat.host)}{also}")
         return
     seen, remedy = split(trouble)
     told = bad if beat.state == "lost" else warn
