@@ -15,6 +15,7 @@ from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.gaps import Gaps
+from plotindex.intake import Intake
 from plotindex.layout import printable
 from plotindex.measured import Measured
 from plotindex.polling import Polled, Polling
@@ -33,6 +34,10 @@ RETRY_SECONDS = 1.0
 LISTEN_SECONDS = 10.0
 """How long everything is polled before events are asked for again, when none can be had."""
 TIDY_SECONDS = 60.0
+NAMES_SECONDS = 1.0
+"""How often names are taken in for the search, while there are few; many are, whenever there is nothing else to do."""
+BREATH_SECONDS = 0.01
+"""Between two such steps, so that others come to their turns."""
 SELF_TEST_SECONDS = 30.0
 SILENT_SECONDS = 10.0
 """Without an answer to a self-test and any other event for so long, watching begins anew."""
@@ -85,7 +90,9 @@ class Indexer:
         self._turns = Turns(tree, catalog, self._watcher)
         self._rescans = Rescans(tree, catalog, self._turns, self._watcher, rhythm.rescan)
         self._gaps = Gaps(tree, catalog, self._watcher, self._polled, rhythm.poll)
-        self._listen_at = self._test_at = self._tidy_at = self._beat_at = 0.0
+        self._intake = Intake(catalog)
+        self._are_names_left = False
+        self._listen_at = self._test_at = self._tidy_at = self._names_at = self._beat_at = 0.0
         self._state = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
         self._measured = Measured()
         self._troubles = Troubles()
@@ -123,6 +130,7 @@ class Indexer:
             self._barriers.answer(self._rescans.done, self._gaps.asked, self._gaps.next_asked)
             self._test_self()
             self._tidy()
+            self._take_in_names()
             self._beat(self._standing())
         except RootLostError as error:
             self._endure("lost", str(error))
@@ -265,11 +273,22 @@ class Indexer:
                 writer.trim()
             self._measured.pinned = self._catalog.database.pinned_bytes()
 
+    def _take_in_names(self) -> None:
+        """Let the search know new names, when nobody waits for anything else."""
+        if not self._is_busy and time.monotonic() >= self._names_at:
+            self._are_names_left = self._intake.go_on()
+            self._names_at = time.monotonic() + (BREATH_SECONDS if self._are_names_left else NAMES_SECONDS)
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._turns or self._rescans.is_going_on or self._barriers.waits_for_names)
+
     def _seconds_to_next(self) -> float:
         """How long there is nothing to do, unless something is told of."""
-        if self._turns or self._rescans.is_going_on or self._barriers.waits_for_names:
+        if self._is_busy:
             return 0.0
-        return min(IDLE_SECONDS, self._rescans.seconds_to_next)
+        idle = BREATH_SECONDS if self._are_names_left else IDLE_SECONDS
+        return min(idle, self._rescans.seconds_to_next)
 
     def _beat(self, state: str) -> None:
         if self._stop.is_set():
