@@ -26,6 +26,12 @@ def _rows() -> None:
     rows()
 
 
+def _search() -> None:
+    from benchmarks.search import search  # noqa: PLC0415 - see above
+
+    search()
+
+
 def _watching() -> None:
     from benchmarks.watching import watching  # noqa: PLC0415 - it brings watchdog along: see above
 
@@ -67,6 +73,7 @@ BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("rebuild", rebuild),
     ("lookup", _lookup),
     ("rows", _rows),
+    ("search", _search),
     ("flood", flood),
     ("memory", memory),
     ("watching", _watching),

@@ -10,12 +10,23 @@ from sqlalchemy import Connection
 
 from plotindex.errors import SettingsError
 from plotindex.opening import open_database
-from plotindex.tables import metadata
+from plotindex.tables import TRIGRAMS, metadata
 
 
 def run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, compare_type=True)
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        compare_type=True,
+        include_name=is_described,
+    )
     context.run_migrations()
+
+
+def is_described(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether a table or an index is one that the metadata should have."""
+    return kind not in ("table", "index") or not (name or "").startswith(TRIGRAMS)
 
 
 def database_url() -> str:

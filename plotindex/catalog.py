@@ -79,6 +79,9 @@ _OF_KEY = and_(plot.c.session == bindparam("of_session"), plot.c.filename == bin
 _COPIES = select(plot.c.project, *NUMBERS).where(_OF_KEY)
 _CURRENT = Prepared(_COPIES.order_by(plot.c.mtime_ns.desc(), plot.c.project.desc()).limit(1))
 _COPY = Prepared(_COPIES.where(plot.c.project == bindparam("of_project")))
+_LATEST_SESSIONS = Prepared(
+    select(session.c.session, session.c.plots, session.c.mtime_ns).order_by(session.c.mtime_ns.desc())
+)
 
 
 _TALLIED = select(session.c.session)
@@ -177,8 +180,7 @@ class Catalog:
     def latest_sessions(self) -> list[SessionRow]:
         """Every session that has plots, the one in which something was drawn last first."""
         with self.database.reading() as connection:
-            query = select(session.c.session, session.c.plots, session.c.mtime_ns).order_by(session.c.mtime_ns.desc())
-            return [SessionRow._make(row) for row in connection.execute(query)]
+            return list(map(SessionRow._make, _LATEST_SESSIONS(connection, {})))
 
     def sessions_since(self, clock: int | None) -> tuple[int | None, list[str]]:
         """The clock, and the sessions in which something has changed since another one; None is now."""

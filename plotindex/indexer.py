@@ -14,6 +14,7 @@ from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.gaps import Gaps
 from plotindex.heartbeats import Heartbeats
+from plotindex.intake import Intake
 from plotindex.layout import printable
 from plotindex.lookup import is_heard
 from plotindex.measured import Measured
@@ -34,6 +35,10 @@ RETRY_SECONDS = 1.0
 LISTEN_SECONDS = 10.0
 """How long everything is polled before events are asked for again, when none can be had."""
 TIDY_SECONDS = 60.0
+NAMES_SECONDS = 1.0
+"""How often names are taken in for the search, while there are few; many are, whenever there is nothing else to do."""
+BREATH_SECONDS = 0.01
+"""Between two such steps, so that others come to their turns."""
 SELF_TEST_SECONDS = 30.0
 SILENT_SECONDS = 10.0
 """Without an answer to a self-test and any other event for so long, watching begins anew."""
@@ -90,7 +95,9 @@ class Indexer:
         self._gaps = Gaps(tree, catalog, self._watcher, self._polled)
         parts = tree, catalog, self._turns, self._watcher, self._polled
         self._rolling = Rolling(*parts, poll_seconds=rhythm.poll, share=rhythm.share)
-        self._listen_at = self._test_at = self._tidy_at = 0.0
+        self._intake = Intake(catalog)
+        self._are_names_left = False
+        self._listen_at = self._test_at = self._tidy_at = self._names_at = 0.0
         self._heartbeats = Heartbeats(catalog, self._supervisor, tell)
         self._measured = Measured()
         self._troubles = Troubles()
@@ -132,6 +139,7 @@ class Indexer:
             self._barriers.answer(self._rescans.done, self._gaps.asked, self._gaps.next_asked)
             self._test_self()
             self._tidy()
+            self._take_in_names()
             self._beat(self._standing())
         except RootLostError as error:
             self._endure("lost", str(error))
@@ -292,11 +300,23 @@ class Indexer:
                 self._catalog.forget_dead(socket.gethostname())
             self._measured.pinned = self._catalog.database.pinned_bytes()
 
+    def _take_in_names(self) -> None:
+        """Let the search know new names, when nobody waits for anything else."""
+        is_mine = self._measured.elected is not False
+        if is_mine and not self._is_busy and time.monotonic() >= self._names_at:
+            self._are_names_left = self._intake.go_on()
+            self._names_at = time.monotonic() + (BREATH_SECONDS if self._are_names_left else NAMES_SECONDS)
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._turns or self._rescans.is_going_on or self._barriers.waits_for_names)
+
     def _seconds_to_next(self) -> float:
         """How long there is nothing to do, unless something is told of."""
-        if self._turns or self._rescans.is_going_on or self._barriers.waits_for_names:
+        if self._is_busy:
             return 0.0
-        return min(IDLE_SECONDS, self._rescans.seconds_to_next, self._rolling.seconds_to_next)
+        idle = BREATH_SECONDS if self._are_names_left else IDLE_SECONDS
+        return min(idle, self._rescans.seconds_to_next, self._rolling.seconds_to_next)
 
     def _beat(self, state: str) -> None:
         if self._stop.is_set():

@@ -134,6 +134,22 @@ def glob_matcher(pattern: str) -> Callable[[str], object]:
     return re.compile(translate(pattern)).match
 
 
+def literal_runs(text: str) -> list[str]:
+    """What every name that matches a glob holds, one after the other; of what is no glob, the text itself."""
+    runs, start, at = [], 0, 0
+    while at < len(text):
+        end = at + 1
+        if text[at] == "[":
+            # As fnmatch has it: a class holds at least one character, and without its end it is none.
+            first = at + 2 if text[at + 1 : at + 2] == "!" else at + 1
+            end = text.find("]", first + 1) + 1
+        if text[at] in "*?[" and end:
+            runs.append(text[start:at])
+            start = end
+        at = end or at + 1
+    return [run for run in (*runs, text[start:]) if run]
+
+
 def collapse(scopes: Iterable[str]) -> list[str]:
     """The fewest scopes that cover the same entries: one inside another disappears. Sorted."""
     given = set(scopes)

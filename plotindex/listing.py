@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
-from string import ascii_lowercase, ascii_uppercase
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
@@ -13,6 +12,7 @@ from plotindex.layout import INT64_MAX, Plot, PlotKey, glob_matcher, is_glob, ne
 from plotindex.opening import AnyDatabase
 from plotindex.prepared import Prepared
 from plotindex.tables import catalogue, plot, removal, session
+from plotindex.trigrams import fold
 from plotindex.writer import PLOT
 
 MOST_CHANGES = 1_000
@@ -167,12 +167,8 @@ def matcher(query: str) -> Callable[[str], object]:
     """A function that says whether a name holds `query` in any case of ASCII or, when that is a glob, matches it."""
     if is_glob(query):
         return glob_matcher(query)
-    wanted = query.translate(_LOWER)
-    return lambda name: wanted in name.translate(_LOWER)
-
-
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
-"""As SQLite's lower() does it."""
+    wanted = fold(query)
+    return lambda name: wanted in fold(name)
 
 
 def _commits_since(

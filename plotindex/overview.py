@@ -1,17 +1,14 @@
 """What the gallery shows: sessions by their latest plots, a search over all names, and a plot's neighbours."""
 
-import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import func, select
 
-from plotindex.catalog import MOST_IN_LIST, Catalog, SessionRow
-from plotindex.errors import PlotIndexError
-from plotindex.layout import Plot, PlotKey, is_glob, is_text, newest_first
+from plotindex.catalog import Catalog, SessionRow
+from plotindex.layout import Plot, PlotKey, is_text, newest_first
 from plotindex.listing import Allows, Entry, matcher
+from plotindex.names import Found, Names
 from plotindex.tables import plot, session
 from plotindex.writer import PLOT
 
@@ -19,10 +16,6 @@ STRIP = 5
 """How many plots stand for a session."""
 MOST_REMEMBERED = 1_000
 """Sessions whose latest plots are remembered."""
-
-
-class SearchBusyError(PlotIndexError):
-    """Somebody else's search is not over yet."""
 
 
 class Strip(NamedTuple):
@@ -46,7 +39,7 @@ class Overview:
         self._catalog = catalog
         self._database = catalog.database
         self._remembered: OrderedDict[str, tuple[int, list[Plot]]] = OrderedDict()
-        self._searching = threading.Lock()
+        self._names = Names(self._database)
 
     def clock(self) -> int:
         """The number of the last commit that changed plots."""
@@ -59,27 +52,11 @@ class Overview:
         page = wanted[skip : skip + most]
         return [Strip(row, self._latest(row.session)) for row in page], len(wanted)
 
-    def search(self, allows: Allows, query: str, most: int) -> list[Plot]:
-        """The current copies of the keys whose filename matches, the latest first; at most so many.
-
-        Raises:
-            SearchBusyError: it reads every name, so one search is made at a time.
-        """
-        names = [row.session for row in self._catalog.latest_sessions()]
-        allowed = [name for name in names if allows(name)]
-        if not is_text(query) or "\0" in query or not allowed:
-            return []
-        with self._one_search():
-            if len(allowed) == len(names):
-                keys = self._search(query, true(), most)
-            else:
-                keys = []
-                for start in range(0, len(allowed), MOST_IN_LIST):
-                    some = plot.c.session.in_(allowed[start : start + MOST_IN_LIST])
-                    keys += self._search(query, some, most)
-        keys.sort(reverse=True)
-        found = (self._catalog.current(key) for _, key in keys[:most])
-        return [current for current in found if current]
+    def search(self, allows: Allows, query: str, most: int) -> Found:
+        """The current copies of the keys whose filename matches, the latest first; at most so many."""
+        sessions = self._catalog.latest_sessions()
+        allowed = [row for row in sessions if allows(row.session)]
+        return self._names.search(query, allowed, most, everywhere=len(allowed) == len(sessions))
 
     def entry(self, key: PlotKey) -> Entry | None:
         """A key and its copies, or None when there is none."""
@@ -105,25 +82,6 @@ class Overview:
             return clock, None, []
         return clock, SessionRow(name, *row), self._catalog.latest_plots(name, most)
 
-    def _search(self, query: str, sessions: ColumnElement[bool], most: int) -> list[tuple[int, PlotKey]]:
-        newest = func.max(plot.c.mtime_ns).label("newest")
-        # An index has all of this in order, so nothing is sorted but what is found.
-        keys = select(newest, plot.c.session, plot.c.filename).where(sessions)
-        keys = keys.group_by(plot.c.session, plot.c.filename).order_by(newest.desc())
-        with self._database.reading() as connection:
-            if not is_glob(query):
-                keys = keys.where(plot.c.filename.icontains(query, autoescape=True)).limit(most)
-                return [(row[0], PlotKey(row[1], row[2])) for row in connection.execute(keys)]
-            matches = matcher(query)
-            found: list[tuple[int, PlotKey]] = []
-            with connection.execution_options(yield_per=1000).execute(keys) as rows:
-                for row in rows:
-                    if matches(row.filename):
-                        found.append((row[0], PlotKey(row[1], row[2])))
-                        if len(found) == most:
-                            break
-            return found
-
     def _latest(self, name: str) -> list[Plot]:
         # Read first: what is drawn in between is remembered under the older clock, and looked for again.
         clock = self._clock_of(name)
@@ -140,12 +98,3 @@ class Overview:
         with self._database.reading() as connection:
             clock = connection.execute(select(session.c.clock).where(session.c.session == name)).scalar()
             return int(clock or 0)
-
-    @contextmanager
-    def _one_search(self) -> Iterator[None]:
-        if not self._searching.acquire(blocking=False):
-            raise SearchBusyError("Somebody else is searching")
-        try:
-            yield
-        finally:
-            self._searching.release()

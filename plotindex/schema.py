@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from plotindex.errors import CatalogError, UnusableDatabaseError
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The newest revision in migrations/versions."""
 
 

@@ -1,6 +1,6 @@
 """The tables of the catalogue. migrations/ makes them; `alembic check` holds the two together."""
 
-from sqlalchemy import BigInteger, Column, Double, Index, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, Table, Text
 
 # Text compares by bytes, so that what lies below a folder is a range.
 Name = Text().with_variant(Text(collation="C"), "postgresql")
@@ -55,6 +55,32 @@ removal = Table(
     Column("filename", Name, primary_key=True),
     Column("project", Name, primary_key=True),
     sqlite_with_rowid=False,
+)
+
+# Every key, for the search: the one that changed last has the highest id. It lags behind the plots (see intake.py),
+# and is a cache of them. Beside it is an index by trigrams, which no Core table describes: TRIGRAMS.
+name = Table(
+    "name",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("session", Name, nullable=False),
+    Column("filename", Name, nullable=False),
+)
+Index("ix_name_key", name.c.session, name.c.filename, unique=True)
+TRIGRAMS = "name_trigram"
+"""A table of FTS5 on SQLite, with tables of its own that begin so; an index of pg_trgm on PostgreSQL."""
+
+# One row: what is in `name` is what plots and removals say up to this position in the order of (clock, session,
+# filename). `trimmed` is the catalogue's when that was begun; what had an id up to `outdated` by then goes when all is
+# in, unless it got another one. Without the row, nothing is in for sure.
+searched = Table(
+    "searched",
+    metadata,
+    Column("clock", BigInteger, primary_key=True, autoincrement=False),
+    Column("session", Name, nullable=False),
+    Column("filename", Name, nullable=False),
+    Column("trimmed", BigInteger, nullable=False),
+    Column("outdated", BigInteger, nullable=False),
 )
 
 catalogue = Table(

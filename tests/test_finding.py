@@ -16,10 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plotindex import finding
 from plotindex.catalog import Catalog
 from plotindex.errors import SettingsError
 from plotindex.finding import Found, Wanted, filenames, is_away, project_names, search, session_names
-from plotindex.layout import Plot, glob_matcher, is_glob
+from plotindex.intake import Intake
+from plotindex.layout import Layout, Plot, PlotKey, glob_matcher, is_glob
 from plotindex.listing import matcher, rfc3339
 from plotindex.opening import AnyDatabase
 from plotindex.tables import plot, session
@@ -64,10 +66,7 @@ def test_find_finds_what_a_look_at_each_plot_would(
     plots = [Plot(row[0], row[1], row[2], 1, row[3], 1, 1) for row in rows]
 
     def is_wanted(one: Plot) -> bool:
-        if is_glob(text):
-            named = glob_matcher(text)(one.filename) or glob_matcher(text)(one.path)
-        else:
-            named = matcher(text)(one.path)
+        named = is_so_called(one, text)
         of_project = project is None or (
             glob_matcher(project)(one.project) if is_glob(project) else project == one.project
         )
@@ -86,6 +85,74 @@ def test_find_finds_what_a_look_at_each_plot_would(
     assert set(found) == {Found(one, one == newest(one)) for one in plots if is_wanted(one)}
     keys = [(one.plot.session.encode(), one.plot.filename.encode()) for one in found]
     assert keys == sorted(keys)
+
+
+def is_so_called(one: Plot, text: str) -> bool:
+    if is_glob(text):
+        return bool(glob_matcher(text)(one.filename) or glob_matcher(text)(one.path))
+    return bool(matcher(text)(one.path))
+
+
+paths = st.tuples(
+    st.sampled_from(["run_1", "Run_12", "b", "project_1"]),
+    st.sampled_from(["project_1", "project_run_1", "pro_ä", "Hist"]),
+    st.sampled_from(["hist.png", "sub/HIST.png", "project_1/x.png", "un_1/a.png", "hist_Ä%.png", 'Ä"b.png']),
+)
+
+
+@on_both_engines
+@settings(max_examples=40, deadline=None)
+@given(
+    paths=st.lists(paths, unique=True, max_size=12),
+    cuts=st.lists(st.tuples(st.integers(0, 11), st.integers(0, 20), st.integers(1, 20)), max_size=3),
+    glue=st.sampled_from(["*", "?*", "[a-z]*", "/"]),
+    taken_in=st.booleans(),
+    most=st.sampled_from([0, 1, 1000]),
+)
+def test_what_the_search_narrows_down_is_all_there_is_to_find(
+    new_database: NewDatabase,
+    engine: str,
+    paths: list[tuple[str, str, str]],
+    cuts: list[tuple[int, int, int]],
+    glue: str,
+    taken_in: bool,
+    most: int,
+) -> None:
+    plots = [Plot(*parts, 1, 1, 1, 1) for parts in paths]
+    # Parts of the paths there are, also beyond a slash, in any case, on their own or one after the other.
+    pieces = [plots[one % len(plots)].path[start : start + length] for one, start, length in cuts if plots]
+    texts = [*pieces, *(piece.swapcase() for piece in pieces), glue.join(pieces), glue.join(["", *pieces, ""])]
+    with new_database(engine) as database, pytest.MonkeyPatch.context() as patch:
+        fill(database, plots)
+        if taken_in:
+            Catalog(database).claim("/srv", Layout(), 1)
+            assert Intake(Catalog(database)).finish(60)
+        patch.setattr(finding, "MOST_PROJECTS", most)
+        patch.setattr(finding, "MOST_KEYS", most)
+        for text in texts:
+            found = {one.plot for one in search(database, Wanted(text))}
+            assert found == {one for one in plots if is_so_called(one, text)}, text
+
+
+def test_of_a_long_text_the_search_knows_the_few_keys_that_may_have_it(
+    root: Path, index: Index, catalog: Catalog
+) -> None:
+    for path in ("run_1/project_a/hist.png", "run_1/project_b/sub/hist.png", "run_2/project_hist/x.png"):
+        draw(root, path)
+    index()
+    keys = {
+        "HIST": {PlotKey("run_1", "hist.png"), PlotKey("run_1", "sub/hist.png"), PlotKey("run_2", "x.png")},
+        "sub/hist": {PlotKey("run_1", "sub/hist.png")},
+        "un_2/project_hist/x.p": {PlotKey("run_2", "x.png")},
+        "*b/hist*": {PlotKey("run_1", "sub/hist.png")},
+        "run_2": {PlotKey("run_2", "x.png")},
+        "nothing": set(),
+        "hi": None,
+        "/": None,
+    }
+    for _ in ("before", "after"):
+        assert {text: finding._likely_keys(catalog.database, text) for text in keys} == keys
+        assert Intake(catalog).finish(60)
 
 
 @on_both_engines

@@ -18,11 +18,11 @@ from sqlalchemy import URL
 from plotindex.database import Database
 from plotindex.errors import CatalogError, SettingsError
 from plotindex.schema import SCHEMA, known_revisions, migrations_folder
-from plotindex.tables import metadata
+from plotindex.tables import TRIGRAMS, metadata
 from tests.helpers import RunPlotindex, draw
 
 CHECKOUT = Path(__file__).parent.parent
-TABLES = {*metadata.tables, "alembic_version"}
+TABLES = {*metadata.tables, "alembic_version", TRIGRAMS, *(f"{TRIGRAMS}_{part}" for part in ("config", "data", "idx"))}
 
 
 @pytest.fixture
@@ -134,7 +134,9 @@ def test_six_processes_that_start_at_once_on_no_database_all_succeed(
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
 
 
-@pytest.mark.parametrize("statement", ["CREATE TABLE plot", "CREATE TABLE indexer", "INSERT INTO alembic_version"])
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE plot", "CREATE TABLE indexer", "CREATE VIRTUAL TABLE", "INSERT INTO alembic_version"]
+)
 def test_a_migration_killed_half_way_leaves_the_old_schema(place: Path, statement: str) -> None:
     script = """
 import signal, sys

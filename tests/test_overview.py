@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from plotindex.catalog import Catalog
 from plotindex.layout import PlotKey
-from plotindex.overview import STRIP, Overview, SearchBusyError
+from plotindex.names import AT_MOST
+from plotindex.overview import STRIP, Overview
+from plotindex.settings import Settings
+from plotindex.tables import session
+from plotindex.web import PlotIndex
 from tests.helpers import Index, draw
 from tests.postgres import on_both_engines
 
@@ -71,9 +76,10 @@ def test_a_search_finds_the_current_copy_of_each_key_the_latest_first_and_nothin
     draw(root, "secret/project_a/sub/hist.png", mtime_ns=START + 12)
     index()
     found = overview.search(lambda session: session != "secret", query, 10)
-    assert [plot.path for plot in found] == ["b/project_a/sub/hist 100%.png", "a/project_4/sub/hist.png"]
-    assert [plot.session for plot in overview.search(everything, query, 1)] == ["secret"]
-    assert overview.search(lambda _: False, query, 10) == []
+    assert found.is_complete
+    assert [plot.path for plot in found.plots] == ["b/project_a/sub/hist 100%.png", "a/project_4/sub/hist.png"]
+    assert [plot.session for plot in overview.search(everything, query, 1).plots] == ["secret"]
+    assert overview.search(lambda _: False, query, 10) == ([], True)
 
 
 @on_both_engines
@@ -83,16 +89,8 @@ def test_signs_of_sql_and_halves_of_characters_are_searched_for_as_they_are(
     draw(root, "s/project_a/100%_a.png")
     draw(root, "s/project_a/100xya.png")
     index()
-    assert [plot.filename for plot in overview.search(everything, "0%_", 9)] == ["100%_a.png"]
-    assert overview.search(everything, "\udcff", 9) == []
-
-
-def test_two_searches_at_once_are_one_too_many(root: Path, index: Index, overview: Overview) -> None:
-    draw(root, "s/project_a/x.png")
-    index()
-    with overview._one_search(), pytest.raises(SearchBusyError):
-        overview.search(everything, "x", 9)
-    assert len(overview.search(everything, "x", 9)) == 1
+    assert [plot.filename for plot in overview.search(everything, "0%_", 9).plots] == ["100%_a.png"]
+    assert overview.search(everything, "\udcff", 9) == ([], True)
 
 
 @on_both_engines
@@ -113,3 +111,21 @@ def test_neighbours_are_by_filename_within_the_session(root: Path, index: Index,
     assert entry is not None
     assert len(entry.copies) == 2
     assert overview.entry(PlotKey("s", "nothing.png")) is None
+
+
+def test_a_page_says_when_not_every_name_was_searched(
+    root: Path, index: Index, catalog: Catalog, settings: Settings
+) -> None:
+    draw(root, "old/project_a/zy.png", mtime_ns=START)
+    draw(root, "new/project_a/x.png", mtime_ns=START + 1)
+    index()
+    app = Flask("host")
+    PlotIndex(app, root=root, state_dir=str(settings.state_dir), may_see=lambda _: True, gallery=True)
+    address = "/api/smartstat/gallery/"
+    assert "Not every name was searched" not in app.test_client().get(address, query_string={"q": "zz"}).text
+    # As if it had so many plots that those of the old session are not come to.
+    with catalog.writing() as writer:
+        writer.connection.execute(session.update().where(session.c.session == "new").values(plots=AT_MOST))
+    for query, found in {"zy": 0, "zy.": 1}.items():
+        page = app.test_client().get(address, query_string={"q": query}).text
+        assert ("Not every name was searched" in page, page.count('<article class="card"')) == (not found, found)

@@ -91,7 +91,7 @@ def test_what_only_a_request_can_hold_is_compared_as_with_sqlite(root: Path, cat
     behind = [entry.key.filename for entry in listing.plots("s", 100, "a\0b").entries]
     assert behind == [name for name in sorted(ODD, key=str.encode) if name.encode() > b"a\0b"]
     assert [row.session for row in listing.sessions(all_true, 10, "a\0").sessions] == ["s"]
-    assert Overview(catalog).search(all_true, "a\0", 10) == []
+    assert Overview(catalog).search(all_true, "a\0", 10) == ([], True)
 
 
 def test_whoever_follows_the_clock_misses_nothing_of_what_several_write_at_once(

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -28,20 +29,35 @@ if TYPE_CHECKING:
     from plotindex.look import Report
 
 
+NAMES_SECONDS, NAMES_SHARE = 0.1, 0.05
+"""For so long, or such a share of its time, a rebuild takes in names for the search: an indexer goes on with it."""
+
+
 @click.command(epilog=example("rebuild --root /srv/plots"))
 @common_options
 @setting_options("max_plots_per_session", "max_depth")
 @click.option("--from-scratch", is_flag=True, help="Write every row anew, session by session.")
 @click.option("--allow-empty", is_flag=True, help="Believe a root that shares no session with the catalogue.")
 @click.option("--adopt", is_flag=True, help="The root has moved here: the catalogue is now this root's.")
+@click.option(
+    "--names", is_flag=True, help="Take in all names for the search, however long; an indexer does so anyway."
+)
 @json_option
 def rebuild(
-    config: Path | None, from_scratch: bool, allow_empty: bool, adopt: bool, as_json: bool, **options: str | None
+    *,
+    config: Path | None,
+    from_scratch: bool,
+    allow_empty: bool,
+    adopt: bool,
+    names: bool,
+    as_json: bool,
+    **options: str | None,
 ) -> None:
     """Make the catalogue equal the whole tree, now.
 
     Works beside an indexer and without one. Nothing is written when the root seems to be a lost mount.
     """
+    from plotindex.intake import Intake
     from plotindex.look import Options
     from plotindex.reconcile import reconcile
 
@@ -64,7 +80,14 @@ def rebuild(
     except DamagedDatabaseError:
         catalog.begin(str(settings.root), settings.layout)
         report = reconcile_all()
-    _print_report(report, time.monotonic() - began, as_json)
+    seconds = time.monotonic() - began
+    _print_report(report, seconds, as_json)
+    if not Intake(catalog).finish(math.inf if names else max(NAMES_SECONDS, NAMES_SHARE * seconds)):
+        click.echo(
+            "plotindex: the search does not have all names yet, and is slower until an indexer has taken them in; "
+            "`plotindex rebuild --names` does so now.",
+            err=True,
+        )
     if "" in report.unreadable:
         raise SettingsError(f"The root {settings.root} cannot be read: let this user read it.")
 

@@ -11,7 +11,7 @@ from plotindex.errors import CatalogError, RootLostError
 from plotindex.layout import Plot, PlotKey, is_name
 from plotindex.listing import Entry
 from plotindex.lookup import Lookup, Source
-from plotindex.overview import Overview, SearchBusyError
+from plotindex.overview import Overview
 from plotindex.scans import ScansBusyError
 from plotindex.web.lists import Viewer
 from plotindex.web.rendering import render_message, render_page
@@ -101,7 +101,7 @@ class Gallery:
             return self._say("There is no such page.", 404)
         try:
             return respond(viewer)
-        except (SearchBusyError, ScansBusyError):
+        except ScansBusyError:
             return self._say_later("Too much is being looked for at once: this page tries again by itself.", 1)
         except (RootLostError, OSError):
             return self._say_later("The plots cannot be seen now: this page tries again by itself.", 5)
@@ -114,7 +114,7 @@ class Gallery:
         page = _page_number(request.args.get("page", "1"))
         clock = self._overview.clock()
         strips, count = self._overview.sessions(viewer.allows, query, (page - 1) * SESSIONS, SESSIONS)
-        found = self._overview.search(viewer.allows, query, FOUND) if query and page == 1 else []
+        found, is_complete = self._overview.search(viewer.allows, query, FOUND) if query and page == 1 else ([], True)
         return self._render(
             "sessions.html",
             clock=clock,
@@ -125,6 +125,7 @@ class Gallery:
             sessions=[(strip.row, [(plot, self._image(viewer, plot)) for plot in strip.latest]) for strip in strips],
             found=[(plot, self._image(viewer, plot)) for plot in found],
             most=FOUND,
+            is_complete=is_complete,
         )
 
     def _session(self, viewer: Viewer, session: str) -> Response:

@@ -1,0 +1,63 @@
+"""Names to search: every key, and an index of its filename by trigrams.
+
+Revision: 0004; follows: 0003
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+NAME = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+# Where the server does not have it, or does not let this user, the search is right all the same, and reads every name.
+PG_TRGM = """
+DO $$ BEGIN
+    CREATE EXTENSION IF NOT EXISTS pg_trgm;
+    CREATE INDEX name_trigram ON name USING gin (filename gin_trgm_ops);
+EXCEPTION WHEN feature_not_supported OR undefined_file OR insufficient_privilege THEN
+    RAISE NOTICE 'Without the extension pg_trgm the search reads every name.';
+END $$
+"""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "name",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=False),
+        sa.Column("session", NAME, nullable=False),
+        sa.Column("filename", NAME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_name"),
+    )
+    op.create_index("ix_name_key", "name", ["session", "filename"], unique=True)
+    searched = op.create_table(
+        "searched",
+        sa.Column("clock", sa.BigInteger(), nullable=False, autoincrement=False),
+        sa.Column("session", NAME, nullable=False),
+        sa.Column("filename", NAME, nullable=False),
+        sa.Column("trimmed", sa.BigInteger(), nullable=False),
+        sa.Column("outdated", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("clock", name="pk_searched"),
+    )
+    # There from the start, so that whoever takes names in can hold it.
+    op.bulk_insert(searched, [{"clock": 0, "session": "", "filename": "", "trimmed": 0, "outdated": 0}])
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(PG_TRGM)
+    else:
+        # Without positions and sizes: which trigrams a filename has is all that is asked.
+        op.execute(
+            "CREATE VIRTUAL TABLE name_trigram USING fts5("
+            "filename, content='name', content_rowid='id', tokenize='trigram', detail='none', columnsize=0)"
+        )
+
+
+def downgrade() -> None:
+    if op.get_context().dialect.name != "postgresql":
+        op.drop_table("name_trigram")
+    # The extension stays: others may use it.
+    op.drop_table("searched")
+    op.drop_table("name")
