@@ -7,6 +7,7 @@ refusing a symlink at each, so what cannot be served is never seen.
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, newest_first
 from plotindex.mounts import STAMPING, mount_of
 from plotindex.walk import NOT_UTF8, Enter, Stamp, Walk, plot_of, stamp_of
 
+FS_TYPE_SECONDS = 1.0
+"""For how long the type of a device's file system is believed: the number may be another one's afterwards."""
+
 
 class OpenPlot(NamedTuple):
     """A plot and the descriptor it was looked at through: what is served is what was checked."""
@@ -40,7 +44,7 @@ class Tree:
         self.root = root
         self._path = str(root)
         self.layout = layout or Layout()
-        self._stamping: tuple[int, bool] | None = None
+        self._fs_types: dict[int, tuple[str, float]] = {}
 
     def identity(self) -> str:
         """File system type and inode of the directory that the root's path leads to now.
@@ -50,9 +54,16 @@ class Tree:
         Raises:
             OSError: nothing can be seen there.
         """
-        inode = self.root.stat().st_ino
-        mount = mount_of(self.root)
-        return f"{mount.fs_type if mount else 'unknown'}:{inode}"
+        status = self.root.stat()
+        return f"{self._fs_type(status.st_dev)}:{status.st_ino}"
+
+    def _fs_type(self, device: int) -> str:
+        known, asked = self._fs_types.get(device, ("", -FS_TYPE_SECONDS))
+        if time.monotonic() - asked >= FS_TYPE_SECONDS:
+            mount = mount_of(self.root)
+            known = mount.fs_type if mount else "unknown"
+            self._fs_types = {device: (known, time.monotonic())}
+        return known
 
     def stamping_device(self) -> int | None:
         """The device of the root, if a folder's times tell there of each new name and each that goes; or None."""
@@ -60,10 +71,7 @@ class Tree:
             device = self.root.stat().st_dev
         except OSError:
             return None
-        if self._stamping is None or self._stamping[0] != device:
-            mount = mount_of(self.root)
-            self._stamping = device, mount is not None and mount.fs_type in STAMPING
-        return device if self._stamping[1] else None
+        return device if self._fs_type(device) in STAMPING else None
 
     def is_there(self) -> bool:
         """Whether the root's path leads to a directory now."""

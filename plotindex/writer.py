@@ -213,9 +213,8 @@ class Writer:
 
     def _store_session(self, name: str, plots: int, newest: int | None, clock: int | None) -> None:
         self.tallies[name] = plots
-        mine = session.c.session == name
         if not plots:
-            self.connection.execute(delete(session).where(mine))
+            self.connection.execute(delete(session).where(session.c.session == name))
             return
         values = {"plots": plots, "mtime_ns": newest, "clock": clock}
         given = {"of_session": name, **{f"new_{column}": value for column, value in values.items()}}

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from plotindex.look import Report
 
 
-NAMES_SECONDS, NAMES_SHARE = 0.1, 0.05
-"""For so long, or such a share of its time, a rebuild takes in names for the search: an indexer goes on with it."""
+NAMES_SECONDS = 0.1
+"""For so long a rebuild takes in names for the search: an indexer goes on with it."""
 
 
 @click.command(epilog=example("rebuild --root /srv/plots"))
@@ -82,7 +82,7 @@ def rebuild(
         report = reconcile_all()
     seconds = time.monotonic() - began
     _print_report(report, seconds, as_json)
-    if not Intake(catalog).finish(math.inf if names else max(NAMES_SECONDS, NAMES_SHARE * seconds)):
+    if not Intake(catalog).finish(math.inf if names else NAMES_SECONDS):
         click.echo(
             "plotindex: the search does not have all names yet, and is slower until an indexer has taken them in; "
             "`plotindex rebuild --names` does so now.",
