@@ -92,7 +92,9 @@ def _everywhere(text: Callable[[random.Random, int], str], *, limited: str = "")
     def seek(catalog: Catalog, overview: Overview, number: int) -> tuple[int, bool | None]:
         sessions, _ = catalog.counts()
         pick = random.Random(number)
-        result = overview.search(lambda name: name.startswith(limited), text(pick, sessions), FOUND)
+        result = overview.search(
+            lambda name: name.startswith(limited), text(pick, sessions), FOUND, allows_all=not limited
+        )
         return len(result.plots), result.is_complete
 
     return seek

@@ -51,9 +51,14 @@ class Token:
         return self.session_glob is None or bool(glob_matcher(self.session_glob)(session))
 
     @property
+    def allows_all(self) -> bool:
+        """Whether its holder may see every session that there is or will be."""
+        return not self.metrics and self.session is None and self.session_glob is None
+
+    @property
     def opens_metrics(self) -> bool:
         """Whether its holder may see /metrics: numbers of all sessions together."""
-        return self.metrics or (self.session is None and self.session_glob is None)
+        return self.metrics or self.allows_all
 
     def is_expired(self, now: float) -> bool:
         return self.expires is not None and now >= self.expires

@@ -113,6 +113,7 @@ class Indexer:
         finally:
             self._supervisor.note_stop()
             self._turns.clear()
+            self._rescans.close()
             self._watcher.stop()
             self._polled.close()
             self._say("stopped")

@@ -52,11 +52,13 @@ class Overview:
         page = wanted[skip : skip + most]
         return [Strip(row, self._latest(row.session)) for row in page], len(wanted)
 
-    def search(self, allows: Allows, query: str, most: int) -> Found:
-        """The current copies of the keys whose filename matches, the latest first; at most so many."""
-        sessions = self._catalog.latest_sessions()
-        allowed = [row for row in sessions if allows(row.session)]
-        return self._names.search(query, allowed, most, everywhere=len(allowed) == len(sessions))
+    def search(self, allows: Allows, query: str, most: int, *, allows_all: bool = False) -> Found:
+        """The current copies of the keys whose filename matches, the latest first; at most so many.
+
+        `allows_all` says that every session is allowed, also one that comes meanwhile.
+        """
+        allowed = [row for row in self._catalog.latest_sessions() if allows(row.session)]
+        return self._names.search(query, allowed, most, everywhere=allows_all)
 
     def entry(self, key: PlotKey) -> Entry | None:
         """A key and its copies, or None when there is none."""

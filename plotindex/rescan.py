@@ -125,10 +125,14 @@ class Rescans:
 
     def forget(self) -> None:
         """Give up the one that is going on; another one is owed."""
-        if self._current is not None:
-            self._current.close()
+        self.close()
         self._current = None
         self.owe()
+
+    def close(self) -> None:
+        """End what the one that is going on has started."""
+        if self._current is not None:
+            self._current.close()
 
     def explain(self, paths: Iterable[str]) -> None:
         """Take note of what the watcher told of."""

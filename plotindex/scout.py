@@ -4,6 +4,7 @@ import logging
 import os
 import select
 import subprocess
+import time
 from collections import deque
 from contextlib import suppress
 
@@ -18,6 +19,10 @@ FEWEST_SESSIONS = 50
 MOST_AHEAD = 4
 """Sessions that it has been asked for and that have not been taken: what is in them has to be held."""
 WAIT_SECONDS = 0.001
+SILENT_SECONDS = 5.0
+"""When nothing at all has come for so long, what was asked for is looked at here."""
+END_SECONDS = 1.0
+"""How long its end is waited for: one that waits for a disk does not end."""
 READ_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
@@ -39,6 +44,7 @@ class Scout:
         self._told: dict[str, bytes] = {}
         self._unwanted: set[str] = set()
         self._read = bytearray()
+        self._heard_at = time.monotonic()
         self.is_alive = True
 
     @property
@@ -57,6 +63,8 @@ class Scout:
         except OSError:
             self._lose()
             return False
+        if not self._asked:
+            self._heard_at = time.monotonic()
         self._asked.append(session)
         return True
 
@@ -81,7 +89,8 @@ class Scout:
             self._questions.close()
         self._answers.close()
         self._process.kill()
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_SECONDS)
 
     def _lose(self) -> None:
         if self.is_alive:
@@ -93,7 +102,10 @@ class Scout:
             return
         ready, _, _ = select.select([self._answers], [], [], WAIT_SECONDS)
         if not ready:
+            if self._asked and time.monotonic() - self._heard_at > SILENT_SECONDS:
+                self._lose()
             return
+        self._heard_at = time.monotonic()
         part = self._answers.read(READ_BYTES)
         if not part:
             self._lose()

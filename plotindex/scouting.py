@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from plotindex.layout import Layout, Plot, Row, Scope
+from plotindex.processes import die_with_parent
 from plotindex.tree import Tree
 from plotindex.walk import Linked, Walk
 
@@ -92,7 +93,8 @@ def _parts(answer: bytes) -> list[bytes]:
 
 
 def main(root: str, pattern: str, suffixes: str, max_depth: str, max_plots: str) -> None:
-    # Whoever started it ends it, by closing what it reads.
+    # Whoever started it ends it, by closing what it reads; or dies, while this one waits for a disk.
+    die_with_parent(signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     # Nothing here refers to itself in a circle, and looking for such things takes a tenth of the time.

@@ -131,7 +131,7 @@ def _sentence(beat: Heartbeat) -> str:
     elected = Measured.load(beat.measured).elected
     if elected is None or state in ("stopped", "gone", "silent"):
         return said
-    return f"{said}; {'looks at everything now and then' if elected else 'leaves that to another one'}"
+    return f"{said}; {'does the rescans' if elected else 'another one does the rescans'}"
 
 
 def ask_server(host: str, port: int) -> Server:
@@ -167,6 +167,8 @@ def read_status(
     trouble = (overgrown(file) if file else None) or _trouble(beat, alive, measured)
     if not trouble and catalog.database.is_shared and not any(map(_is_elected, beats)):
         trouble = "No indexer looks at everything now: one takes that over within ten seconds, or its log says why not."
+    if not trouble:
+        trouble = next(filter(None, map(_trouble_beside, beats[1:])), None)
     if not trouble and not header.is_of(layout):
         trouble = "The catalogue was built with another project_pattern or suffixes: start the indexer with these."
     return Status(
@@ -196,6 +198,12 @@ def require_indexer(catalog: Catalog, *, is_here: bool = False) -> None:
         beats = [beat for beat in beats if beat.host == socket.gethostname()]
     if trouble := _silence(beats[0] if beats else None):
         raise CatalogError(trouble)
+
+
+def _trouble_beside(beat: Heartbeat) -> str | None:
+    if is_heard(beat) or beat.state == "stopped":
+        return None
+    return f"The indexer on {printable(beat.host)} is silent, so hits say `unwatched`: start it there again."
 
 
 def _of_disk(path: Path) -> str:

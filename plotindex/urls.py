@@ -20,7 +20,7 @@ def parse(url: str) -> URL:
     """
     try:
         return make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise SettingsError(f"{veiled(url)!r} is no database URL: write {EXAMPLES}.") from None
 
 
@@ -31,6 +31,8 @@ def parse_server_url(url: str) -> URL:
         SettingsError: it names no database, or the driver is not installed.
     """
     parsed = parse(url)
+    if url.partition("?")[0].count("@") > 1:
+        raise SettingsError(f"{veiled(url)!r} has more than one @: in a password write %40 for @, and %2F for /.")
     if not parsed.database:
         raise SettingsError(f"The URL {shown(parsed)} names no database: write {DRIVER}://role@host/database.")
     if importlib.util.find_spec("psycopg") is None:

@@ -193,6 +193,10 @@ class Writer:
 
     def _tally(self, name: str, changes: Sequence[Change], clock: int) -> None:
         rows = _SESSION(self.connection, {"of_session": name})
+        if not rows and any(change.before for change in changes):
+            # Somebody has emptied that table.
+            self.recount(name)
+            return
         plots, newest = rows[0] if rows else (0, None)
         plots += sum((change.after is not None) - (change.before is not None) for change in changes)
         latest = max((change.after.mtime_ns for change in changes if change.after), default=None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser
 
@@ -37,6 +38,10 @@ from tests.helpers import (
 )
 from tests.namespaces import small_disk_at
 from tests.postgres import NewDatabase, Server, server_of_tests, value_of
+
+# How long an example takes is the machine's matter.
+hypothesis.settings.register_profile("plotindex", deadline=None)
+hypothesis.settings.load_profile("plotindex")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.test_documented_commands import documents
 
 SERVER = "postgresql+psycopg://plotindex@db.example.org/plotindex"
 POSTGRESQL = (
-    "createuser plotindex",
+    "createuser --pwprompt plotindex",
     "createdb --owner plotindex --encoding UTF8 --template template0 plotindex",
     f"plotindex watch --root /srv/plots --database {SERVER}",
     f"PLOTINDEX_SECRET_KEY=the-same-key-on-each-node plotindex serve --root /srv/plots --database {SERVER}",

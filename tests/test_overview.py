@@ -7,7 +7,7 @@ from flask import Flask
 
 from plotindex.catalog import Catalog
 from plotindex.layout import PlotKey
-from plotindex.names import AT_MOST
+from plotindex.names import AT_MOST, Names
 from plotindex.overview import STRIP, Overview
 from plotindex.settings import Settings
 from plotindex.tables import session
@@ -80,6 +80,27 @@ def test_a_search_finds_the_current_copy_of_each_key_the_latest_first_and_nothin
     assert [plot.path for plot in found.plots] == ["b/project_a/sub/hist 100%.png", "a/project_4/sub/hist.png"]
     assert [plot.session for plot in overview.search(everything, query, 1).plots] == ["secret"]
     assert overview.search(lambda _: False, query, 10) == ([], True)
+    assert [plot.session for plot in overview.search(everything, query, 9, allows_all=True).plots] == [
+        "secret",
+        "b",
+        "a",
+    ]
+
+
+@on_both_engines
+def test_a_session_that_comes_during_a_search_is_shown_to_nobody_who_may_not_see_it(
+    root: Path, index: Index, overview: Overview
+) -> None:
+    draw(root, "mine/project_a/hist.png")
+    index()
+
+    def allows(session: str) -> bool:
+        draw(root, "secret/project_a/hist.png")
+        index()
+        return session == "mine"
+
+    overview._names = Names(overview._database, at_once=0)
+    assert [plot.session for plot in overview.search(allows, "hist", 9).plots] == ["mine"]
 
 
 @on_both_engines

@@ -19,7 +19,8 @@ PG_TRGM = """
 DO $$ BEGIN
     CREATE EXTENSION IF NOT EXISTS pg_trgm;
     CREATE INDEX name_trigram ON name USING gin (filename gin_trgm_ops);
-EXCEPTION WHEN feature_not_supported OR undefined_file OR insufficient_privilege THEN
+EXCEPTION
+    WHEN feature_not_supported OR undefined_file OR undefined_object OR insufficient_privilege OR unique_violation THEN
     RAISE NOTICE 'Without the extension pg_trgm the search reads every name.';
 END $$
 """

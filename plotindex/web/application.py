@@ -82,7 +82,7 @@ def create_app(settings: Settings | None = None, is_ending: Callable[[], bool] =
                 return request.script_root + callers.addresses.plain(key, parameters)
             return request.script_root + callers.addresses.signed(key, parameters, ADDRESS_SECONDS, token.id)
 
-        return Viewer(token.allows, address)
+        return Viewer(token.allows, address, token.allows_all)
 
     prefix = settings.url_prefix
     lists = Lists(lookup, viewer, settings.threads // WAITING_SHARE, is_ending=is_ending)
@@ -96,7 +96,12 @@ def create_app(settings: Settings | None = None, is_ending: Callable[[], bool] =
         caller = callers.identify(request)
         if caller is None:
             return ask_to_log_in()
-        return Viewer(caller.token.allows, lambda key, given: request.script_root + callers.addresses.plain(key, given))
+        token = caller.token
+        return Viewer(
+            token.allows,
+            lambda key, given: request.script_root + callers.addresses.plain(key, given),
+            token.allows_all,
+        )
 
     pages = Gallery(lookup, viewer_of_page, prefix, "login.log_out").blueprint("gallery", "")
     pages.before_request(check_page(callers))

@@ -11,6 +11,7 @@ from plotindex.errors import CatalogError, RootLostError
 from plotindex.layout import Plot, PlotKey, is_name
 from plotindex.listing import Entry
 from plotindex.lookup import Lookup, Source
+from plotindex.names import Found
 from plotindex.overview import Overview
 from plotindex.scans import ScansBusyError
 from plotindex.web.lists import Viewer
@@ -114,7 +115,9 @@ class Gallery:
         page = _page_number(request.args.get("page", "1"))
         clock = self._overview.clock()
         strips, count = self._overview.sessions(viewer.allows, query, (page - 1) * SESSIONS, SESSIONS)
-        found, is_complete = self._overview.search(viewer.allows, query, FOUND) if query and page == 1 else ([], True)
+        found, is_complete = Found([], is_complete=True)
+        if query and page == 1:
+            found, is_complete = self._overview.search(viewer.allows, query, FOUND, allows_all=viewer.allows_all)
         return self._render(
             "sessions.html",
             clock=clock,

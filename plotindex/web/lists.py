@@ -36,6 +36,8 @@ class Viewer(NamedTuple):
 
     allows: Allows
     address: Address
+    allows_all: bool = False
+    """Whether he may see every session that there is or will be."""
 
 
 class BadParameterError(Exception):

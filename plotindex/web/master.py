@@ -36,6 +36,29 @@ OVERLAP_SECONDS = 1.0
 """How long a new worker and the one before it serve side by side."""
 
 
+class Wake:
+    """An event that a signal's handler may set: `threading.Event` can wait there for who was interrupted."""
+
+    def __init__(self) -> None:
+        self._waiting, self._setting = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def set(self) -> None:
+        # A pipe that is full is one that is set.
+        with suppress(BlockingIOError):
+            os.write(self._setting, b"!")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return bool(wait([self._waiting], timeout))
+
+    def is_set(self) -> bool:
+        return self.wait(0)
+
+    def clear(self) -> None:
+        with suppress(BlockingIOError):
+            while os.read(self._waiting, 4096):
+                pass
+
+
 class Master(MPServer):
     """Serves until SIGTERM or SIGINT. SIGHUP starts new workers, one after the other, with settings read again."""
 
@@ -58,6 +81,7 @@ class Master(MPServer):
             respawn_interval=OVERLAP_SECONDS,
             workers_kill_timeout=STOP_SECONDS,
         )
+        self.main_loop_interrupt = Wake()  # type: ignore[assignment]  # has what is used of an event
         # What is not in Granian's interface, and so bound to its version (pyproject.toml): that `_init_shared_socket`
         # makes what workers listen on, that `_spawn_worker` makes what `terminate` and `join` are then called of, that
         # `_reload` returns when all of them are new, that `shutdown` ends them.
