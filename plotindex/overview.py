@@ -52,13 +52,19 @@ class Overview:
         page = wanted[skip : skip + most]
         return [Strip(row, self._latest(row.session)) for row in page], len(wanted)
 
-    def search(self, allows: Allows, query: str, most: int, *, allows_all: bool = False) -> Found:
+    def search(self, allows: Allows, query: str, most: int, *, allows_all: bool | None = None) -> Found:
         """The current copies of the keys whose filename matches, the latest first; at most so many.
 
-        `allows_all` says that every session is allowed, also one that comes meanwhile.
+        `allows_all` says whether every session is allowed, also one that comes meanwhile; None where nobody knows.
         """
-        allowed = [row for row in self._catalog.latest_sessions() if allows(row.session)]
-        return self._names.search(query, allowed, most, everywhere=allows_all)
+        sessions = self._catalog.latest_sessions()
+        allowed = [row for row in sessions if allows(row.session)]
+        everywhere = len(allowed) == len(sessions) if allows_all is None else allows_all
+        found = self._names.search(query, allowed, most, everywhere=everywhere)
+        if allows_all:
+            return found
+        # One that nobody was asked about may have come since.
+        return found._replace(plots=[plot for plot in found.plots if allows(plot.session)])
 
     def entry(self, key: PlotKey) -> Entry | None:
         """A key and its copies, or None when there is none."""

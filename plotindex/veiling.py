@@ -11,6 +11,7 @@ from plotindex.layout import escape, printable
 
 _NO_HOST = re.compile(r"sqlite[^:]*:///")
 _PASSWORD = re.compile(r"(://[^:@]*:).*@", re.DOTALL)
+_NO_PORT = re.compile(r"(://[^/@:?\[]*:)(?!\d+([/?]|$))[^/?@]+(?=[/?]|$)")
 _PARAMETER = re.compile(r"([?&;][^=&;]*(?:pass|pwd|secret|token|key)[^=&;]*=)[^&;]*", re.IGNORECASE)
 
 
@@ -20,7 +21,8 @@ def veiled(text: str) -> str:
         return text
     # A password may hold what ends one elsewhere: it goes as far as the last @.
     shown = text if _NO_HOST.match(text) else _PASSWORD.sub(r"\1***@", text)
-    return _PARAMETER.sub(r"\1***", shown)
+    # Where a port would be, a password may be whose host was forgotten.
+    return _PARAMETER.sub(r"\1***", _NO_PORT.sub(r"\1***", shown))
 
 
 def is_of_server(url: str) -> bool:

@@ -100,7 +100,8 @@ def test_a_session_that_comes_during_a_search_is_shown_to_nobody_who_may_not_see
         return session == "mine"
 
     overview._names = Names(overview._database, at_once=0)
-    assert [plot.session for plot in overview.search(allows, "hist", 9).plots] == ["mine"]
+    for allows_all in (None, False):
+        assert [plot.session for plot in overview.search(allows, "hist", 9, allows_all=allows_all).plots] == ["mine"]
 
 
 @on_both_engines

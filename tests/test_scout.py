@@ -1,6 +1,7 @@
 """A second process looks at sessions: it sees what a walk here sees, and what it does not see is looked at here."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -57,9 +58,11 @@ def test_a_scout_sees_what_a_walk_sees(root: Path, tmp_path: Path, layout: Layou
         assert scout.is_alive
 
 
-def test_when_the_scout_is_killed_everything_is_looked_at_here(
-    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_when_the_scout_is_killed_or_stopped_everything_is_looked_at_here(
+    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
 ) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.2)
     for number in range(12):
         draw(root, f"session_{number}/project_a/x.png")
     scouts = []
@@ -67,8 +70,7 @@ def test_when_the_scout_is_killed_everything_is_looked_at_here(
     def take(self: Scout, session: str, walk: Walk) -> bool:
         scouts.append(self)
         if session == "session_3":
-            self._process.kill()
-            self._process.wait()
+            self._process.send_signal(sent)
         return was_taken(self, session, walk)
 
     was_taken = Scout.take

@@ -36,8 +36,8 @@ class Viewer(NamedTuple):
 
     allows: Allows
     address: Address
-    allows_all: bool = False
-    """Whether he may see every session that there is or will be."""
+    allows_all: bool | None = None
+    """Whether he may see every session that there is or will be; None where only a host's function knows."""
 
 
 class BadParameterError(Exception):
