@@ -31,7 +31,7 @@ SIZES = sorted({10_000, PLOTS // 10, PLOTS})
 PROJECTS = 10
 FILES = 100
 ROUNDS = 3
-ASKED = 300
+ASKED = 100
 """Times that each thing is asked for over HTTP in a round."""
 IDLE_SECONDS = 10
 FIND = "find, size and time of each"
