@@ -24,9 +24,9 @@ def rebuild() -> None:
         site = Site(Path(folder))
         _draw(site.root)
         measures = {
-            "rebuild, new database": partial(_rebuild_anew, site),
-            "rebuild, nothing changed": partial(_rebuild, site, added=0),
-            FIND: partial(_find, site),
+            "rebuild, new database": partial(rebuild_anew, site, PLOTS),
+            "rebuild, nothing changed": partial(rebuild_again, site, PLOTS, added=0),
+            FIND: partial(find, site),
         }
         _print(in_turn(ROUNDS, measures))
 
@@ -42,20 +42,27 @@ def _draw(root: Path) -> None:
     os.sync()
 
 
-def _rebuild_anew(site: Site) -> Run:
+def rebuild_anew(site: Site, plots: int) -> Run:
+    """`plotindex rebuild` of a tree of so many plots, of which it knows none."""
     rmtree(site.environment["PLOTINDEX_STATE_DIR"], ignore_errors=True)
-    return _rebuild(site, added=PLOTS)
+    return rebuild_again(site, plots, added=plots)
 
 
-def _rebuild(site: Site, added: int) -> Run:
+def rebuild_again(site: Site, plots: int, *, added: int) -> Run:
+    """`plotindex rebuild` of a tree of so many plots.
+
+    Raises:
+        RuntimeError: it finds others, or does not add so many.
+    """
     run = run_measured(python("plotindex", "rebuild", "--json"), site.folder, site.environment)
     report = json.loads(run.output)
-    if (report["plots"], report["added"], report["changed"], report["removed"]) != (PLOTS, added, 0, 0):
-        raise RuntimeError(f"The rebuild must find {PLOTS} plots and add {added}, but says {report}")
+    if (report["plots"], report["added"], report["changed"], report["removed"]) != (plots, added, 0, 0):
+        raise RuntimeError(f"The rebuild must find {plots} plots and add {added}, but says {report}")
     return run
 
 
-def _find(site: Site) -> Run:
+def find(site: Site) -> Run:
+    """What has to be looked at in any case, by a program that does nothing else."""
     command = ["find", str(site.root), "-printf", r"%T@ %s %P\n"]
     return run_measured(command, site.folder, site.environment, discard=True)
 

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import random
-import shutil
 import socket
 import subprocess
 import time
@@ -22,8 +21,9 @@ from urllib.parse import quote, urlsplit
 
 import psutil
 
-from benchmarks.measure import Run, in_turn, median_ratio, print_table, run_measured
+from benchmarks.measure import Run, in_turn, median_ratio, print_table
 from benchmarks.processes import Site, free_port, python
+from benchmarks.rebuild import FIND, find, rebuild_again, rebuild_anew
 
 PLOTS = int(os.environ.get("PLOTS", "1000000"))
 SIZES = sorted({10_000, PLOTS // 10, PLOTS})
@@ -34,7 +34,6 @@ ROUNDS = 3
 ASKED = 100
 """Times that each thing is asked for over HTTP in a round."""
 IDLE_SECONDS = 10
-FIND = "find, size and time of each"
 RULE = "/api/smartstat"
 
 
@@ -123,13 +122,13 @@ def _print_work(scale: Scale) -> None:
         return Run(done.seconds, 0.0, done.peak_mb, "")
 
     measures: dict[str, Callable[[], Run]] = {
-        FIND: partial(_find, scale),
-        "rebuild, new database": partial(_rebuild_anew, scale),
-        "rebuild, nothing changed": partial(_rebuild, scale, added=0),
+        FIND: partial(find, scale.site),
+        "rebuild, new database": partial(rebuild_anew, scale.site, scale.plots),
+        "rebuild, nothing changed": partial(rebuild_again, scale.site, scale.plots, added=0),
         "indexer's start, nothing changed, until it says that it watches": restart,
     }
     # What the system still writes of the tree, or has not read yet, is nobody's.
-    _find(scale)
+    find(scale.site)
     runs = in_turn(ROUNDS, measures)
     finds = [run.seconds for run in runs[FIND]]
     print_table(
@@ -145,24 +144,6 @@ def _row(name: str, runs: list[Run], finds: list[float]) -> list[str]:
     peaks = [run.peak_mb for run in runs if run.peak_mb is not None]
     peak = f"{max(peaks):.0f}" if peaks else "-"
     return [name, f"{median(seconds):.2f}", f"{median_ratio(seconds, finds):.2f}", peak]
-
-
-def _find(scale: Scale) -> Run:
-    command = ["find", str(scale.site.root), "-printf", r"%T@ %s %P\n"]
-    return run_measured(command, scale.site.folder, scale.site.environment, discard=True)._replace(peak_mb=None)
-
-
-def _rebuild_anew(scale: Scale) -> Run:
-    shutil.rmtree(scale.site.environment["PLOTINDEX_STATE_DIR"], ignore_errors=True)
-    return _rebuild(scale, added=scale.plots)
-
-
-def _rebuild(scale: Scale, added: int) -> Run:
-    run = run_measured(python("plotindex", "rebuild", "--json"), scale.site.folder, scale.site.environment)
-    report = json.loads(run.output)
-    if (report["plots"], report["added"], report["changed"], report["removed"]) != (scale.plots, added, 0, 0):
-        raise RuntimeError(f"The rebuild must find {scale.plots} plots and add {added}, but says {report}")
-    return run
 
 
 def _restart(scale: Scale, idle: float = 0) -> Restart:

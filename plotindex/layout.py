@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import NamedTuple
 
 CACHED_NAMES = 4096
@@ -26,6 +27,10 @@ class PlotKey(NamedTuple):
 
 Row = tuple[str, str, str, int, int, int, int]
 """A plot that nobody has called one yet: where there are millions of them, that alone would take seconds."""
+
+
+POSITION = itemgetter(2, 1)
+"""Filename and project of a row: rows of a session are in that order, in the catalogue too."""
 
 
 class Plot(NamedTuple):

@@ -4,10 +4,9 @@ import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import NamedTuple
 
-from plotindex.layout import Row, Scope, is_within
+from plotindex.layout import POSITION, Row, Scope, is_within
 from plotindex.measured import Histogram
 from plotindex.scout import Scout, ScoutedWalk
 from plotindex.tree import Glance
@@ -178,7 +177,7 @@ class Look:
         if not self._walk.go_on(until):
             return False
         self._found, self._walk.rows = self._walk.rows, []
-        self._found.sort(key=_position)
+        self._found.sort(key=POSITION)
         self.report.plots += self.plots
         self.report.unreadable.update(self._walk.unreadable)
         self.report.odd.update(self._walk.odd)
@@ -200,20 +199,20 @@ class Look:
         """Compare the next rows, as far as there is room in `found`; return whether settled, and the rows compared."""
         self._obey_bounds(writer, found)
         rows = writer.rows(self.scope, self._after, ROWS_AT_ONCE)
-        start = bisect_right(self._found, self._after, key=_position) if self._after else 0
+        start = bisect_right(self._found, self._after, key=POSITION) if self._after else 0
         ahead = self._found[start : start + ROWS_AT_ONCE]
         full = [part[-1] for part in (rows, ahead) if len(part) == ROWS_AT_ONCE]
-        bound = min(map(_position, full), default=None)
+        bound = min(map(POSITION, full), default=None)
         if not rows and ahead:
             news = ahead[: max(0, found.room)]
             if news:
                 found.tell(News(news, self))
-                self._after = _position(news[-1])
+                self._after = POSITION(news[-1])
             if len(news) < len(ahead):
                 return False, len(news)
         elif self._rewrite or rows != ahead:
-            known = {_position(row): row for row in rows}
-            seen = {_position(plot): plot for plot in ahead}
+            known = {POSITION(row): row for row in rows}
+            seen = {POSITION(plot): plot for plot in ahead}
             for position in sorted(known.keys() | seen.keys()):
                 if bound is not None and position > bound:
                     break
@@ -260,7 +259,3 @@ class Look:
             path = f"{self.session}/{position[1]}/{position[0]}"
             return not is_within(path, self._walk.unreadable)
         return self._rewrite or found != row
-
-
-_position = itemgetter(2, 1)
-"""Filename and project, by which both the rows and what was found are in order."""

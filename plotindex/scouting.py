@@ -10,18 +10,16 @@ import signal
 import struct
 import sys
 from array import array
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from plotindex.layout import Layout, Plot, Row, Scope
+from plotindex.layout import POSITION, Layout, Plot, Row, Scope
 from plotindex.processes import die_with_parent
 from plotindex.tree import Tree
 from plotindex.walk import Linked, Walk
 
 LENGTH = struct.Struct("=Q")
 """Before each question and each part of an answer: how many bytes it has."""
-POSITION = itemgetter(2, 1)
 NAMES = range(1, 3)
 """Of a row: project and filename. No name has a NUL."""
 NUMBERS = range(3, 7)

@@ -50,9 +50,6 @@ class Wake:
     def wait(self, timeout: float | None = None) -> bool:
         return bool(wait([self._waiting], timeout))
 
-    def is_set(self) -> bool:
-        return self.wait(0)
-
     def clear(self) -> None:
         with suppress(BlockingIOError):
             while os.read(self._waiting, 4096):
