@@ -19,7 +19,7 @@ run: .venv/ready ## Index and serve the plots below ROOT (./plots); draw the exa
 test: .venv/ready ## Run the tests
 	@sh tests/install.sh
 	@# A real browser, or a process that the system starves, fails once in some thousand times: pytest names what it ran twice.
-	$(BIN)/pytest --numprocesses=4 --dist=worksteal --reruns 1 $(TESTS)
+	$(BIN)/pytest --numprocesses=4 --dist=worksteal --reruns 1 -raR $(TESTS)
 
 lint: .venv/ready ## Check style and types
 	$(BIN)/ruff format --check .
