@@ -19,7 +19,7 @@ from plotindex.tree import Tree
 from tests.helpers import RunPlotindex, Service, StartService, all_plots, draw, wait_until
 from tests.test_convergence import plots_by_hand
 
-PAGE = 4096
+PAGE = 8192
 AT_ONCE = 2.0
 """Seconds within which each answer comes: none waits for what is wrong."""
 
