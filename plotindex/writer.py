@@ -9,7 +9,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Select,
     and_,
     bindparam,
     case,
@@ -278,10 +277,12 @@ def read_excess(connection: Connection, name: str) -> LeftOut:
     return tuple(rows[0]) if rows else NOTHING_LEFT_OUT
 
 
-def _rows_within(*conditions: ColumnElement[bool]) -> Select[Any]:
+def _rows_within(*conditions: ColumnElement[bool]) -> tuple[Prepared, Prepared]:
+    """The queries for the first rows there are, and for those behind a position."""
     beyond = tuple_(plot.c.filename, plot.c.project) > tuple_(bindparam("after_filename"), bindparam("after_project"))
-    query = select(*PLOT).where(plot.c.session == bindparam("of_session"), *conditions, beyond)
-    return query.order_by(plot.c.filename, plot.c.project).limit(bindparam("most", type_=BigInteger))
+    first = select(*PLOT).where(plot.c.session == bindparam("of_session"), *conditions)
+    first = first.order_by(plot.c.filename, plot.c.project).limit(bindparam("most", type_=BigInteger))
+    return Prepared(first), Prepared(first.where(beyond))
 
 
 _OF_PROJECT = plot.c.project == bindparam("of_project")
@@ -292,22 +293,24 @@ _AT_OR_BELOW = and_(
     plot.c.filename < bindparam("end"),
     not_(and_(plot.c.filename > bindparam("at"), plot.c.filename < bindparam("below"))),
 )
-_ROWS_OF_SESSION = Prepared(_rows_within())
-_ROWS_OF_PROJECT = Prepared(_rows_within(_OF_PROJECT))
-_ROWS_OF_PATH = Prepared(_rows_within(_OF_PROJECT, _AT_OR_BELOW))
+_ROWS_OF_SESSION = _rows_within()
+_ROWS_OF_PROJECT = _rows_within(_OF_PROJECT)
+_ROWS_OF_PATH = _rows_within(_OF_PROJECT, _AT_OR_BELOW)
 
 
 def read_rows(
     connection: Connection, scope: Scope, after: tuple[str, str] | None = None, limit: int = INT64_MAX
 ) -> Sequence[Row]:
     """The plots within a scope that lies in one session, by filename and project, from behind a position."""
-    filename, project = after or ("", "")
-    values = {"of_session": scope.session, "after_filename": filename, "after_project": project, "most": limit}
-    query = _ROWS_OF_SESSION
+    values = {"of_session": scope.session, "most": limit}
+    queries = _ROWS_OF_SESSION
     if scope.project is not None:
-        query = _ROWS_OF_PROJECT
+        queries = _ROWS_OF_PROJECT
         values["of_project"] = scope.project
     if scope.path is not None:
-        query = _ROWS_OF_PATH
+        queries = _ROWS_OF_PATH
         values |= {"at": scope.path, "below": scope.path + "/", "end": scope.path + "0"}
-    return query(connection, values)
+    first, beyond = queries
+    if after is None:
+        return first(connection, values)
+    return beyond(connection, {**values, "after_filename": after[0], "after_project": after[1]})
