@@ -127,7 +127,7 @@ class Database:
             raise damaged(self.path, is_own=self._is_own)
 
     def check_sound(self) -> None:
-        """Read every page: what is damaged would answer with nonsense. A quarter of a second for a million plots.
+        """Read every page: what is damaged would answer with nonsense. Half a second for a million plots.
 
         Raises:
             DamagedDatabaseError: it is.

@@ -9,6 +9,7 @@ again. So the last to look is the last to write, and any number of writers conve
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import NamedTuple
 
 from plotindex.beneath import ABSENT
@@ -16,14 +17,15 @@ from plotindex.catalog import Catalog
 from plotindex.errors import ConflictError, RootLostError
 from plotindex.layout import ROOT_SCOPE, Plot, Row, Scope, collapse, printable
 from plotindex.look import DEFAULT, Found, Look, News, Options, Report, Suspect
-from plotindex.scout import MOST_AHEAD, scout_for
+from plotindex.scout import MOST_AHEAD, Scout, scout_for
+from plotindex.soundness import Soundness
 from plotindex.tree import Glance, Tree
 from plotindex.walk import Enter
 from plotindex.writer import Change, Writer
 
-MOST_CHANGES = 1_000
-"""Rows that one transaction writes at most: so long, at most, does anybody wait for a turn."""
-ROWS_PER_CHANGE = 8
+MOST_CHANGES = 4_000
+"""Rows that one transaction writes at most: so long, at most, does anybody wait for a turn, some 20 ms."""
+ROWS_PER_CHANGE = 2
 """So many times as many rows does one transaction compare."""
 CHANCES = 3
 """So often is a transaction tried that the database takes back."""
@@ -49,16 +51,22 @@ def reconcile(
     outermost = collapse(scopes)
     targets = list(_targets(tree, catalog, outermost, report))
     settled = 0
+    soundness = Soundness(catalog.database) if "" in outermost else None
     with tree.looking() as glance, ExitStack() as ending:
         if scout := scout_for(tree, len(targets)):
             ending.enter_context(closing(scout))
-        for looks in _batches(_ahead(Look(glance, scope, report, options, scout=scout) for scope in targets)):
+        make = partial(Look, glance, report=report, options=options)
+        for looks in _batches(_ahead(targets, make, scout)):
+            if soundness:
+                soundness.ended()
             # A folder is kept open within one batch, no longer: its path may lead elsewhere by then.
             glance.close()
             while looks:
                 settled += len(settle(looks, tree, catalog, MOST_CHANGES, options).finished)
             if progress:
                 progress(settled, len(targets))
+    if soundness:
+        soundness.ended(None)
     report.sessions = len({scope.session for scope in targets})
     if outermost == [""] and "" not in report.unreadable:
         finish(tree, catalog, options)
@@ -86,7 +94,6 @@ def sessions_to_look_at(tree: Tree, catalog: Catalog, report: Report, enter: Ent
             raise RootLostError(_lost(tree, "is not there")) from error
         report.unreadable[""] = error
         return []
-    catalog.database.check_sound()
     return sorted({*names, *catalog.sessions()})
 
 
@@ -100,12 +107,16 @@ def _targets(tree: Tree, catalog: Catalog, scopes: Iterable[str], report: Report
             yield scope
 
 
-def _ahead(looks: Iterable[Look]) -> Iterator[Look]:
-    """The same, some of them made before they are needed: the scout looks at them meanwhile."""
+def _ahead(targets: Iterable[Scope], make: Callable[..., Look], scout: Scout | None) -> Iterator[Look]:
+    """Looks at these, some made before they are needed: the scout looks at them, or this process where it is behind."""
     made: deque[Look] = deque()
-    for look in looks:
-        made.append(look)
-        if len(made) == MOST_AHEAD:
+    for scope in targets:
+        if len(made) < MOST_AHEAD:
+            made.append(make(scope, scout=scout))
+        elif scout is not None and scout.is_behind:
+            yield make(scope)
+        else:
+            made.append(make(scope, scout=scout))
             yield made.popleft()
     yield from made
 

@@ -8,11 +8,14 @@ from plotindex.look import Report
 from plotindex.reconcile import finish, sessions_to_look_at
 from plotindex.scopes import Scopes
 from plotindex.scout import scout_for
+from plotindex.soundness import Soundness
 from plotindex.tree import Tree
 from plotindex.turns import Target, Turns
 from plotindex.watcher import Watcher
 
 SESSIONS_AT_ONCE = 64
+STEP_SECONDS = 0.05
+"""How long a step waits at most, when all but the database was looked at."""
 GRACE_SECONDS = 1.0
 """How long after the look an event may still come that explains a difference."""
 
@@ -37,6 +40,7 @@ class Rescan:
         watches = watcher.watches
         # Where nobody watches, nobody has missed anything: not in these, and of the root no new session.
         self._explained = Scopes([*turns.scopes(), *watches.stamps.sessions()])
+        self._soundness = Soundness(catalog.database)
         watches.begin_audit()
         names = sessions_to_look_at(tree, catalog, self.report, watches.enter)
         latest = {row.session: number for number, row in enumerate(catalog.latest_sessions())}
@@ -54,11 +58,16 @@ class Rescan:
         self._explained.update(paths)
 
     def go_on(self) -> bool:
-        """Let more sessions wait for their turn; return whether all have had it."""
+        """Let more sessions wait for their turn; return whether all have had it.
+
+        Raises:
+            DamagedDatabaseError: the database is damaged.
+        """
+        self._soundness.ended()
         self._targets = [target for target in self._targets if not target.is_reached]
         while self._names and len(self._targets) < SESSIONS_AT_ONCE:
             self._targets.append(self._turns.rescan(self._names.pop(), self.report))
-        if not self._targets:
+        if not self._targets and self._soundness.ended(STEP_SECONDS):
             self._unwatched = self._watcher.watches.end_audit()
             self._watcher.watches.expected = 0
             if "" not in self.report.unreadable:

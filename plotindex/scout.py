@@ -1,5 +1,6 @@
 """A second process for looks at very many sessions: it walks them, while this one compares and writes."""
 
+import fcntl
 import logging
 import os
 import select
@@ -16,8 +17,12 @@ from plotindex.walk import WAITING, Enter, Steps, Walk
 
 FEWEST_SESSIONS = 50
 """For fewer it is not worth a process."""
-MOST_AHEAD = 4
-"""Sessions that it has been asked for and that have not been taken: what is in them has to be held."""
+MOST_AHEAD = 16
+"""Sessions that it has been asked for and that have not been taken."""
+PIPE_BYTES = 1 << 20
+"""What it may tell before anybody listens: as much as whoever is not root may have (pipe(7))."""
+MOST_HELD_BYTES = 1 << 23
+"""When what was told and not taken has so many bytes, it is asked for no more."""
 WAIT_SECONDS = 0.001
 SILENT_SECONDS = 5.0
 """When nothing at all has come for so long, what was asked for is looked at here."""
@@ -40,6 +45,9 @@ class Scout:
         assert self._process.stdout is not None
         self._questions, self._answers = self._process.stdin, self._process.stdout
         os.set_blocking(self._answers.fileno(), False)
+        with suppress(OSError):
+            # With less, it and this process would work in turns.
+            fcntl.fcntl(self._answers.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._asked: deque[str] = deque()
         self._told: dict[str, bytes] = {}
         self._unwanted: set[str] = set()
@@ -50,7 +58,14 @@ class Scout:
     @property
     def is_busy(self) -> bool:
         """Whether it was asked for so many sessions that it should be asked for no more now."""
-        return len(self._asked) + len(self._told) >= MOST_AHEAD
+        held = sum(map(len, self._told.values()))
+        return len(self._asked) + len(self._told) >= MOST_AHEAD or held >= MOST_HELD_BYTES
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether nothing of what it was asked for is told yet: then it is quicker to look at something else here."""
+        self._listen(0.0)
+        return bool(self._asked) and not self._told
 
     def ask(self, session: str) -> bool:
         """Let it look at a session; return whether it will."""
@@ -71,10 +86,11 @@ class Scout:
     def take(self, session: str, walk: Walk) -> bool:
         """Let a walk say what was seen in a session, once that is told; return whether it is."""
         if session not in self._told:
-            self._listen()
+            # What is told of another session can be taken at once.
+            self._listen(0.0 if self._told else WAIT_SECONDS)
         answer = self._told.pop(session, None)
         if answer is not None:
-            unpack(answer, session, walk)
+            unpack(answer, walk)
         return answer is not None
 
     def forget(self, session: str) -> None:
@@ -97,10 +113,10 @@ class Scout:
             log.debug("the process that looks ahead has ended; what it was asked for is looked at here")
             self.close()
 
-    def _listen(self) -> None:
+    def _listen(self, seconds: float) -> None:
         if not self.is_alive:
             return
-        ready, _, _ = select.select([self._answers], [], [], WAIT_SECONDS)
+        ready, _, _ = select.select([self._answers], [], [], seconds)
         if not ready:
             if self._asked and time.monotonic() - self._heard_at > SILENT_SECONDS:
                 self._lose()
@@ -153,9 +169,9 @@ class ScoutedWalk(Walk):
             yield from super()._walk(session, scope)
             self._skips_plots = False
             entered = self.folders
-            while self._scout.is_alive and self._scout.is_busy:
+            while self._scout.is_alive and self._scout.is_busy and not self._scout.is_behind:
                 yield WAITING
-            self._is_asked = self._scout.is_alive and self._scout.ask(session)
+            self._is_asked = self._scout.is_alive and not self._scout.is_busy and self._scout.ask(session)
         while self._is_asked and self._scout.is_alive:
             if self._scout.take(session, self):
                 if entered is None or self.folders <= entered:

@@ -28,6 +28,8 @@ REST_SECONDS = 1.0
 """For so long a session that needed more than one turn does not come first again."""
 WIDEN_SECONDS = 60.0
 MOST_BUSY = 10_000
+SCOUTED_PLOTS = 4_000
+"""The same, and rows that one transaction writes at most, while a scout looks at everything."""
 STEP_CHANGES = 250
 """Rows that one transaction writes at most while several sessions wait."""
 BRISK_SECONDS = 0.005
@@ -237,7 +239,8 @@ class Turns:
             self._fresh_at = now
         is_brisk = now - self._fresh_at < REST_SECONDS
         fresh = self._serve(self._fresh, STEP_SECONDS, STEP_PLOTS)
-        others = self._serve(self._others, *((BRISK_SECONDS, BRISK_PLOTS) if is_brisk else (STEP_SECONDS, STEP_PLOTS)))
+        usual = SCOUTED_PLOTS if self.scout else STEP_PLOTS
+        others = self._serve(self._others, *((BRISK_SECONDS, BRISK_PLOTS) if is_brisk else (STEP_SECONDS, usual)))
         return fresh.and_then(others)
 
     def take_report(self) -> Report:
@@ -265,9 +268,13 @@ class Turns:
             served[job.session] = job
             if not job.in_round:
                 job.begin_round(self._tree)
-            plots += job.look(self._tree, self._watcher, self.report, min(until, now + TURN_SECONDS), self.scout)
+            more = job.look(self._tree, self._watcher, self.report, min(until, now + TURN_SECONDS), self.scout)
+            plots += more
             if job.has_to_look and not job.is_full:
                 again.append(job)
+            if self.scout and plots and not more:
+                # It waits for the scout; what is there can be written meanwhile.
+                break
         step = self._settle(served, most)
         for job in served.values():
             self._put_back(job)
@@ -280,8 +287,8 @@ class Turns:
             return Step([], [], [], [])
         linked = [each for look in looks for each in look.linked]
         linked_anew = [each for look in looks if look.report is self.report for each in look.linked]
-        alone = len(self._jobs) == 1 and most == STEP_PLOTS
-        most_changes = STEP_PLOTS * 2 if alone else min(most, STEP_CHANGES)
+        usual = STEP_PLOTS * 2 if len(self._jobs) == 1 else STEP_CHANGES
+        most_changes = usual if most == STEP_PLOTS else most
         finished, changes, added, roomy = settle(looks, self._tree, self._catalog, most_changes)
         self._widen(roomy)
         done = set(finished)

@@ -18,6 +18,11 @@ def log_bytes(database: Path) -> int:
         return 0
 
 
+def is_long(database: Path) -> bool:
+    """Whether it has grown so much that whoever reads for long should end first."""
+    return log_bytes(database) > MOST_BYTES // 2
+
+
 def overgrown(database: Path) -> str | None:
     """What to do about a log that has grown beyond its bound, or None."""
     size = log_bytes(database)

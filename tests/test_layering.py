@@ -21,7 +21,7 @@ LAYERS = [
     {"rescan", "barriers", "gaps", "rolling", "rounds", "polling", "troubles", "heartbeats"},
     {"turns"},
     {"access"},
-    {"reconcile", "look", "verify", "watcher", "watches", "labels", "stamps", "links", "survey"},
+    {"reconcile", "look", "soundness", "verify", "watcher", "watches", "labels", "stamps", "links", "survey"},
     {"scout"},
     {"scouting"},
     {"catalog", "intake", "tree"},

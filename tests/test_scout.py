@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from plotindex import reconcile as reconciling
 from plotindex import scout as module
 from plotindex.catalog import Catalog
 from plotindex.layout import Layout, Scope
@@ -78,6 +79,31 @@ def test_when_the_scout_is_killed_or_stopped_everything_is_looked_at_here(
     assert reconcile(tree, catalog, [""]).added == 12
     assert not list(differences(tree, catalog))
     assert not scouts[0].is_alive
+
+
+def test_nobody_waits_for_a_scout_that_is_slow(
+    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(module.MOST_AHEAD + 10):
+        draw(root, f"session_{number:02}/project_a/x.png")
+    scouts: list[Scout] = []
+
+    def ask(self: Scout, session: str) -> bool:
+        if not scouts:
+            self._process.send_signal(signal.SIGSTOP)
+        scouts.append(self)
+        return was_asked(self, session)
+
+    def progress(settled: int, _targets: int) -> None:
+        # All those that it was not asked for.
+        if settled == 10:
+            scouts[0]._process.send_signal(signal.SIGCONT)
+
+    was_asked = Scout.ask
+    monkeypatch.setattr(Scout, "ask", ask)
+    monkeypatch.setattr(reconciling, "MOST_CHANGES", 1)
+    assert reconcile(tree, catalog, [""], progress=progress).added == module.MOST_AHEAD + 10
+    assert len(scouts) == module.MOST_AHEAD
 
 
 def test_a_folder_that_comes_before_the_scout_looks_is_entered_too(

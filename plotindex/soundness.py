@@ -1,0 +1,41 @@
+"""Reading every page of the database, while something else is done."""
+
+import threading
+
+from plotindex import wal
+from plotindex.errors import CatalogError
+from plotindex.opening import AnyDatabase
+
+
+class Soundness:
+    """A check that has begun. What is written before it ends is no loss: of a damaged database nothing is kept."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._database = database
+        self._error: CatalogError | None = None
+        self._ended = threading.Event()
+        threading.Thread(target=self._check, name="soundness", daemon=True).start()
+
+    def ended(self, seconds: float | None = 0.0) -> bool:
+        """Wait for its end, with None as long as it takes; return whether it has come.
+
+        Raises:
+            DamagedDatabaseError: the database is damaged.
+            CatalogError: it cannot be read.
+        """
+        file = self._database.file
+        if file is not None and wal.is_long(file):
+            # As long as somebody reads, all that is written makes the log longer.
+            seconds = None
+        has_ended = self._ended.wait(seconds)
+        if self._error is not None:
+            raise self._error
+        return has_ended
+
+    def _check(self) -> None:
+        try:
+            self._database.check_sound()
+        except CatalogError as error:
+            self._error = error
+        finally:
+            self._ended.set()
