@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, delete, func, insert, select, update
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
-from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, is_text, printable
+from plotindex.layout import INT64_MAX, Layout, Plot, PlotKey, Scope, is_name, is_text, printable
 from plotindex.opening import AnyDatabase
 from plotindex.prepared import Prepared
 from plotindex.processes import is_alive
@@ -80,7 +80,10 @@ _COPIES = select(plot.c.project, *NUMBERS).where(_OF_KEY)
 _CURRENT = Prepared(_COPIES.order_by(plot.c.mtime_ns.desc(), plot.c.project.desc()).limit(1))
 _COPY = Prepared(_COPIES.where(plot.c.project == bindparam("of_project")))
 _LATEST_SESSIONS = Prepared(
-    select(session.c.session, session.c.plots, session.c.mtime_ns).order_by(session.c.mtime_ns.desc())
+    select(session.c.session, session.c.plots, session.c.mtime_ns)
+    .order_by(session.c.mtime_ns.desc(), session.c.session)
+    .limit(bindparam("most", type_=BigInteger))
+    .offset(bindparam("skip", type_=BigInteger))
 )
 
 
@@ -177,10 +180,10 @@ class Catalog:
                 found.extend(map(Plot._make, rows))
         return found
 
-    def latest_sessions(self) -> list[SessionRow]:
-        """Every session that has plots, the one in which something was drawn last first."""
+    def latest_sessions(self, skip: int = 0, most: int = INT64_MAX) -> list[SessionRow]:
+        """Sessions that have plots, the one in which something was drawn last first; at most so many."""
         with self.database.reading() as connection:
-            return list(map(SessionRow._make, _LATEST_SESSIONS(connection, {})))
+            return list(map(SessionRow._make, _LATEST_SESSIONS(connection, {"skip": skip, "most": most})))
 
     def sessions_since(self, clock: int | None) -> tuple[int | None, list[str]]:
         """The clock, and the sessions in which something has changed since another one; None is now."""

@@ -62,6 +62,10 @@ def test_pages_hold_only_what_matches_and_may_be_seen(root: Path, index: Index, 
     assert [count for _, count in pages] == [9] * 4
     names = [[strip.row.session for strip in strips] for strips, _ in pages]
     assert names == [["s0", "s1", "s2", "s4"], ["s5", "s6", "s7", "s8"], ["s9"], []]
+    for skip in range(0, 16, 4):
+        of_all = overview.sessions(everything, "", skip, 4, allows_all=True)
+        assert of_all == overview.sessions(everything, "", skip, 4)
+        assert (of_all[1], len(of_all[0])) == (11, min(4, max(0, 11 - skip)))
 
 
 @on_both_engines

@@ -107,14 +107,19 @@ class Gallery:
         except (RootLostError, OSError):
             return self._say_later("The plots cannot be seen now: this page tries again by itself.", 5)
         except CatalogError:
-            message = "There is no catalogue yet. `plotindex watch` makes it; this page tries again by itself."
+            message = (
+                "The catalogue cannot be read now; where there is none yet, `plotindex watch` makes it. "
+                "This page tries again by itself."
+            )
             return self._say_later(message, 5)
 
     def _sessions(self, viewer: Viewer) -> Response:
         query = request.args.get("q", "")[:LONGEST_SEARCH]
         page = _page_number(request.args.get("page", "1"))
         clock = self._overview.clock()
-        strips, count = self._overview.sessions(viewer.allows, query, (page - 1) * SESSIONS, SESSIONS)
+        strips, count = self._overview.sessions(
+            viewer.allows, query, (page - 1) * SESSIONS, SESSIONS, allows_all=viewer.allows_all
+        )
         found, is_complete = Found([], is_complete=True)
         if query and page == 1:
             found, is_complete = self._overview.search(viewer.allows, query, FOUND, allows_all=viewer.allows_all)
