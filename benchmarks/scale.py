@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from copy import copy
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,13 +25,14 @@ import psutil
 from benchmarks.measure import Run, in_turn, median_ratio, print_table
 from benchmarks.processes import Site, free_port, python
 from benchmarks.rebuild import FIND, find, rebuild_again, rebuild_anew
+from tests.postgres import connected, server_of_tests, value_of
 
 PLOTS = int(os.environ.get("PLOTS", "1000000"))
 SIZES = sorted({10_000, PLOTS // 10, PLOTS})
 """Plots of each tree; of growth the first one is the measure."""
 PROJECTS = 10
 FILES = 100
-ROUNDS = 3
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
 ASKED = 100
 """Times that each thing is asked for over HTTP in a round."""
 IDLE_SECONDS = 10
@@ -69,7 +71,8 @@ def scale() -> None:
         for each in scales[:1]:
             each.site.run("plotindex", "rebuild")
         _print_space(scales)
-        _print_served(scales)
+        _print_served(scales, "SQLite")
+        _print_postgresql(scales)
 
 
 @contextmanager
@@ -264,7 +267,40 @@ QUESTIONS: dict[str, Callable[[_Client], str]] = {
 }
 
 
-def _print_served(scales: list[Scale]) -> None:
+def _print_postgresql(scales: list[Scale]) -> None:
+    with server_of_tests() as server, ExitStack() as stack:
+        rows, others = [], []
+        for scale in scales:
+            url = stack.enter_context(server.database(None))
+            other = scale._replace(site=_site_on(scale.site, url))
+            seconds = [find(scale.site).seconds]
+            for added in (scale.plots, 0):
+                seconds.append(rebuild_again(other.site, scale.plots, added=added).seconds)
+            with connected(url) as connection:
+                # As the server does by itself after a while.
+                connection.execute("ANALYZE")
+            seconds.append(_restart(other).seconds)
+            size = int(value_of(url, "SELECT pg_database_size(current_database())"))
+            ratios = [f"{taken / seconds[0]:.2f}" for taken in seconds[1:]]
+            rows.append([f"{scale.plots:,}", f"{seconds[0]:.2f}", *ratios, f"{size / scale.plots:.0f}"])
+            others.append(other)
+        print_table(
+            "The same on PostgreSQL, a server of this machine with 32 MB for itself; once each.",
+            ["plots", "find s", "rebuild, new / find", "unchanged / find", "indexer's start / find", "bytes per plot"],
+            rows,
+        )
+        _print_served(others, "PostgreSQL")
+
+
+def _site_on(site: Site, url: str) -> Site:
+    """The same root and another catalogue."""
+    other = copy(site)
+    settings = {"DATABASE_URL": url, "SECRET_KEY": "of-a-benchmark-" * 4, "STATE_DIR": str(site.folder / "other")}
+    other.environment = {**site.environment, **{f"PLOTINDEX_{name}": value for name, value in settings.items()}}
+    return other
+
+
+def _print_served(scales: list[Scale], engine: str) -> None:
     with ExitStack() as stack:
         clients = {scale.plots: stack.enter_context(_served(scale)) for scale in scales}
         rows = []
@@ -275,8 +311,8 @@ def _print_served(scales: list[Scale]) -> None:
             rows.append([name, *(f"{median(times[plots]):.2f}" for plots in SIZES), *ratios])
     sizes = [f"{plots:,}" for plots in SIZES]
     print_table(
-        f"Answers over HTTP, one after the other, each for something at random; {ROUNDS * 3} rounds in turn of "
-        f"{ASKED}.\n  Milliseconds in a tree of so many plots, and beside the smallest tree.",
+        f"Answers over HTTP from {engine}, one after the other, each for something at random; {ROUNDS * 3} rounds in "
+        f"turn of {ASKED}.\n  Milliseconds in a tree of so many plots, and beside the smallest tree.",
         ["asked for", *(f"ms {size}" for size in sizes), *(f"{size} / {sizes[0]}" for size in sizes[1:])],
         rows,
     )
