@@ -25,7 +25,6 @@ import psutil
 from benchmarks.measure import Run, in_turn, median_ratio, print_table
 from benchmarks.processes import Site, free_port, python
 from benchmarks.rebuild import FIND, find, rebuild_again, rebuild_anew
-from tests.postgres import connected, server_of_tests, value_of
 
 PLOTS = int(os.environ.get("PLOTS", "1000000"))
 SIZES = sorted({10_000, PLOTS // 10, PLOTS})
@@ -268,6 +267,9 @@ QUESTIONS: dict[str, Callable[[_Client], str]] = {
 
 
 def _print_postgresql(scales: list[Scale]) -> None:
+    # Not before: it makes this process larger than those whose memory is measured (see run_measured).
+    from tests.postgres import connected, server_of_tests, value_of  # noqa: PLC0415 - see above
+
     with server_of_tests() as server, ExitStack() as stack:
         rows, others = [], []
         for scale in scales:

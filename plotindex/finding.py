@@ -20,7 +20,7 @@ class Wanted(NamedTuple):
     """What is looked for; what is None or empty does not matter. Times are nanoseconds since the epoch."""
 
     text: str = ""
-    """A part of the path in any case or, when it is a glob, what the filename or the path matches."""
+    """A part of the path in any case or, when it is a glob, what its last part, the filename or the path matches."""
     session: str | None = None
     project: str | None = None
     """Its name, or a glob that it matches."""
@@ -35,6 +35,8 @@ class Found(NamedTuple):
     current: bool
 
 
+LONGEST_PATH = 40_000
+"""No path below a root has so many characters; and SQLite refuses longer patterns."""
 MOST_PROJECTS = 1_000
 """A part of a path that more projects have is no help in finding a few keys."""
 MOST_KEYS = 10_000
@@ -54,7 +56,7 @@ _CURRENT = (
 
 def search(database: AnyDatabase, wanted: Wanted) -> Iterator[Found]:
     """Plots, by session and filename, of each key the newest first. Raises CatalogError when they cannot be read."""
-    if not all(is_text(name or "") for name in wanted[:3]):
+    if not all(can_be_in_name(name or "") and len(name or "") <= LONGEST_PATH for name in wanted[:3]):
         return
     query = select(*PLOT, plot.c.project == _CURRENT).where(*_conditions(wanted))
     query = query.order_by(plot.c.session, plot.c.filename, plot.c.mtime_ns.desc(), plot.c.project.desc())
@@ -69,7 +71,8 @@ def search(database: AnyDatabase, wanted: Wanted) -> Iterator[Found]:
                     found = Plot._make(fields)
                     if of_project and not of_project(found.project):
                         continue
-                    if of_name and not of_name(found.filename) and not of_name(found.path):
+                    parts = found.filename.rpartition("/")[2], found.filename, found.path
+                    if of_name and not any(map(of_name, parts)):
                         continue
                     yield Found(found, bool(current))
 

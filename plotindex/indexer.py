@@ -37,6 +37,7 @@ LISTEN_SECONDS = 10.0
 TIDY_SECONDS = 60.0
 NAMES_SECONDS = 1.0
 """How often names are taken in for the search, while there are few; many are, whenever there is nothing else to do."""
+_REPLACED = "The database is another one than before"
 BREATH_SECONDS = 0.01
 """Between two such steps, so that others come to their turns."""
 SELF_TEST_SECONDS = 30.0
@@ -369,9 +370,11 @@ class Indexer:
             if self._catalog.database.is_shared and not any(map(is_heard, self._catalog.heartbeats())):
                 self._distrust_cursors()
         elif replaced != self._replaced:
-            log.warning("The database is another one than before; everything is looked at again.")
+            is_shared = self._catalog.database.is_shared
+            what = "The server was begun anew, or another one has taken its place" if is_shared else _REPLACED
+            log.warning("%s; everything is looked at again.", what)
             self._begin_anew()
-            if self._catalog.database.is_shared:
+            if is_shared:
                 self._distrust_cursors()
             self._forget_all()
         self._replaced = replaced

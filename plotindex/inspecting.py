@@ -14,6 +14,7 @@ OLDEST = 14
 _SERVER = text("SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding')")
 _TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
 _REVISION = text("SELECT version_num FROM alembic_version")
+_TRIGRAMS = text("SELECT to_regclass('name_trigram') IS NOT NULL")
 _SIZES = text(
     "SELECT relname, reltuples::bigint, pg_total_relation_size(oid) FROM pg_class "
     "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY relname"
@@ -64,4 +65,9 @@ def described_by(connection: Connection) -> dict[str, Any]:
     """Version and sizes, for whoever mends plotindex."""
     version = connection.execute(text("SELECT version()")).scalar()
     sizes = connection.execute(_SIZES)
-    return {"version": version, "tables": {name: {"rows": rows, "bytes": size} for name, rows, size in sizes}}
+    has_trigrams = connection.execute(_TRIGRAMS).scalar()
+    return {
+        "version": version,
+        "has_trigrams": has_trigrams,
+        "tables": {name: {"rows": rows, "bytes": size} for name, rows, size in sizes},
+    }

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text
@@ -24,6 +24,8 @@ SAMPLE = 256
 """Names that tell which trigrams are rare."""
 MOST_OF_SAMPLE = SAMPLE // 12
 """What more of these have sorts out too little for what it costs."""
+CANCELED = "57014"
+"""What PostgreSQL says of a statement that has taken too long (its manual, appendix A)."""
 STEPS = 100
 """Of SQLite, between two looks at the time."""
 
@@ -81,15 +83,19 @@ def _rows(driver: sqlite3.Connection, values: Mapping[str, object]) -> Generator
 
 @contextmanager
 def at_most(connection: Connection, seconds: float) -> Iterator[None]:
-    """Let SQLite work for so long; a server's database has a bound of its own.
+    """Let SQLite work for so long; a server so long on each part of what it is asked for.
 
     Raises:
         OutOfTimeError: it has; what was found before is right.
     """
     driver = connection.connection.driver_connection
-    if not isinstance(driver, sqlite3.Connection):
+    work = _on_sqlite(driver, seconds) if isinstance(driver, sqlite3.Connection) else _on_server(connection, seconds)
+    with work:
         yield
-        return
+
+
+@contextmanager
+def _on_sqlite(driver: sqlite3.Connection, seconds: float) -> Iterator[None]:
     deadline = time.monotonic() + seconds
     driver.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
     try:
@@ -100,6 +106,19 @@ def at_most(connection: Connection, seconds: float) -> Iterator[None]:
         raise OutOfTimeError from error
     finally:
         driver.set_progress_handler(None, 0)
+
+
+@contextmanager
+def _on_server(connection: Connection, seconds: float) -> Iterator[None]:
+    # Taken back in any case, and with it the bound.
+    with closing(connection.begin_nested()):
+        connection.execute(text(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}"))
+        try:
+            yield
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", "") != CANCELED:
+                raise
+            raise OutOfTimeError from error
 
 
 def add(connection: Connection, above: int) -> None:

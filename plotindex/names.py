@@ -112,8 +112,8 @@ class Names:
         behind, is_complete = _behind(connection)
         try:
             with (
-                closing(self._matching.likely(connection, literal_runs(query))) as likely,
                 at_most(connection, self._seconds),
+                closing(self._matching.likely(connection, literal_runs(query))) as likely,
             ):
                 for _, *fields in chain(behind, likely):
                     key = PlotKey._make(fields)

@@ -92,8 +92,8 @@ def keys(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - see above
     if not given or not all(isinstance(key, str) and is_text(key) and len(key) >= SHORTEST_KEY for key in given):
         # What was given is not repeated: it may be nearly the right one.
         raise SettingsError(
-            f"{name} must be one or more keys of at least {SHORTEST_KEY} characters, the newest first: "
-            "`openssl rand -hex 32` makes one."
+            f"{name} must be one or more keys of at least {SHORTEST_KEY} characters, the newest first, "
+            "with blanks between: `openssl rand -hex 32` makes one."
         )
     return given
 

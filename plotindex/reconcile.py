@@ -25,6 +25,8 @@ from plotindex.writer import Change, Writer
 
 MOST_CHANGES = 4_000
 """Rows that one transaction writes at most: so long, at most, does anybody wait for a turn, some 20 ms."""
+MOST_SESSIONS = 1_000
+"""Sessions that one transaction settles at most: on a server it holds a lock for each."""
 ROWS_PER_CHANGE = 2
 """So many times as many rows does one transaction compare."""
 CHANCES = 3
@@ -129,7 +131,7 @@ def _batches(looks: Iterable[Look]) -> Iterator[deque[Look]]:
         look.go_on()
         batch.append(look)
         plots += look.plots
-        if plots >= MOST_CHANGES or len(batch) >= MOST_CHANGES:
+        if plots >= MOST_CHANGES or len(batch) >= MOST_SESSIONS:
             yield batch
             batch, plots = deque(), 0
     if batch:

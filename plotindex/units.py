@@ -97,7 +97,7 @@ def _database(settings: Settings) -> dict[str, str]:
     if not settings.is_shared:
         return {"toml_database": "", "own_database": ""}
     if veiled(url) != url:
-        return {"toml_database": "", "own_database": f"\nPLOTINDEX_DATABASE_URL={url}"}
+        return {"toml_database": "", "own_database": f"\nPLOTINDEX_DATABASE_URL={_for_shells(url)}"}
     return {"toml_database": f"\ndatabase = {json.dumps(url, ensure_ascii=False)}", "own_database": ""}
 
 
@@ -115,6 +115,17 @@ def quoted(value: str | Path, special: str = "") -> str:
     for character in f"%{special}":
         text = text.replace(character, character * 2)
     return f'"{text}"' if " " in text or not text else text
+
+
+def _for_shells(value: str) -> str:
+    """A value as systemd.exec(5) and a shell read it alike from a file of variables.
+
+    Raises:
+        SettingsError: it holds what they read differently.
+    """
+    if "'" in value or not value.isprintable():
+        raise SettingsError("The database's URL holds a quote or what cannot be printed: write it as %27 and the like.")
+    return f"'{value}'"
 
 
 def _numeric(host: str) -> str:

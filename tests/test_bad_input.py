@@ -29,6 +29,11 @@ def test_no_root(refused: Refused, settings: Settings) -> None:
     assert not settings.state_dir.exists()
 
 
+def test_a_locale_in_which_names_are_not_utf8(refused: Refused) -> None:
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    refused(["rebuild", "find x", "watch"], "names of files for ascii", "set LC_ALL=C.UTF-8", **locale)
+
+
 def test_a_root_that_does_not_exist(refused: Refused, root: Path) -> None:
     root.rmdir()
     for commands in (["verify", "rebuild", "run"], ["watch"]):

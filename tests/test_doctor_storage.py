@@ -12,13 +12,15 @@ import pytest
 from plotindex.catalog import Catalog
 from plotindex.doctor import subject
 from plotindex.doctor.findings import Finding
-from plotindex.doctor.storage import Room, judge_database_mount, judge_log, judge_room
+from plotindex.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
 from plotindex.engines import KEPT_LOG_BYTES
+from plotindex.layout import Layout
 from plotindex.mounts import Mount
 from plotindex.settings import Settings
 from plotindex.wal import MOST_BYTES
 from tests.helpers import Index, draw
 from tests.namespaces import small_disk_at
+from tests.postgres import NewDatabase, on_postgresql, value_of
 from tests.test_doctor import examined
 
 
@@ -104,6 +106,20 @@ def test_all_that_a_catalogue_of_an_older_schema_does_not_say_is_told_with_a_rem
     findings = {finding.check: finding for finding in examined(settings)}
     assert findings["indexer"].seen.startswith("could not be seen: ")
     assert [finding for finding in findings.values() if finding.verdict != "ok" and not finding.remedy] == []
+
+
+@on_postgresql
+def test_a_server_without_an_index_for_the_search_is_named(
+    new_database: NewDatabase, engine: str, settings: Settings
+) -> None:
+    with new_database(engine) as database:
+        Catalog(database).begin(str(settings.root), Layout())
+        url = database.url.render_as_string(hide_password=False)
+        (opens, search) = examined(replace(settings, database=url), "database")
+        has_trigrams = bool(value_of(url, "SELECT count(*) FROM pg_indexes WHERE indexname = 'name_trigram'"))
+    assert (opens.check, opens.verdict) == ("database", "ok")
+    assert search == judge_search(has_trigrams=has_trigrams)
+    assert [judge_search(has_trigrams=has).verdict for has in (True, False)] == ["ok", "warn"]
 
 
 def test_a_damaged_page_is_found(settings: Settings, database: Path) -> None:

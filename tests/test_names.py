@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from plotindex.catalog import Catalog, SessionRow
 from plotindex.intake import Intake
-from plotindex.layout import Layout, Plot, PlotKey, glob_matcher, literal_runs, newest_first
+from plotindex.layout import Layout, Plot, PlotKey, Row, glob_matcher, literal_runs, newest_first
 from plotindex.listing import matcher
 from plotindex.look import Options
 from plotindex.names import Found, Names
@@ -22,7 +22,7 @@ from plotindex.tables import name, searched
 from plotindex.tree import Tree
 from plotindex.writer import Change
 from tests.helpers import Index, StartService, draw, wait_until
-from tests.postgres import NewDatabase, on_both_engines
+from tests.postgres import NewDatabase, on_both_engines, on_postgresql
 
 SIGNS = st.sampled_from(
     [*"aAbkKß0%_-/. *?[]!^\\", '"', "'", "Ä", "ä", "\u212a", "\u017f", "\u202e", "\u0301", "𝄞", "\n"]
@@ -201,6 +201,20 @@ def test_a_search_says_when_it_did_not_look_at_all_names(catalog: Catalog) -> No
     late = Names(catalog.database, at_once=0, seconds=0)
     assert late.search("*xyz*abc*", catalog.latest_sessions(), 5, everywhere=True) == ([], False)
     assert late.search("old", sessions, 5).is_complete
+
+
+@on_postgresql
+def test_a_server_is_asked_no_longer_than_somebody_waits_and_can_be_asked_again(catalog: Catalog) -> None:
+    rows: list[Row] = [("s", "p", f"abc {number} xyz", 1, 0, 1, 1) for number in range(20_000)]
+    with catalog.writing() as writer:
+        writer.apply([], [rows])
+    assert Intake(catalog).finish(60)
+    sessions = catalog.latest_sessions()
+    hasty = Names(catalog.database, at_once=0, seconds=0)
+    assert hasty.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], False)
+    patient = Names(catalog.database, at_once=0, seconds=60)
+    assert patient.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], True)
+    assert filenames(patient.search("12345", sessions, 5, everywhere=True)) == ["abc 12345 xyz"]
 
 
 def test_a_search_of_some_sessions_reads_no_name_of_others(root: Path, index: Index, catalog: Catalog) -> None:

@@ -64,6 +64,19 @@ def test_a_catalogue_on_a_server_leaves_the_indexer_the_network_and_its_password
     assert settings.is_shared
 
 
+def test_a_shell_reads_the_address_of_the_database_as_systemd_does_and_the_operator_is_told_to(
+    plotindex: RunPlotindex, refused: Refused, tmp_path: Path
+) -> None:
+    url = "postgresql+psycopg://plots:hun&ter$2%23@/plots?host=a&host=b"
+    done = plotindex("service", "install", "--prefix", str(tmp_path), "--database", url)
+    file = "/etc/plotindex/plotindex.env"
+    assert f"  editor {file}   # PLOTINDEX_SECRET_KEY=" in done.stdout
+    assert f"  set -a; . {file}; set +a" in done.stdout
+    read = f'set -a; . {tmp_path}{file}; printf %s "$PLOTINDEX_DATABASE_URL"'
+    assert subprocess.run(["sh", "-c", read], capture_output=True, text=True, check=True).stdout == url
+    refused(["service show"], "write it as %27", options=("--database", url.replace("&ter", "'ter")))
+
+
 def test_install_writes_what_show_prints_and_keeps_what_somebody_changed(
     plotindex: RunPlotindex, refused: Refused, root: Path, tmp_path: Path
 ) -> None:

@@ -61,7 +61,8 @@ def find(
     """Say where plots are, by path, project or age.
 
     TEXT is looked for in each path below the root, in any case of ASCII. With * ? or [ in it TEXT is a glob, tried on
-    the filename and on the whole path; * matches slashes too. It can be left out when something else says which plots.
+    the last part of the path, on the filename (folders below the project and all) and on the whole path; * matches
+    slashes too. It can be left out when something else says which plots.
 
     The first of each key is its current copy; on a terminal a * marks it, behind size and age. Elsewhere each line is
     a path below the root.
@@ -69,7 +70,7 @@ def find(
     from plotindex.finding import Wanted, is_away, search
     from plotindex.wording import parse_moment
 
-    if text is None and not (session or project or since or before):
+    if not text and not (session or project or since or before):
         raise SettingsError("Say which plots: by a part of the path, or by --session, --project, --since or --before.")
     if null and as_json:
         raise SettingsError("Give either --null or --json, not both.")

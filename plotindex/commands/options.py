@@ -59,6 +59,7 @@ class Program(click.Group):
 
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - as click.Group
         try:
+            _require_utf8()
             return super().invoke(context)
         except (SettingsError, PlotIndexError) as error:
             click.echo(f"plotindex: {escape(str(error))}", err=True)
@@ -68,6 +69,15 @@ class Program(click.Group):
                 raise
             click.echo(f"plotindex: what is printed cannot be written ({error.strerror}): make room there.", err=True)
             sys.exit(2)
+
+
+def _require_utf8() -> None:
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        raise SettingsError(
+            f"By its locale this process takes names of files for {encoding}, and the catalogue keeps them as UTF-8: "
+            "set LC_ALL=C.UTF-8."
+        )
 
 
 class Seconds(click.FloatRange):

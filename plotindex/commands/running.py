@@ -89,7 +89,8 @@ def run(config: Path | None, **options: str | None) -> None:
 def watch(config: Path | None, **options: str | None) -> None:
     """Keep the catalogue equal to the tree, as plots are drawn.
 
-    It looks at everything when it starts, and goes on until it is stopped. There is one for each root.
+    It looks at everything when it starts, and goes on until it is stopped. There is one for each root; where the
+    catalogue is on a PostgreSQL server, one on each host that writes plots.
     """
     from plotindex.indexer import Indexer, Rhythm
     from plotindex.polling import Polling

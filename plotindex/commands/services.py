@@ -99,7 +99,7 @@ def install_units(
     for warning in (others, *(_hindrances(settings.root) if prefix == Path("/") else ())):
         if warning:
             click.echo(f"plotindex: {warning}", err=True)
-    click.echo(_next_steps(settings.root, name, configured.path, prefix))
+    click.echo(_next_steps(settings, name, configured.path, prefix))
 
 
 def _other_settings(place: Path, settings: Settings, state: Path) -> str:
@@ -138,15 +138,21 @@ def _hindrances(root: Path) -> Iterator[str]:
         yield f"there is no folder {printable(str(root))} yet: the services try again until there is."
 
 
-def _next_steps(root: Path, name: str, configured: Path, prefix: Path) -> str:
+def _next_steps(settings: Settings, name: str, configured: Path, prefix: Path) -> str:
+    root, environment = settings.root, shlex.quote(str(configured.with_suffix(".env")))
     units = f"{name}-watch.service {name}-serve.socket {name}-serve.service"
     command, shown = shlex.join(program()), shlex.quote(printable(str(root)))
     first = f"  runuser -u {INDEXER} -- {command} token create --config {configured} --name web"
+    key = ""
+    if settings.is_shared:
+        key = f"  editor {environment}   # PLOTINDEX_SECRET_KEY=, of `openssl rand -hex 32`: the same on every node\n"
+        first = f"  set -a; . {environment}; set +a   # so that commands by hand are told what is in it\n{first}"
     if prefix != Path("/"):
         option = f"--root={shlex.quote(printable(str(prefix)))}"
         return (
             f"\nNext, as root:\n"
             f"  systemd-sysusers {option} && systemd-tmpfiles {option} --create\n"
+            f"{key}"
             f"  systemctl {option} enable {units}\n"
             f"and there, once it runs:\n{first}"
         )
@@ -159,6 +165,7 @@ def _next_steps(root: Path, name: str, configured: Path, prefix: Path) -> str:
         f"\nNext, as root:\n"
         f"  systemd-sysusers && systemd-tmpfiles --create\n"
         f"{checks}"
+        f"{key}"
         f"  systemctl daemon-reload\n"
         f"  systemctl enable --now {units}\n"
         f"{first}"

@@ -49,6 +49,19 @@ def check_database(subject: Subject) -> Iterator[Finding]:
     if isinstance(database, Database):
         yield ok("database-integrity", "Every page of the database is sound (quick_check)")
         yield judge_journal(database.journal_mode())
+    else:
+        yield judge_search(has_trigrams=bool(database.describe()["has_trigrams"]))
+
+
+def judge_search(*, has_trigrams: bool) -> Finding:
+    """Whether a server's database finds names by an index."""
+    if has_trigrams:
+        return ok("search-index", "The database has an index of names by trigrams (pg_trgm)")
+    remedy = (
+        "install PostgreSQL's contrib package on the server, then, in the database, CREATE EXTENSION pg_trgm and "
+        "CREATE INDEX name_trigram ON name USING gin (filename gin_trgm_ops)"
+    )
+    return warn("search-index", "The database has no pg_trgm, so a search reads every name", remedy)
 
 
 def _unusable(error: CatalogError) -> Finding:
