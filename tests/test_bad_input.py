@@ -8,9 +8,11 @@ import os
 import re
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -18,7 +20,7 @@ from plotindex.catalog import Catalog
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
 from plotindex.tree import Tree
-from tests.helpers import Refused, RunPlotindex, StartService, all_plots, are_refused, draw
+from tests.helpers import Refused, RunPlotindex, StartService, all_plots, are_refused, draw, run_plotindex
 
 YEAR_2514 = 17_179_869_184 * 10**9
 
@@ -29,9 +31,13 @@ def test_no_root(refused: Refused, settings: Settings) -> None:
     assert not settings.state_dir.exists()
 
 
-def test_a_locale_in_which_names_are_not_utf8(refused: Refused) -> None:
-    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    refused(["rebuild", "find x", "watch"], "names of files for ascii", "set LC_ALL=C.UTF-8", **locale)
+def test_a_locale_in_which_names_are_not_utf8(root: Path, environment: dict[str, str]) -> None:
+    given = {**environment, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+    def run(*args: str) -> "CompletedProcess[str]":
+        return run_plotindex(args, given, root, command=[sys.executable, "-m", "plotindex"])
+
+    are_refused(run, ["rebuild", "find x", "watch"], "names of files for ascii", "set LC_ALL=C.UTF-8")
 
 
 def test_a_root_that_does_not_exist(refused: Refused, root: Path) -> None:
