@@ -24,18 +24,18 @@ MOST_SCOPES = 100
 """A session of which more than so many parts are to be looked at is looked at as a whole."""
 
 
-def stamp_of(status: os.stat_result) -> int:
-    """64 bits that differ when the folder has changed or is another one; AGAIN when it may do so within one tick."""
+def short_stamp_of(status: os.stat_result) -> int:
+    """What `walk.Stamp` says, in 64 bits, since many are kept; AGAIN when it may change within one tick."""
     # The ctime, too: no script can set it back.
     if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) <= SETTLED_NS:
         return AGAIN
     return hash((status.st_mtime_ns, status.st_ctime_ns, status.st_ino)) or 1
 
 
-def stamp_of_open(fd: int) -> int:
+def short_stamp_of_open(fd: int) -> int:
     """The same of a folder that is open and about to be listed."""
     try:
-        return stamp_of(os.fstat(fd))
+        return short_stamp_of(os.fstat(fd))
     except OSError:
         return AGAIN
 
@@ -163,6 +163,6 @@ class Stamps:
 
 def _stamp_at(fd: int, name: str) -> int:
     try:
-        return stamp_of(os.stat(name or ".", dir_fd=fd, follow_symlinks=False))
+        return short_stamp_of(os.stat(name or ".", dir_fd=fd, follow_symlinks=False))
     except OSError:
         return CLOSED

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from plotindex.labels import Labels, Watch
-from plotindex.stamps import Stamps, stamp_of_open
+from plotindex.stamps import Stamps, short_stamp_of_open
 
 FDINFO = Path("/proc/self/fdinfo")
 # inotify(7); namespaces(7): in a container there may be a lower one.
@@ -87,7 +87,7 @@ class Watches:
         """Watch the folder `path`, open as `fd`. Its caller lists it afterwards, so that nothing falls in between."""
         is_watched = self._add is not None and self._watch(path, fd, self._add)
         if self._is_polled(path) or not (is_watched or self._add is None):
-            self.stamps.note(path, stamp_of_open(fd))
+            self.stamps.note(path, short_stamp_of_open(fd))
         if not path:
             self._settle("", ("",), ())
 

@@ -23,7 +23,7 @@ from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescan
 from plotindex.rolling import Rolling
 from plotindex.rounds import Round
-from plotindex.stamps import AGAIN, stamp_of
+from plotindex.stamps import AGAIN, short_stamp_of
 from plotindex.tree import Tree
 from plotindex.turns import Turns
 from plotindex.watcher import Watcher
@@ -180,7 +180,7 @@ def test_a_folder_that_changed_a_moment_ago_is_looked_at_again_whatever_its_time
 ) -> None:
     """Another change within the same tick of the clock would leave the same time."""
     folder = draw(root, "s/project_a/x.png").parent
-    assert stamp_of(folder.stat()) != AGAIN
+    assert short_stamp_of(folder.stat()) != AGAIN
     looking = look()
 
     def found() -> list[str]:
