@@ -117,7 +117,7 @@ def current_by_hand(plots: set[Plot], key: PlotKey) -> Plot | None:
 
 
 @on_both_engines
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=28, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=25), st.randoms(use_true_random=False))
 def test_reconciling_what_changed_equals_a_rebuild_and_a_scan(
     new_database: NewDatabase, engine: str, changes: list[Step], chance: random.Random

@@ -43,7 +43,7 @@ steps = st.lists(
 
 
 @on_both_engines
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=28, deadline=None)
 @given(steps=steps, texts=st.lists(texts, max_size=4), at_once=st.sampled_from([0, 10**6]))
 @example(steps=[[Plot("s", "p", 'aaa"bb', 1, 1, 1, 1)], "take in all"], texts=['A"B', 'aaa" OR "b'], at_once=0)
 @example(steps=[[Plot("s", "p", "xyz", 1, 1, 1, 1)], "take in all", [], "take in all"], texts=["xyz"], at_once=0)
