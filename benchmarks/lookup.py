@@ -1,10 +1,12 @@
 """The look-up alone, in this process: what `Catalog.current` costs in a small and in a large catalogue."""
 
+import os
 import random
 import time
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -13,13 +15,11 @@ from benchmarks.measure import in_turn, median_ratio, print_table
 from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.layout import Layout, Plot, PlotKey
-from plotindex.writer import Change
 
-SIZES = [10_000, 1_000_000]
+SIZES = sorted({10_000, int(os.environ.get("PLOTS", "1000000"))})
 PROJECTS = 10
 """Each has every filename of its session: so many copies has a key."""
 FILES = 100
-ROWS_AT_ONCE = 10_000
 LOOKUPS = 5_000
 ROUNDS = 9
 NOW_NS = 1_700_000_000_000_000_000
@@ -50,11 +50,15 @@ def _fill(path: Path, rows: int) -> Catalog:
     database.migrate()
     catalog = Catalog(database)
     catalog.claim("/plots", Layout(), NOW_NS // 1000)
-    plots = rows_of(rows)
-    while chunk := list(islice(plots, ROWS_AT_ONCE)):
-        with catalog.writing() as writer:
-            writer.apply([Change(None, plot) for plot in chunk])
+    add_rows(catalog, rows)
     return catalog
+
+
+def add_rows(catalog: Catalog, rows: int) -> None:
+    """Let a catalogue have so many plots, a session in each commit."""
+    for _, plots in groupby(rows_of(rows), key=itemgetter(0)):
+        with catalog.writing() as writer:
+            writer.apply([], [list(plots)])
 
 
 def rows_of(rows: int) -> Iterator[Plot]:

@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from benchmarks.lookup import ROWS_AT_ONCE, SIZES, rows_of
+from benchmarks.lookup import SIZES, add_rows
 from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles
 from benchmarks.processes import Site
 from benchmarks.serving import Server, draw_session, sample, started_server
 from plotindex.catalog import Catalog
 from plotindex.database import Database
-from plotindex.writer import Change
 
 ROUNDS = 15
 
@@ -65,10 +63,7 @@ def _served(site: Site, size: int) -> Iterator[Server]:
 def _fill(file: Path, size: int) -> None:
     # Of sessions that are not there: the indexer, which looks at everything once an hour, leaves them alone so long.
     catalog = Catalog(Database(file))
-    plots = rows_of(size)
     try:
-        while chunk := list(islice(plots, ROWS_AT_ONCE)):
-            with catalog.writing() as writer:
-                writer.apply([Change(None, plot) for plot in chunk])
+        add_rows(catalog, size)
     finally:
         catalog.database.close()
