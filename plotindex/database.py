@@ -133,9 +133,12 @@ class Database:
             DamagedDatabaseError: it is.
             CatalogError: it cannot be read.
         """
+        # Until it is read, another file may have taken its place.
+        opened = self._opened
         with self.reading() as connection:
             if connection.execute(text("PRAGMA quick_check(1)")).scalar() != "ok":
-                raise self.found_damaged()
+                self._damaged = opened
+                raise damaged(self.path, is_own=self._is_own)
 
     def journal_mode(self) -> str:
         """How SQLite keeps a transaction that is not finished: "wal", once a writer has opened it.

@@ -27,8 +27,9 @@ MOST_CHANGES = 4_000
 """Rows that one transaction writes at most: so long, at most, does anybody wait for a turn, some 20 ms."""
 MOST_SESSIONS = 1_000
 """Sessions that one transaction settles at most: on a server it holds a lock for each."""
-ROWS_PER_CHANGE = 2
-"""So many times as many rows does one transaction compare."""
+ROWS_PER_CHANGE = 8
+"""So many times as many rows does one transaction compare, but not more than these."""
+MOST_COMPARED = 8_000
 CHANCES = 3
 """So often is a transaction tried that the database takes back."""
 
@@ -172,9 +173,9 @@ def _settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options
     sessions = {look.session for look in looks}
     finished: list[Look] = []
     found = Found(most)
-    compared = 0
+    compared, most_compared = 0, min(most * ROWS_PER_CHANGE, MOST_COMPARED)
     with catalog.writing(options.timeout, sessions) as writer, tree.looking() as glance:
-        while looks and found.room > 0 and compared < most * ROWS_PER_CHANGE:
+        while looks and found.room > 0 and compared < most_compared:
             settled, count = looks[0].advance(writer, found)
             compared += count
             if not settled:

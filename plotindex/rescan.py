@@ -1,7 +1,7 @@
 """Looks at everything, in turns with what changes meanwhile, and a count of what the watcher had missed."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from plotindex.catalog import Catalog
 from plotindex.look import Report
@@ -23,8 +23,19 @@ GRACE_SECONDS = 1.0
 class Rescan:
     """A full reconcile that is under way: the root session by session."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, turns: Turns, watcher: Watcher, *, is_first: bool) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        catalog: Catalog,
+        turns: Turns,
+        watcher: Watcher,
+        check: Callable[[], Soundness],
+        *,
+        is_first: bool,
+    ) -> None:
         """List the sessions; the first one, for which everybody waits, has a second process to look at them.
+
+        `check` begins to read the database.
 
         Raises:
             RootLostError: the root is not there.
@@ -40,9 +51,9 @@ class Rescan:
         watches = watcher.watches
         # Where nobody watches, nobody has missed anything: not in these, and of the root no new session.
         self._explained = Scopes([*turns.scopes(), *watches.stamps.sessions()])
-        self._soundness = Soundness(catalog.database)
         watches.begin_audit()
         names = sessions_to_look_at(tree, catalog, self.report, watches.enter)
+        self._soundness = check()
         latest = {row.session: number for number, row in enumerate(catalog.latest_sessions())}
         # From the end: those that nobody knows, then those in which something was drawn last. They have first choice
         # of the watches.
@@ -96,7 +107,9 @@ class Rescans:
     """When everything is looked at: now and then, and whenever events were lost."""
 
     def __init__(self, tree: Tree, catalog: Catalog, turns: Turns, watcher: Watcher, seconds: float) -> None:
-        self._parts = tree, catalog, turns, watcher
+        self._parts = tree, catalog, turns, watcher, self._check
+        self._database = catalog.database
+        self._soundness: Soundness | None = None
         self._seconds = seconds
         self._due = 0.0
         self._begun = 0
@@ -158,6 +171,12 @@ class Rescans:
         self._begun += 1
         self._current = Rescan(*self._parts, is_first=not self.done)
         return self._begun == self.owed
+
+    def _check(self) -> Soundness:
+        """A check of the database: the one that goes on, if the look it was for has been given up."""
+        if self._soundness is None or self._soundness.is_over:
+            self._soundness = Soundness(self._database)
+        return self._soundness
 
     def go_on(self) -> Rescan | None:
         """Go on with the one that has begun; return it when it has just come to its end."""

@@ -16,6 +16,11 @@ class Soundness:
         self._ended = threading.Event()
         threading.Thread(target=self._check, name="soundness", daemon=True).start()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, whatever was found."""
+        return self._ended.is_set()
+
     def ended(self, seconds: float | None = 0.0) -> bool:
         """Wait for its end, with None as long as it takes; return whether it has come.
 

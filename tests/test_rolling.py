@@ -23,6 +23,7 @@ from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescan
 from plotindex.rolling import Rolling
 from plotindex.rounds import Round
+from plotindex.soundness import Soundness
 from plotindex.stamps import AGAIN, short_stamp_of
 from plotindex.tree import Tree
 from plotindex.turns import Turns
@@ -53,8 +54,11 @@ class Looking:
             self.watcher.start()
         self.rescan()
 
+    def check(self) -> Soundness:
+        return Soundness(self.catalog.database)
+
     def rescan(self) -> None:
-        rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, is_first=False)
+        rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, self.check, is_first=False)
         while rescan.ended is None:
             self.turns.step()
             rescan.go_on()

@@ -11,9 +11,13 @@ from plotindex import wal
 from plotindex.catalog import Catalog
 from plotindex.errors import DamagedDatabaseError
 from plotindex.reconcile import reconcile
+from plotindex.rescan import Rescans
 from plotindex.soundness import Soundness
 from plotindex.tree import Tree
-from tests.helpers import draw
+from plotindex.turns import Turns
+from plotindex.watcher import Watcher
+from plotindex.watches import Watches
+from tests.helpers import draw, wait_until
 
 
 def test_damage_that_no_look_comes_upon_is_found_by_each_that_looks_at_everything(
@@ -38,6 +42,27 @@ def damage_index(catalog: Catalog, name: str) -> None:
     with path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"damage! " * (size // 8))
+
+
+def test_a_look_that_begins_anew_goes_on_with_the_check_that_has_begun(
+    tree: Tree, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, begun = threading.Event(), []
+
+    def check() -> None:
+        begun.append(released.wait(20))
+
+    monkeypatch.setattr(catalog.database, "check_sound", check)
+    watcher = Watcher(tree, tmp_path / "barriers", Watches)
+    rescans = Rescans(tree, catalog, Turns(tree, catalog, watcher), watcher, 3600)
+    for _ in range(5):
+        rescans.begin()
+        assert rescans.go_on() is None, "the check has not ended"
+        rescans.forget()
+    rescans.begin()
+    released.set()
+    wait_until(rescans.go_on)
+    assert begun == [True]
 
 
 def test_whoever_writes_waits_for_the_check_before_the_log_reaches_its_bound(

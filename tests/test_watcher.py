@@ -18,6 +18,7 @@ from plotindex.catalog import Catalog
 from plotindex.layout import PlotKey, collapse, is_within
 from plotindex.rescan import Rescan
 from plotindex.scopes import Scopes
+from plotindex.soundness import Soundness
 from plotindex.tree import Tree
 from plotindex.turns import Turns
 from plotindex.watcher import Watcher
@@ -41,10 +42,13 @@ class Listening:
         self.watcher.start()
         self.look({""})
 
+    def check(self) -> Soundness:
+        return Soundness(self.catalog.database)
+
     def look(self, paths: Iterable[str]) -> None:
         waiting = Scopes(paths).by_session()
         if waiting.pop("", None):
-            rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, is_first=True)
+            rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, self.check, is_first=True)
             while rescan.ended is None:
                 self.turns.step()
                 rescan.go_on()
