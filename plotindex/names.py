@@ -30,6 +30,8 @@ AT_MOST = 50_000
 """So many, where the index is of no use: the text is too short, or the caller may not see every session."""
 COST_OF_SESSION = 50
 """What it costs to begin with a session, in names."""
+MOST_SESSIONS = AT_MOST // COST_OF_SESSION
+"""So many sessions are read at most."""
 MOST_BEHIND = 10_000
 """Of those that the index does not have yet so many are looked at, the latest first."""
 SECONDS = 0.03
@@ -65,8 +67,8 @@ class Names:
     def search(self, query: str, sessions: Sequence[SessionRow], most: int, *, everywhere: bool = False) -> Found:
         """The keys of some sessions whose filename holds `query` in any case of ASCII; of a glob, matches it.
 
-        The sessions come as `Catalog.latest_sessions` has them; `everywhere` says that they are all there are.
-        Of others no name is read: that it takes time would tell of them.
+        The sessions come as `Catalog.latest_sessions` has them; `everywhere` says that they are all there are, or the
+        latest MOST_SESSIONS of all. Of others no name is read: that it takes time would tell of them.
         """
         runs = literal_runs(query)
         if not all(map(can_be_in_name, runs)):

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from plotindex.catalog import Catalog, SessionRow
 from plotindex.layout import Plot, PlotKey, is_text, newest_first
 from plotindex.listing import Allows, Entry, matcher
-from plotindex.names import Found, Names
+from plotindex.names import MOST_SESSIONS, Found, Names
 from plotindex.tables import plot, session
 from plotindex.writer import PLOT
 
@@ -66,12 +66,12 @@ class Overview:
 
         `allows_all` says whether every session is allowed, also one that comes meanwhile; None where nobody knows.
         """
+        if allows_all:
+            return self._names.search(query, self._catalog.latest_sessions(0, MOST_SESSIONS), most, everywhere=True)
         sessions = self._catalog.latest_sessions()
         allowed = [row for row in sessions if allows(row.session)]
-        everywhere = len(allowed) == len(sessions) if allows_all is None else allows_all
+        everywhere = allows_all is None and len(allowed) == len(sessions)
         found = self._names.search(query, allowed, most, everywhere=everywhere)
-        if allows_all:
-            return found
         # One that nobody was asked about may have come since.
         return found._replace(plots=[plot for plot in found.plots if allows(plot.session)])
 

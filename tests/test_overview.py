@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from plotindex.catalog import Catalog
-from plotindex.layout import PlotKey
+from plotindex.layout import PlotKey, Row
 from plotindex.names import AT_MOST, Names
 from plotindex.overview import STRIP, Overview
 from plotindex.settings import Settings
@@ -66,6 +66,20 @@ def test_pages_hold_only_what_matches_and_may_be_seen(root: Path, index: Index, 
         of_all = overview.sessions(everything, "", skip, 4, allows_all=True)
         assert of_all == overview.sessions(everything, "", skip, 4)
         assert (of_all[1], len(of_all[0])) == (11, min(4, max(0, 11 - skip)))
+
+
+@on_both_engines
+def test_of_very_many_sessions_the_index_finds_what_lies_beyond_those_that_are_read(
+    catalog: Catalog, overview: Overview
+) -> None:
+    rows: list[list[Row]] = [[(f"s{number}", "p", "hist.png", 1, START - number, 1, 1)] for number in range(1_100)]
+    rows[-1] = [("s1099", "p", "old.png", 1, 0, 1, 1)]
+    with catalog.writing() as writer:
+        writer.apply([], rows)
+    for allows_all in (None, True):
+        found = overview.search(everything, "old", 5, allows_all=allows_all)
+        assert ([plot.path for plot in found.plots], found.is_complete) == (["s1099/p/old.png"], True)
+        assert overview.search(everything, "ol", 5, allows_all=allows_all) == ([], False)
 
 
 @on_both_engines
