@@ -43,9 +43,13 @@ def own_interpreter() -> str:
 def bare_environment() -> dict[str, str]:
     """What a process of this program needs that reads no settings: it imports what is imported here."""
     # No key is handed on.
-    places = [place for place in sys.path if Path(place).is_absolute() and os.pathsep not in place]
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
-    return {**kept, "PYTHONPATH": os.pathsep.join(places), "LC_ALL": "C.UTF-8"}
+    return {**kept, "PYTHONPATH": import_path(), "LC_ALL": "C.UTF-8"}
+
+
+def import_path() -> str:
+    """Where this process imports from, for one that is started with -P: not from wherever somebody stands."""
+    return os.pathsep.join(place for place in sys.path if Path(place).is_absolute() and os.pathsep not in place)
 
 
 def is_alive(pid: int) -> bool:

@@ -18,7 +18,7 @@ from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.layout import Plot, printable
 from plotindex.logins import Logins
-from plotindex.processes import die_with_parent, has_terminal
+from plotindex.processes import die_with_parent, has_terminal, import_path
 from plotindex.settings import PARSERS, Settings
 from plotindex.sources import unknown_variables
 
@@ -114,10 +114,12 @@ def _send(children: "Iterable[subprocess.Popen[bytes]]", number: int, _frame: ob
 
 
 def _start(words: Sequence[str]) -> "subprocess.Popen[bytes]":
+    unknown = unknown_variables(PARSERS, os.environ)
+    known = {name: value for name, value in os.environ.items() if name not in unknown}
     return subprocess.Popen(  # noqa: S603 - this program itself
-        [sys.executable, "-m", "plotindex", *words],
+        [sys.executable, "-P", "-m", "plotindex", *words],
         # What is wrong in it, this process has said.
-        env={name: value for name, value in os.environ.items() if name not in unknown_variables(PARSERS, os.environ)},
+        env={**known, "PYTHONPATH": import_path()},
         stdin=subprocess.DEVNULL,
         preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread is running
         # A group of its own: a terminal's Ctrl-C reaches this process alone, which ends both in order.

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from plotindex.layout import Scope
 from plotindex.processes import bare_environment, own_interpreter
-from plotindex.scouting import LENGTH, arguments_for, unpack
+from plotindex.scouting import LENGTH, STILL_LOOKING, arguments_for, unpack
 from plotindex.tree import Glance, Tree
 from plotindex.walk import WAITING, Enter, Steps, Walk
 
@@ -37,7 +37,7 @@ class Scout:
     """The process, and what it was asked for. When it ends, whoever uses it goes on without it. For one thread."""
 
     def __init__(self, tree: Tree) -> None:
-        command = [own_interpreter(), "-m", "plotindex.scouting", *arguments_for(tree)]
+        command = [own_interpreter(), "-P", "-s", "-m", "plotindex.scouting", *arguments_for(tree)]
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=bare_environment(), bufsize=0
         )
@@ -129,6 +129,9 @@ class Scout:
         self._read += part
         while len(self._read) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._read)
+            if length == STILL_LOOKING:
+                del self._read[: LENGTH.size]
+                continue
             if len(self._read) < LENGTH.size + length:
                 return
             session = self._asked.popleft()

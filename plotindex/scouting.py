@@ -9,6 +9,7 @@ import os
 import signal
 import struct
 import sys
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,10 @@ from plotindex.walk import Linked, Walk
 
 LENGTH = struct.Struct("=Q")
 """Before each question and each answer: how many bytes it has."""
+STILL_LOOKING = 0
+"""In place of that of an answer: it is slow, and not stuck."""
+SIGN_SECONDS = 1.0
+"""How often it says so."""
 
 
 def arguments_for(tree: Tree) -> list[str | bytes]:
@@ -70,7 +75,9 @@ def answer_all(tree: Tree, questions: BinaryIO, answers: BinaryIO) -> None:
         session = questions.read(*LENGTH.unpack(head)).decode()
         with tree.looking() as glance:
             walk = glance.walking(Scope(session), most=tree.layout.max_plots)
-            walk.go_on()
+            while not walk.go_on(time.monotonic() + SIGN_SECONDS):
+                answers.write(LENGTH.pack(STILL_LOOKING))
+                answers.flush()
         answer = pack(walk)
         answers.write(LENGTH.pack(len(answer)))
         answers.write(answer)

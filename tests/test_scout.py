@@ -1,7 +1,9 @@
 """A second process looks at sessions: it sees what a walk here sees, and what it does not see is looked at here."""
 
+import io
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,14 +12,17 @@ import pytest
 
 from plotindex import reconcile as reconciling
 from plotindex import scout as module
+from plotindex import scouting
 from plotindex.catalog import Catalog
+from plotindex.commands.options import migrate_apart
 from plotindex.layout import Layout, Scope
 from plotindex.reconcile import reconcile
 from plotindex.scout import Scout, ScoutedWalk
+from plotindex.settings import Settings
 from plotindex.tree import Tree
 from plotindex.verify import differences
 from plotindex.walk import Walk
-from tests.helpers import draw
+from tests.helpers import draw, run_plotindex, wait_until
 from tests.hostile_tree import draw_hostile_tree
 from tests.test_watcher import Listening
 from tests.torture import folders_to_watch
@@ -79,6 +84,42 @@ def test_when_the_scout_is_killed_or_stopped_everything_is_looked_at_here(
     assert reconcile(tree, catalog, [""]).added == 12
     assert not list(differences(tree, catalog))
     assert not scouts[0].is_alive
+
+
+def test_nothing_is_imported_from_where_somebody_stands(
+    settings: Settings, root: Path, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        draw(root, f"session_{number}/project_a/x.png")
+    monkeypatch.undo()
+    here = tmp_path / "here"
+    for name in ("__init__", "__main__", "scouting"):
+        (here / "plotindex" / f"{name}.py").parent.mkdir(parents=True, exist_ok=True)
+        (here / "plotindex" / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()")
+    monkeypatch.chdir(here)
+    migrate_apart(settings)
+    installed = str(Path(sys.executable).with_name("plotindex"))
+    done = run_plotindex(["rebuild", "--root", str(root)], environment, here, command=[installed])
+    assert (done.returncode, done.stdout[:24]) == (0, "60 sessions, 60 plots, 6"), done.stderr
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_scout_that_takes_its_time_is_not_taken_for_one_that_is_stuck(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scouting, "SIGN_SECONDS", 0.0)
+    for number in range(20):
+        draw(root, f"s/project_{number}/x.png")
+    questions, answers = io.BytesIO(scouting.LENGTH.pack(1) + b"s"), io.BytesIO()
+    scouting.answer_all(Tree(root), questions, answers)
+    sign = scouting.LENGTH.pack(scouting.STILL_LOOKING)
+    assert answers.getvalue().startswith(sign * 20)
+    with closing(Scout(Tree(root))) as scout:
+        assert scout.ask("s")
+        scout._read += sign * 20
+        walk = Tree(root).walk(Scope("missing"))
+        wait_until(lambda: scout.take("s", walk))
+    assert len(walk.rows) == 20
 
 
 def test_nobody_waits_for_a_scout_that_is_slow(
