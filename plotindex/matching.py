@@ -110,13 +110,15 @@ def _on_sqlite(driver: sqlite3.Connection, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _on_server(connection: Connection, seconds: float) -> Iterator[None]:
+    # Some statements are asked of the driver itself.
+    failures = OperationalError, connection.dialect.loaded_dbapi.OperationalError
     # Taken back in any case, and with it the bound.
     with closing(connection.begin_nested()):
         connection.execute(text(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}"))
         try:
             yield
-        except OperationalError as error:
-            if getattr(error.orig, "sqlstate", "") != CANCELED:
+        except failures as error:
+            if getattr(getattr(error, "orig", error), "sqlstate", "") != CANCELED:
                 raise
             raise OutOfTimeError from error
 

@@ -6,6 +6,9 @@ from plotindex import wal
 from plotindex.errors import CatalogError
 from plotindex.opening import AnyDatabase
 
+LONG_SECONDS = 1.0
+"""So long does whoever writes wait for it before each transaction, when the log has grown long."""
+
 
 class Soundness:
     """A check that has begun. What is written before it ends is no loss: of a damaged database nothing is kept."""
@@ -31,7 +34,7 @@ class Soundness:
         file = self._database.file
         if file is not None and wal.is_long(file):
             # As long as somebody reads, all that is written makes the log longer.
-            seconds = None
+            seconds = None if seconds is None else max(seconds, LONG_SECONDS)
         has_ended = self._ended.wait(seconds)
         if self._error is not None:
             raise self._error

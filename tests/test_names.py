@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from plotindex import names as subject
 from plotindex.catalog import Catalog, SessionRow
 from plotindex.intake import Intake
 from plotindex.layout import Layout, Plot, PlotKey, Row, glob_matcher, literal_runs, newest_first
 from plotindex.listing import matcher
 from plotindex.look import Options
+from plotindex.matching import OutOfTimeError, at_most
 from plotindex.names import Found, Names
 from plotindex.opening import AnyDatabase
 from plotindex.reconcile import reconcile
@@ -22,7 +24,7 @@ from plotindex.tables import name, searched
 from plotindex.tree import Tree
 from plotindex.writer import Change
 from tests.helpers import Index, StartService, draw, wait_until
-from tests.postgres import NewDatabase, on_both_engines, on_postgresql
+from tests.postgres import NewDatabase, connected, on_both_engines, on_postgresql
 
 SIGNS = st.sampled_from(
     [*"aAbkKß0%_-/. *?[]!^\\", '"', "'", "Ä", "ä", "\u212a", "\u017f", "\u202e", "\u0301", "𝄞", "\n"]
@@ -215,6 +217,18 @@ def test_a_server_is_asked_no_longer_than_somebody_waits_and_can_be_asked_again(
     patient = Names(catalog.database, at_once=0, seconds=60)
     assert patient.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], True)
     assert filenames(patient.search("12345", sessions, 5, everywhere=True)) == ["abc 12345 xyz"]
+
+
+@on_postgresql
+def test_a_look_up_for_which_a_server_takes_too_long_ends_like_the_search_that_it_is_of(catalog: Catalog) -> None:
+    url = catalog.database.url.render_as_string(hide_password=False)
+    with connected(url) as other, catalog.database.reading() as connection:
+        with other.transaction():
+            other.execute("LOCK TABLE plot IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(OutOfTimeError), at_most(connection, 0.02):
+                subject._CURRENT(connection, {"of_session": "s", "of_filename": "x.png"})
+        assert not subject._CURRENT(connection, {"of_session": "s", "of_filename": "x.png"})
+        assert connection.execute(text("SHOW statement_timeout")).scalar() != "20ms"
 
 
 def test_a_search_of_some_sessions_reads_no_name_of_others(root: Path, index: Index, catalog: Catalog) -> None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from plotindex.finding import Found
 
 
+MOST_SHOWN = 200
+"""Characters of what was looked for that a message repeats."""
+
+
 @click.command(epilog=example("find 'correlation*' --since 2h --root /srv/plots"))
 @common_options
 @click.argument("text", required=False)
@@ -136,4 +140,6 @@ def _echo(pieces: Iterator[str] | Iterator[bytes]) -> bool:
 def _described(session: str | None, project: str | None, text: str | None) -> str:
     of_session = f" in session {printable(session)}" if session else ""
     of_project = f" in project {printable(project)}" if project else ""
-    return f"{of_session}{of_project} matches{f' {printable(text)}' if text else ''}"
+    shown = printable(text or "")
+    shown = shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}…"
+    return f"{of_session}{of_project} matches{f' {shown}' if text else ''}"

@@ -145,7 +145,8 @@ def _next_steps(settings: Settings, name: str, configured: Path, prefix: Path) -
     first = f"  runuser -u {INDEXER} -- {command} token create --config {configured} --name web"
     key = ""
     if settings.is_shared:
-        key = f"  editor {environment}   # PLOTINDEX_SECRET_KEY=, of `openssl rand -hex 32`: the same on every node\n"
+        what = "PLOTINDEX_SECRET_KEY='KEY', of `openssl rand -hex 32`: the same on every node"
+        key = f"  editor {environment}   # {what}\n"
         first = f"  set -a; . {environment}; set +a   # so that commands by hand are told what is in it\n{first}"
     if prefix != Path("/"):
         option = f"--root={shlex.quote(printable(str(prefix)))}"
