@@ -1,6 +1,6 @@
 """A large tree beside small ones: what grows with it, and what does not.
 
-`make bench-scale`; PLOTS=10000000 for ten million, on a disk with eleven million inodes left and 10 GB.
+`make bench-scale`; PLOTS=10000000 for ten million, on a disk with eleven million inodes left and 50 GB.
 """
 
 import http.client

@@ -73,6 +73,13 @@ class Indexing(NamedTuple):
     """Whether the indexer is alive."""
     trouble: str
     """What is wrong with it, with the remedy; empty where it has said nothing."""
+    holder: str = ""
+    """Which process it is or was, as `holder_of` has it; empty where nobody has said so."""
+
+
+def holder_of(host: str, pid: int) -> str:
+    """How a lock file names the process that holds it."""
+    return f"process {pid} on {host}"
 
 
 @contextmanager
@@ -86,7 +93,7 @@ def sole_indexer(path: Path) -> Iterator[Callable[[str], None]]:
         fd = open_private(path)
 
     def tell(trouble: str) -> None:
-        told = f"process {os.getpid()} on {socket.gethostname()}\n{trouble}\n".encode()[: TOLD_BYTES - 1]
+        told = f"{holder_of(socket.gethostname(), os.getpid())}\n{trouble}\n".encode()[: TOLD_BYTES - 1]
         # Where this cannot be written either, whoever reads sees that the indexer lives and says nothing.
         with suppress(OSError):
             os.pwrite(fd, told.ljust(TOLD_BYTES - 1) + b"\n", 0)
@@ -112,11 +119,12 @@ def indexing(path: Path) -> Indexing | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return Indexing(True, _told_in(fd)[1])
+        holder, trouble = _told_in(fd)
+        return Indexing(True, trouble, holder)
     except OSError:
         return None
     else:
-        return Indexing(False, "")
+        return Indexing(False, "", _told_in(fd)[0])
     finally:
         os.close(fd)
 

@@ -34,7 +34,7 @@ MOST_SESSIONS = AT_MOST // COST_OF_SESSION
 """So many sessions are read at most."""
 MOST_BEHIND = 10_000
 """Of those that the index does not have yet so many are looked at, the latest first."""
-SECONDS = 0.03
+SECONDS = 0.025
 """For so long, about, the index is asked."""
 SPARE = 2
 """So many times as many of the latest changes are looked up as are wanted, to find those drawn last."""

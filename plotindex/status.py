@@ -11,7 +11,7 @@ from plotindex.asking import is_served
 from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
-from plotindex.locks import Indexing, indexing
+from plotindex.locks import Indexing, holder_of, indexing
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
 from plotindex.means import describe, parts_of
 from plotindex.measured import Measured
@@ -227,8 +227,13 @@ def _state(beat: Heartbeat, alive: Indexing | None) -> str:
 
 
 def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
-    """Whether the lock, which the kernel takes from the dead, says that there is none: that of this host alone."""
-    return alive is not None and not alive.is_held and beat.host == socket.gethostname()
+    """Whether the lock, which the kernel takes from the dead, says that there is none: its own holder alone.
+
+    Another one of this host has a state folder of its own.
+    """
+    if alive is None or alive.is_held or beat.host != socket.gethostname():
+        return False
+    return alive.holder in ("", holder_of(beat.host, beat.pid))
 
 
 def _silence(beat: Heartbeat | None, alive: Indexing | None = None) -> str | None:

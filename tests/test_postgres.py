@@ -218,6 +218,9 @@ def test_of_two_indexers_one_is_elected_and_the_other_takes_over_when_it_is_sile
             connection.execute(make_older, (60, two.pid))
         catalog.forget_dead("another host")
         wait_until(lambda: lookup.open("s", "x.png").source is Source.HIT)
+        assert watch("three").stop() == 0
+        told = plotindex("status", env={"PLOTINDEX_STATE_DIR": str(tmp_path / "three")}).stdout
+        assert f"watching, process {one.pid} on" in told, told
 
 
 def test_nothing_is_lost_while_the_server_is_away_and_answers_come_by_scan(

@@ -70,7 +70,7 @@ def test_a_shell_reads_the_address_of_the_database_as_systemd_does_and_the_opera
     url = "postgresql+psycopg://plots:hun&ter$2%23@/plots?host=a&host=b"
     done = plotindex("service", "install", "--prefix", str(tmp_path), "--database", url)
     file = "/etc/plotindex/plotindex.env"
-    assert f"  editor {file}   # PLOTINDEX_SECRET_KEY='KEY'" in done.stdout
+    assert f"  editor {tmp_path}{file}   # PLOTINDEX_SECRET_KEY='KEY'" in done.stdout
     assert f"  set -a; . {file}; set +a" in done.stdout
     read = f'set -a; . {tmp_path}{file}; printf %s "$PLOTINDEX_DATABASE_URL"'
     assert subprocess.run(["sh", "-c", read], capture_output=True, text=True, check=True).stdout == url

@@ -146,7 +146,8 @@ def _next_steps(settings: Settings, name: str, configured: Path, prefix: Path) -
     key = ""
     if settings.is_shared:
         what = "PLOTINDEX_SECRET_KEY='KEY', of `openssl rand -hex 32`: the same on every node"
-        key = f"  editor {environment}   # {what}\n"
+        place = shlex.quote(printable(f"{'' if prefix == Path('/') else prefix}{configured.with_suffix('.env')}"))
+        key = f"  editor {place}   # {what}\n"
         first = f"  set -a; . {environment}; set +a   # so that commands by hand are told what is in it\n{first}"
     if prefix != Path("/"):
         option = f"--root={shlex.quote(printable(str(prefix)))}"
