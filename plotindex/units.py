@@ -97,7 +97,7 @@ def _database(settings: Settings) -> dict[str, str]:
     if not settings.is_shared:
         return {"toml_database": "", "own_database": ""}
     if veiled(url) != url:
-        elsewhere = "\n# database: PLOTINDEX_DATABASE_URL in the .env file, since it has a password; tell it commands by hand."
+        elsewhere = "\n# database: PLOTINDEX_DATABASE_URL in the .env file, for its password; tell it commands by hand."
         return {"toml_database": elsewhere, "own_database": f"\nPLOTINDEX_DATABASE_URL={_for_shells(url)}"}
     return {"toml_database": f"\ndatabase = {json.dumps(url, ensure_ascii=False)}", "own_database": ""}
 
