@@ -233,7 +233,7 @@ def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
     """
     if alive is None or alive.is_held or beat.host != socket.gethostname():
         return False
-    return alive.holder in ("", holder_of(beat.host, beat.pid))
+    return alive.holder == holder_of(beat.host, beat.pid)
 
 
 def _silence(beat: Heartbeat | None, alive: Indexing | None = None) -> str | None:

@@ -1,6 +1,7 @@
 """Numbers for Prometheus, whether the server can answer truthfully, and what the access log says."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -22,6 +23,7 @@ from plotindex.metrics import Metrics
 from plotindex.recent import Counts, read_recent
 from plotindex.settings import Settings
 from plotindex.status import read_status
+from plotindex.tables import indexer
 from plotindex.tree import Tree
 from tests.helpers import Index, RunPlotindex, Service, StartService, draw, wait_until
 
@@ -132,7 +134,7 @@ def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
         assert status.indexer
         return status.trouble, Lookup(tree, catalog, lock=lock).doubt(), status.indexer.state
 
-    here = Heartbeat(socket.gethostname(), 1, now, now, "watching")
+    here = Heartbeat(socket.gethostname(), os.getpid(), now, now, "watching")
     catalog.beat(here)
     # The kernel takes the lock from a dead process as from one that closes it.
     with sole_indexer(lock) as tell:
@@ -149,9 +151,12 @@ def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
     catalog.beat(here)
     trouble, doubt, state = says()
     assert (state, "is gone" in str(trouble), "No indexer" in str(doubt)) == ("gone", True, True)
-    # A lock of this machine says nothing of an indexer on another.
-    catalog.beat(here._replace(host="elsewhere"))
-    assert says() == (None, None, "watching")
+    # A lock of this machine says nothing of an indexer on another, nor of one with another lock.
+    for other in (here._replace(host="elsewhere"), here._replace(pid=1)):
+        with catalog.writing() as writer:
+            writer.connection.execute(indexer.delete())
+        catalog.beat(other)
+        assert says() == (None, None, "watching")
 
 
 def test_a_server_that_cannot_answer_truthfully_says_why(tree: Tree, catalog: Catalog) -> None:

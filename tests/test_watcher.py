@@ -240,9 +240,10 @@ def test_stopping_leaves_no_thread_descriptor_or_watch(
         listening.start()
         assert len(listening.watcher.watches) == 3
         listening.watcher.stop()
-        wait_until(lambda: not watched_inodes(os.getpid()))
+        wait_until(lambda: not watched_inodes(os.getpid()) and set(threading.enumerate()) <= others)
+        # Also by the check, at the same time or not.
+        catalog.database.close()
         gc.collect()
-        # The first time the database is opened, too.
         before = before or len(list(Path("/proc/self/fd").iterdir()))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert set(threading.enumerate()) <= others
