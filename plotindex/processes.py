@@ -11,10 +11,15 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
-    """Be sent a signal when the parent dies, however it dies (prctl(2)): nobody is left on its port. Linux only."""
+def die_with_parent(number: signal.Signals = signal.SIGTERM, parent: int | None = None) -> None:
+    """Be sent a signal when the parent dies, however it dies (prctl(2)): nobody is left on its port. Linux only.
+
+    `parent` is the process that it was, which may have died before.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+        if parent is not None and os.getppid() != parent:
+            os.kill(os.getpid(), number)
 
 
 def has_terminal() -> bool:

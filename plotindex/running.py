@@ -121,7 +121,7 @@ def _start(words: Sequence[str]) -> "subprocess.Popen[bytes]":
         # What is wrong in it, this process has said.
         env={**known, "PYTHONPATH": import_path()},
         stdin=subprocess.DEVNULL,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread is running
+        preexec_fn=partial(die_with_parent, parent=os.getpid()),  # noqa: PLW1509 - no other thread is running
         # A group of its own: a terminal's Ctrl-C reaches this process alone, which ends both in order.
         start_new_session=True,
     )

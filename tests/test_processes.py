@@ -112,6 +112,15 @@ def test_run_that_is_killed_leaves_no_orphan(both: RunBoth) -> None:
         assert is_free(port_of(running))
 
 
+def test_a_process_whose_parent_died_before_it_could_ask_to_be_told_ends_too() -> None:
+    words = (
+        "import os, signal; from plotindex.processes import die_with_parent; die_with_parent(signal.SIGKILL, "
+        "os.getppid()); print('lives', flush=True); die_with_parent(signal.SIGKILL, os.getpid())"
+    )
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.stdout, done.returncode) == ("lives\n", -signal.SIGKILL), done.stderr
+
+
 def test_the_printed_command_works_as_printed_and_its_token_alone_ends_with_the_run(
     both: RunBoth, tmp_path: Path, tokens: Tokens
 ) -> None:

@@ -1,6 +1,7 @@
 """The HTTP service: its port, its workers, and the application in each of them."""
 
 import logging
+import multiprocessing
 import os
 import signal
 from tempfile import TemporaryDirectory
@@ -46,7 +47,8 @@ def load_application() -> Flask:
     # What Ctrl-C sends to all is for the master to tell. In a group of its own a terminal may stop it when it writes.
     os.setpgid(0, 0)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    die_with_parent(signal.SIGKILL)
+    master = multiprocessing.parent_process()
+    die_with_parent(signal.SIGKILL, master.pid if master else None)
     settings = load_settings({})
     configure_logs(settings.log_format)
     ending = Ending()
