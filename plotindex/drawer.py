@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from plotindex.jobs import JOB_SECONDS, MOST_BYTES, PATIENCE, READY, Word, is_webp
-from plotindex.processes import bare_environment, call_in_forks, own_interpreter
+from plotindex.processes import bare_environment, call_in_forks, own_command
 
 START_SECONDS = 20.0
 STUCK_SECONDS = 2.0
@@ -112,7 +112,7 @@ class Drawer:
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: S603 - this program itself
-                    [own_interpreter(), "-P", "-s", "-m", "plotindex.drawing"],
+                    own_command("-s", "-m", "plotindex.drawing"),
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

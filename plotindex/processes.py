@@ -45,6 +45,11 @@ def own_interpreter() -> str:
     return str(Path(sys.prefix) / "bin" / "python3")
 
 
+def own_command(*words: str | bytes) -> list[str | bytes]:
+    """What starts this Python; it imports from PYTHONPATH, `import_path`, and not from wherever somebody stands."""
+    return [own_interpreter(), "-P", *words]
+
+
 def bare_environment() -> dict[str, str]:
     """What a process of this program needs that reads no settings: it imports what is imported here."""
     # No key is handed on.
@@ -53,7 +58,7 @@ def bare_environment() -> dict[str, str]:
 
 
 def import_path() -> str:
-    """Where this process imports from, for one that is started with -P: not from wherever somebody stands."""
+    """Where this process imports from."""
     return os.pathsep.join(place for place in sys.path if Path(place).is_absolute() and os.pathsep not in place)
 
 

@@ -5,7 +5,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.layout import Plot, printable
 from plotindex.logins import Logins
-from plotindex.processes import die_with_parent, has_terminal, import_path
+from plotindex.processes import die_with_parent, has_terminal, import_path, own_command
 from plotindex.settings import PARSERS, Settings
 from plotindex.sources import unknown_variables
 
@@ -117,7 +116,7 @@ def _start(words: Sequence[str]) -> "subprocess.Popen[bytes]":
     unknown = unknown_variables(PARSERS, os.environ)
     known = {name: value for name, value in os.environ.items() if name not in unknown}
     return subprocess.Popen(  # noqa: S603 - this program itself
-        [sys.executable, "-P", "-m", "plotindex", *words],
+        own_command("-m", "plotindex", *words),
         # What is wrong in it, this process has said.
         env={**known, "PYTHONPATH": import_path()},
         stdin=subprocess.DEVNULL,

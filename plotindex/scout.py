@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import suppress
 
 from plotindex.layout import Scope
-from plotindex.processes import bare_environment, own_interpreter
+from plotindex.processes import bare_environment, own_command
 from plotindex.scouting import LENGTH, STILL_LOOKING, arguments_for, unpack
 from plotindex.tree import Glance, Tree
 from plotindex.walk import WAITING, Enter, Steps, Walk
@@ -37,7 +37,7 @@ class Scout:
     """The process, and what it was asked for. When it ends, whoever uses it goes on without it. For one thread."""
 
     def __init__(self, tree: Tree) -> None:
-        command = [own_interpreter(), "-P", "-s", "-m", "plotindex.scouting", *arguments_for(tree)]
+        command = own_command("-s", "-m", "plotindex.scouting", *arguments_for(tree))
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=bare_environment(), bufsize=0
         )

@@ -17,7 +17,7 @@ from plotindex.doubts import state_below_root, state_of_a_service
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.layout import escape
 from plotindex.logs import configure_logs
-from plotindex.processes import has_terminal, import_path
+from plotindex.processes import has_terminal, import_path, own_command
 from plotindex.rereading import Own, Rereading
 from plotindex.settings import PARSERS, Settings, default_of, load_settings
 from plotindex.sources import option_of, other_variables, unknown_variables
@@ -178,7 +178,7 @@ def migrate_apart(settings: Settings) -> None:
         return
     environment = {**other_variables(os.environ), **settings.as_environment(), "PYTHONPATH": import_path()}
     # What is wrong, it has said.
-    command = [sys.executable, "-P", "-m", "plotindex", "migrate"]
+    command = own_command("-m", "plotindex", "migrate")
     done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - itself
     if done.returncode:
         sys.exit(done.returncode)
