@@ -137,8 +137,7 @@ class Database:
         opened = self._opened
         with self.reading() as connection:
             if connection.execute(text("PRAGMA quick_check(1)")).scalar() != "ok":
-                self._damaged = opened
-                raise damaged(self.path, is_own=self._is_own)
+                raise self._damaged_as(opened)
 
     def journal_mode(self) -> str:
         """How SQLite keeps a transaction that is not finished: "wal", once a writer has opened it.
@@ -153,7 +152,10 @@ class Database:
 
     def found_damaged(self) -> DamagedDatabaseError:
         """What to raise when what is read makes no sense."""
-        self._damaged = self._opened
+        return self._damaged_as(self._opened)
+
+    def _damaged_as(self, opened: Identity | None) -> DamagedDatabaseError:
+        self._damaged = opened
         return damaged(self.path, is_own=self._is_own)
 
     def recognise(self) -> None:

@@ -37,7 +37,6 @@ LISTEN_SECONDS = 10.0
 TIDY_SECONDS = 60.0
 NAMES_SECONDS = 1.0
 """How often names are taken in for the search, while there are few; many are, whenever there is nothing else to do."""
-_REPLACED = "The database is another one than before"
 BREATH_SECONDS = 0.01
 """Between two such steps, so that others come to their turns."""
 SELF_TEST_SECONDS = 30.0
@@ -371,7 +370,8 @@ class Indexer:
                 self._distrust_cursors()
         elif replaced != self._replaced:
             is_shared = self._catalog.database.is_shared
-            what = "The server was begun anew, or another one has taken its place" if is_shared else _REPLACED
+            server = "The server was begun anew, or another one has taken its place"
+            what = server if is_shared else "The database is another one than before"
             log.warning("%s; everything is looked at again.", what)
             self._begin_anew()
             if is_shared:

@@ -74,10 +74,14 @@ class Indexing(NamedTuple):
     trouble: str
     """What is wrong with it, with the remedy; empty where it has said nothing."""
     holder: str = ""
-    """Which process it is or was, as `holder_of` has it; empty where nobody has said so."""
+    """Which process it is or was; empty where nobody has said so."""
+
+    def has_lost(self, host: str, pid: int) -> bool:
+        """Whether that process was the last to hold it, and is gone."""
+        return not self.is_held and self.holder == _holder(host, pid)
 
 
-def holder_of(host: str, pid: int) -> str:
+def _holder(host: str, pid: int) -> str:
     """How a lock file names the process that holds it."""
     return f"process {pid} on {host}"
 
@@ -93,7 +97,7 @@ def sole_indexer(path: Path) -> Iterator[Callable[[str], None]]:
         fd = open_private(path)
 
     def tell(trouble: str) -> None:
-        told = f"{holder_of(socket.gethostname(), os.getpid())}\n{trouble}\n".encode()[: TOLD_BYTES - 1]
+        told = f"{_holder(socket.gethostname(), os.getpid())}\n{trouble}\n".encode()[: TOLD_BYTES - 1]
         # Where this cannot be written either, whoever reads sees that the indexer lives and says nothing.
         with suppress(OSError):
             os.pwrite(fd, told.ljust(TOLD_BYTES - 1) + b"\n", 0)

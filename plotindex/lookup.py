@@ -12,7 +12,7 @@ from typing import NamedTuple
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, RootLostError
 from plotindex.layout import Plot, PlotKey, Scope
-from plotindex.locks import holder_of, indexing
+from plotindex.locks import indexing
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
 from plotindex.scans import Scans
@@ -68,7 +68,7 @@ class Lookup:
         self._is_watched = False
         self._is_kept = False
         self._is_lost = False
-        self._near: set[str] = set()
+        self._near: list[Heartbeat] = []
         self._trouble = self._unhealed = ""
 
     def open(self, session: str, filename: str, project: str | None = None) -> Answer:
@@ -131,7 +131,7 @@ class Lookup:
         if not self.tree.may_be_entered():
             return "The root cannot be read by the server"
         indexer = indexing(self._lock) if self._lock else None
-        is_dead = indexer is not None and not indexer.is_held and indexer.holder in self._near
+        is_dead = indexer is not None and any(indexer.has_lost(beat.host, beat.pid) for beat in self._near)
         if self._is_kept and not is_dead:
             return None
         if indexer and indexer.is_held:
@@ -191,8 +191,7 @@ class Lookup:
             self._is_watched = is_of_grammar and is_complete and "watching" in states
             self._is_kept = is_of_grammar and bool(states & {"watching", "polling"})
             self._is_lost = self._is_ours and bool(heard) and all(beat.state == "lost" for beat in heard)
-            near = {holder_of(beat.host, beat.pid) for beat in heard if beat.host == socket.gethostname()}
-            self._near = near if len(near) == len(heard) else set()
+            self._near = heard if all(beat.host == socket.gethostname() for beat in heard) else []
             self._asked_at = now
 
     def _do_without(self, error: CatalogError) -> None:

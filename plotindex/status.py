@@ -11,7 +11,7 @@ from plotindex.asking import is_served
 from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.layout import Layout, printable
-from plotindex.locks import Indexing, holder_of, indexing
+from plotindex.locks import Indexing, indexing
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
 from plotindex.means import describe, parts_of
 from plotindex.measured import Measured
@@ -231,9 +231,7 @@ def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
 
     Another one of this host has a state folder of its own.
     """
-    if alive is None or alive.is_held or beat.host != socket.gethostname():
-        return False
-    return alive.holder == holder_of(beat.host, beat.pid)
+    return alive is not None and beat.host == socket.gethostname() and alive.has_lost(beat.host, beat.pid)
 
 
 def _silence(beat: Heartbeat | None, alive: Indexing | None = None) -> str | None:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,9 @@ class Looking:
             self.watcher.start()
         self.rescan()
 
-    def check(self) -> Soundness:
-        return Soundness(self.catalog.database)
-
     def rescan(self) -> None:
-        rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, self.check, is_first=False)
+        check = partial(Soundness, self.catalog.database)
+        rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=False)
         while rescan.ended is None:
             self.turns.step()
             rescan.go_on()

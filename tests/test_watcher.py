@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,13 +43,11 @@ class Listening:
         self.watcher.start()
         self.look({""})
 
-    def check(self) -> Soundness:
-        return Soundness(self.catalog.database)
-
     def look(self, paths: Iterable[str]) -> None:
         waiting = Scopes(paths).by_session()
         if waiting.pop("", None):
-            rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, self.check, is_first=True)
+            check = partial(Soundness, self.catalog.database)
+            rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=True)
             while rescan.ended is None:
                 self.turns.step()
                 rescan.go_on()

@@ -99,7 +99,8 @@ def install_units(
     for warning in (others, *(_hindrances(settings.root) if prefix == Path("/") else ())):
         if warning:
             click.echo(f"plotindex: {warning}", err=True)
-    click.echo(_next_steps(settings, name, configured.path, prefix))
+    environment = next(file for file in files if file.path.suffix == ".env")
+    click.echo(_next_steps(settings, name, configured, environment, prefix))
 
 
 def _other_settings(place: Path, settings: Settings, state: Path) -> str:
@@ -138,17 +139,16 @@ def _hindrances(root: Path) -> Iterator[str]:
         yield f"there is no folder {printable(str(root))} yet: the services try again until there is."
 
 
-def _next_steps(settings: Settings, name: str, configured: Path, prefix: Path) -> str:
-    root, environment = settings.root, shlex.quote(str(configured.with_suffix(".env")))
+def _next_steps(settings: Settings, name: str, configured: File, environment: File, prefix: Path) -> str:
+    root = settings.root
     units = f"{name}-watch.service {name}-serve.socket {name}-serve.service"
     command, shown = shlex.join(program()), shlex.quote(printable(str(root)))
-    first = f"  runuser -u {INDEXER} -- {command} token create --config {configured} --name web"
+    first = f"  runuser -u {INDEXER} -- {command} token create --config {configured.path} --name web"
     key = ""
     if settings.is_shared:
         what = "PLOTINDEX_SECRET_KEY='KEY', of `openssl rand -hex 32`: the same on every node"
-        place = shlex.quote(printable(f"{'' if prefix == Path('/') else prefix}{configured.with_suffix('.env')}"))
-        key = f"  editor {place}   # {what}\n"
-        first = f"  set -a; . {environment}; set +a   # so that commands by hand are told what is in it\n{first}"
+        key = f"  editor {shlex.quote(printable(str(below(prefix, environment))))}   # {what}\n"
+        first = f"  set -a; . {environment.path}; set +a   # so that commands by hand are told what is in it\n{first}"
     if prefix != Path("/"):
         option = f"--root={shlex.quote(printable(str(prefix)))}"
         return (
