@@ -1,20 +1,50 @@
 """What holds for every page of the gallery, in a real browser: sessions, search, access, accessibility, weight."""
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask, Response, abort, make_response, request
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
 from plotindex.web import PlotIndex
 from tests.browser import listening
 from tests.helpers import PNG, draw
+from tests.images import BLUE, GREEN, RED, encoded
 from tests.pages import AT_MOST, Gallery, Watched, faultless, running
 from tests.viewing import violations, violations_in_the_dark
 
+SHAPES = {"square": (600, 600), "tall": (100, 600), "wide": (600, 100), "tiny": (8, 8), "ordinary": (640, 480)}
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202e.png"
+
+
+def striped(size: tuple[int, int]) -> Image.Image:
+    """A green plot; a quarter of it is red at the left and at the top, and blue at the right and at the bottom."""
+    width, height = size
+    image = Image.new("RGB", size, GREEN)
+    image.paste(RED, (0, 0, width // 4, height))
+    image.paste(BLUE, (width - width // 4, 0, width, height))
+    image.paste(RED, (width // 4, 0, width - width // 4, height // 4))
+    image.paste(BLUE, (width // 4, height - height // 4, width - width // 4, height))
+    return image
+
+
+def coloured(image: Image.Image) -> Image.Image:
+    """What is red, green or blue in a screenshot, cut out."""
+    box = image.convert("HSV").getchannel("S").point(lambda saturation: 255 * (saturation > 127)).getbbox()
+    assert box is not None
+    return image.crop(box)
+
+
+def edges(image: Image.Image) -> list[str]:
+    """Which colour is the strongest near the left, top, right and bottom of an image."""
+    (width, height), (beside, below) = image.size, (image.width // 8, image.height // 8)
+    places = ((beside, height // 2), (width // 2, below), (width - beside, height // 2), (width // 2, height - below))
+    pixels = [image.getpixel(place) for place in places]
+    return [["red", "green", "blue"][pixel.index(max(pixel))] for pixel in pixels if isinstance(pixel, tuple)]
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +58,8 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     draw(root, f"mine/project_a/sub/{HOSTILE}")
     draw(root, "mine/project_a/large.svg", b"<svg" + b" " * 1_100_000)
     draw(root, "other/project_a/secret.png")
+    for name, size in SHAPES.items():
+        draw(root, f"shapes/project_a/shape-{name}.png", encoded(striped(size)))
     (root / "empty/project_a").mkdir(parents=True)
     with running(folder) as gallery:
         gallery.service.wait_for(lambda: "Everything was looked at" in gallery.service.stderr)
@@ -218,3 +250,15 @@ def test_in_an_application_the_gallery_works_under_its_own_auth(gallery: Gallery
         (gallery.root / "mine/project_a/live.png").unlink()
         assert context.request.get("/api/smartstat/gallery/session/other").status == 404
         assert watched.wrong == []
+
+
+@pytest.mark.parametrize("address", ["/session/shapes", "/?q=shape-"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_card_shows_the_whole_plot_whatever_its_shape(page: Page, name: str, address: str) -> None:
+    page.goto(address)
+    paper = page.locator(f'.card[data-filename="shape-{name}.png"] .paper')
+    expect(paper.locator("img")).not_to_have_js_property("naturalWidth", 0)
+    plot = coloured(Image.open(io.BytesIO(paper.screenshot())).convert("RGB"))
+    assert edges(plot) == ["red", "red", "blue", "blue"]
+    width, height = SHAPES[name]
+    assert plot.width / plot.height == pytest.approx(width / height, rel=0.1)
