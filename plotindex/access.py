@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Self
 
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.layout import glob_matcher, is_name, printable
-from plotindex.locks import changing, read_private, signature_of, write_private
+from plotindex.layout import glob_matcher, is_name
 from plotindex.settings import Settings
-from plotindex.wording import parse_duration
+from plotindex.system import changing, parse_duration, printable, read_private, signature_of, write_private
 
 TOKENS_FILE = "tokens.json"
 PREFIX = "plotindex_"

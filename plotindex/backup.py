@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from plotindex.access import TOKENS_FILE, parse_tokens
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.keys import KEYS_FILE, parse_keys
-from plotindex.layout import printable
-from plotindex.locks import changing, read_private, write_private
 from plotindex.logins import LOGOUTS_FILE, parse_ended
 from plotindex.settings import Settings
+from plotindex.system import changing, printable, read_private, write_private
 
 VERSION = 1
 PARSERS: dict[str, Callable[[bytes], object]] = {

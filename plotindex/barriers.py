@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plotindex.errors import CatalogError
-from plotindex.sharing import make_folder
+from plotindex.system import make_folder
 from plotindex.turns import Target
 
 POLL_SECONDS = 0.005

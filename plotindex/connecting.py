@@ -9,7 +9,7 @@ from sqlalchemy import Engine, NullPool, create_engine, event
 from sqlalchemy.engine import URL
 
 from plotindex.errors import CatalogError, ConflictError, LockTimeoutError, UnusableDatabaseError
-from plotindex.layout import printable
+from plotindex.system import printable
 
 CONNECT_SECONDS = 3
 """How long a server may take to let somebody in; libpq waits at least for two."""

@@ -8,11 +8,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from plotindex.layout import printable
-from plotindex.mounts import LOCAL, mounts_of
 from plotindex.settings import Settings
 from plotindex.sources import Given, file_of, variable
-from plotindex.veiling import veiled
+from plotindex.system import LOCAL, mounts_of, printable, veiled
 
 FEWEST_WAITING = 4
 """Threads of which one may wait for changes: a quarter of them."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from plotindex.jobs import JOB_SECONDS, MOST_BYTES, PATIENCE, READY, Word, is_webp
-from plotindex.processes import bare_environment, call_in_forks, own_command
+from plotindex.system import bare_environment, call_in_forks, own_command
 
 START_SECONDS = 20.0
 STUCK_SECONDS = 2.0

@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 
 from plotindex.errors import SettingsError
 from plotindex.files import is_busy
-from plotindex.processes import call_in_forks
 from plotindex.resting import AT_REST, WRITABLE, Reader, Rest, rest_of, way_to_read
+from plotindex.system import call_in_forks
 from plotindex.urls import EXAMPLES, parse
 
 KEPT_LOG_BYTES = 1 << 26

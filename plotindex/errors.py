@@ -1,5 +1,7 @@
 """What plotindex raises on purpose. Every message is one sentence that says the remedy."""
 
+import errno
+
 
 class PlotIndexError(Exception):
     """Something the caller or the operator can mend; the message says how."""
@@ -31,3 +33,11 @@ class ConflictError(CatalogError):
 
 class RootLostError(PlotIndexError):
     """The root is gone, or is another file system that shares no session with the catalogue."""
+
+
+REMEDIES = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room there for this user",
+    errno.EROFS: "mount that disk writable, or set PLOTINDEX_STATE_DIR",
+}
+"""What mends it that a file cannot be written, where that is no matter of permissions."""

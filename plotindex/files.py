@@ -6,8 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, SettingsError, UnusableDatabaseError
-from plotindex.layout import printable
-from plotindex.sharing import closed_to_user, create_private
+from plotindex.system import closed_to_user, create_private, printable
 
 LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 # Every row is compared with what is there before it is written: only where an index is wrong is it there already.

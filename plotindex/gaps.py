@@ -3,11 +3,10 @@
 import time
 from collections.abc import Iterator
 
-from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
-from plotindex.layout import printable
 from plotindex.links import Links
 from plotindex.polling import Polled
+from plotindex.system import ABSENT, printable
 from plotindex.tree import Tree
 from plotindex.turns import Step
 from plotindex.watcher import Watcher

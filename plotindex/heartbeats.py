@@ -10,7 +10,7 @@ from typing import Any
 
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError
-from plotindex.supervisor import Supervisor
+from plotindex.system import Supervisor
 
 HEARTBEAT_SECONDS = 3.0
 STORE_SECONDS = 1.0

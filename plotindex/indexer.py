@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plotindex.barriers import Barriers
-from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.gaps import Gaps
 from plotindex.heartbeats import Heartbeats
 from plotindex.intake import Intake
-from plotindex.layout import printable
 from plotindex.lookup import is_heard
 from plotindex.measured import Measured
 from plotindex.polling import Polled, Polling
 from plotindex.rescan import Rescan, Rescans
 from plotindex.rolling import Rolling
 from plotindex.scopes import Scopes
-from plotindex.supervisor import Supervisor
+from plotindex.system import ABSENT, Supervisor, printable
 from plotindex.tree import Tree
 from plotindex.troubles import Troubles
 from plotindex.turns import Turns

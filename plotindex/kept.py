@@ -15,8 +15,7 @@ from typing import NamedTuple
 from plotindex.errors import SettingsError
 from plotindex.jobs import MOST_BYTES
 from plotindex.layout import Plot
-from plotindex.processes import call_in_forks
-from plotindex.sharing import make_folder, share
+from plotindex.system import call_in_forks, make_folder, share
 
 BLOCK = 4096
 """What the smallest file takes of a disk."""

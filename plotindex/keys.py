@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from plotindex.errors import SettingsError
-from plotindex.layout import printable
-from plotindex.locks import changing, read_private, signature_of, write_private
 from plotindex.settings import Settings
+from plotindex.system import changing, printable, read_private, signature_of, write_private
 
 KEYS_FILE = "secret.key"
 KEPT_KEYS = 2

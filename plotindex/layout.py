@@ -12,6 +12,8 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import NamedTuple
 
+from plotindex.system import is_text
+
 CACHED_NAMES = 4096
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 SETTLED_NS = 2_000_000_000
@@ -91,16 +93,6 @@ def is_name(name: str) -> bool:
     return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name and is_text(name)
 
 
-def is_text(name: str) -> bool:
-    if name.isascii():
-        return True
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def clamp(nanoseconds: int) -> int:
     """A time as 64 signed bits hold it: the years 1677 to 2262."""
     return min(max(nanoseconds, INT64_MIN), INT64_MAX)
@@ -109,18 +101,6 @@ def clamp(nanoseconds: int) -> int:
 def signed(inode: int) -> int:
     """An unsigned 64-bit inode number as the signed one that SQL can store."""
     return inode if inode <= INT64_MAX else inode - 2**64
-
-
-def printable(name: str) -> str:
-    """`name` for a terminal or a log, unambiguously: as `escape`, and backslashes doubled."""
-    return escape(name.replace("\\", "\\\\"))
-
-
-def escape(text: str) -> str:
-    """`text` with its control characters, bidirectional marks and surrogates escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def is_within(path: str, scopes: Container[str]) -> bool:

@@ -1,7 +1,6 @@
 """Lists for callers: sessions, the plots of one, and what has changed since a clock. Each from one commit."""
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
@@ -155,12 +154,6 @@ def page_of(entries: Iterable[Entry], limit: int) -> tuple[list[Entry], str | No
         copies += len(entry.copies)
         page.append(entry)
     return page, None
-
-
-def rfc3339(nanoseconds: int) -> str:
-    """A time since the epoch as RFC 3339 writes it, with nine decimals."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def matcher(query: str) -> Callable[[str], object]:

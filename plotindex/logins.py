@@ -13,10 +13,9 @@ from typing import Self
 from plotindex.access import Token, Tokens, digest_of
 from plotindex.errors import SettingsError
 from plotindex.keys import Keys, keys_of
-from plotindex.layout import printable
-from plotindex.locks import changing, read_private, signature_of, write_private
 from plotindex.settings import Settings
 from plotindex.signing import Cookies
+from plotindex.system import changing, printable, read_private, signature_of, write_private
 
 CODES_FILE, LOGOUTS_FILE = "logins.json", "logouts.json"
 CODE_SECONDS = 600

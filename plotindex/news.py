@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from plotindex.connecting import Broken, Lone
 from plotindex.errors import CatalogError
-from plotindex.processes import call_in_forks
+from plotindex.system import call_in_forks
 
 ASK_SECONDS = 0.05
 """How often whoever waits looks for himself while nothing can be heard."""

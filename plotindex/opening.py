@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from plotindex.database import READ_SECONDS, Database
 from plotindex.engines import parse_url
+from plotindex.system import is_of_server
 from plotindex.urls import parse_server_url
-from plotindex.veiling import is_of_server
 
 if TYPE_CHECKING:
     from plotindex.postgres import PostgresDatabase

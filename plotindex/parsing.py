@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from plotindex.errors import SettingsError
-from plotindex.layout import is_name, is_text
-from plotindex.veiling import veiled
+from plotindex.layout import is_name
+from plotindex.system import is_text, veiled
 
 SHORTEST_KEY = 16
 MEDIA_TYPES = {

@@ -3,8 +3,8 @@
 import logging
 from enum import StrEnum
 
-from plotindex.layout import escape, is_within, printable
-from plotindex.mounts import LOCAL, Mount, MountChanges, mounts_of
+from plotindex.layout import is_within
+from plotindex.system import LOCAL, Mount, MountChanges, escape, mounts_of, printable
 from plotindex.tree import Tree
 
 log = logging.getLogger(__name__)

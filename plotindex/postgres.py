@@ -17,8 +17,8 @@ from plotindex.errors import CatalogError, DamagedDatabaseError
 from plotindex.inspecting import described_by, not_believed, revision_of, written_revision
 from plotindex.news import News
 from plotindex.prepared import Prepared
-from plotindex.processes import call_in_forks
 from plotindex.schema import SCHEMA, of_another_schema, upgrade
+from plotindex.system import call_in_forks
 from plotindex.urls import parse_server_url, shown
 
 CHECK_SECONDS = 1.0

@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import SettingsError
-from plotindex.locks import open_private
-from plotindex.processes import call_in_forks
 from plotindex.settings import Settings
-from plotindex.sharing import make_folder
+from plotindex.system import call_in_forks, make_folder, open_private
 
 MINUTES = 16
 """How many the ring has."""

@@ -12,13 +12,13 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import NamedTuple
 
-from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
 from plotindex.errors import ConflictError, RootLostError
-from plotindex.layout import ROOT_SCOPE, Plot, Row, Scope, collapse, printable
+from plotindex.layout import ROOT_SCOPE, Plot, Row, Scope, collapse
 from plotindex.look import DEFAULT, Found, Look, News, Options, Report, Suspect
 from plotindex.scout import MOST_AHEAD, Scout, scout_for
 from plotindex.soundness import Soundness
+from plotindex.system import ABSENT, printable
 from plotindex.tree import Glance, Tree
 from plotindex.walk import Enter
 from plotindex.writer import Change, Writer

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from plotindex.errors import SettingsError
-from plotindex.logs import configure_logs
 from plotindex.settings import PARSERS, Settings
+from plotindex.system import configure_logs
 
 log = logging.getLogger(__name__)
 

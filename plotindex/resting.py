@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import CatalogError
-from plotindex.sharing import closed_to_user
+from plotindex.system import closed_to_user
 
 SETTLED_NS = 2 * 10**9
 """A file that was changed so recently may change again without another time."""

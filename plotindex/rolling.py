@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from plotindex.beneath import ABSENT
 from plotindex.catalog import Catalog
 from plotindex.look import Report
 from plotindex.measured import Histogram, Measured
@@ -16,6 +15,7 @@ from plotindex.polling import Polled
 from plotindex.rounds import Round
 from plotindex.scopes import Scopes
 from plotindex.stamps import Stamps
+from plotindex.system import ABSENT
 from plotindex.tree import Tree
 from plotindex.turns import Target, Turns
 from plotindex.watcher import Watcher

@@ -10,8 +10,8 @@ from collections import deque
 from contextlib import suppress
 
 from plotindex.layout import Scope
-from plotindex.processes import bare_environment, own_command
 from plotindex.scouting import LENGTH, STILL_LOOKING, arguments_for, unpack
+from plotindex.system import bare_environment, own_command
 from plotindex.tree import Glance, Tree
 from plotindex.walk import WAITING, Enter, Steps, Walk
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from plotindex.layout import Layout, Plot, Row, Scope
-from plotindex.processes import die_with_parent
+from plotindex.system import die_with_parent
 from plotindex.tree import Tree
 from plotindex.walk import Linked, Walk
 

@@ -14,9 +14,8 @@ import platformdirs
 from plotindex import parsing
 from plotindex.errors import SettingsError
 from plotindex.layout import Layout
-from plotindex.sharing import closed_to_user, make_folder
 from plotindex.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
-from plotindex.veiling import is_of_server
+from plotindex.system import closed_to_user, is_of_server, make_folder
 
 
 def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa: ANN401 - as dataclasses.field

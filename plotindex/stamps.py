@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from plotindex.beneath import FOLDER_PATH
 from plotindex.layout import SETTLED_NS, collapse, is_within
+from plotindex.system import FOLDER_PATH
 from plotindex.tree import Tree
 
 AGAIN = 0

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,12 +9,14 @@ from typing import Any, NamedTuple
 from plotindex.asking import is_served
 from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
-from plotindex.layout import Layout, printable
+from plotindex.layout import Layout
 from plotindex.locks import Indexing, indexing
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
 from plotindex.means import describe, parts_of
 from plotindex.measured import Measured
 from plotindex.recent import SHOWN, Counts
+from plotindex.system import printable
+from plotindex.system.humanize import seconds_ago
 from plotindex.wal import overgrown
 
 ANSWER_SECONDS = 0.5
@@ -93,8 +94,8 @@ class Status:
                 f"watching   {beat.watched} folders of at most {beat.watch_limit}; {beat.unwatched} unwatched; "
                 f"{beat.overflows} overflows; begun anew {beat.replaced} times",
                 f"waiting    {beat.pending} changes, the oldest for {beat.behind:.0f} seconds",
-                f"looked     at everything {_ago(beat.reconciled)}{_missed(beat, self.measured)}",
-                f"tested     that events come {_ago(beat.proven)}",
+                f"looked     at everything {seconds_ago(beat.reconciled)}{_missed(beat, self.measured)}",
+                f"tested     that events come {seconds_ago(beat.proven)}",
                 f"in trouble {beat.unreadable} paths that cannot be looked at, {beat.odd} not indexed as they are",
             ]
             lines += [f"beside     {_sentence(other)}" for other in self.beside]
@@ -127,7 +128,7 @@ def _is_elected(beat: Heartbeat) -> bool:
 
 def _sentence(beat: Heartbeat) -> str:
     state = beat.state if is_heard(beat) or beat.state in ("stopped", "gone", "silent") else "silent"
-    said = f"{state}, process {beat.pid} on {printable(beat.host)}, heard {_ago(beat.heartbeat)}"
+    said = f"{state}, process {beat.pid} on {printable(beat.host)}, heard {seconds_ago(beat.heartbeat)}"
     elected = Measured.load(beat.measured).elected
     if elected is None or state in ("stopped", "gone", "silent"):
         return said
@@ -236,14 +237,14 @@ def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
 
 def _silence(beat: Heartbeat | None, alive: Indexing | None = None) -> str | None:
     if alive is not None and alive.is_held and (beat is None or beat.state == "stopped" or not is_heard(beat)):
-        since = f" and was last heard {_ago(beat.heartbeat)}" if beat else ""
+        since = f" and was last heard {seconds_ago(beat.heartbeat)}" if beat else ""
         return alive.trouble or f"The indexer runs{since}: its log says what it waits for."
     if beat is None or beat.state == "stopped":
         return "No indexer is running: start `plotindex watch`."
     if _is_gone(beat, alive):
         return f"The indexer, process {beat.pid}, is gone without having been stopped: start `plotindex watch` again."
     if not is_heard(beat):
-        return f"The indexer was last heard {_ago(beat.heartbeat)}: start `plotindex watch` again."
+        return f"The indexer was last heard {seconds_ago(beat.heartbeat)}: start `plotindex watch` again."
     return None
 
 
@@ -273,10 +274,6 @@ def _left_out(excess: Excess) -> str:
     if excess.folders:
         parts.append(f"{excess.folders} folders of {printable(excess.session)}, deeper than max_depth")
     return "; ".join(parts)
-
-
-def _ago(moment: float | None) -> str:
-    return "never" if moment is None else f"{max(0.0, time.time() - moment):.0f} seconds ago"
 
 
 def _missed(beat: Heartbeat, measured: Measured) -> str:

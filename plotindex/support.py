@@ -22,12 +22,12 @@ from plotindex.database import Database
 from plotindex.doctor.examination import examine
 from plotindex.doctor.subject import Subject, opened
 from plotindex.errors import PlotIndexError
-from plotindex.layout import escape
 from plotindex.metrics import Metrics
 from plotindex.recent import read_recent
 from plotindex.settings import Settings
 from plotindex.sources import file_of
 from plotindex.status import read_status
+from plotindex.system import escape
 from plotindex.veiling import Place, Veil
 
 TELLS_NAMES = {"root-file-system", "root-folders", "symlinks", "clock"}

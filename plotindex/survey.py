@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from plotindex.beneath import ABSENT
 from plotindex.layout import Layout, is_name
+from plotindex.system import ABSENT
 from plotindex.tree import Tree
 
 MOST_NAMED = 1_000

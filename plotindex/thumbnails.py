@@ -10,8 +10,8 @@ from typing import NamedTuple
 from plotindex.drawer import Drawer
 from plotindex.jobs import MOST_SVG_BYTES, SVG, Word, is_webp
 from plotindex.kept import Kept, name_of
-from plotindex.processes import call_in_forks
 from plotindex.settings import Settings
+from plotindex.system import call_in_forks
 from plotindex.tree import OpenPlot
 from plotindex.walk import plot_of
 

@@ -13,17 +13,18 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from plotindex.beneath import (
+from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, newest_first
+from plotindex.system import (
     ABSENT,
     FOLDER,
     FOLDER_PATH,
+    STAMPING,
     closing_descriptor,
     folder_beneath,
+    mount_of,
     open_beneath,
     status_beneath,
 )
-from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, newest_first
-from plotindex.mounts import STAMPING, mount_of
 from plotindex.walk import NOT_UTF8, Enter, Stamp, Walk, plot_of, stamp_of
 
 FS_TYPE_SECONDS = 1.0

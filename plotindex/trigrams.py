@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from string import ascii_lowercase, ascii_uppercase
 
-from plotindex.layout import is_text
+from plotindex.system import is_text
 
 ESCAPE = "!"
 """What takes its meaning from a sign of LIKE."""

@@ -2,8 +2,8 @@
 
 import logging
 
-from plotindex.layout import printable
 from plotindex.look import Report
+from plotindex.system import printable
 
 MOST_NAMED = 10_000
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from plotindex.errors import SettingsError
 from plotindex.settings import Settings
-from plotindex.veiling import veiled
+from plotindex.system import veiled
 
 INDEXER, SERVER, GROUP = "plotindex", "plotindex-web", "plotindex"
 """Users of the services, and the group of both. It is the one that systemd-sysusers gives the first of them."""

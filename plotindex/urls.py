@@ -6,7 +6,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from plotindex.errors import SettingsError
-from plotindex.veiling import veiled
+from plotindex.system import veiled
 
 DRIVER = "postgresql+psycopg"
 EXAMPLES = f"sqlite:////absolute/path/catalog.db, or {DRIVER}://role@host/database"

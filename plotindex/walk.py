@@ -9,8 +9,8 @@ from operator import attrgetter, itemgetter
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
-from plotindex.beneath import ABSENT, FOLDER, folder_beneath
-from plotindex.layout import INT64_MAX, INT64_MIN, SETTLED_NS, Layout, Plot, Row, Scope, clamp, is_text, signed
+from plotindex.layout import INT64_MAX, INT64_MIN, SETTLED_NS, Layout, Plot, Row, Scope, clamp, signed
+from plotindex.system import ABSENT, FOLDER, folder_beneath, is_text
 
 NOT_UTF8 = "its name is not UTF-8"
 OUT_OF_RANGE = "its time is beyond 64 bits and counts as the nearest that is not"

@@ -27,8 +27,8 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from plotindex.layout import is_text
 from plotindex.scopes import Scopes
+from plotindex.system import is_text
 from plotindex.tree import Tree
 from plotindex.watches import Watches
 

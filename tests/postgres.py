@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from plotindex.opening import AnyDatabase, open_database
-from plotindex.processes import die_with_parent
+from plotindex.system.processes import die_with_parent
 from plotindex.tables import metadata
 from tests.helpers import wait_until
 

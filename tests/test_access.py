@@ -16,8 +16,8 @@ from flask.testing import FlaskClient
 from plotindex.access import Token, Tokens
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.settings import Settings
+from plotindex.system.humanize import parse_duration
 from plotindex.web import create_app
-from plotindex.wording import parse_duration
 from tests.helpers import PNG, RunPlotindex, StartService, draw, wait_until
 
 

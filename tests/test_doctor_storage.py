@@ -15,8 +15,8 @@ from plotindex.doctor.findings import Finding
 from plotindex.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
 from plotindex.engines import KEPT_LOG_BYTES
 from plotindex.layout import Layout
-from plotindex.mounts import Mount
 from plotindex.settings import Settings
+from plotindex.system.mounts import Mount
 from plotindex.wal import MOST_BYTES
 from tests.helpers import Index, draw
 from tests.namespaces import small_disk_at

@@ -22,8 +22,9 @@ from plotindex.errors import SettingsError
 from plotindex.finding import Found, Wanted, filenames, is_away, project_names, search, session_names
 from plotindex.intake import Intake
 from plotindex.layout import Layout, Plot, PlotKey, glob_matcher, is_glob
-from plotindex.listing import matcher, rfc3339
+from plotindex.listing import matcher
 from plotindex.opening import AnyDatabase
+from plotindex.system.humanize import rfc3339
 from plotindex.tables import plot, session
 from plotindex.tree import Tree
 from plotindex.wording import parse_moment

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from plotindex.layout import printable
+from plotindex.system.text import printable
 from tests.helpers import PNG, RunPlotindex, StartService, at_once, draw
 from tests.hostile import HOSTILE, PREFIX, UNSAFE, Hostile, encode
 from tests.hostile_tree import (

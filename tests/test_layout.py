@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plotindex.layout import INT64_MAX, INT64_MIN, Layout, PlotKey, clamp, collapse, is_within, printable, signed
+from plotindex.layout import INT64_MAX, INT64_MIN, Layout, PlotKey, clamp, collapse, is_within, signed
+from plotindex.system.text import printable
 
 LAYOUT = Layout()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plotindex.logs import Access, AccessLog, request_id
+from plotindex.system.logs import Access, AccessLog, request_id
 
 FORGED = "1.1.1.1 GET /forged 200 5 1.0 ms hit [cafecafecafe]"
 texts = st.text(st.characters(), max_size=2000) | st.sampled_from(["\0", "\x1b", "\U0001f600", "\udcff", '"', " "]).map(

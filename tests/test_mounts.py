@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from plotindex import mounts
-from plotindex.mounts import mount_of
 from plotindex.polling import Polled, Polling
+from plotindex.system import mounts
+from plotindex.system.mounts import mount_of
 from plotindex.tree import Tree
 
 TABLE = """\

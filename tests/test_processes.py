@@ -114,7 +114,7 @@ def test_run_that_is_killed_leaves_no_orphan(both: RunBoth) -> None:
 
 def test_a_process_whose_parent_died_before_it_could_ask_to_be_told_ends_too() -> None:
     words = (
-        "import os, signal; from plotindex.processes import die_with_parent; die_with_parent(signal.SIGKILL, "
+        "import os, signal; from plotindex.system.processes import die_with_parent; die_with_parent(signal.SIGKILL, "
         "os.getppid()); print('lives', flush=True); die_with_parent(signal.SIGKILL, os.getpid())"
     )
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=PATIENCE, check=False)

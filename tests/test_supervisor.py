@@ -11,7 +11,7 @@ import pytest
 from plotindex.asking import is_served
 from plotindex.catalog import Catalog
 from plotindex.locks import WriterQueue
-from plotindex.supervisor import Supervisor
+from plotindex.system.sdnotify import Supervisor
 from tests.helpers import StartService, draw, free_port, wait_until
 
 

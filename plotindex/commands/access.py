@@ -12,7 +12,7 @@ from plotindex.commands import completing
 from plotindex.commands.options import common_options, example, json_option, read_settings, setting_options
 from plotindex.errors import SettingsError
 from plotindex.keys import KEPT_KEYS, KeyFile, keys_of
-from plotindex.layout import printable
+from plotindex.system import printable
 
 
 @click.group()

@@ -11,7 +11,7 @@ from plotindex.backup import make_backup, parse_backup, restore
 from plotindex.commands import completing
 from plotindex.commands.options import common_options, example, read_settings
 from plotindex.errors import SettingsError
-from plotindex.layout import printable
+from plotindex.system import printable
 
 file_argument = click.argument("file", type=Path, shell_complete=completing.files)
 PIPE = Path("-")

@@ -22,7 +22,7 @@ from plotindex.commands.options import (
     tree_of,
 )
 from plotindex.errors import DamagedDatabaseError, SettingsError
-from plotindex.layout import printable
+from plotindex.system import printable
 from plotindex.terminal import Progress
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from plotindex.commands.options import (
     read_settings,
     setting_options,
 )
-from plotindex.layout import escape
 from plotindex.settings import PARSERS, SECRETS
 from plotindex.sources import file_of, variable
+from plotindex.system import escape
 from plotindex.units import program
 
 COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}

@@ -22,7 +22,7 @@ from plotindex.commands.options import (
     tree_of,
 )
 from plotindex.errors import SettingsError
-from plotindex.layout import printable
+from plotindex.system import printable
 
 if TYPE_CHECKING:
     from plotindex.finding import Found
@@ -106,7 +106,7 @@ def _show_paths(found: "Iterator[Found]") -> bool:
 
 
 def _show_columns(found: "Iterator[Found]") -> bool:
-    from plotindex.wording import ago, size
+    from plotindex.system import ago, size
 
     return _echo(
         f"{size(plot.size):>8}  {ago(plot.mtime_ns):>10}  {'*' if current else ' '} {printable(plot.path)}\n"

@@ -15,12 +15,10 @@ import click
 from plotindex.commands import completing
 from plotindex.doubts import state_below_root, state_of_a_service
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
-from plotindex.layout import escape
-from plotindex.logs import configure_logs
-from plotindex.processes import has_terminal, import_path, own_command
 from plotindex.rereading import Own, Rereading
 from plotindex.settings import PARSERS, Settings, default_of, load_settings
 from plotindex.sources import option_of, other_variables, unknown_variables
+from plotindex.system import configure_logs, escape, has_terminal, import_path, own_command
 from plotindex.tree import Tree
 
 if TYPE_CHECKING:

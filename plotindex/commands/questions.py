@@ -17,7 +17,7 @@ from plotindex.commands.options import (
     read_settings,
     tree_of,
 )
-from plotindex.layout import printable
+from plotindex.system import printable
 
 
 @click.command(epilog=example("sync --root /srv/plots --timeout 10"))

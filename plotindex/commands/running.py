@@ -25,7 +25,7 @@ from plotindex.keys import keys_of
 from plotindex.locks import sole_indexer
 from plotindex.rereading import INDEXER, SERVER
 from plotindex.settings import Settings
-from plotindex.supervisor import Supervisor
+from plotindex.system import Supervisor
 
 SWITCH_SECONDS = 0.0005
 SERVING = (

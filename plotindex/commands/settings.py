@@ -9,7 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from plotindex.commands.options import SETTINGS, common_options, example, json_option, setting_options
-from plotindex.layout import escape
+from plotindex.system import escape
 
 
 @click.command(epilog=example("config --root /srv/plots --port 8600"))

@@ -7,7 +7,7 @@ import click
 
 from plotindex.commands.options import common_options, example, read_settings
 from plotindex.errors import SettingsError
-from plotindex.layout import printable
+from plotindex.system import printable
 
 
 @click.command("support-bundle", epilog=example("support-bundle report.tar.gz --root /srv/plots"))

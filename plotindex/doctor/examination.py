@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-from plotindex.beneath import ABSENT
 from plotindex.doctor.findings import Finding, split, warn
 from plotindex.doctor.kernel import check_inotify, check_open_files
 from plotindex.doctor.privacy import check_database_access, check_scripts, check_state, check_state_place, check_user
@@ -11,7 +10,7 @@ from plotindex.doctor.services import check_drawing, check_indexer, check_port
 from plotindex.doctor.storage import check_database, check_database_place, check_disks, check_log
 from plotindex.doctor.subject import Subject
 from plotindex.errors import PlotIndexError
-from plotindex.layout import printable
+from plotindex.system import ABSENT, printable
 
 CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "root": check_root,

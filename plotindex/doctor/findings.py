@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from plotindex.layout import escape
+from plotindex.system import escape
 
 OK, WARN, BAD = "ok", "warn", "bad"
 """All is well; it will hurt later, or costs time; it loses or exposes data, or something does not work."""

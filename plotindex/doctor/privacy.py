@@ -15,9 +15,8 @@ from plotindex.doctor.findings import Finding, bad, ok, warn
 from plotindex.doctor.permissions import ANYBODY, READ, Guarded, Place, Who, harms, permitted
 from plotindex.doctor.subject import Subject
 from plotindex.keys import KEYS_FILE
-from plotindex.layout import printable
 from plotindex.logins import CODES_FILE, LOGOUTS_FILE
-from plotindex.sharing import group_name, user_name
+from plotindex.system import group_name, printable, user_name
 
 KEYS = (KEYS_FILE, TOKENS_FILE, CODES_FILE, LOGOUTS_FILE)
 PRIVATE = frozenset({*KEYS, "catalog.db", "catalog.db-wal"})

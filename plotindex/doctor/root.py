@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from plotindex.beneath import ABSENT
 from plotindex.doctor.findings import Finding, bad, counted, ok, warn
 from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
-from plotindex.layout import escape, printable
-from plotindex.mounts import LOCAL, NETWORK, Mount, mount_of, mounts_of
 from plotindex.polling import Polling
 from plotindex.survey import Symlink
+from plotindex.system import ABSENT, LOCAL, NETWORK, Mount, escape, mount_of, mounts_of, printable
 
 SKEW_SECONDS = 2.0
 """Clocks that differ by less do no harm: a plot counts as settled after as long."""

@@ -13,10 +13,10 @@ from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
 from plotindex.heartbeats import WELL
 from plotindex.jobs import MOST_BYTES
-from plotindex.layout import escape
 from plotindex.lookup import is_heard
 from plotindex.measured import Measured
 from plotindex.status import read_status
+from plotindex.system import escape
 
 ANSWER_SECONDS = 3.0
 ANSWER_FD = 3

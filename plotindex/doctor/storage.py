@@ -11,9 +11,8 @@ from plotindex.doctor.findings import Finding, bad, ok, size, split, warn
 from plotindex.doctor.subject import Subject
 from plotindex.engines import KEPT_LOG_BYTES
 from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
-from plotindex.layout import escape, printable
-from plotindex.mounts import LOCAL, NETWORK, Mount, mount_of
 from plotindex.schema import SCHEMA
+from plotindex.system import LOCAL, NETWORK, Mount, escape, mount_of, printable
 from plotindex.wal import MOST_BYTES
 
 MEGABYTE = 1 << 20

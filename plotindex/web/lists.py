@@ -10,9 +10,10 @@ from flask import Request, Response, jsonify, request
 
 from plotindex.errors import CatalogError, RootLostError
 from plotindex.layout import Plot, PlotKey, is_name
-from plotindex.listing import Allows, Changes, Entry, Listing, entries_of, matcher, page_of, rfc3339
+from plotindex.listing import Allows, Changes, Entry, Listing, entries_of, matcher, page_of
 from plotindex.lookup import Lookup, Source
 from plotindex.scans import ScansBusyError
+from plotindex.system import rfc3339
 from plotindex.web.responses import CACHED, respond_with_error
 from plotindex.web.view import is_utf8, respond_later, respond_not_found
 

@@ -19,11 +19,10 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
-from plotindex.processes import has_terminal
 from plotindex.rereading import Rereading
 from plotindex.settings import PARSERS, Settings
 from plotindex.sources import variable
-from plotindex.supervisor import Supervisor
+from plotindex.system import Supervisor, has_terminal
 from plotindex.web.ending import TURN_AWAY
 
 STOP_SECONDS = 10

@@ -5,7 +5,7 @@ import threading
 import time
 
 from plotindex.asking import is_served
-from plotindex.supervisor import Supervisor
+from plotindex.system import Supervisor
 
 ASK_SECONDS = 5.0
 AGAIN_SECONDS = 0.1

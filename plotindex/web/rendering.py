@@ -8,8 +8,7 @@ from typing import Any
 from flask import Response, url_for
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from plotindex.listing import rfc3339
-from plotindex.wording import ago, size
+from plotindex.system import ago, rfc3339, size
 
 
 def render_page(pages: str, template: str, /, **values: object) -> Response:

@@ -8,13 +8,10 @@ from tempfile import TemporaryDirectory
 
 from flask import Flask, Response
 
-from plotindex.layout import printable
-from plotindex.logs import configure_logs
 from plotindex.metrics import FOLDER
-from plotindex.processes import die_with_parent
 from plotindex.rereading import Rereading
 from plotindex.settings import load_settings
-from plotindex.supervisor import Supervisor
+from plotindex.system import Supervisor, configure_logs, die_with_parent, printable
 from plotindex.web.application import create_app
 from plotindex.web.ending import Ending
 from plotindex.web.listening import listen

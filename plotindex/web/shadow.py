@@ -10,9 +10,9 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from plotindex.errors import PlotIndexError
-from plotindex.layout import printable
 from plotindex.lookup import Lookup
 from plotindex.parsing import MEDIA_TYPES
+from plotindex.system import printable
 from plotindex.tree import OpenPlot
 
 MOST_BYTES = 64 * 2**20

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from plotindex.errors import UnusableDatabaseError
-from plotindex.layout import printable
+from plotindex.system.text import printable
 
 SHARED = stat.S_ISGID | stat.S_IRGRP | stat.S_IXGRP
 

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from plotindex.layout import printable
+from plotindex.system.text import printable
 
 STDERR = 2
 PATH_BYTES = 3000

@@ -1,0 +1,68 @@
+"""The layout of the code, read from its syntax trees: packages, and the one direction of their imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "plotindex"
+RANKS: dict[str, int] = {
+    "errors": 0,
+    "system": 1,
+    "tree": 2,
+    "storage": 3,
+    "config": 3,
+    "auth": 4,
+    "index": 4,
+    "rendering": 4,
+    "watch": 5,
+    "ops": 5,
+    "web": 6,
+    "cli": 7,
+    "pytest_plugin": 7,
+    "__main__": 8,
+}
+"""A package imports from itself and from those of a lower rank; two of the same rank do not know each other."""
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(file: Path) -> str:
+    """The package, or the single module, that a file belongs to."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+PACKAGES = {"system"}
+MOVED = [file for file in FILES if part_of(file) in PACKAGES]
+
+
+def imported_modules(file: Path) -> set[str]:
+    """The dotted names that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("file", MOVED, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_one_way(file: Path) -> None:
+    own = part_of(file)
+    for module in imported_modules(file):
+        parts = module.split(".")
+        if parts[0] == "plotindex" and len(parts) > 1 and parts[1] != own:
+            assert RANKS[parts[1]] < RANKS[own], f"{own} imports {module}"
+
+
+def test_only_reconcile_writes_plots() -> None:
+    writers = {file.name for file in FILES if ".apply(" in file.read_text()}
+    assert writers == {"reconcile.py"}
+
+
+def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
+    assert not {file.stem for file in FILES} & {"utils", "util", "helpers", "common", "misc"}
+    classes = [
+        node.name for file in FILES for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ClassDef)
+    ]
+    assert not [name for name in classes if name.endswith(("Manager", "Handler", "Helper"))]
