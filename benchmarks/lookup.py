@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import in_turn, median_ratio, print_table
 from plotindex.catalog import Catalog
 from plotindex.database import Database
-from plotindex.layout import Layout, Plot, PlotKey
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import Plot, PlotKey
 
 SIZES = sorted({10_000, int(os.environ.get("PLOTS", "1000000"))})
 PROJECTS = 10

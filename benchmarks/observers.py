@@ -30,8 +30,8 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from plotindex.layout import Layout
 from plotindex.system.text import is_text
+from plotindex.tree.layout import Layout
 
 # Neither opens nor reads: without a filter its own looking makes events, on many folders without end.
 EVENTS: list[type[FileSystemEvent]] = [

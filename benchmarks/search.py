@@ -20,9 +20,9 @@ from plotindex.database import Database
 from plotindex.finding import Wanted
 from plotindex.finding import search as find
 from plotindex.intake import Intake
-from plotindex.layout import Layout
 from plotindex.opening import AnyDatabase
 from plotindex.overview import Overview
+from plotindex.tree.layout import Layout
 
 SIZES = sorted({10_000, int(os.environ.get("PLOTS", "100000"))})
 NAMES = 1_000

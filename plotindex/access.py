@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Self
 
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.layout import glob_matcher, is_name
 from plotindex.settings import Settings
 from plotindex.system import changing, parse_duration, printable, read_private, signature_of, write_private
+from plotindex.tree import glob_matcher, is_name
 
 TOKENS_FILE = "tokens.json"
 PREFIX = "plotindex_"

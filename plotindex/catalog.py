@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, delete, func, insert, select, update
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
-from plotindex.layout import INT64_MAX, Layout, Plot, PlotKey, Scope, is_name
 from plotindex.opening import AnyDatabase
 from plotindex.prepared import Prepared
 from plotindex.system import is_alive, is_text, printable
 from plotindex.tables import catalogue, excess, indexer, plot, session
+from plotindex.tree import INT64_MAX, Layout, Plot, PlotKey, Scope, is_name
 from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
 
 FORGET_SECONDS = 60.0

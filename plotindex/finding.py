@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import CTE, ColumnElement, Select, Text, and_, bindparam, column, func, or_, select, true, values
 
 from plotindex.catalog import Catalog
-from plotindex.layout import Plot, PlotKey, glob_matcher, is_glob, literal_runs
 from plotindex.names import Names
 from plotindex.opening import AnyDatabase
 from plotindex.system import ABSENT, is_text
 from plotindex.tables import plot, session
-from plotindex.tree import Tree
+from plotindex.tree import Plot, PlotKey, Tree, glob_matcher, is_glob, literal_runs
 from plotindex.trigrams import can_be_in_name, trigrams_of
 from plotindex.writer import PLOT
 

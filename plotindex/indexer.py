@@ -19,9 +19,8 @@ from plotindex.measured import Measured
 from plotindex.polling import Polled, Polling
 from plotindex.rescan import Rescan, Rescans
 from plotindex.rolling import Rolling
-from plotindex.scopes import Scopes
 from plotindex.system import ABSENT, Supervisor, printable
-from plotindex.tree import Tree
+from plotindex.tree import Scopes, Tree
 from plotindex.troubles import Troubles
 from plotindex.turns import Turns
 from plotindex.watcher import Watcher

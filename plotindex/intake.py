@@ -24,9 +24,9 @@ from sqlalchemy import (
 
 from plotindex import matching
 from plotindex.catalog import Catalog
-from plotindex.layout import PlotKey
 from plotindex.prepared import Prepared
 from plotindex.tables import name, plot, removal, searched
+from plotindex.tree import PlotKey
 from plotindex.writer import Header, read_header
 
 MOST_TAKEN = 500

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from plotindex.errors import SettingsError
 from plotindex.jobs import MOST_BYTES
-from plotindex.layout import Plot
 from plotindex.system import call_in_forks, make_folder, share
+from plotindex.tree import Plot
 
 BLOCK = 4096
 """What the smallest file takes of a disk."""

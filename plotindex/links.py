@@ -6,8 +6,7 @@ is a new name, and one that goes, since both set the file's ctime.
 
 from collections.abc import Iterable, Iterator
 
-from plotindex.layout import Plot, Row
-from plotindex.walk import Linked
+from plotindex.tree import Linked, Plot, Row
 from plotindex.writer import Change
 
 MOST_PATHS = 200_000

@@ -7,11 +7,10 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
 
 from plotindex.catalog import SessionRow, not_begun, require_header
-from plotindex.layout import INT64_MAX, Plot, PlotKey, glob_matcher, is_glob, newest_first
 from plotindex.opening import AnyDatabase
 from plotindex.prepared import Prepared
 from plotindex.tables import catalogue, plot, removal, session
-from plotindex.trigrams import fold
+from plotindex.tree import INT64_MAX, Plot, PlotKey, matcher, newest_first
 from plotindex.writer import PLOT
 
 MOST_CHANGES = 1_000
@@ -154,14 +153,6 @@ def page_of(entries: Iterable[Entry], limit: int) -> tuple[list[Entry], str | No
         copies += len(entry.copies)
         page.append(entry)
     return page, None
-
-
-def matcher(query: str) -> Callable[[str], object]:
-    """A function that says whether a name holds `query` in any case of ASCII or, when that is a glob, matches it."""
-    if is_glob(query):
-        return glob_matcher(query)
-    wanted = fold(query)
-    return lambda name: wanted in fold(name)
 
 
 def _commits_since(

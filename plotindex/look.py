@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from plotindex.layout import POSITION, Row, Scope, is_within
 from plotindex.measured import Histogram
-from plotindex.scout import Scout, ScoutedWalk
-from plotindex.tree import Glance
-from plotindex.walk import Enter, Linked, Stamp, Walk
+from plotindex.tree import POSITION, Enter, Glance, Linked, Row, Scope, Scout, ScoutedWalk, Stamp, Walk, is_within
 from plotindex.writer import Change, Writer
 
 ROWS_AT_ONCE = 2_000

@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, RootLostError
-from plotindex.layout import Plot, PlotKey, Scope
 from plotindex.locks import indexing
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
 from plotindex.scans import Scans
-from plotindex.tree import OpenPlot, Tree
+from plotindex.tree import OpenPlot, Plot, PlotKey, Scope, Tree
 
 HEARTBEAT_SECONDS = 15.0
 """How old an indexer's heartbeat may be before the catalogue counts as unwatched."""

@@ -15,13 +15,12 @@ from sqlalchemy import BigInteger, Connection, bindparam, func, select, tuple_
 
 from plotindex.catalog import SessionRow
 from plotindex.intake import read_position
-from plotindex.layout import INT64_MAX, Plot, PlotKey, is_glob, literal_runs
-from plotindex.listing import matcher
 from plotindex.matching import Matching, OutOfTimeError, Row, at_most
 from plotindex.opening import AnyDatabase
 from plotindex.prepared import Prepared
 from plotindex.tables import plot
-from plotindex.trigrams import ESCAPE, can_be_in_name, fold, pattern, trigrams_of
+from plotindex.tree import INT64_MAX, Plot, PlotKey, fold, is_glob, literal_runs, matcher
+from plotindex.trigrams import ESCAPE, can_be_in_name, pattern, trigrams_of
 from plotindex.writer import NUMBERS, read_header
 
 AT_ONCE = 10_000

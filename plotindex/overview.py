@@ -6,11 +6,11 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 
 from plotindex.catalog import Catalog, SessionRow
-from plotindex.layout import Plot, PlotKey, newest_first
-from plotindex.listing import Allows, Entry, matcher
+from plotindex.listing import Allows, Entry
 from plotindex.names import MOST_SESSIONS, Found, Names
 from plotindex.system import is_text
 from plotindex.tables import plot, session
+from plotindex.tree import Plot, PlotKey, matcher, newest_first
 from plotindex.writer import PLOT
 
 STRIP = 5

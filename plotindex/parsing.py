@@ -8,19 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from plotindex.errors import SettingsError
-from plotindex.layout import is_name
 from plotindex.system import is_text, veiled
+from plotindex.tree import MEDIA_TYPES, is_name
 
 SHORTEST_KEY = 16
-MEDIA_TYPES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".svg": "image/svg+xml",
-    ".gif": "image/gif",
-    ".webp": "image/webp",
-}
-"""What can be a plot, and what it is served as."""
 
 
 def text(name: str, value: Any) -> str:  # noqa: ANN401 - TOML and environment hold anything

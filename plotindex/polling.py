@@ -3,9 +3,8 @@
 import logging
 from enum import StrEnum
 
-from plotindex.layout import is_within
 from plotindex.system import LOCAL, Mount, MountChanges, escape, mounts_of, printable
-from plotindex.tree import Tree
+from plotindex.tree import Tree, is_within
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,10 @@ from typing import NamedTuple
 
 from plotindex.catalog import Catalog
 from plotindex.errors import ConflictError, RootLostError
-from plotindex.layout import ROOT_SCOPE, Plot, Row, Scope, collapse
 from plotindex.look import DEFAULT, Found, Look, News, Options, Report, Suspect
-from plotindex.scout import MOST_AHEAD, Scout, scout_for
 from plotindex.soundness import Soundness
 from plotindex.system import ABSENT, printable
-from plotindex.tree import Glance, Tree
-from plotindex.walk import Enter
+from plotindex.tree import MOST_AHEAD, ROOT_SCOPE, Enter, Glance, Plot, Row, Scope, Scout, Tree, collapse, scout_for
 from plotindex.writer import Change, Writer
 
 MOST_CHANGES = 4_000

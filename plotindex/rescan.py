@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable
 from plotindex.catalog import Catalog
 from plotindex.look import Report
 from plotindex.reconcile import finish, sessions_to_look_at
-from plotindex.scopes import Scopes
-from plotindex.scout import scout_for
 from plotindex.soundness import Soundness
-from plotindex.tree import Tree
+from plotindex.tree import Scopes, Tree, scout_for
 from plotindex.turns import Target, Turns
 from plotindex.watcher import Watcher
 

@@ -13,10 +13,9 @@ from plotindex.look import Report
 from plotindex.measured import Histogram, Measured
 from plotindex.polling import Polled
 from plotindex.rounds import Round
-from plotindex.scopes import Scopes
 from plotindex.stamps import Stamps
 from plotindex.system import ABSENT
-from plotindex.tree import Tree
+from plotindex.tree import Scopes, Tree
 from plotindex.turns import Target, Turns
 from plotindex.watcher import Watcher
 

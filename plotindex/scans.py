@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 
 from plotindex.errors import PlotIndexError
-from plotindex.layout import Plot, PlotKey
+from plotindex.tree import Plot, PlotKey
 
 REMEMBERED_SECONDS = 1.0
 """How long the result of a scan stands for the next request of the same key."""

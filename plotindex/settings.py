@@ -13,9 +13,9 @@ import platformdirs
 
 from plotindex import parsing
 from plotindex.errors import SettingsError
-from plotindex.layout import Layout
 from plotindex.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
 from plotindex.system import closed_to_user, is_of_server, make_folder
+from plotindex.tree import MEDIA_TYPES, Layout
 
 
 def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -33,7 +33,7 @@ class Settings:
     port: int = _setting(parsing.whole(1, 65535), 8517)
     url_prefix: str = _setting(parsing.prefix, "/api/smartstat")
     project_pattern: str = _setting(parsing.pattern, "project_*")
-    suffixes: frozenset[str] = _setting(parsing.suffixes, frozenset(parsing.MEDIA_TYPES))
+    suffixes: frozenset[str] = _setting(parsing.suffixes, frozenset(MEDIA_TYPES))
     rescan_seconds: int = _setting(parsing.whole(1, 10**8), 3600)
     poll_seconds: int = _setting(parsing.whole(1, 10**8), 30)
     polling: str = _setting(parsing.OneOf({"auto": "auto", "always": "always", "never": "never"}), "auto")

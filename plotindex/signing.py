@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from itsdangerous import BadSignature, Signer, URLSafeTimedSerializer
 
 from plotindex.keys import Keys
-from plotindex.layout import PlotKey
+from plotindex.tree import PlotKey
 
 HOUR = 3600
 SIGNATURE = "sig"

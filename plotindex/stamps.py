@@ -10,9 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from plotindex.layout import SETTLED_NS, collapse, is_within
 from plotindex.system import FOLDER_PATH
-from plotindex.tree import Tree
+from plotindex.tree import SETTLED_NS, Tree, collapse, is_within
 
 AGAIN = 0
 """The stamp of a folder that is to be looked at again, whatever it is like then."""

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from plotindex.asking import is_served
 from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
-from plotindex.layout import Layout
 from plotindex.locks import Indexing, indexing
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
 from plotindex.means import describe, parts_of
@@ -17,6 +16,7 @@ from plotindex.measured import Measured
 from plotindex.recent import SHOWN, Counts
 from plotindex.system import printable
 from plotindex.system.humanize import seconds_ago
+from plotindex.tree import Layout
 from plotindex.wal import overgrown
 
 ANSWER_SECONDS = 0.5

@@ -9,9 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from plotindex.layout import Layout, is_name
 from plotindex.system import ABSENT
-from plotindex.tree import Tree
+from plotindex.tree import Layout, Tree, is_name
 
 MOST_NAMED = 1_000
 

@@ -12,8 +12,7 @@ from plotindex.jobs import MOST_SVG_BYTES, SVG, Word, is_webp
 from plotindex.kept import Kept, name_of
 from plotindex.settings import Settings
 from plotindex.system import call_in_forks
-from plotindex.tree import OpenPlot
-from plotindex.walk import plot_of
+from plotindex.tree import OpenPlot, plot_of
 
 FAILED_SECONDS = 86_400.0
 """How long it is remembered that no thumbnail can be made: the machine may have been too slow, or Pillow too old."""

@@ -1,19 +1,13 @@
 """Texts as an index by trigrams takes them: three characters each that follow each other. No I/O."""
 
 from collections.abc import Iterable
-from string import ascii_lowercase, ascii_uppercase
 
 from plotindex.system import is_text
+from plotindex.tree import fold
 
 ESCAPE = "!"
 """What takes its meaning from a sign of LIKE."""
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _SIGNS = str.maketrans({sign: ESCAPE + sign for sign in (ESCAPE, "%", "_")})
-
-
-def fold(name: str) -> str:
-    """A name without difference of case, in ASCII: as SQLite's lower() has it."""
-    return name.translate(_LOWER)
 
 
 def can_be_in_name(text: str) -> bool:

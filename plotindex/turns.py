@@ -7,14 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from plotindex.catalog import Catalog
-from plotindex.layout import Row, Scope, collapse
 from plotindex.look import Look, Report
 from plotindex.measured import Histogram
 from plotindex.reconcile import settle
-from plotindex.scopes import MOST_OF_SESSION
-from plotindex.scout import Scout
-from plotindex.tree import Tree
-from plotindex.walk import Linked
+from plotindex.tree import MOST_OF_SESSION, Linked, Row, Scope, Scout, Tree, collapse
 from plotindex.watcher import Watcher
 from plotindex.writer import Change
 

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from plotindex.catalog import Catalog
 from plotindex.errors import RootLostError
-from plotindex.layout import Plot, Scope, is_within
 from plotindex.system import printable
-from plotindex.tree import Tree
+from plotindex.tree import Plot, Scope, Tree, is_within
 
 
 class Difference(NamedTuple):

@@ -5,10 +5,9 @@ import time
 
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, SettingsError
-from plotindex.layout import Plot, PlotKey
 from plotindex.status import require_indexer
 from plotindex.system import printable
-from plotindex.tree import Tree
+from plotindex.tree import Plot, PlotKey, Tree
 
 LOOK_SECONDS = 0.05
 CHECK_SECONDS = 1.0

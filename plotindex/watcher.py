@@ -27,9 +27,8 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from plotindex.scopes import Scopes
 from plotindex.system import is_text
-from plotindex.tree import Tree
+from plotindex.tree import Scopes, Tree
 from plotindex.watches import Watches
 
 # Never opens and reads: serving plots causes no event. Nor what becomes of a watched folder itself: its parent tells.

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from plotindex.errors import SettingsError
-from plotindex.layout import clamp
 from plotindex.system import parse_duration
+from plotindex.tree import clamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

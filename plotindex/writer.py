@@ -21,9 +21,9 @@ from sqlalchemy import (
     update,
 )
 
-from plotindex.layout import INT64_MAX, Layout, Plot, Row, Scope
 from plotindex.prepared import Insertion, Prepared
 from plotindex.tables import catalogue, excess, plot, removal, session
+from plotindex.tree import INT64_MAX, Layout, Plot, Row, Scope
 
 KEPT_REMOVALS = 100_000
 """How many removals a cursor of /changes can still be told of."""

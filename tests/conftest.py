@@ -20,7 +20,7 @@ from plotindex.database import Database
 from plotindex.opening import AnyDatabase, open_database
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings, load_settings
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from tests.browser import chromium
 from tests.helpers import (
     PATIENCE,

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from plotindex import pytest_plugin
 from plotindex.catalog import Catalog
-from plotindex.layout import Plot
 from plotindex.look import Report
+from plotindex.tree.plots import Plot
 from tests.forking import forks
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from plotindex.database import Database
 from plotindex.errors import SettingsError
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from plotindex.web import create_app
 from tests.helpers import PNG, Refused, all_plots, draw
 

@@ -19,7 +19,7 @@ import pytest
 from plotindex.catalog import Catalog
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from tests.helpers import Refused, RunPlotindex, StartService, all_plots, are_refused, draw, run_plotindex
 
 YEAR_2514 = 17_179_869_184 * 10**9

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from plotindex.barriers import wait_for_answer
 from plotindex.catalog import Catalog, Excess
-from plotindex.layout import Layout, Plot, PlotKey
 from plotindex.lookup import Lookup, Source
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings, load_settings
 from plotindex.status import read_status, require_indexer
-from plotindex.tree import Tree
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import Plot, PlotKey
+from plotindex.tree.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import RunPlotindex, StartService, all_plots, at_once, draw, wait_until
 from tests.postgres import NewDatabase

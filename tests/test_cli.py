@@ -14,7 +14,7 @@ from typing import Any
 from plotindex.catalog import Catalog
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from tests.helpers import PNG, RunPlotindex, StartService, all_plots, at_once, draw, free_port, run_plotindex
 from tests.hostile import UNSAFE
 

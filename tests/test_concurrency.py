@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plotindex.catalog import Catalog
 from plotindex.reconcile import reconcile
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import all_plots
 from tests.test_convergence import plots_by_hand

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
-from plotindex.layout import Layout, Plot, PlotKey, signed
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
-from plotindex.tree import Tree
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import Plot, PlotKey, signed
+from plotindex.tree.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import all_plots
 from tests.postgres import NewDatabase, on_both_engines

@@ -22,11 +22,11 @@ from plotindex.barriers import wait_for_answer
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.indexer import Indexer, Rhythm
-from plotindex.layout import PlotKey
 from plotindex.lookup import Lookup, Source
 from plotindex.settings import Settings
 from plotindex.status import read_status, require_indexer
-from plotindex.tree import Tree
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, free_port, wait_until
 from tests.test_convergence import plots_by_hand

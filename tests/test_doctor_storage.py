@@ -14,9 +14,9 @@ from plotindex.doctor import subject
 from plotindex.doctor.findings import Finding
 from plotindex.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
 from plotindex.engines import KEPT_LOG_BYTES
-from plotindex.layout import Layout
 from plotindex.settings import Settings
 from plotindex.system.mounts import Mount
+from plotindex.tree.layout import Layout
 from plotindex.wal import MOST_BYTES
 from tests.helpers import Index, draw
 from tests.namespaces import small_disk_at

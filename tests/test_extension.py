@@ -13,7 +13,7 @@ from plotindex.catalog import Catalog
 from plotindex.errors import SettingsError
 from plotindex.reconcile import reconcile
 from plotindex.settings import load_settings
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from plotindex.web import PlotIndex, create_app
 from tests.helpers import PNG, SVG, draw
 

@@ -11,11 +11,11 @@ import requests
 from plotindex.access import Tokens
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, LockTimeoutError
-from plotindex.layout import Plot
 from plotindex.locks import WriterQueue
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
-from plotindex.tree import Tree
+from plotindex.tree.plots import Plot
+from plotindex.tree.tree import Tree
 from tests.helpers import RunPlotindex, Service, StartService, all_plots, draw, wait_until
 from tests.test_convergence import plots_by_hand
 

@@ -15,7 +15,7 @@ from plotindex.keys import KeyFile
 from plotindex.logins import Logins
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from tests.helpers import Service, StartService, all_plots, draw, free_port, is_free, wait_until
 from tests.namespaces import mount
 from tests.test_convergence import plots_by_hand

@@ -21,12 +21,13 @@ from plotindex.catalog import Catalog
 from plotindex.errors import SettingsError
 from plotindex.finding import Found, Wanted, filenames, is_away, project_names, search, session_names
 from plotindex.intake import Intake
-from plotindex.layout import Layout, Plot, PlotKey, glob_matcher, is_glob
-from plotindex.listing import matcher
 from plotindex.opening import AnyDatabase
 from plotindex.system.humanize import rfc3339
 from plotindex.tables import plot, session
-from plotindex.tree import Tree
+from plotindex.tree.globs import glob_matcher, is_glob, matcher
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import Plot, PlotKey
+from plotindex.tree.tree import Tree
 from plotindex.wording import parse_moment
 from tests.helpers import Index, RunPlotindex, draw
 from tests.postgres import NewDatabase, on_both_engines

@@ -16,8 +16,8 @@ from flask_cors import CORS
 
 from plotindex.access import Tokens
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.layout import PlotKey
 from plotindex.settings import load_settings
+from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app
 from plotindex.web.callers import Callers
 from tests.helpers import PNG, RunPlotindex, draw, end_group, free_port, run_plotindex, wait_until

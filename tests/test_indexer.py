@@ -9,8 +9,8 @@ from pathlib import Path
 import requests
 
 from plotindex.catalog import Catalog
-from plotindex.layout import PlotKey
-from plotindex.tree import Tree
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.tree import Tree
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until
 from tests.postgres import on_both_engines
 from tests.test_convergence import plots_by_hand

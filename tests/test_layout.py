@@ -6,8 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plotindex.layout import INT64_MAX, INT64_MIN, Layout, PlotKey, clamp, collapse, is_within, signed
 from plotindex.system.text import printable
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import INT64_MAX, INT64_MIN, PlotKey, clamp, signed
+from plotindex.tree.scopes import collapse, is_within
 
 LAYOUT = Layout()
 

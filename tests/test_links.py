@@ -1,8 +1,8 @@
 """Files with several names."""
 
-from plotindex.layout import Plot
 from plotindex.links import MANY_NAMES, Links
-from plotindex.walk import Linked
+from plotindex.tree.plots import Plot
+from plotindex.tree.walk import Linked
 from plotindex.writer import Change
 
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
-from plotindex.layout import PlotKey
 from plotindex.listing import Changes, Entry, Listing
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
 from plotindex.system.humanize import rfc3339
-from plotindex.tree import Tree
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.tree import Tree
 from tests.helpers import draw
 from tests.postgres import NewDatabase, on_both_engines
 

@@ -14,11 +14,11 @@ import pytest
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.database import Database
 from plotindex.errors import RootLostError
-from plotindex.layout import Plot, PlotKey
 from plotindex.lookup import Answer, Lookup, Source
 from plotindex.reconcile import reconcile
 from plotindex.scans import REMEMBERED_KEYS, Scans, ScansBusyError
-from plotindex.tree import Tree
+from plotindex.tree.plots import Plot, PlotKey
+from plotindex.tree.tree import Tree
 from tests.helpers import all_plots, draw, wait_until
 from tests.postgres import on_both_engines
 

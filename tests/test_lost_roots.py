@@ -10,13 +10,13 @@ import pytest
 
 from plotindex.catalog import Catalog
 from plotindex.errors import RootLostError
-from plotindex.layout import Plot
 from plotindex.look import Options
 from plotindex.lookup import Lookup, Source
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
 from plotindex.status import Status, read_status
-from plotindex.tree import Tree
+from plotindex.tree.plots import Plot
+from plotindex.tree.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import UNPRIVILEGED, RunPlotindex, StartService, all_plots, at_once, draw, end_group, wait_until
 from tests.namespaces import mount, own_mounts, unmount

@@ -24,7 +24,7 @@ from plotindex.recent import Counts, read_recent
 from plotindex.settings import Settings
 from plotindex.status import read_status
 from plotindex.tables import indexer
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from tests.helpers import Index, RunPlotindex, Service, StartService, draw, wait_until
 
 MONITORING = Path(__file__).parent.parent / "docs/monitoring"

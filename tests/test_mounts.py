@@ -8,7 +8,7 @@ import pytest
 from plotindex.polling import Polled, Polling
 from plotindex.system import mounts
 from plotindex.system.mounts import mount_of
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 
 TABLE = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw

@@ -13,15 +13,16 @@ from sqlalchemy import select, text
 from plotindex import names as subject
 from plotindex.catalog import Catalog, SessionRow
 from plotindex.intake import Intake
-from plotindex.layout import Layout, Plot, PlotKey, Row, glob_matcher, literal_runs, newest_first
-from plotindex.listing import matcher
 from plotindex.look import Options
 from plotindex.matching import OutOfTimeError, at_most
 from plotindex.names import Found, Names
 from plotindex.opening import AnyDatabase
 from plotindex.reconcile import reconcile
 from plotindex.tables import name, searched
-from plotindex.tree import Tree
+from plotindex.tree.globs import glob_matcher, literal_runs, matcher
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import Plot, PlotKey, Row, newest_first
+from plotindex.tree.tree import Tree
 from plotindex.writer import Change
 from tests.helpers import Index, StartService, draw, wait_until
 from tests.postgres import NewDatabase, connected, on_both_engines, on_postgresql

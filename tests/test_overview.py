@@ -6,11 +6,11 @@ import pytest
 from flask import Flask
 
 from plotindex.catalog import Catalog
-from plotindex.layout import PlotKey, Row
 from plotindex.names import AT_MOST, Names
 from plotindex.overview import STRIP, Overview
 from plotindex.settings import Settings
 from plotindex.tables import session
+from plotindex.tree.plots import PlotKey, Row
 from plotindex.web import PlotIndex
 from tests.helpers import Index, draw
 from tests.postgres import on_both_engines

@@ -18,7 +18,6 @@ from sqlalchemy import text
 from plotindex.access import Tokens
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, SettingsError, UnusableDatabaseError
-from plotindex.layout import Layout, PlotKey
 from plotindex.listing import Listing
 from plotindex.lookup import Lookup, Source
 from plotindex.measured import Measured
@@ -26,7 +25,9 @@ from plotindex.opening import open_database
 from plotindex.overview import Overview
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
-from plotindex.tree import Tree
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.tree import Tree
 from plotindex.verify import differences
 from plotindex.web.application import create_app
 from tests.helpers import Index, Refused, RunPlotindex, Service, StartService, all_plots, answers, draw, wait_until

@@ -17,10 +17,11 @@ from plotindex import reconcile as module
 from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.errors import LockTimeoutError, RootLostError
-from plotindex.layout import SETTLED_NS, Layout, PlotKey
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
-from plotindex.tree import Glance, Tree
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import SETTLED_NS, PlotKey
+from plotindex.tree.tree import Glance, Tree
 from plotindex.verify import differences
 from plotindex.writer import Writer
 from tests.helpers import all_plots, draw, wait_until

@@ -18,7 +18,6 @@ from plotindex import stamps as stamps_module
 from plotindex import turns as turns_module
 from plotindex import watches as watches_module
 from plotindex.catalog import Catalog
-from plotindex.layout import SETTLED_NS
 from plotindex.polling import Polled, Polling
 from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescan
@@ -26,7 +25,8 @@ from plotindex.rolling import Rolling
 from plotindex.rounds import Round
 from plotindex.soundness import Soundness
 from plotindex.stamps import AGAIN, short_stamp_of
-from plotindex.tree import Tree
+from plotindex.tree.plots import SETTLED_NS
+from plotindex.tree.tree import Tree
 from plotindex.turns import Turns
 from plotindex.watcher import Watcher
 from plotindex.watches import Watches

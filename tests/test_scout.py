@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 
 from plotindex import reconcile as reconciling
-from plotindex import scout as module
-from plotindex import scouting
 from plotindex.catalog import Catalog
 from plotindex.commands.options import migrate_apart
-from plotindex.layout import Layout, Scope
 from plotindex.reconcile import reconcile
-from plotindex.scout import Scout, ScoutedWalk
 from plotindex.settings import Settings
-from plotindex.tree import Tree
+from plotindex.tree import parallel_walk as module
+from plotindex.tree import walk_worker as scouting
+from plotindex.tree.layout import Layout
+from plotindex.tree.parallel_walk import Scout, ScoutedWalk
+from plotindex.tree.scopes import Scope
+from plotindex.tree.tree import Tree
+from plotindex.tree.walk import Walk
 from plotindex.verify import differences
-from plotindex.walk import Walk
 from tests.helpers import draw, run_plotindex, wait_until
 from tests.hostile_tree import draw_hostile_tree
 from tests.test_watcher import Listening

@@ -16,10 +16,10 @@ from flask import Flask
 
 from plotindex.barriers import wait_for_answer
 from plotindex.catalog import Catalog
-from plotindex.layout import Plot, PlotKey
 from plotindex.settings import Settings
 from plotindex.status import require_indexer
-from plotindex.tree import Tree
+from plotindex.tree.plots import Plot, PlotKey
+from plotindex.tree.tree import Tree
 from plotindex.verify import differences
 from plotindex.web import PlotIndex
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until

@@ -15,9 +15,9 @@ from werkzeug.test import TestResponse
 from plotindex.access import Token, Tokens
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.keys import KeyFile
-from plotindex.layout import PlotKey
 from plotindex.logins import Logins
 from plotindex.settings import Settings, load_settings
+from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app
 from plotindex.web.callers import Callers
 from plotindex.web.throttle import FREE_FAILURES, Throttle

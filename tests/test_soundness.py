@@ -13,7 +13,7 @@ from plotindex.errors import DamagedDatabaseError
 from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescans
 from plotindex.soundness import Soundness
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from plotindex.turns import Turns
 from plotindex.watcher import Watcher
 from plotindex.watches import Watches

@@ -22,7 +22,7 @@ from plotindex.metrics import Metrics
 from plotindex.polling import Polling
 from plotindex.settings import Settings
 from plotindex.status import read_status
-from plotindex.tree import Tree
+from plotindex.tree.tree import Tree
 from plotindex.watcher import Reader, TreeEmitter
 from tests.helpers import StartService, all_plots, draw, wait_until
 from tests.test_convergence import plots_by_hand

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from plotindex.doctor.permissions import Who
-from plotindex.layout import Layout, Scope
 from plotindex.survey import MOST_NAMED, survey
-from plotindex.tree import Tree
+from plotindex.tree.layout import Layout
+from plotindex.tree.scopes import Scope
+from plotindex.tree.tree import Tree
 from tests.helpers import draw
 from tests.strangers import asked_as, reachable_folder
 

@@ -25,10 +25,10 @@ from plotindex.access import Tokens
 from plotindex.errors import PlotIndexError
 from plotindex.jobs import SVG, Word
 from plotindex.kept import Kept
-from plotindex.layout import Plot, PlotKey
 from plotindex.settings import Settings, load_settings
 from plotindex.thumbnails import WIDTHS, Thumbnails
-from plotindex.tree import OpenPlot, Tree
+from plotindex.tree.plots import Plot, PlotKey
+from plotindex.tree.tree import OpenPlot, Tree
 from plotindex.web import PlotIndex, create_app
 from tests.helpers import SVG as SMALL_SVG
 from tests.helpers import draw, run_plotindex, wait_until

@@ -5,7 +5,7 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
-from plotindex.layout import Plot
+from plotindex.tree.plots import Plot
 from tests.helpers import draw
 from tests.torture import (
     Figures,

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.layout import Layout, PlotKey, Scope
-from plotindex.tree import Tree
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.scopes import Scope
+from plotindex.tree.tree import Tree
 from tests.helpers import PNG, draw
 
 

@@ -16,13 +16,13 @@ from plotindex.access import Tokens
 from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.errors import CatalogError
-from plotindex.layout import PlotKey
 from plotindex.reconcile import reconcile
 from plotindex.resting import rest_of
 from plotindex.settings import Settings
 from plotindex.system.permissions import make_folder
 from plotindex.system.private_files import open_private, write_private
-from plotindex.tree import Tree
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.tree import Tree
 from tests.helpers import Service, StartService, draw, run_plotindex, wait_until
 from tests.namespaces import mount, own_mounts
 

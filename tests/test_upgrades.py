@@ -14,11 +14,11 @@ from alembic.config import Config
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.database import Database
 from plotindex.errors import CatalogError, UnusableDatabaseError
-from plotindex.layout import PlotKey
 from plotindex.lookup import Lookup, Source
 from plotindex.reconcile import reconcile
 from plotindex.schema import SCHEMA, known_revisions, migrations_folder
-from plotindex.tree import Tree
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.tree import Tree
 from tests.helpers import draw
 
 DATA = Path(__file__).parent / "data"

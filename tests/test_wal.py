@@ -11,10 +11,10 @@ from plotindex import wal
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.kept import Kept
-from plotindex.layout import Layout
 from plotindex.reconcile import reconcile
 from plotindex.status import read_status
-from plotindex.tree import Tree
+from plotindex.tree.layout import Layout
+from plotindex.tree.tree import Tree
 from tests.helpers import draw
 
 MEGABYTE = 1 << 20

@@ -16,11 +16,11 @@ import pytest
 from watchdog.observers import inotify_c
 
 from plotindex.catalog import Catalog
-from plotindex.layout import PlotKey, collapse, is_within
 from plotindex.rescan import Rescan
-from plotindex.scopes import Scopes
 from plotindex.soundness import Soundness
-from plotindex.tree import Tree
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.scopes import Scopes, collapse, is_within
+from plotindex.tree.tree import Tree
 from plotindex.turns import Turns
 from plotindex.watcher import Watcher
 from tests.helpers import draw, wait_until

@@ -30,7 +30,7 @@ from urllib.parse import quote
 
 import requests
 
-from plotindex.layout import Plot, PlotKey
+from plotindex.tree.plots import Plot, PlotKey
 from tests.churn import FOLDERS, KINDS, NAMES, SESSIONS
 from tests.helpers import Service, draw, free_port, is_free, run_plotindex
 from tests.test_convergence import current_by_hand, plots_by_hand

@@ -9,13 +9,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import PlotIndexError
-from plotindex.layout import PlotKey
 from plotindex.lookup import Source
 from plotindex.metrics import Metrics
 from plotindex.recent import Recent
 from plotindex.settings import Settings, load_settings
 from plotindex.system import request_id
 from plotindex.thumbnails import Thumbnails
+from plotindex.tree import PlotKey
 from plotindex.web.callers import Callers, is_signed
 from plotindex.web.extension import make_lookup
 from plotindex.web.gallery import Gallery

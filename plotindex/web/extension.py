@@ -12,7 +12,6 @@ from flask import Blueprint, Flask, Response, current_app, has_app_context, has_
 from plotindex.catalog import Catalog
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.keys import GivenKeys, addresses_salt
-from plotindex.layout import PlotKey
 from plotindex.listing import Entry, Listing, entries_of
 from plotindex.lookup import Lookup
 from plotindex.opening import open_database
@@ -20,7 +19,7 @@ from plotindex.settings import Settings
 from plotindex.signing import Addresses
 from plotindex.system import printable
 from plotindex.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
-from plotindex.tree import Tree
+from plotindex.tree import PlotKey, Tree
 from plotindex.web.callers import is_signed
 from plotindex.web.gallery import Gallery
 from plotindex.web.host import free_name, keys_of_host, read_settings, warn_of_route

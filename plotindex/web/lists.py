@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from flask import Request, Response, jsonify, request
 
 from plotindex.errors import CatalogError, RootLostError
-from plotindex.layout import Plot, PlotKey, is_name
-from plotindex.listing import Allows, Changes, Entry, Listing, entries_of, matcher, page_of
+from plotindex.listing import Allows, Changes, Entry, Listing, entries_of, page_of
 from plotindex.lookup import Lookup, Source
 from plotindex.scans import ScansBusyError
 from plotindex.system import rfc3339
+from plotindex.tree import Plot, PlotKey, is_name, matcher
 from plotindex.web.responses import CACHED, respond_with_error
 from plotindex.web.view import is_utf8, respond_later, respond_not_found
 

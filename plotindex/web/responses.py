@@ -13,11 +13,9 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date, parse_date
 
-from plotindex.layout import Plot
 from plotindex.lookup import Source
-from plotindex.parsing import MEDIA_TYPES
 from plotindex.thumbnails import Made
-from plotindex.tree import OpenPlot
+from plotindex.tree import MEDIA_TYPES, OpenPlot, Plot
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

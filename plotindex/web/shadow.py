@@ -11,9 +11,8 @@ from werkzeug.exceptions import HTTPException
 
 from plotindex.errors import PlotIndexError
 from plotindex.lookup import Lookup
-from plotindex.parsing import MEDIA_TYPES
 from plotindex.system import printable
-from plotindex.tree import OpenPlot
+from plotindex.tree import MEDIA_TYPES, OpenPlot
 
 MOST_BYTES = 64 * 2**20
 """Of what is larger the content is not compared."""

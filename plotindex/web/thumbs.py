@@ -9,8 +9,7 @@ from flask import Request, Response
 from plotindex.jobs import SVG, Word
 from plotindex.lookup import Source
 from plotindex.thumbnails import Thumbnails
-from plotindex.tree import OpenPlot
-from plotindex.walk import plot_of
+from plotindex.tree import OpenPlot, plot_of
 from plotindex.web.responses import respond_with_plot, respond_with_thumbnail
 
 DRAWING = "Plotindex-Drawing"

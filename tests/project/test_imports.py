@@ -31,7 +31,7 @@ def part_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-PACKAGES = {"system"}
+PACKAGES = {"system", "tree"}
 MOVED = [file for file in FILES if part_of(file) in PACKAGES]
 
 

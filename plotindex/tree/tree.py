@@ -13,7 +13,6 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from plotindex.layout import Layout, Plot, PlotKey, Scope, is_name, newest_first
 from plotindex.system import (
     ABSENT,
     FOLDER,
@@ -25,7 +24,10 @@ from plotindex.system import (
     open_beneath,
     status_beneath,
 )
-from plotindex.walk import NOT_UTF8, Enter, Stamp, Walk, plot_of, stamp_of
+from plotindex.tree.layout import Layout, is_name
+from plotindex.tree.plots import Plot, PlotKey, newest_first
+from plotindex.tree.scopes import Scope
+from plotindex.tree.walk import NOT_UTF8, Enter, Stamp, Walk, plot_of, stamp_of
 
 FS_TYPE_SECONDS = 1.0
 """For how long the type of a device's file system is believed: the number may be another one's afterwards."""

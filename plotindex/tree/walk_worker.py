@@ -13,10 +13,12 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from plotindex.layout import Layout, Plot, Row, Scope
 from plotindex.system import die_with_parent
-from plotindex.tree import Tree
-from plotindex.walk import Linked, Walk
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import Plot, Row
+from plotindex.tree.scopes import Scope
+from plotindex.tree.tree import Tree
+from plotindex.tree.walk import Linked, Walk
 
 LENGTH = struct.Struct("=Q")
 """Before each question and each answer: how many bytes it has."""

@@ -1,8 +1,44 @@
-"""Scopes that wait: which paths may have changed, kept few. Pure: no I/O."""
+"""Scopes: which part of the tree may have changed, and sets of them kept small. No I/O."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from typing import NamedTuple
 
-from plotindex.layout import is_within
+
+class Scope(NamedTuple):
+    """An entry of the tree, and everything below it, that may have changed; all None is the root."""
+
+    session: str | None = None
+    project: str | None = None
+    path: str | None = None
+
+    def __str__(self) -> str:
+        return "/".join(part for part in self if part is not None)
+
+
+ROOT_SCOPE = Scope()
+
+
+def is_within(path: str, scopes: Container[str]) -> bool:
+    """Whether one of the scopes is `path` or holds it."""
+    return path in scopes or any(outer in scopes for outer in outer_scopes(path))
+
+
+def collapse(scopes: Iterable[str]) -> list[str]:
+    """The fewest scopes that cover the same entries: one inside another disappears. Sorted."""
+    given = set(scopes)
+    return sorted(scope for scope in given if not any(outer in given for outer in outer_scopes(scope)))
+
+
+def outer_scopes(scope: str) -> Iterable[str]:
+    """The scopes that hold this one, the root first."""
+    if not scope:
+        return
+    yield ""
+    position = scope.find("/")
+    while position != -1:
+        yield scope[:position]
+        position = scope.find("/", position + 1)
+
 
 MOST_OF_SESSION = 10_000
 """Beyond so many the session stands for all of its own: looking at it is cheaper than at each of them."""

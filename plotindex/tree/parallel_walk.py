@@ -9,11 +9,11 @@ import time
 from collections import deque
 from contextlib import suppress
 
-from plotindex.layout import Scope
-from plotindex.scouting import LENGTH, STILL_LOOKING, arguments_for, unpack
 from plotindex.system import bare_environment, own_command
-from plotindex.tree import Glance, Tree
-from plotindex.walk import WAITING, Enter, Steps, Walk
+from plotindex.tree.scopes import Scope
+from plotindex.tree.tree import Glance, Tree
+from plotindex.tree.walk import WAITING, Enter, Steps, Walk
+from plotindex.tree.walk_worker import LENGTH, STILL_LOOKING, arguments_for, unpack
 
 FEWEST_SESSIONS = 50
 """For fewer it is not worth a process."""
@@ -37,7 +37,7 @@ class Scout:
     """The process, and what it was asked for. When it ends, whoever uses it goes on without it. For one thread."""
 
     def __init__(self, tree: Tree) -> None:
-        command = own_command("-s", "-m", "plotindex.scouting", *arguments_for(tree))
+        command = own_command("-s", "-m", "plotindex.tree.walk_worker", *arguments_for(tree))
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=bare_environment(), bufsize=0
         )

@@ -9,8 +9,10 @@ from operator import attrgetter, itemgetter
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
-from plotindex.layout import INT64_MAX, INT64_MIN, SETTLED_NS, Layout, Plot, Row, Scope, clamp, signed
 from plotindex.system import ABSENT, FOLDER, folder_beneath, is_text
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import INT64_MAX, INT64_MIN, SETTLED_NS, Plot, Row, clamp, signed
+from plotindex.tree.scopes import Scope
 
 NOT_UTF8 = "its name is not UTF-8"
 OUT_OF_RANGE = "its time is beyond 64 bits and counts as the nearest that is not"
