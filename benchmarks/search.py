@@ -19,7 +19,7 @@ from plotindex.catalog import Catalog
 from plotindex.database import Database
 from plotindex.finding import Wanted
 from plotindex.finding import search as find
-from plotindex.intake import Intake
+from plotindex.intake import IndexUpdater
 from plotindex.opening import AnyDatabase
 from plotindex.overview import Overview
 from plotindex.tree.layout import Layout
@@ -145,7 +145,7 @@ SEARCHES: dict[str, Search] = {
 
 def _take_in(catalog: Catalog, size: int) -> list[str]:
     before = _bytes(catalog.database)
-    intake = Intake(catalog)
+    intake = IndexUpdater(catalog)
     began = at = time.perf_counter()
     longest = 0.0
     while intake.go_on():

@@ -12,12 +12,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from plotindex import wal
-from plotindex.engines import Idle, begin_waiting, make_engine, parse_url
+from plotindex.engines import ConnectionPool, begin_waiting, make_engine, parse_url
 from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
 from plotindex.files import Identity, create_file, damaged, described, identity_of, missing, set_aside
 from plotindex.locks import WriterQueue
 from plotindex.prepared import Prepared
-from plotindex.resting import Reader, is_in_wal_mode
+from plotindex.resting import ReadConnection, is_in_wal_mode
 from plotindex.schema import SCHEMA, known_revisions, of_another_schema, upgrade
 from plotindex.tables import metadata
 
@@ -54,7 +54,7 @@ class Database:
         self.queue = WriterQueue(self.path)
         self.reader = make_engine(self.url, patience, read_only=True, is_guest=is_guest)
         self.writer = make_engine(self.url, patience, read_only=False)
-        self._idle: Idle[Reader] = Idle(self.reader)
+        self._idle: ConnectionPool[ReadConnection] = ConnectionPool(self.reader)
         self._is_own_place = isinstance(place, Path)
         self._opened: Identity | None = None
         self._recognised: Identity | None = None
@@ -274,7 +274,7 @@ class Database:
 
     def close(self) -> None:
         # A new one: what is in use now is closed when it comes back to the old one.
-        idle, self._idle = self._idle, Idle(self.reader)
+        idle, self._idle = self._idle, ConnectionPool(self.reader)
         idle.close()
         self.reader.dispose()
         self.writer.dispose()
@@ -314,7 +314,7 @@ class Database:
         with connection:
             yield connection
 
-    def _check_rest(self, reader: Reader) -> None:
+    def _check_rest(self, reader: ReadConnection) -> None:
         """Check that nobody wrote a database that was opened as one that does not change."""
         if reader.is_outdated(self.path):
             raise CatalogError(f"The database {self.path} was written while it was read: ask again.")
@@ -339,9 +339,9 @@ class Database:
             raise told from error
 
 
-def _driver_of(connection: Connection) -> Reader:
+def _driver_of(connection: Connection) -> ReadConnection:
     driver = connection.connection.driver_connection
-    assert isinstance(driver, Reader)
+    assert isinstance(driver, ReadConnection)
     return driver
 
 

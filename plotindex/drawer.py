@@ -32,7 +32,7 @@ class _Process(NamedTuple):
     """The process that started it: whoever is forked from that has a copy of this, and leaves it alone."""
 
 
-class Drawer:
+class RendererClient:
     """Draws one plot after another in a process that sees nothing else. Safe to share between threads.
 
     Starts it when it is first needed, and again after it was killed or this process was forked.
@@ -44,7 +44,7 @@ class Drawer:
         self._process: _Process | None = None
         self._not_before = 0.0
         self._said = ""
-        self._finalizer: weakref.finalize[..., Drawer] | None = None
+        self._finalizer: weakref.finalize[..., RendererClient] | None = None
         call_in_forks(self._forget)
 
     def do(self, job: str, plot: int) -> tuple[Word, bytes]:

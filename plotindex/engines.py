@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from plotindex.errors import SettingsError
 from plotindex.files import is_busy
-from plotindex.resting import AT_REST, WRITABLE, Reader, Rest, rest_of, way_to_read
+from plotindex.resting import AT_REST, WRITABLE, ReadConnection, Rest, rest_of, way_to_read
 from plotindex.system import call_in_forks
 from plotindex.urls import EXAMPLES, parse
 
@@ -35,7 +35,7 @@ class Closable(Protocol):
 T = TypeVar("T", bound=Closable)
 
 
-class Idle(Generic[T]):
+class ConnectionPool(Generic[T]):
     """Connections for look-ups that nobody uses now. SQLAlchemy's own pool costs as much as the look-up itself."""
 
     def __init__(self, engine: Engine) -> None:
@@ -85,7 +85,7 @@ def make_engine(url: URL, patience: float, *, read_only: bool, is_guest: bool = 
     def open_file(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> sqlite3.Connection:
         # Who reads keeps the file open for writing where he can, but query_only refuses every write.
         way, rest = _way_to_read(path, is_guest=is_guest) if read_only else (WRITABLE, None)
-        connection = sqlite3.connect(f"file:{_quoted(str(path))}?{way}", uri=True, factory=Reader, **parameters)
+        connection = sqlite3.connect(f"file:{_quoted(str(path))}?{way}", uri=True, factory=ReadConnection, **parameters)
         connection.rest = rest
         return connection
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import CTE, ColumnElement, Select, Text, and_, bindparam, column, func, or_, select, true, values
 
 from plotindex.catalog import Catalog
-from plotindex.names import Names
+from plotindex.names import NameSearch
 from plotindex.opening import AnyDatabase
 from plotindex.system import ABSENT, is_text
 from plotindex.tables import plot, session
@@ -27,7 +27,7 @@ class Wanted(NamedTuple):
     before: int | None = None
 
 
-class Found(NamedTuple):
+class FoundPlot(NamedTuple):
     """A plot, and whether it is its key's current copy."""
 
     plot: Plot
@@ -53,7 +53,7 @@ _CURRENT = (
 )
 
 
-def search(database: AnyDatabase, wanted: Wanted) -> Iterator[Found]:
+def search(database: AnyDatabase, wanted: Wanted) -> Iterator[FoundPlot]:
     """Plots, by session and filename, of each key the newest first. Raises CatalogError when they cannot be read."""
     if not all(can_be_in_name(name or "") and len(name or "") <= LONGEST_PATH for name in wanted[:3]):
         return
@@ -73,7 +73,7 @@ def search(database: AnyDatabase, wanted: Wanted) -> Iterator[Found]:
                     parts = found.filename.rpartition("/")[2], found.filename, found.path
                     if of_name and not any(map(of_name, parts)):
                         continue
-                    yield Found(found, bool(current))
+                    yield FoundPlot(found, bool(current))
 
 
 def _likely_keys(database: AnyDatabase, text: str) -> set[PlotKey] | None:
@@ -87,7 +87,7 @@ def _likely_keys(database: AnyDatabase, text: str) -> set[PlotKey] | None:
         return None
     projects = zip(runs, _projects_with(database, runs), strict=True)
     some = [(run, own) for run, own in projects if len(own) <= MOST_PROJECTS]
-    keys = Names(database).keys_with([run.removeprefix("/") for run, _ in some], MOST_KEYS)
+    keys = NameSearch(database).keys_with([run.removeprefix("/") for run, _ in some], MOST_KEYS)
     if keys is None:
         return None
     with database.reading() as connection:

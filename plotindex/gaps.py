@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from plotindex.catalog import Catalog
 from plotindex.links import Links
-from plotindex.polling import Polled
+from plotindex.polling import PolledScopes
 from plotindex.system import ABSENT, printable
 from plotindex.tree import Tree
 from plotindex.turns import Step
@@ -20,10 +20,10 @@ LINKS_SHARE = 20
 """The catalogue is asked for other names of files for a twentieth of the time, at most."""
 
 
-class Gaps:
+class BlindSpots:
     """Mounts, whether the root can be read, other names of a file."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher, polled: Polled) -> None:
+    def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher, polled: PolledScopes) -> None:
         self._tree = tree
         self._catalog = catalog
         self._watcher = watcher

@@ -11,18 +11,18 @@ from pathlib import Path
 from plotindex.barriers import Barriers
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
-from plotindex.gaps import Gaps
+from plotindex.gaps import BlindSpots
 from plotindex.heartbeats import Heartbeats
-from plotindex.intake import Intake
+from plotindex.intake import IndexUpdater
 from plotindex.lookup import is_heard
-from plotindex.measured import Measured
-from plotindex.polling import Polled, Polling
+from plotindex.measured import IndexerStats
+from plotindex.polling import PolledScopes, Polling
 from plotindex.rescan import Rescan, Rescans
 from plotindex.rolling import Rolling
 from plotindex.system import ABSENT, Supervisor, printable
-from plotindex.tree import Scopes, Tree
+from plotindex.tree import ScopeSet, Tree
 from plotindex.troubles import Troubles
-from plotindex.turns import Turns
+from plotindex.turns import FairScheduler
 from plotindex.watcher import Watcher
 from plotindex.watches import Watches
 
@@ -84,19 +84,19 @@ class Indexer:
         self._stop = stop
         self._supervisor = supervisor or Supervisor()
         self._new_rhythm = new_rhythm
-        self._polled = Polled(tree, rhythm.polling)
+        self._polled = PolledScopes(tree, rhythm.polling)
         self._watcher = Watcher(tree, barriers, lambda: Watches(rhythm.most_watches, self._polled.covers))
         self._barriers = Barriers(barriers)
-        self._turns = Turns(tree, catalog, self._watcher)
+        self._turns = FairScheduler(tree, catalog, self._watcher)
         self._rescans = Rescans(tree, catalog, self._turns, self._watcher, rhythm.rescan)
-        self._gaps = Gaps(tree, catalog, self._watcher, self._polled)
+        self._gaps = BlindSpots(tree, catalog, self._watcher, self._polled)
         parts = tree, catalog, self._turns, self._watcher, self._polled
         self._rolling = Rolling(*parts, poll_seconds=rhythm.poll, share=rhythm.share)
-        self._intake = Intake(catalog)
+        self._intake = IndexUpdater(catalog)
         self._are_names_left = False
         self._listen_at = self._test_at = self._tidy_at = self._names_at = 0.0
         self._heartbeats = Heartbeats(catalog, self._supervisor, tell)
-        self._measured = Measured()
+        self._measured = IndexerStats()
         self._troubles = Troubles()
         self._replaced: int | None = None
 
@@ -200,7 +200,7 @@ class Indexer:
         self._rescans.forget()
         self._rolling.forget()
 
-    def _hear(self, scopes: Scopes, barriers: list[str]) -> None:
+    def _hear(self, scopes: ScopeSet, barriers: list[str]) -> None:
         """Let that wait which the watcher told of."""
         waiting = scopes.by_session()
         self._rescans.explain(scopes.paths())
@@ -217,7 +217,7 @@ class Indexer:
 
     def _owe(self, paths: Iterable[str]) -> None:
         """Let scopes wait that no event told of; open barriers wait for them, too."""
-        waiting = Scopes(paths).by_session()
+        waiting = ScopeSet(paths).by_session()
         if waiting.pop("", None):
             self._rescans.owe()
         self._barriers.extend(self._turns.add(waiting), self._gaps.asked)

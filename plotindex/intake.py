@@ -68,7 +68,7 @@ def _was_emptied(connection: Connection, header: Header, position: Position) -> 
     return connection.execute(select(plot.c.clock).limit(1)).first() is not None
 
 
-class Intake:
+class IndexUpdater:
     """Takes in the names of one catalogue."""
 
     def __init__(self, catalog: Catalog) -> None:

@@ -30,14 +30,14 @@ TRIMMED = 0.9
 log = logging.getLogger(__name__)
 
 
-class Found(NamedTuple):
+class CachedFile(NamedTuple):
     """A file that was kept, and how many seconds ago."""
 
     content: bytes
     age: float
 
 
-class Kept:
+class FileCache:
     """The folder. It is made with the first file; where none can be written nothing is kept, and the log says so once.
 
     Safe to share between threads and processes.
@@ -54,7 +54,7 @@ class Kept:
         self._said = ""
         call_in_forks(self._forget)
 
-    def find(self, name: str) -> Found | None:
+    def find(self, name: str) -> CachedFile | None:
         """What is kept under that name."""
         if not self._most:
             return None
@@ -64,7 +64,7 @@ class Kept:
             return None
         try:
             status = os.fstat(fd)
-            return Found(os.read(fd, min(status.st_size, MOST_BYTES)), time.time() - status.st_mtime)
+            return CachedFile(os.read(fd, min(status.st_size, MOST_BYTES)), time.time() - status.st_mtime)
         except OSError as error:
             self._say(error)
             return None

@@ -44,7 +44,7 @@ class SessionPage(NamedTuple):
     next: str | None
 
 
-class Changes(NamedTuple):
+class ChangesPage(NamedTuple):
     """What has changed since a clock; `fresh` when that cannot be said: list everything, then go on from `clock`."""
 
     clock: int
@@ -107,7 +107,7 @@ class Listing:
                         page.append(row)
         return SessionPage(clock, page, None)
 
-    def changes(self, since: int, allows: Allows, name: str | None = None, most: int = MOST_CHANGES) -> Changes:
+    def changes(self, since: int, allows: Allows, name: str | None = None, most: int = MOST_CHANGES) -> ChangesPage:
         """What has changed since a clock, in sessions that the caller may see, or in one; ends on a commit.
 
         An entry is how its key is now, which may be later than the clock that is returned.
@@ -116,7 +116,7 @@ class Listing:
             header = require_header(connection, self._database.shown)
             clock = header.clock
             if not max(header.born, header.trimmed) <= since <= clock:
-                return Changes(clock, fresh=True, more=False, changed=[], removed=[])
+                return ChangesPage(clock, fresh=True, more=False, changed=[], removed=[])
             keys, upto = _commits_since(connection, since, name, most)
             entries: list[Entry] = []
             copies, reached = 0, since
@@ -131,7 +131,7 @@ class Listing:
                     copies += len(entry.copies)
         changed = [entry for entry in entries if entry.copies]
         removed = [entry.key for entry in entries if not entry.copies]
-        return Changes(
+        return ChangesPage(
             clock if upto is None else upto, fresh=False, more=upto is not None, changed=changed, removed=removed
         )
 

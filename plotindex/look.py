@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from plotindex.measured import Histogram
-from plotindex.tree import POSITION, Enter, Glance, Linked, Row, Scope, Scout, ScoutedWalk, Stamp, Walk, is_within
+from plotindex.tree import POSITION, Enter, Glance, Linked, Row, Scope, ScoutedWalk, Stamp, Walk, WalkProcess, is_within
 from plotindex.writer import Change, Writer
 
 ROWS_AT_ONCE = 2_000
@@ -92,19 +92,19 @@ class Suspect(NamedTuple):
     report: Report
 
 
-class News(NamedTuple):
+class NewPlots(NamedTuple):
     """Plots that a look has found where the catalogue knows none, by filename and project."""
 
     rows: list[Row]
-    look: "Look"
+    look: "ScopeDiff"
 
 
-class Found:
+class DifferenceBatch:
     """What looks have found to differ, for one transaction."""
 
     def __init__(self, most: int) -> None:
         self.suspects: list[Suspect] = []
-        self.news: list[News] = []
+        self.news: list[NewPlots] = []
         self.room = most
         """How many more it can hold."""
 
@@ -112,12 +112,12 @@ class Found:
         self.suspects.append(suspect)
         self.room -= 1
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: NewPlots) -> None:
         self.news.append(news)
         self.room -= len(news.rows)
 
 
-class Look:
+class ScopeDiff:
     """What one scope held when it was looked at without the lock, and how far it has been settled."""
 
     def __init__(
@@ -128,7 +128,7 @@ class Look:
         options: Options = DEFAULT,
         *,
         enter: Enter | None = None,
-        scout: Scout | None = None,
+        scout: WalkProcess | None = None,
     ) -> None:
         """`scout` looks at it where the scope is a whole session."""
         assert scope.session is not None
@@ -192,7 +192,7 @@ class Look:
         """What was settled since then was taken back."""
         self._found, self._after, self._begun, self._cut = mark
 
-    def advance(self, writer: Writer, found: Found) -> tuple[bool, int]:
+    def advance(self, writer: Writer, found: DifferenceBatch) -> tuple[bool, int]:
         """Compare the next rows, as far as there is room in `found`; return whether settled, and the rows compared."""
         self._obey_bounds(writer, found)
         rows = writer.rows(self.scope, self._after, ROWS_AT_ONCE)
@@ -203,7 +203,7 @@ class Look:
         if not rows and ahead:
             news = ahead[: max(0, found.room)]
             if news:
-                found.tell(News(news, self))
+                found.tell(NewPlots(news, self))
                 self._after = POSITION(news[-1])
             if len(news) < len(ahead):
                 return False, len(news)
@@ -227,7 +227,7 @@ class Look:
         filename, project = position
         return Suspect(self.session, project, filename, row, self._is_beyond(filename), self.report)
 
-    def _obey_bounds(self, writer: Writer, found: Found) -> None:
+    def _obey_bounds(self, writer: Writer, found: DifferenceBatch) -> None:
         """Let go of what was found beyond the bounds; a look at a whole session says anew where they are."""
         if not self._begun:
             self._begun = True
@@ -237,7 +237,7 @@ class Look:
             self._found = [row for row in self._found if row[2] < cut]
         self._cut = cut
 
-    def _tell_bounds(self, writer: Writer, found: Found) -> None:
+    def _tell_bounds(self, writer: Writer, found: DifferenceBatch) -> None:
         walk = self._walk
         if self.scope.project is None:
             writer.record_excess(self.session, walk.cut, walk.left_out, walk.deep)

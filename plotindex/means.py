@@ -3,10 +3,10 @@
 from typing import Any
 
 from plotindex.catalog import Heartbeat
-from plotindex.measured import Measured
+from plotindex.measured import IndexerStats
 
 
-def parts_of(beat: Heartbeat, measured: Measured) -> list[dict[str, Any]]:
+def parts_of(beat: Heartbeat, measured: IndexerStats) -> list[dict[str, Any]]:
     """Each means and how much it serves; ages are in seconds."""
     events = {"means": "events", "folders": beat.watched}
     if not measured.rolled_folders:
@@ -22,7 +22,7 @@ def parts_of(beat: Heartbeat, measured: Measured) -> list[dict[str, Any]]:
     return [events, rounds]
 
 
-def describe(measured: Measured) -> str | None:
+def describe(measured: IndexerStats) -> str | None:
     """What the rolling rescan looks at, and how old the view of that can be; None where it is nothing."""
     if not measured.rolled_folders:
         return None

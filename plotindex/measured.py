@@ -62,7 +62,7 @@ class Histogram:
 
 
 @dataclass
-class Measured:
+class IndexerStats:
     """What an indexer has measured since it began."""
 
     reconcile: Histogram = field(default_factory=Histogram)

@@ -24,7 +24,7 @@ from plotindex import __version__
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.lookup import Source, is_heard
-from plotindex.measured import SECONDS, Measured
+from plotindex.measured import SECONDS, IndexerStats
 from plotindex.measured import Histogram as Counted
 from plotindex.status import nearest_first
 from plotindex.wal import log_bytes
@@ -150,7 +150,7 @@ def _describe_indexer(beat: Heartbeat) -> Iterator[Metric]:
     ):
         if value is not None:
             yield _gauge(name, what, value)
-    measured = Measured.load(beat.measured)
+    measured = IndexerStats.load(beat.measured)
     yield _gauge("indexer_rescan_duration_seconds", "How long the last look at everything took.", measured.rescan)
     yield _gauge(
         "database_log_pinned_bytes", "What of the log a reader keeps from going into the database.", measured.pinned

@@ -42,7 +42,7 @@ Dated = tuple[int, PlotKey]
 """A key and the newest mtime_ns of its copies."""
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """Current copies, the latest first."""
 
     plots: list[Plot]
@@ -50,7 +50,7 @@ class Found(NamedTuple):
     """Whether that are as many as were wanted, or all there are."""
 
 
-class Names:
+class NameSearch:
     """The names in one catalogue. Every method raises CatalogError when they cannot be read. Safe to share."""
 
     def __init__(
@@ -63,7 +63,9 @@ class Names:
         self._seconds = seconds
         self._matching = Matching()
 
-    def search(self, query: str, sessions: Sequence[SessionRow], most: int, *, everywhere: bool = False) -> Found:
+    def search(
+        self, query: str, sessions: Sequence[SessionRow], most: int, *, everywhere: bool = False
+    ) -> SearchResult:
         """The keys of some sessions whose filename holds `query` in any case of ASCII; of a glob, matches it.
 
         The sessions come as `Catalog.latest_sessions` has them; `everywhere` says that they are all there are, or the
@@ -71,7 +73,7 @@ class Names:
         """
         runs = literal_runs(query)
         if not all(map(can_be_in_name, runs)):
-            return Found([], is_complete=True)
+            return SearchResult([], is_complete=True)
         has_index = everywhere and bool(trigrams_of(runs))
         with self._database.reading() as connection:
             budget = self._at_once if has_index else self._at_most
@@ -81,7 +83,7 @@ class Names:
                 keys = nlargest(most, {*keys, *more})
             current = [(key, _CURRENT(connection, _values(key))) for _, key in keys]
         plots = [Plot(key.session, rows[0][0], key.filename, *rows[0][1:]) for key, rows in current if rows]
-        return Found(plots, is_complete)
+        return SearchResult(plots, is_complete)
 
     def keys_with(self, runs: Collection[str], most: int) -> set[PlotKey] | None:
         """The keys whose filename may hold these, one after the other, in any case of ASCII; None when that takes long.

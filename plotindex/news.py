@@ -17,7 +17,7 @@ PROOF_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 
 
-class News:
+class CommitListener:
     """That something was committed, by the notifications of the server. Nobody listens before somebody waits."""
 
     def __init__(self, connect: Callable[[], Lone], channel: str) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from plotindex.catalog import Catalog, SessionRow
 from plotindex.listing import Allows, Entry
-from plotindex.names import MOST_SESSIONS, Found, Names
+from plotindex.names import MOST_SESSIONS, NameSearch, SearchResult
 from plotindex.system import is_text
 from plotindex.tables import plot, session
 from plotindex.tree import Plot, PlotKey, matcher, newest_first
@@ -40,7 +40,7 @@ class Overview:
         self._catalog = catalog
         self._database = catalog.database
         self._remembered: OrderedDict[str, tuple[int, list[Plot]]] = OrderedDict()
-        self._names = Names(self._database)
+        self._names = NameSearch(self._database)
 
     def clock(self) -> int:
         """The number of the last commit that changed plots."""
@@ -62,7 +62,7 @@ class Overview:
             page, count = wanted[skip : skip + most], len(wanted)
         return [Strip(row, self._latest(row.session)) for row in page], count
 
-    def search(self, allows: Allows, query: str, most: int, *, allows_all: bool | None = None) -> Found:
+    def search(self, allows: Allows, query: str, most: int, *, allows_all: bool | None = None) -> SearchResult:
         """The current copies of the keys whose filename matches, the latest first; at most so many.
 
         `allows_all` says whether every session is allowed, also one that comes meanwhile; None where nobody knows.

@@ -20,7 +20,7 @@ class Polling(StrEnum):
     """Rely on events alone, and on the rescan."""
 
 
-class Polled:
+class PolledScopes:
     """Which scopes are polled, and why. Follows what is mounted and unmounted below the root."""
 
     def __init__(self, tree: Tree, polling: Polling) -> None:

@@ -12,10 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plotindex.connecting import PAUSE_SECONDS, Broken, Entrance, Lone, described, make_server_engine, without_tables
 from plotindex.election import Election
-from plotindex.engines import Idle
+from plotindex.engines import ConnectionPool
 from plotindex.errors import CatalogError, DamagedDatabaseError
 from plotindex.inspecting import described_by, not_believed, revision_of, written_revision
-from plotindex.news import News
+from plotindex.news import CommitListener
 from plotindex.prepared import Prepared
 from plotindex.schema import SCHEMA, of_another_schema, upgrade
 from plotindex.system import call_in_forks
@@ -52,8 +52,8 @@ class PostgresDatabase:
         self.reader = make_server_engine(self.url, entrance, read_only=True)
         self.writer = make_server_engine(self.url, entrance, read_only=False)
         self._single = make_server_engine(self.url, entrance, read_only=True, is_pooled=False)
-        self._idle: Idle[Any] = Idle(self._single)
-        self._news = News(self._connect, _CHANNEL)
+        self._idle: ConnectionPool[Any] = ConnectionPool(self._single)
+        self._news = CommitListener(self._connect, _CHANNEL)
         self._election = Election(self._connect)
         self._identity: tuple[Any, ...] | None = None
         self._checked_at = -CHECK_SECONDS

@@ -14,10 +14,22 @@ from typing import NamedTuple
 
 from plotindex.catalog import Catalog
 from plotindex.errors import ConflictError, RootLostError
-from plotindex.look import DEFAULT, Found, Look, News, Options, Report, Suspect
-from plotindex.soundness import Soundness
+from plotindex.look import DEFAULT, DifferenceBatch, NewPlots, Options, Report, ScopeDiff, Suspect
+from plotindex.soundness import IntegrityCheck
 from plotindex.system import ABSENT, printable
-from plotindex.tree import MOST_AHEAD, ROOT_SCOPE, Enter, Glance, Plot, Row, Scope, Scout, Tree, collapse, scout_for
+from plotindex.tree import (
+    MOST_AHEAD,
+    ROOT_SCOPE,
+    Enter,
+    Glance,
+    Plot,
+    Row,
+    Scope,
+    Tree,
+    WalkProcess,
+    collapse,
+    scout_for,
+)
 from plotindex.writer import Change, Writer
 
 MOST_CHANGES = 4_000
@@ -51,11 +63,11 @@ def reconcile(
     outermost = collapse(scopes)
     targets = list(_targets(tree, catalog, outermost, report))
     settled = 0
-    soundness = Soundness(catalog.database) if "" in outermost else None
+    soundness = IntegrityCheck(catalog.database) if "" in outermost else None
     with tree.looking() as glance, ExitStack() as ending:
         if scout := scout_for(tree, len(targets)):
             ending.enter_context(closing(scout))
-        make = partial(Look, glance, report=report, options=options)
+        make = partial(ScopeDiff, glance, report=report, options=options)
         for looks in _batches(_ahead(targets, make, scout)):
             if soundness:
                 soundness.ended()
@@ -107,9 +119,9 @@ def _targets(tree: Tree, catalog: Catalog, scopes: Iterable[str], report: Report
             yield scope
 
 
-def _ahead(targets: Iterable[Scope], make: Callable[..., Look], scout: Scout | None) -> Iterator[Look]:
+def _ahead(targets: Iterable[Scope], make: Callable[..., ScopeDiff], scout: WalkProcess | None) -> Iterator[ScopeDiff]:
     """Looks at these, some made before they are needed: the scout looks at them, or this process where it is behind."""
-    made: deque[Look] = deque()
+    made: deque[ScopeDiff] = deque()
     for scope in targets:
         if len(made) < MOST_AHEAD:
             made.append(make(scope, scout=scout))
@@ -121,9 +133,9 @@ def _ahead(targets: Iterable[Scope], make: Callable[..., Look], scout: Scout | N
     yield from made
 
 
-def _batches(looks: Iterable[Look]) -> Iterator[deque[Look]]:
+def _batches(looks: Iterable[ScopeDiff]) -> Iterator[deque[ScopeDiff]]:
     """Looks enough for one transaction, or a single one that needs several: memory is bounded by one session."""
-    batch: deque[Look] = deque()
+    batch: deque[ScopeDiff] = deque()
     plots = 0
     for look in looks:
         look.go_on()
@@ -139,7 +151,7 @@ def _batches(looks: Iterable[Look]) -> Iterator[deque[Look]]:
 class Settled(NamedTuple):
     """What one transaction settled and changed."""
 
-    finished: list[Look]
+    finished: list[ScopeDiff]
     changes: list[Change]
     added: list[Row]
     """Plots where the catalogue knew none, but for those that are among the changes."""
@@ -147,7 +159,7 @@ class Settled(NamedTuple):
     """Sessions of which something is left out, though there is room for it now: a look at all of it lets it in."""
 
 
-def settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options: Options = DEFAULT) -> Settled:
+def settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, options: Options = DEFAULT) -> Settled:
     """One transaction of at most so many changes: settled looks leave the queue, an unsettled one goes to its end.
 
     Raises as `reconcile` does.
@@ -166,10 +178,10 @@ def settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options:
     raise AssertionError("it has returned or raised")
 
 
-def _settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options: Options) -> Settled:
+def _settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, options: Options) -> Settled:
     sessions = {look.session for look in looks}
-    finished: list[Look] = []
-    found = Found(most)
+    finished: list[ScopeDiff] = []
+    found = DifferenceBatch(most)
     compared, most_compared = 0, min(most * ROWS_PER_CHANGE, MOST_COMPARED)
     with catalog.writing(options.timeout, sessions) as writer, tree.looking() as glance:
         while looks and found.room > 0 and compared < most_compared:
@@ -201,7 +213,7 @@ def _settle(looks: deque[Look], tree: Tree, catalog: Catalog, most: int, options
     return Settled(finished, changes, [row for _, rows in added for row in rows], roomy)
 
 
-def _certain(news: News, found: Found, glance: Glance) -> list[Row]:
+def _certain(news: NewPlots, found: DifferenceBatch, glance: Glance) -> list[Row]:
     """Those of the news that are still there, since their folders have the same names; the others are suspects.
 
     Of one that was rewritten meanwhile another look tells: there is a row then with which it is compared.

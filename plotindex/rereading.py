@@ -38,7 +38,7 @@ SERVER = Own(
 )
 
 
-class Rereading:
+class SettingsReloader:
     """The settings of a service, and those that it has after it was asked to read them again."""
 
     def __init__(self, settings: Settings, read: Callable[[], Settings], own: Own) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from plotindex.catalog import Catalog
 from plotindex.look import Report
 from plotindex.reconcile import finish, sessions_to_look_at
-from plotindex.soundness import Soundness
-from plotindex.tree import Scopes, Tree, scout_for
-from plotindex.turns import Target, Turns
+from plotindex.soundness import IntegrityCheck
+from plotindex.tree import ScopeSet, Tree, scout_for
+from plotindex.turns import FairScheduler, Target
 from plotindex.watcher import Watcher
 
 SESSIONS_AT_ONCE = 64
@@ -25,9 +25,9 @@ class Rescan:
         self,
         tree: Tree,
         catalog: Catalog,
-        turns: Turns,
+        turns: FairScheduler,
         watcher: Watcher,
-        check: Callable[[], Soundness],
+        check: Callable[[], IntegrityCheck],
         *,
         is_first: bool,
     ) -> None:
@@ -48,7 +48,7 @@ class Rescan:
         self.ended: float | None = None
         watches = watcher.watches
         # Where nobody watches, nobody has missed anything: not in these, and of the root no new session.
-        self._explained = Scopes([*turns.scopes(), *watches.stamps.sessions()])
+        self._explained = ScopeSet([*turns.scopes(), *watches.stamps.sessions()])
         watches.begin_audit()
         names = sessions_to_look_at(tree, catalog, self.report, watches.enter)
         self._soundness = check()
@@ -104,10 +104,10 @@ class Rescan:
 class Rescans:
     """When everything is looked at: now and then, and whenever events were lost."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, turns: Turns, watcher: Watcher, seconds: float) -> None:
+    def __init__(self, tree: Tree, catalog: Catalog, turns: FairScheduler, watcher: Watcher, seconds: float) -> None:
         self._parts = tree, catalog, turns, watcher, self._check
         self._database = catalog.database
-        self._soundness: Soundness | None = None
+        self._soundness: IntegrityCheck | None = None
         self._seconds = seconds
         self._due = 0.0
         self._begun = 0
@@ -170,10 +170,10 @@ class Rescans:
         self._current = Rescan(*self._parts, is_first=not self.done)
         return self._begun == self.owed
 
-    def _check(self) -> Soundness:
+    def _check(self) -> IntegrityCheck:
         """A check of the database: the one that goes on, if the look it was for has been given up."""
         if self._soundness is None or self._soundness.is_over:
-            self._soundness = Soundness(self._database)
+            self._soundness = IntegrityCheck(self._database)
         return self._soundness
 
     def go_on(self) -> Rescan | None:

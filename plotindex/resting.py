@@ -32,7 +32,7 @@ class Rest(NamedTuple):
     ctime_ns: int
 
 
-class Reader(sqlite3.Connection):
+class ReadConnection(sqlite3.Connection):
     """A connection that only reads."""
 
     rest: Rest | None = None

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from plotindex.catalog import Catalog
 from plotindex.look import Report
-from plotindex.measured import Histogram, Measured
-from plotindex.polling import Polled
-from plotindex.rounds import Round
+from plotindex.measured import Histogram, IndexerStats
+from plotindex.polling import PolledScopes
+from plotindex.rounds import PacedRound
 from plotindex.stamps import Stamps
 from plotindex.system import ABSENT
-from plotindex.tree import Scopes, Tree
-from plotindex.turns import Target, Turns
+from plotindex.tree import ScopeSet, Tree
+from plotindex.turns import FairScheduler, Target
 from plotindex.watcher import Watcher
 
 UNWATCHED_SECONDS = 5.0
@@ -36,9 +36,9 @@ class Rolling:
         self,
         tree: Tree,
         catalog: Catalog,
-        turns: Turns,
+        turns: FairScheduler,
         watcher: Watcher,
-        polled: Polled,
+        polled: PolledScopes,
         *,
         poll_seconds: float,
         share: float,
@@ -53,8 +53,8 @@ class Rolling:
         self.share = share
         self.is_elected = True
         """Whether it is this indexer that looks at what others change, and no other host's."""
-        self.by_folders = Round(self._changed)
-        self.by_files = Round(self._all_of)
+        self.by_folders = PacedRound(self._changed)
+        self.by_files = PacedRound(self._all_of)
         self._report = Report(delay=Histogram())
         self._clock: int | None = None
         self._clock_at = 0.0
@@ -102,13 +102,13 @@ class Rolling:
                 continue
             if not each.is_open:
                 each.begin(sorted(stamps.sessions(), reverse=True))
-            found = Scopes(each.step(self._share_of(each))).by_session()
+            found = ScopeSet(each.step(self._share_of(each))).by_session()
             if "" in found:
                 return [""]
             each.targets = [target for name, paths in found.items() for target in self._wait(name, paths, each)]
         return []
 
-    def _wait(self, session: str, paths: set[str], by: Round) -> list[Target]:
+    def _wait(self, session: str, paths: set[str], by: PacedRound) -> list[Target]:
         if by is self.by_files and paths == {session}:
             # As in a rescan: nothing has told of it.
             return [self._turns.rescan(session, self._report)]
@@ -160,14 +160,14 @@ class Rolling:
         vars(self._report).update(vars(Report(delay=Histogram())))
         return taken
 
-    def tell(self, measured: Measured) -> None:
+    def tell(self, measured: IndexerStats) -> None:
         """Say what there is to look at, and how long that takes."""
         stamps, folders, files = self._stamps, self.by_folders, self.by_files
         measured.closed, measured.rolled_sessions, measured.rolled_folders = stamps.closed, len(stamps), stamps.folders
         measured.folders_round, measured.files_round = round(folders.seconds, 3), round(files.seconds, 3)
         measured.folders_age, measured.files_age = round(folders.age(), 3), round(files.age(), 3)
 
-    def _rounds(self) -> list[tuple[Round, float]]:
+    def _rounds(self) -> list[tuple[PacedRound, float]]:
         """Each, and how often one begins at most, in seconds."""
         by_files = min(
             self.poll_seconds if self._polled.scopes else UNWATCHED_SECONDS,
@@ -184,7 +184,7 @@ class Rolling:
     def _stamps(self) -> Stamps:
         return self._watcher.watches.stamps
 
-    def _share_of(self, each: Round) -> float:
+    def _share_of(self, each: PacedRound) -> float:
         """Half of it is for folders; for files what these leave of it, which is most of it where there are few."""
         half = self.share / 200
         return half if each is self.by_folders else 2 * half - min(half, self.by_folders.rate)

@@ -9,7 +9,7 @@ STEP_SECONDS = 0.01
 """How long folders are asked for their times in one step, but of a few folders at least."""
 
 
-class Round:
+class PacedRound:
     """One look after another, again and again: each as soon as the share of the time allows it."""
 
     def __init__(self, looks: Callable[[str], Iterator[list[str]]]) -> None:

@@ -10,7 +10,7 @@ LONG_SECONDS = 1.0
 """So long does whoever writes wait for it before each transaction, when the log has grown long."""
 
 
-class Soundness:
+class IntegrityCheck:
     """A check that has begun. What is written before it ends is no loss: of a damaged database nothing is kept."""
 
     def __init__(self, database: AnyDatabase) -> None:

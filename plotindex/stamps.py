@@ -39,7 +39,7 @@ def short_stamp_of_open(fd: int) -> int:
         return AGAIN
 
 
-class Kept(NamedTuple):
+class SessionSnapshot(NamedTuple):
     """The folders of one session in some 25 bytes each: names below it, NUL between them, and as many stamps."""
 
     names: bytes
@@ -60,7 +60,7 @@ class Stamps:
     """The stamps of folders, by session; the root is a session called ""."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, SessionSnapshot] = {}
         self._noted: dict[str, dict[str, int]] = {}
         self.folders = self.unwatched = self.closed = 0
         """How many are kept, in all; have no watch; cannot be looked into."""
@@ -151,10 +151,10 @@ class Stamps:
             paths = sorted(folders, key=lambda path: path.rpartition("/"))
             names = "\0".join(path[len(session) + 1 :] for path in paths).encode()
             unwatched = sum(not is_watched(path) for path in paths)
-            kept = self._kept[session] = Kept(names, array("q", map(folders.__getitem__, paths)), unwatched)
+            kept = self._kept[session] = SessionSnapshot(names, array("q", map(folders.__getitem__, paths)), unwatched)
             self._count(kept, 1)
 
-    def _count(self, kept: Kept, sign: int) -> None:
+    def _count(self, kept: SessionSnapshot, sign: int) -> None:
         self.folders += sign * len(kept.stamps)
         self.unwatched += sign * kept.unwatched
         self.closed += sign * kept.closed

@@ -12,7 +12,7 @@ from plotindex.errors import CatalogError
 from plotindex.locks import Indexing, indexing
 from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
 from plotindex.means import describe, parts_of
-from plotindex.measured import Measured
+from plotindex.measured import IndexerStats
 from plotindex.recent import SHOWN, Counts
 from plotindex.system import printable
 from plotindex.system.humanize import seconds_ago
@@ -44,7 +44,7 @@ class Status:
     indexer: Heartbeat | None
     beside: list[Heartbeat]
     """Indexers of other hosts, where these share the catalogue."""
-    measured: Measured
+    measured: IndexerStats
     """What the indexer has measured since it began."""
     answered: Counts | None
     """What all servers have answered in the last minutes; None when none tells."""
@@ -119,17 +119,17 @@ def nearest_first(beats: list[Heartbeat]) -> list[Heartbeat]:
 
 def _described(beat: Heartbeat) -> dict[str, Any]:
     told = {name: getattr(beat, name) for name in ("host", "pid", "state", "heartbeat", "watched", "unwatched")}
-    return {**told, "elected": Measured.load(beat.measured).elected}
+    return {**told, "elected": IndexerStats.load(beat.measured).elected}
 
 
 def _is_elected(beat: Heartbeat) -> bool:
-    return is_heard(beat) and beat.state != "stopped" and bool(Measured.load(beat.measured).elected)
+    return is_heard(beat) and beat.state != "stopped" and bool(IndexerStats.load(beat.measured).elected)
 
 
 def _sentence(beat: Heartbeat) -> str:
     state = beat.state if is_heard(beat) or beat.state in ("stopped", "gone", "silent") else "silent"
     said = f"{state}, process {beat.pid} on {printable(beat.host)}, heard {seconds_ago(beat.heartbeat)}"
-    elected = Measured.load(beat.measured).elected
+    elected = IndexerStats.load(beat.measured).elected
     if elected is None or state in ("stopped", "gone", "silent"):
         return said
     return f"{said}; {'does the rescans' if elected else 'another one does the rescans'}"
@@ -164,7 +164,7 @@ def read_status(
     if file and alive and not alive.trouble:
         # On a disk where it can write nothing at all it cannot tell of that, either.
         alive = alive._replace(trouble=_of_disk(file))
-    measured = Measured.load(beat.measured if beat else None)
+    measured = IndexerStats.load(beat.measured if beat else None)
     trouble = (overgrown(file) if file else None) or _trouble(beat, alive, measured)
     if not trouble and catalog.database.is_shared and not any(map(_is_elected, beats)):
         trouble = "No indexer looks at everything now: one takes that over within ten seconds, or its log says why not."
@@ -248,7 +248,7 @@ def _silence(beat: Heartbeat | None, alive: Indexing | None = None) -> str | Non
     return None
 
 
-def _trouble(beat: Heartbeat | None, alive: Indexing | None, measured: Measured) -> str | None:
+def _trouble(beat: Heartbeat | None, alive: Indexing | None, measured: IndexerStats) -> str | None:
     silence = _silence(beat, alive)
     if silence or beat is None:
         return silence
@@ -276,7 +276,7 @@ def _left_out(excess: Excess) -> str:
     return "; ".join(parts)
 
 
-def _missed(beat: Heartbeat, measured: Measured) -> str:
+def _missed(beat: Heartbeat, measured: IndexerStats) -> str:
     if beat.missed is None:
         return f" in {measured.rescan:.1f} seconds"
     since = f"; {measured.missed} in all since it began" if measured.missed else ""

@@ -28,7 +28,7 @@ from plotindex.settings import Settings
 from plotindex.sources import file_of
 from plotindex.status import read_status
 from plotindex.system import escape
-from plotindex.veiling import Place, Veil
+from plotindex.veiling import Redactor, Replacement
 
 TELLS_NAMES = {"root-file-system", "root-folders", "symlinks", "clock"}
 """Checks of doctor whose findings name what lies below the root."""
@@ -65,7 +65,7 @@ class Gathering:
         """The text of each file."""
         with opened(self._settings) as subject:
             catalog = subject.catalog
-            veil = None if self._names else Veil(self._places(catalog.database.file))
+            veil = None if self._names else Redactor(self._places(catalog.database.file))
             makers: dict[str, Callable[[], Any]] = {
                 "about.json": about,
                 "settings.json": lambda: configuration(self._options, os.environ, self._config).as_json(),
@@ -77,23 +77,23 @@ class Gathering:
             }
             return {"README.txt": README, **{name: _told(make, veil) for name, make in makers.items()}}
 
-    def _places(self, database: Path | None) -> Iterator[Place]:
+    def _places(self, database: Path | None) -> Iterator[Replacement]:
         """What stands for which path. Of the root nothing is told: what is below it are names."""
         root, state = self._settings.root, self._settings.state_folder
         config, _ = file_of(os.environ, self._config)
         if self._settings.database and database:
-            yield Place(database, "DATABASE")
-        yield Place(config.absolute(), "CONFIG")
-        yield Place(root, "ROOT", is_cut=True)
-        yield Place(state, "STATE")
+            yield Replacement(database, "DATABASE")
+        yield Replacement(config.absolute(), "CONFIG")
+        yield Replacement(root, "ROOT", is_cut=True)
+        yield Replacement(state, "STATE")
         if self._settings.database and database:
-            yield Place(database.parent, "DATABASE/..")
+            yield Replacement(database.parent, "DATABASE/..")
         with suppress(RuntimeError):
-            yield Place(Path.home(), "HOME")
+            yield Replacement(Path.home(), "HOME")
         for path, word in ((state, "STATE"), (root, "ROOT")):
             # /srv or /home tells nothing.
             for level, above in enumerate(path.parents[:-2], 1):
-                yield Place(above, word + "/.." * level)
+                yield Replacement(above, word + "/.." * level)
 
     def _status(self, catalog: Catalog) -> dict[str, Any]:
         recent = read_recent(self._settings.recent_folder)
@@ -114,7 +114,7 @@ class Gathering:
         return {**found, "seen": NOT_SHOWN, "remedy": NOT_SHOWN}
 
 
-def _told(make: Callable[[], Any], veil: Veil | None) -> str:
+def _told(make: Callable[[], Any], veil: Redactor | None) -> str:
     try:
         told = make()
     except (PlotIndexError, OSError, sqlite3.Error) as error:

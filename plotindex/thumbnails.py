@@ -7,9 +7,9 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from plotindex.drawer import Drawer
+from plotindex.drawer import RendererClient
 from plotindex.jobs import MOST_SVG_BYTES, SVG, Word, is_webp
-from plotindex.kept import Kept, name_of
+from plotindex.kept import FileCache, name_of
 from plotindex.settings import Settings
 from plotindex.system import call_in_forks
 from plotindex.tree import OpenPlot, plot_of
@@ -40,10 +40,12 @@ class Thumbnails:
 
     def __init__(self, settings: Settings, waiters: int) -> None:
         """So many callers may wait for drawings at once; the others do without."""
-        self._kept = Kept(settings.thumbnails_folder, settings.thumbnails_mb * MEGABYTE, settings.make_state_folder)
+        self._kept = FileCache(
+            settings.thumbnails_folder, settings.thumbnails_mb * MEGABYTE, settings.make_state_folder
+        )
         self._waiters = waiters
         self._remembered: OrderedDict[str, tuple[Word, float]] = OrderedDict()
-        self.drawer = Drawer()
+        self.drawer = RendererClient()
         self._begin()
         call_in_forks(self._begin)
 

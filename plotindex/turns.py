@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from plotindex.catalog import Catalog
-from plotindex.look import Look, Report
+from plotindex.look import Report, ScopeDiff
 from plotindex.measured import Histogram
 from plotindex.reconcile import settle
-from plotindex.tree import MOST_OF_SESSION, Linked, Row, Scope, Scout, Tree, collapse
+from plotindex.tree import MOST_OF_SESSION, Linked, Row, Scope, Tree, WalkProcess, collapse
 from plotindex.watcher import Watcher
 from plotindex.writer import Change
 
@@ -45,7 +45,7 @@ class Job:
         """Whom a look at the whole session is for, when a rescan asked for it."""
         self.rounds = 0
         """How often all that waited at one moment has been dealt with."""
-        self.ready: deque[Look] = deque()
+        self.ready: deque[ScopeDiff] = deque()
         """Looks that are to be written."""
         self.scopes: list[str] = []
         self.entered: set[str] = set()
@@ -53,7 +53,7 @@ class Job:
         self._began = 0.0
         self._amount = 0
         self._todo: deque[Scope] = deque()
-        self._look: Look | None = None
+        self._look: ScopeDiff | None = None
 
     @property
     def in_round(self) -> bool:
@@ -91,7 +91,7 @@ class Job:
         """Whether so much is ready that it is to be written first."""
         return self._amount >= STEP_PLOTS
 
-    def look(self, tree: Tree, watcher: Watcher, report: Report, until: float, scout: Scout | None) -> int:
+    def look(self, tree: Tree, watcher: Watcher, report: Report, until: float, scout: WalkProcess | None) -> int:
         """Look on until `time.monotonic()` is past `until` or enough is ready; return how much came to that.
 
         `scout` is for a rescan.
@@ -109,7 +109,7 @@ class Job:
                     mine, ahead = report, None
                     if scope.project is None and self.rescan is not None:
                         mine, ahead, self.rescan = self.rescan, scout, None
-                    self._look = Look(glance, scope, mine, enter=enter, scout=ahead)
+                    self._look = ScopeDiff(glance, scope, mine, enter=enter, scout=ahead)
                 if not self._look.go_on(until):
                     break
                 self.closed.update(self._look.closed)
@@ -120,7 +120,7 @@ class Job:
                     break
         return self._amount - before
 
-    def settled(self, looks: Collection[Look]) -> None:
+    def settled(self, looks: Collection[ScopeDiff]) -> None:
         """These of its looks have been written."""
         self.ready = deque(look for look in self.ready if look not in looks)
         self._amount = sum(look.plots + 1 for look in self.ready)
@@ -160,7 +160,7 @@ class Step(NamedTuple):
         )
 
 
-class Turns:
+class FairScheduler:
     """All that waits to be looked at. In each step those who come anew are served, then some of those who go on."""
 
     def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher) -> None:
@@ -174,7 +174,7 @@ class Turns:
         """When a session last needed more than one turn."""
         self._fresh_at = -REST_SECONDS
         self._widened: dict[str, float] = {}
-        self.scout: Scout | None = None
+        self.scout: WalkProcess | None = None
         """Looks at the sessions of a rescan, where there is one."""
         self.report = Report(delay=Histogram())
         """What was seen and done, but for rescans."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from plotindex.system import escape, printable
 
 
-class Place(NamedTuple):
+class Replacement(NamedTuple):
     """A path, and the word that stands for it."""
 
     path: Path
@@ -19,12 +19,12 @@ class Place(NamedTuple):
     """Whether nothing is told of what lies below it."""
 
 
-class Veil:
+class Redactor:
     """Words in place of paths, wherever these stand as a whole."""
 
-    def __init__(self, places: Iterable[Place]) -> None:
+    def __init__(self, places: Iterable[Replacement]) -> None:
         """Of two words for one path the first counts."""
-        spelled: dict[str, Place] = {}
+        spelled: dict[str, Replacement] = {}
         for place in places:
             for spelling in _spellings(place.path):
                 spelled.setdefault(spelling, place)

@@ -28,7 +28,7 @@ from watchdog.observers.inotify_c import (
 )
 
 from plotindex.system import is_text
-from plotindex.tree import Scopes, Tree
+from plotindex.tree import ScopeSet, Tree
 from plotindex.watches import Watches
 
 # Never opens and reads: serving plots causes no event. Nor what becomes of a watched folder itself: its parent tells.
@@ -61,7 +61,7 @@ class ChangesEvent(FileSystemEvent):
 
     event_type = "changes"
 
-    def __init__(self, scopes: Scopes, barriers: list[str]) -> None:
+    def __init__(self, scopes: ScopeSet, barriers: list[str]) -> None:
         super().__init__("")
         self.scopes = scopes
         self.barriers = barriers
@@ -71,7 +71,7 @@ class ChangesEvent(FileSystemEvent):
     __hash__ = object.__hash__
 
 
-class Reader(InotifyFD):
+class InotifyReader(InotifyFD):
     """watchdog's reader of one inotify descriptor, which keeps what it died of."""
 
     died: BaseException | None = None
@@ -144,10 +144,10 @@ class TreeEmitter(EventEmitter):
         self._root_checked = 0.0
         self._lock = threading.Lock()
         self._arrived = threading.Event()
-        self._scopes = Scopes()
+        self._scopes = ScopeSet()
         self._barriers: list[str] = []
         self._stopping = False
-        self.reader: Reader | None = None
+        self.reader: InotifyReader | None = None
         self._say_overflow_at = 0.0
         self.overflows = 0
         self.lost: str | None = None
@@ -155,7 +155,7 @@ class TreeEmitter(EventEmitter):
 
     def on_thread_start(self) -> None:
         self._root_seen = self._see_root()
-        self.reader = Reader()
+        self.reader = InotifyReader()
         self.reader.start()
         path = os.fsencode(self._barrier_folder)
         # The first number is the barrier folder's; watches count on from there.
@@ -174,7 +174,7 @@ class TreeEmitter(EventEmitter):
         self._arrived.wait(timeout)
         self._arrived.clear()
         with self._lock:
-            scopes, barriers, self._scopes, self._barriers = self._scopes, self._barriers, Scopes(), []
+            scopes, barriers, self._scopes, self._barriers = self._scopes, self._barriers, ScopeSet(), []
         if scopes or barriers:
             self.queue_event(ChangesEvent(scopes, barriers))
         if not self._stopping and not self.lost and time.monotonic() >= self._root_checked + CHECK_SECONDS:
@@ -266,10 +266,10 @@ def _path_of(fd: int) -> bytes:
     return b"/proc/self/fd/%d/." % fd
 
 
-class Changes(NamedTuple):
+class PendingChanges(NamedTuple):
     """What may have changed, and the barriers that stand behind it."""
 
-    scopes: Scopes
+    scopes: ScopeSet
     barriers: list[str]
 
 
@@ -278,7 +278,7 @@ class Collector(FileSystemEventHandler):
 
     def __init__(self) -> None:
         self._arrived = threading.Condition()
-        self._changes = Changes(Scopes(), [])
+        self._changes = PendingChanges(ScopeSet(), [])
 
     def dispatch(self, event: FileSystemEvent) -> None:
         if isinstance(event, ChangesEvent):
@@ -290,11 +290,11 @@ class Collector(FileSystemEventHandler):
     def __len__(self) -> int:
         return self._changes.scopes.count + len(self._changes.barriers)
 
-    def take(self, timeout: float) -> Changes:
+    def take(self, timeout: float) -> PendingChanges:
         """What has arrived, as soon as there is something or `timeout` seconds have passed."""
         with self._arrived:
             self._arrived.wait_for(lambda: len(self) > 0, timeout)
-            taken, self._changes = self._changes, Changes(Scopes(), [])
+            taken, self._changes = self._changes, PendingChanges(ScopeSet(), [])
             return taken
 
 
@@ -343,7 +343,7 @@ class Watcher:
                     thread.join()
         self._collector.take(0)
 
-    def take(self, timeout: float) -> Changes:
+    def take(self, timeout: float) -> PendingChanges:
         """What may have changed; nothing when nothing came for `timeout` seconds."""
         return self._collector.take(timeout)
 

@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.confinement import ConfinementError
 from plotindex.doctor import services
-from plotindex.measured import Measured
+from plotindex.measured import IndexerStats
 from plotindex.settings import Settings
 from plotindex.web.application import create_app
 from tests.helpers import free_port
@@ -132,7 +132,7 @@ def test_drawing_is_tried_in_a_child_that_ends(settings: Settings, monkeypatch: 
 def test_folders_that_may_not_be_read_are_told_apart_from_those_without_a_watch(
     settings: Settings, catalog: Catalog, unwatched: int, closed: int
 ) -> None:
-    now, measured = time.time(), Measured(closed=closed, rolled_folders=unwatched)
+    now, measured = time.time(), IndexerStats(closed=closed, rolled_folders=unwatched)
     beat = Heartbeat("here", 1, now, now, "watching", watched=1, unwatched=unwatched, measured=measured.dump())
     catalog.beat(beat)
     (finding,) = examined(settings, "indexer")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from plotindex.drawer import Drawer
+from plotindex.drawer import RendererClient
 from plotindex.jobs import SVG, Word
 from tests.helpers import draw, wait_until
 from tests.images import encoded, halves
@@ -164,8 +164,8 @@ def test_each_job_ends_and_none_takes_another_with_it() -> None:
 
 
 @pytest.fixture
-def drawer() -> Iterator[Drawer]:
-    drawer = Drawer(seconds=1.0)
+def drawer() -> Iterator[RendererClient]:
+    drawer = RendererClient(seconds=1.0)
     yield drawer
     drawer.close()
 
@@ -177,12 +177,12 @@ def plot(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def process_of(drawer: Drawer) -> psutil.Process:
+def process_of(drawer: RendererClient) -> psutil.Process:
     assert drawer.pid is not None
     return psutil.Process(drawer.pid)
 
 
-def test_it_starts_when_it_is_needed_and_draws_from_the_descriptor(drawer: Drawer, plot: int) -> None:
+def test_it_starts_when_it_is_needed_and_draws_from_the_descriptor(drawer: RendererClient, plot: int) -> None:
     assert drawer.pid is None
     word, drawn = drawer.do("160", plot)
     assert (word, drawn[:4], drawn[8:12]) == (Word.DRAWN, b"RIFF", b"WEBP")
@@ -191,7 +191,7 @@ def test_it_starts_when_it_is_needed_and_draws_from_the_descriptor(drawer: Drawe
 
 
 def test_it_has_no_key_no_descriptor_and_no_privilege(
-    drawer: Drawer, plot: int, monkeypatch: pytest.MonkeyPatch
+    drawer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLOTINDEX_SECRET_KEY", "k" * 32)
     monkeypatch.setenv("DATABASE_PASSWORD", "p")
@@ -206,7 +206,7 @@ def test_it_has_no_key_no_descriptor_and_no_privilege(
     assert process.num_threads() == 1
 
 
-def test_one_that_hangs_is_killed_and_another_takes_its_place(drawer: Drawer, plot: int) -> None:
+def test_one_that_hangs_is_killed_and_another_takes_its_place(drawer: RendererClient, plot: int) -> None:
     drawer.do("160", plot)
     process = process_of(drawer)
     process.suspend()
@@ -215,7 +215,7 @@ def test_one_that_hangs_is_killed_and_another_takes_its_place(drawer: Drawer, pl
     assert drawer.do("160", plot)[0] is Word.DRAWN
 
 
-def test_one_that_is_killed_while_it_draws_costs_one_job(drawer: Drawer, plot: int) -> None:
+def test_one_that_is_killed_while_it_draws_costs_one_job(drawer: RendererClient, plot: int) -> None:
     drawer.do("160", plot)
     process = process_of(drawer)
     process.suspend()
@@ -245,7 +245,7 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path, plot: int) -> None:
         wait_until(partial(has_ended, pid))
 
 
-def test_what_it_sends_back_must_be_a_webp(drawer: Drawer, plot: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_sends_back_must_be_a_webp(drawer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for content in (b"", b"<html>", b"RIFF\0\0\0\0WEBP", b"RIFF\x04\0\0\0WEBPmore"):
 
         def lie(_running: object, _job: str, fds: list[int], content: bytes = content) -> Word:
@@ -257,7 +257,7 @@ def test_what_it_sends_back_must_be_a_webp(drawer: Drawer, plot: int, monkeypatc
 
 
 def test_where_none_can_be_started_the_log_says_so_once(
-    drawer: Drawer, plot: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    drawer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("plotindex.system.processes.own_interpreter", lambda: "/bin/false")
     began = time.monotonic()
@@ -267,14 +267,14 @@ def test_where_none_can_be_started_the_log_says_so_once(
     assert "Landlock" in caplog.text
     monkeypatch.setattr("plotindex.system.processes.own_interpreter", lambda: sys.executable)
     monkeypatch.setattr("plotindex.drawer.START_SECONDS", 0.001)
-    late = Drawer()
+    late = RendererClient()
     assert late.do("160", plot) == (Word.BUSY, b"")
     assert "timed out" in caplog.text
     assert late.pid is None
 
 
 def test_an_image_of_the_most_pixels_is_drawn_in_time_and_within_its_memory(tmp_path: Path) -> None:
-    drawer = Drawer()
+    drawer = RendererClient()
     file = tmp_path / "x.png"
     Image.new("RGBA", (8000, 8000)).save(file, compress_level=1)
     fd = os.open(file, os.O_RDONLY)
@@ -286,7 +286,7 @@ def test_an_image_of_the_most_pixels_is_drawn_in_time_and_within_its_memory(tmp_
 
 
 def test_a_drawer_that_nobody_needs_any_more_leaves_no_process_behind(plot: int) -> None:
-    drawer = Drawer()
+    drawer = RendererClient()
     drawer.do("160", plot)
     pid = process_of(drawer).pid
     del drawer

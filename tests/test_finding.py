@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from plotindex import finding
 from plotindex.catalog import Catalog
 from plotindex.errors import SettingsError
-from plotindex.finding import Found, Wanted, filenames, is_away, project_names, search, session_names
-from plotindex.intake import Intake
+from plotindex.finding import FoundPlot, Wanted, filenames, is_away, project_names, search, session_names
+from plotindex.intake import IndexUpdater
 from plotindex.opening import AnyDatabase
 from plotindex.system.humanize import rfc3339
 from plotindex.tables import plot, session
@@ -84,7 +84,7 @@ def test_find_finds_what_a_look_at_each_plot_would(
     with new_database(engine) as database:
         fill(database, plots)
         found = list(search(database, Wanted(text, of, project, since, before)))
-    assert set(found) == {Found(one, one == newest(one)) for one in plots if is_wanted(one)}
+    assert set(found) == {FoundPlot(one, one == newest(one)) for one in plots if is_wanted(one)}
     keys = [(one.plot.session.encode(), one.plot.filename.encode()) for one in found]
     assert keys == sorted(keys)
 
@@ -128,7 +128,7 @@ def test_what_the_search_narrows_down_is_all_there_is_to_find(
         fill(database, plots)
         if taken_in:
             Catalog(database).claim("/srv", Layout(), 1)
-            assert Intake(Catalog(database)).finish(60)
+            assert IndexUpdater(Catalog(database)).finish(60)
         patch.setattr(finding, "MOST_PROJECTS", most)
         patch.setattr(finding, "MOST_KEYS", most)
         for text in texts:
@@ -154,7 +154,7 @@ def test_of_a_long_text_the_search_knows_the_few_keys_that_may_have_it(
     }
     for _ in ("before", "after"):
         assert {text: finding._likely_keys(catalog.database, text) for text in keys} == keys
-        assert Intake(catalog).finish(60)
+        assert IndexUpdater(catalog).finish(60)
 
 
 @on_both_engines

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plotindex.catalog import Catalog
-from plotindex.listing import Changes, Entry, Listing
+from plotindex.listing import ChangesPage, Entry, Listing
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
 from plotindex.system.humanize import rfc3339
@@ -149,7 +149,7 @@ def test_a_page_of_changes_ends_early_when_its_keys_have_very_many_copies(
             reconcile(place.tree, place.catalog, [""])
         reader = Reader(place.listing, lambda _: True)
         reader.clock = clock
-        pages: list[Changes] = []
+        pages: list[ChangesPage] = []
         while not pages or pages[-1].more:
             pages.append(place.listing.changes(reader.clock, reader.allows))
             reader.clock = pages[-1].clock

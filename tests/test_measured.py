@@ -6,21 +6,21 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plotindex.measured import SECONDS, Histogram, Measured
+from plotindex.measured import SECONDS, Histogram, IndexerStats
 
 durations = st.lists(st.floats(-1, 10_000))
 
 
 @given(durations, durations)
 def test_what_was_measured_is_read_as_it_was_written(first: list[float], second: list[float]) -> None:
-    measured = Measured(missed=3, rescan=1.5)
+    measured = IndexerStats(missed=3, rescan=1.5)
     for seconds in first:
         measured.reconcile.observe(seconds)
     more = Histogram()
     for seconds in second:
         more.observe(seconds)
     measured.reconcile.add(more)
-    read = Measured.load(measured.dump())
+    read = IndexerStats.load(measured.dump())
     assert (read.missed, read.rescan, read.pinned) == (3, 1.5, 0)
     pairs = read.reconcile.cumulative()
     everything = [*first, *second]
@@ -30,8 +30,8 @@ def test_what_was_measured_is_read_as_it_was_written(first: list[float], second:
 
 
 def test_what_another_version_measured_is_taken_as_far_as_it_is_known() -> None:
-    assert Measured.load(None).dump() == Measured().dump()
-    odd = Measured.load('{"missed": 2, "reconcile": {"counts": [1, 2], "sum": 3.0}, "later": 1}')
+    assert IndexerStats.load(None).dump() == IndexerStats().dump()
+    odd = IndexerStats.load('{"missed": 2, "reconcile": {"counts": [1, 2], "sum": 3.0}, "later": 1}')
     assert (odd.missed, odd.reconcile.sum) == (2, 0.0)
 
 
@@ -44,7 +44,7 @@ odd_objects = st.dictionaries(
 
 @given((leaves | st.lists(leaves) | odd_objects).map(json.dumps) | st.text())
 def test_whatever_stands_there_is_read_as_numbers_that_can_be_told(text: str) -> None:
-    read = Measured.load(text)
-    assert Measured.load(read.dump()) is not None
+    read = IndexerStats.load(text)
+    assert IndexerStats.load(read.dump()) is not None
     for number in (read.missed, read.rescan, read.pinned, read.delay.sum, read.reconcile.cumulative()[-1][1]):
         assert math.isfinite(float(number))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.polling import Polled, Polling
+from plotindex.polling import PolledScopes, Polling
 from plotindex.system import mounts
 from plotindex.system.mounts import mount_of
 from plotindex.tree.tree import Tree
@@ -67,7 +67,7 @@ def test_of_network_and_unknown_file_systems_those_are_polled_that_can_hold_plot
 ) -> None:
     (tmp_path / "mountinfo").write_text(FOREIGN.format(root=tree.root))
     monkeypatch.setattr(mounts, "MOUNTINFO", tmp_path / "mountinfo")
-    with closing(Polled(tree, Polling.AUTO)) as polled:
+    with closing(PolledScopes(tree, Polling.AUTO)) as polled:
         assert polled.scopes == {
             "far": "file system nfs4",
             "near/project_a/deep": "file system cifs",
@@ -75,9 +75,9 @@ def test_of_network_and_unknown_file_systems_those_are_polled_that_can_hold_plot
         }
         assert not polled.everything
     for polling, scopes in ((Polling.NEVER, set()), (Polling.ALWAYS, {""})):
-        with closing(Polled(tree, polling)) as polled:
+        with closing(PolledScopes(tree, polling)) as polled:
             assert polled.scopes.keys() == scopes
     (tmp_path / "mountinfo").write_text(f"22 1 254:0 / {tree.root} rw - nfs4 host:/ rw\n")
-    with closing(Polled(tree, Polling.AUTO)) as polled:
+    with closing(PolledScopes(tree, Polling.AUTO)) as polled:
         assert polled.everything
         assert polled.described() == "the root (file system nfs4)"

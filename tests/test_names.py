@@ -12,10 +12,10 @@ from sqlalchemy import select, text
 
 from plotindex import names as subject
 from plotindex.catalog import Catalog, SessionRow
-from plotindex.intake import Intake
+from plotindex.intake import IndexUpdater
 from plotindex.look import Options
 from plotindex.matching import OutOfTimeError, at_most
-from plotindex.names import Found, Names
+from plotindex.names import NameSearch, SearchResult
 from plotindex.opening import AnyDatabase
 from plotindex.reconcile import reconcile
 from plotindex.tables import name, searched
@@ -60,7 +60,7 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
     with new_database(engine) as database:
         catalog = Catalog(database)
         catalog.claim("/srv", Layout(), 1)
-        intake = Intake(catalog)
+        intake = IndexUpdater(catalog)
         there: dict[tuple[str, str, str], Plot] = {}
         for step in steps:
             if isinstance(step, list):
@@ -73,7 +73,7 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
                     connection.execute(searched.delete())
             else:
                 intake.go_on(most=1000 if step == "take in all" else 3)
-        names = Names(database, at_once=at_once, seconds=60)
+        names = NameSearch(database, at_once=at_once, seconds=60)
         for text in [*texts, *(plot.filename[1:6] for plot in there.values())]:
             found = names.search(text, catalog.latest_sessions(), 1000, everywhere=True)
             assert found.is_complete
@@ -142,37 +142,37 @@ def test_literal_runs_are_as_long_as_they_can_be() -> None:
 
 
 @pytest.fixture
-def search(catalog: Catalog) -> Callable[[str], Found]:
+def search(catalog: Catalog) -> Callable[[str], SearchResult]:
     """A search everywhere that asks the index as soon as it may."""
-    names = Names(catalog.database, at_once=0, seconds=60)
+    names = NameSearch(catalog.database, at_once=0, seconds=60)
     return lambda text: names.search(text, catalog.latest_sessions(), 5, everywhere=True)
 
 
-def filenames(found: Found) -> list[str]:
+def filenames(found: SearchResult) -> list[str]:
     return [plot.filename for plot in found.plots]
 
 
 def test_of_those_that_changed_last_the_latest_drawn_come_first(
-    root: Path, index: Index, catalog: Catalog, search: Callable[[str], Found]
+    root: Path, index: Index, catalog: Catalog, search: Callable[[str], SearchResult]
 ) -> None:
     for number in range(9):
         draw(root, f"s/project_a/hist_{number}.png", mtime_ns=10**18 + number)
     index()
-    assert Intake(catalog).finish(60)
+    assert IndexUpdater(catalog).finish(60)
     draw(root, "s/project_b/hist_0.png", mtime_ns=10**18 + 100)
     for expected in ("behind", "taken in"):
         index()
         assert filenames(search("hist")) == [f"hist_{number}.png" for number in (0, 8, 7, 6, 5)], expected
-        assert Intake(catalog).finish(60)
+        assert IndexUpdater(catalog).finish(60)
 
 
 def test_names_come_back_after_a_rebuild_from_scratch_and_when_somebody_empties_them(
-    root: Path, tree: Tree, catalog: Catalog, search: Callable[[str], Found]
+    root: Path, tree: Tree, catalog: Catalog, search: Callable[[str], SearchResult]
 ) -> None:
     draw(root, "s/project_a/hist.png")
     gone = draw(root, "s/project_a/gone.png")
     reconcile(tree, catalog, [""])
-    assert Intake(catalog).finish(60)
+    assert IndexUpdater(catalog).finish(60)
     gone.unlink()
     reconcile(tree, catalog, [""], Options(rewrite=True))
     keys = {PlotKey("s", "hist.png")}
@@ -180,7 +180,7 @@ def test_names_come_back_after_a_rebuild_from_scratch_and_when_somebody_empties_
         with closing(sqlite3.connect(catalog.database.path)) as connection:
             connection.executescript(statement)
         assert (filenames(search("hist")), filenames(search("gone"))) == (["hist.png"], [])
-        assert Intake(catalog).finish(60)
+        assert IndexUpdater(catalog).finish(60)
         assert taken_in(catalog.database) == keys
         check_index(catalog.database)
         assert (filenames(search("hist")), filenames(search("gone"))) == (["hist.png"], [])
@@ -192,7 +192,7 @@ def test_a_search_says_when_it_did_not_look_at_all_names(catalog: Catalog) -> No
     with catalog.writing() as writer:
         writer.apply([Change(None, row) for row in rows])
     sessions = catalog.latest_sessions()
-    hasty = Names(catalog.database, at_once=0, at_most=10)
+    hasty = NameSearch(catalog.database, at_once=0, at_most=10)
     assert hasty.search("ld", sessions, 5, everywhere=True) == ([], False)
     assert hasty.search("old", sessions, 5) == ([], False)
     assert filenames(hasty.search("1", sessions, 5)) == [f"{number}.png" for number in (41, 31, 21, 19, 18)]
@@ -200,8 +200,8 @@ def test_a_search_says_when_it_did_not_look_at_all_names(catalog: Catalog) -> No
     assert filenames(hasty.search("old", sessions, 5, everywhere=True)) == ["old.png"]
     with catalog.writing() as writer:
         writer.apply([Change(None, Plot("u", "p", f"abc {number} xyz", 1, 0, 1, 1)) for number in range(500)])
-    assert Intake(catalog).finish(60)
-    late = Names(catalog.database, at_once=0, seconds=0)
+    assert IndexUpdater(catalog).finish(60)
+    late = NameSearch(catalog.database, at_once=0, seconds=0)
     assert late.search("*xyz*abc*", catalog.latest_sessions(), 5, everywhere=True) == ([], False)
     assert late.search("old", sessions, 5).is_complete
 
@@ -211,11 +211,11 @@ def test_a_server_is_asked_no_longer_than_somebody_waits_and_can_be_asked_again(
     rows: list[Row] = [("s", "p", f"abc {number} xyz", 1, 0, 1, 1) for number in range(20_000)]
     with catalog.writing() as writer:
         writer.apply([], [rows])
-    assert Intake(catalog).finish(60)
+    assert IndexUpdater(catalog).finish(60)
     sessions = catalog.latest_sessions()
-    hasty = Names(catalog.database, at_once=0, seconds=0)
+    hasty = NameSearch(catalog.database, at_once=0, seconds=0)
     assert hasty.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], False)
-    patient = Names(catalog.database, at_once=0, seconds=60)
+    patient = NameSearch(catalog.database, at_once=0, seconds=60)
     assert patient.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], True)
     assert filenames(patient.search("12345", sessions, 5, everywhere=True)) == ["abc 12345 xyz"]
 
@@ -236,10 +236,10 @@ def test_a_search_of_some_sessions_reads_no_name_of_others(root: Path, index: In
     draw(root, "mine/project_a/hist.png")
     draw(root, "secret/project_a/hist.png")
     index()
-    assert Intake(catalog).finish(60)
+    assert IndexUpdater(catalog).finish(60)
     with closing(sqlite3.connect(catalog.database.path)) as connection:
         connection.executescript("DROP TABLE name_trigram; DROP TABLE name; DELETE FROM plot WHERE session = 'secret'")
-    names = Names(catalog.database, at_once=0)
+    names = NameSearch(catalog.database, at_once=0)
     mine = [row for row in catalog.latest_sessions() if row.session == "mine"]
     assert [plot.path for plot in names.search("hist", mine, 5).plots] == ["mine/project_a/hist.png"]
     assert names.search("hist", [SessionRow("mine", 1, 0)], 5).is_complete

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from plotindex.catalog import Catalog
-from plotindex.names import AT_MOST, Names
+from plotindex.names import AT_MOST, NameSearch
 from plotindex.overview import STRIP, Overview
 from plotindex.settings import Settings
 from plotindex.tables import session
@@ -117,7 +117,7 @@ def test_a_session_that_comes_during_a_search_is_shown_to_nobody_who_may_not_see
         index()
         return session == "mine"
 
-    overview._names = Names(overview._database, at_once=0)
+    overview._names = NameSearch(overview._database, at_once=0)
     for allows_all in (None, False):
         assert [plot.session for plot in overview.search(allows, "hist", 9, allows_all=allows_all).plots] == ["mine"]
 

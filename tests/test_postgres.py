@@ -20,7 +20,7 @@ from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, SettingsError, UnusableDatabaseError
 from plotindex.listing import Listing
 from plotindex.lookup import Lookup, Source
-from plotindex.measured import Measured
+from plotindex.measured import IndexerStats
 from plotindex.opening import open_database
 from plotindex.overview import Overview
 from plotindex.reconcile import reconcile
@@ -189,7 +189,7 @@ def test_of_two_indexers_one_is_elected_and_the_other_takes_over_when_it_is_sile
 
     def elected() -> list[int]:
         beats = [beat for beat in catalog.heartbeats() if beat.state == "watching"]
-        return [beat.pid for beat in beats if Measured.load(beat.measured).elected]
+        return [beat.pid for beat in beats if IndexerStats.load(beat.measured).elected]
 
     with ExitStack() as stack:
         one = watch("one")

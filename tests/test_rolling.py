@@ -18,16 +18,16 @@ from plotindex import stamps as stamps_module
 from plotindex import turns as turns_module
 from plotindex import watches as watches_module
 from plotindex.catalog import Catalog
-from plotindex.polling import Polled, Polling
+from plotindex.polling import PolledScopes, Polling
 from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescan
 from plotindex.rolling import Rolling
-from plotindex.rounds import Round
-from plotindex.soundness import Soundness
+from plotindex.rounds import PacedRound
+from plotindex.soundness import IntegrityCheck
 from plotindex.stamps import AGAIN, short_stamp_of
 from plotindex.tree.plots import SETTLED_NS
 from plotindex.tree.tree import Tree
-from plotindex.turns import Turns
+from plotindex.turns import FairScheduler
 from plotindex.watcher import Watcher
 from plotindex.watches import Watches
 from tests.helpers import all_plots, draw, wait_until
@@ -46,9 +46,9 @@ class Looking:
     def __init__(self, tree: Tree, catalog: Catalog, barriers: Path, polling: Polling, most: int | None = None) -> None:
         barriers.mkdir(exist_ok=True)
         self.tree, self.catalog = tree, catalog
-        self.polled = Polled(tree, polling)
+        self.polled = PolledScopes(tree, polling)
         self.watcher = Watcher(tree, barriers, lambda: Watches(most, self.polled.covers))
-        self.turns = Turns(tree, catalog, self.watcher)
+        self.turns = FairScheduler(tree, catalog, self.watcher)
         parts = tree, catalog, self.turns, self.watcher, self.polled
         self.rolling = Rolling(*parts, poll_seconds=0, share=AT_ONCE)
         if polling is not Polling.ALWAYS:
@@ -56,7 +56,7 @@ class Looking:
         self.rescan()
 
     def rescan(self) -> None:
-        check = partial(Soundness, self.catalog.database)
+        check = partial(IntegrityCheck, self.catalog.database)
         rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=False)
         while rescan.ended is None:
             self.turns.step()
@@ -74,7 +74,7 @@ class Looking:
         while scopes := self.watcher.take(0.05).scopes:
             self.turns.add(scopes.by_session())
 
-    def go_round(self, each: Round, *, alone: bool = False) -> None:
+    def go_round(self, each: PacedRound, *, alone: bool = False) -> None:
         """One whole round, from its begin to its end; `alone` while the other one rests."""
         for other in {self.rolling.by_folders, self.rolling.by_files} - {each}:
             other._due = float("inf") if alone else 0.0
@@ -301,7 +301,7 @@ def test_each_round_keeps_to_its_share_and_tells_how_long_it_takes() -> None:
         looked.append(session)
         yield [session]
 
-    each = Round(looks)
+    each = PacedRound(looks)
     each.begin(["t", "s"])
     assert each.step(0.05) == ["s"]
     each.spend(1.0, 0.05)

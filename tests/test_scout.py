@@ -18,7 +18,7 @@ from plotindex.settings import Settings
 from plotindex.tree import parallel_walk as module
 from plotindex.tree import walk_worker as scouting
 from plotindex.tree.layout import Layout
-from plotindex.tree.parallel_walk import Scout, ScoutedWalk
+from plotindex.tree.parallel_walk import ScoutedWalk, WalkProcess
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree
 from plotindex.tree.walk import Walk
@@ -35,8 +35,8 @@ def for_few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def scout(tree: Tree) -> Iterator[Scout]:
-    with closing(Scout(tree)) as scout:
+def scout(tree: Tree) -> Iterator[WalkProcess]:
+    with closing(WalkProcess(tree)) as scout:
         yield scout
 
 
@@ -57,7 +57,7 @@ def test_a_scout_sees_what_a_walk_sees(root: Path, tmp_path: Path, layout: Layou
         (root / os.fsdecode(folder.encode() + b"/project_\xff.png")).mkdir()
     os.close(os.open(os.fsencode(root / "s/project_a") + b"/\xff.png", os.O_CREAT))
     tree = Tree(root, layout)
-    with closing(Scout(tree)) as scout:
+    with closing(WalkProcess(tree)) as scout:
         for session in [*tree.sessions(), "missing", "linked"]:
             with tree.looking() as glance:
                 there = seen(ScoutedWalk(glance, Scope(session), scout, None, layout.max_plots))
@@ -74,14 +74,14 @@ def test_when_the_scout_is_killed_or_stopped_everything_is_looked_at_here(
         draw(root, f"session_{number}/project_a/x.png")
     scouts = []
 
-    def take(self: Scout, session: str, walk: Walk) -> bool:
+    def take(self: WalkProcess, session: str, walk: Walk) -> bool:
         scouts.append(self)
         if session == "session_3":
             self._process.send_signal(sent)
         return was_taken(self, session, walk)
 
-    was_taken = Scout.take
-    monkeypatch.setattr(Scout, "take", take)
+    was_taken = WalkProcess.take
+    monkeypatch.setattr(WalkProcess, "take", take)
     assert reconcile(tree, catalog, [""]).added == 12
     assert not list(differences(tree, catalog))
     assert not scouts[0].is_alive
@@ -115,7 +115,7 @@ def test_a_scout_that_takes_its_time_is_not_taken_for_one_that_is_stuck(
     scouting.answer_all(Tree(root), questions, answers)
     sign = scouting.LENGTH.pack(scouting.STILL_LOOKING)
     assert answers.getvalue().startswith(sign * 20)
-    with closing(Scout(Tree(root))) as scout:
+    with closing(WalkProcess(Tree(root))) as scout:
         assert scout.ask("s")
         scout._read += sign * 20
         walk = Tree(root).walk(Scope("missing"))
@@ -128,9 +128,9 @@ def test_nobody_waits_for_a_scout_that_is_slow(
 ) -> None:
     for number in range(module.MOST_AHEAD + 10):
         draw(root, f"session_{number:02}/project_a/x.png")
-    scouts: list[Scout] = []
+    scouts: list[WalkProcess] = []
 
-    def ask(self: Scout, session: str) -> bool:
+    def ask(self: WalkProcess, session: str) -> bool:
         if not scouts:
             self._process.send_signal(signal.SIGSTOP)
         scouts.append(self)
@@ -141,25 +141,25 @@ def test_nobody_waits_for_a_scout_that_is_slow(
         if settled == 10:
             scouts[0]._process.send_signal(signal.SIGCONT)
 
-    was_asked = Scout.ask
-    monkeypatch.setattr(Scout, "ask", ask)
+    was_asked = WalkProcess.ask
+    monkeypatch.setattr(WalkProcess, "ask", ask)
     monkeypatch.setattr(reconciling, "MOST_CHANGES", 1)
     assert reconcile(tree, catalog, [""], progress=progress).added == module.MOST_AHEAD + 10
     assert len(scouts) == module.MOST_AHEAD
 
 
 def test_a_folder_that_comes_before_the_scout_looks_is_entered_too(
-    tree: Tree, root: Path, scout: Scout, monkeypatch: pytest.MonkeyPatch
+    tree: Tree, root: Path, scout: WalkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(root, "s/project_a/x.png")
     entered = []
 
-    def ask(self: Scout, session: str) -> bool:
+    def ask(self: WalkProcess, session: str) -> bool:
         draw(root, "s/project_a/sub/y.png")
         return was_asked(self, session)
 
-    was_asked = Scout.ask
-    monkeypatch.setattr(Scout, "ask", ask)
+    was_asked = WalkProcess.ask
+    monkeypatch.setattr(WalkProcess, "ask", ask)
     with tree.looking() as glance:
         walk = ScoutedWalk(glance, Scope("s"), scout, lambda path, _: entered.append(path), None)
         assert walk.go_on()
@@ -168,7 +168,7 @@ def test_a_folder_that_comes_before_the_scout_looks_is_entered_too(
 
 
 def test_what_was_asked_for_and_given_up_is_not_taken_for_what_is_asked_for_later(
-    tree: Tree, root: Path, scout: Scout
+    tree: Tree, root: Path, scout: WalkProcess
 ) -> None:
     draw(root, "s/project_a/x.png")
     with tree.looking() as glance:

@@ -12,9 +12,9 @@ from plotindex.catalog import Catalog
 from plotindex.errors import DamagedDatabaseError
 from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescans
-from plotindex.soundness import Soundness
+from plotindex.soundness import IntegrityCheck
 from plotindex.tree.tree import Tree
-from plotindex.turns import Turns
+from plotindex.turns import FairScheduler
 from plotindex.watcher import Watcher
 from plotindex.watches import Watches
 from tests.helpers import draw, wait_until
@@ -54,7 +54,7 @@ def test_a_look_that_begins_anew_goes_on_with_the_check_that_has_begun(
 
     monkeypatch.setattr(catalog.database, "check_sound", check)
     watcher = Watcher(tree, tmp_path / "barriers", Watches)
-    rescans = Rescans(tree, catalog, Turns(tree, catalog, watcher), watcher, 3600)
+    rescans = Rescans(tree, catalog, FairScheduler(tree, catalog, watcher), watcher, 3600)
     for _ in range(5):
         rescans.begin()
         assert rescans.go_on() is None, "the check has not ended"
@@ -70,7 +70,7 @@ def test_whoever_writes_waits_for_the_check_before_the_log_reaches_its_bound(
 ) -> None:
     released = threading.Event()
     monkeypatch.setattr(catalog.database, "check_sound", released.wait)
-    check = Soundness(catalog.database)
+    check = IntegrityCheck(catalog.database)
     assert not check.ended()
     with catalog.writing() as writer:
         writer.leap(0)

@@ -17,13 +17,13 @@ from plotindex.barriers import ask
 from plotindex.catalog import Catalog, Heartbeat
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.lookup import Lookup
-from plotindex.measured import Measured
+from plotindex.measured import IndexerStats
 from plotindex.metrics import Metrics
 from plotindex.polling import Polling
 from plotindex.settings import Settings
 from plotindex.status import read_status
 from plotindex.tree.tree import Tree
-from plotindex.watcher import Reader, TreeEmitter
+from plotindex.watcher import InotifyReader, TreeEmitter
 from tests.helpers import StartService, all_plots, draw, wait_until
 from tests.test_convergence import plots_by_hand
 
@@ -69,7 +69,7 @@ def emitter_of(indexer: Indexer) -> TreeEmitter:
     return emitter
 
 
-def reader_of(indexer: Indexer) -> Reader:
+def reader_of(indexer: Indexer) -> InotifyReader:
     reader = emitter_of(indexer).reader
     assert reader is not None
     return reader
@@ -78,13 +78,13 @@ def reader_of(indexer: Indexer) -> Reader:
 def kill_reader(indexer: Indexer, monkeypatch: pytest.MonkeyPatch) -> None:
     victim = reader_of(indexer)
 
-    def handle(reader: Reader, event: InotifyEvent) -> None:
+    def handle(reader: InotifyReader, event: InotifyEvent) -> None:
         if reader is victim:
             raise RuntimeError("provoked")
         original(reader, event)
 
     original = InotifyFD.handle_event
-    monkeypatch.setattr(Reader, "handle_event", handle)
+    monkeypatch.setattr(InotifyReader, "handle_event", handle)
 
 
 def kill_emitter(indexer: Indexer, _monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +172,8 @@ def test_what_is_not_to_be_watched_is_found_all_the_same_and_how_late_is_said(
     plots = [draw(root, f"s/project_{number}/x.png") for number in range(20)]
     indexer = run_indexer(most_watches=6)
 
-    def measured() -> Measured:
-        return Measured.load(beat_of(catalog).measured)
+    def measured() -> IndexerStats:
+        return IndexerStats.load(beat_of(catalog).measured)
 
     wait_until(lambda: measured().folders_round and measured().files_round)
     plots[19].write_bytes(b"rewritten")

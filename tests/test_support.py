@@ -14,7 +14,7 @@ from plotindex.catalog import Catalog, Heartbeat
 from plotindex.database import Database
 from plotindex.settings import Settings, load_settings
 from plotindex.support import Gathering
-from plotindex.veiling import Place, Veil
+from plotindex.veiling import Redactor, Replacement
 from tests.helpers import Index, RunPlotindex, draw
 
 NAMES = ("confidential-session", "project_confidential", "confidential.png", "confidential-folder")
@@ -110,9 +110,11 @@ def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
     ],
 )
 def test_a_word_takes_the_place_of_whole_folders_only(text: str, shown: str) -> None:
-    veil = Veil([Place(Path("/srv/plots"), "ROOT", is_cut=True), Place(Path("/srv/plots/state"), "STATE")])
+    veil = Redactor(
+        [Replacement(Path("/srv/plots"), "ROOT", is_cut=True), Replacement(Path("/srv/plots/state"), "STATE")]
+    )
     assert veil.over({"seen": [text, 1]}) == {"seen": [shown, 1]}
-    assert Veil([Place(Path("/"), "HOME")]).over(text) == text
+    assert Redactor([Replacement(Path("/"), "HOME")]).over(text) == text
 
 
 def test_it_tells_names_when_asked_and_what_can_be_had_of_a_damaged_catalogue(

@@ -24,7 +24,7 @@ from PIL import Image
 from plotindex.access import Tokens
 from plotindex.errors import PlotIndexError
 from plotindex.jobs import SVG, Word
-from plotindex.kept import Kept
+from plotindex.kept import FileCache
 from plotindex.settings import Settings, load_settings
 from plotindex.thumbnails import WIDTHS, Thumbnails
 from plotindex.tree.plots import Plot, PlotKey
@@ -400,7 +400,7 @@ def test_where_nothing_can_be_kept_it_is_drawn_each_time_and_said_once(
 def test_the_folder_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
     folder = tmp_path / "thumbnails"
     most = 100 * 4096
-    kept, other = (Kept(folder, most, lambda: None) for _ in range(2))
+    kept, other = (FileCache(folder, most, lambda: None) for _ in range(2))
     for number in range(250):
         (kept, other)[number % 2].keep(f"{number:03}", bytes(3000))
         os.utime(folder / f"{number:03}", ns=(number * 10**9,) * 2)

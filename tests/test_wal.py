@@ -10,7 +10,7 @@ import pytest
 from plotindex import wal
 from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
-from plotindex.kept import Kept
+from plotindex.kept import FileCache
 from plotindex.reconcile import reconcile
 from plotindex.status import read_status
 from plotindex.tree.layout import Layout
@@ -61,7 +61,7 @@ def any_of(root: Path) -> Path:
 def test_thumbnails_leave_the_last_of_a_disk_to_the_catalogue(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = Kept(small_disk / "thumbnails", 10 * MEGABYTE, lambda: None)
+    kept = FileCache(small_disk / "thumbnails", 10 * MEGABYTE, lambda: None)
     for number in range(600):
         kept.keep(f"{number}", b"x" * 4096)
     disk = os.statvfs(small_disk)

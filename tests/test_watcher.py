@@ -17,11 +17,11 @@ from watchdog.observers import inotify_c
 
 from plotindex.catalog import Catalog
 from plotindex.rescan import Rescan
-from plotindex.soundness import Soundness
+from plotindex.soundness import IntegrityCheck
 from plotindex.tree.plots import PlotKey
-from plotindex.tree.scopes import Scopes, collapse, is_within
+from plotindex.tree.scopes import ScopeSet, collapse, is_within
 from plotindex.tree.tree import Tree
-from plotindex.turns import Turns
+from plotindex.turns import FairScheduler
 from plotindex.watcher import Watcher
 from tests.helpers import draw, wait_until
 from tests.torture import folders_to_watch, watched_inodes
@@ -36,7 +36,7 @@ class Listening:
         self.barriers = barriers
         barriers.mkdir(exist_ok=True)
         self.watcher = Watcher(tree, barriers)
-        self.turns = Turns(tree, catalog, self.watcher)
+        self.turns = FairScheduler(tree, catalog, self.watcher)
 
     def start(self) -> None:
         self.turns.clear()
@@ -44,9 +44,9 @@ class Listening:
         self.look({""})
 
     def look(self, paths: Iterable[str]) -> None:
-        waiting = Scopes(paths).by_session()
+        waiting = ScopeSet(paths).by_session()
         if waiting.pop("", None):
-            check = partial(Soundness, self.catalog.database)
+            check = partial(IntegrityCheck, self.catalog.database)
             rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=True)
             while rescan.ended is None:
                 self.turns.step()

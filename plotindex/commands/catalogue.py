@@ -57,7 +57,7 @@ def rebuild(
 
     Works beside an indexer and without one. Nothing is written when the root seems to be a lost mount.
     """
-    from plotindex.intake import Intake
+    from plotindex.intake import IndexUpdater
     from plotindex.look import Options
     from plotindex.reconcile import reconcile
 
@@ -82,7 +82,7 @@ def rebuild(
         report = reconcile_all()
     seconds = time.monotonic() - began
     _print_report(report, seconds, as_json)
-    if not Intake(catalog).finish(math.inf if names else NAMES_SECONDS):
+    if not IndexUpdater(catalog).finish(math.inf if names else NAMES_SECONDS):
         click.echo(
             "plotindex: the search does not have all names yet, and is slower until an indexer has taken them in; "
             "`plotindex rebuild --names` does so now.",

@@ -25,7 +25,7 @@ from plotindex.errors import SettingsError
 from plotindex.system import printable
 
 if TYPE_CHECKING:
-    from plotindex.finding import Found
+    from plotindex.finding import FoundPlot
 
 
 MOST_SHOWN = 200
@@ -101,11 +101,11 @@ def find(
         sys.exit(1)
 
 
-def _show_paths(found: "Iterator[Found]") -> bool:
+def _show_paths(found: "Iterator[FoundPlot]") -> bool:
     return _echo(printable(plot.path) + "\n" for plot, _ in found)
 
 
-def _show_columns(found: "Iterator[Found]") -> bool:
+def _show_columns(found: "Iterator[FoundPlot]") -> bool:
     from plotindex.system import ago, size
 
     return _echo(
@@ -114,11 +114,11 @@ def _show_columns(found: "Iterator[Found]") -> bool:
     )
 
 
-def _show_raw(found: "Iterator[Found]") -> bool:
+def _show_raw(found: "Iterator[FoundPlot]") -> bool:
     return _echo(os.fsencode(plot.path) + b"\0" for plot, _ in found)
 
 
-def _show_json(found: "Iterator[Found]") -> bool:
+def _show_json(found: "Iterator[FoundPlot]") -> bool:
     """One by one: there may be a million."""
     click.echo("[", nl=False)
     entries = ({**plot._asdict(), "version": plot.version, "path": plot.path, "current": now} for plot, now in found)

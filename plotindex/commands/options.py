@@ -15,7 +15,7 @@ import click
 from plotindex.commands import completing
 from plotindex.doubts import state_below_root, state_of_a_service
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
-from plotindex.rereading import Own, Rereading
+from plotindex.rereading import Own, SettingsReloader
 from plotindex.settings import PARSERS, Settings, default_of, load_settings
 from plotindex.sources import option_of, other_variables, unknown_variables
 from plotindex.system import configure_logs, escape, has_terminal, import_path, own_command
@@ -138,10 +138,12 @@ def read_settings(config: Path | None, options: dict[str, str | None]) -> Settin
     return settings
 
 
-def reread_on_hangup(settings: Settings, config: Path | None, options: dict[str, str | None], own: Own) -> Rereading:
+def reread_on_hangup(
+    settings: Settings, config: Path | None, options: dict[str, str | None], own: Own
+) -> SettingsReloader:
     """The settings of a service, to be read again on SIGHUP; when its terminal is closed it ends by that, as ever."""
     environment = dict(os.environ)
-    rereading = Rereading(settings, lambda: load_settings(options, environment, config), own)
+    rereading = SettingsReloader(settings, lambda: load_settings(options, environment, config), own)
     if not has_terminal():
         signal.signal(signal.SIGHUP, rereading.ask)
     return rereading

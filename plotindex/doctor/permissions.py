@@ -25,7 +25,7 @@ class Who(NamedTuple):
 ANYBODY = Who(None)
 
 
-class Place(NamedTuple):
+class ShownPath(NamedTuple):
     """A path as it is shown, and its status."""
 
     path: str
@@ -35,9 +35,9 @@ class Place(NamedTuple):
 class Guarded(NamedTuple):
     """A folder, with the way that leads to it from the root of the file system, and what is in it."""
 
-    way: list[Place]
+    way: list[ShownPath]
     """The last one is the folder itself."""
-    files: list[Place]
+    files: list[ShownPath]
     unseen: "tuple[tuple[str, str], ...]" = ()
     """Names of what is in it, each with the reason why its status cannot be had."""
 
@@ -94,11 +94,11 @@ def harms(guarded: Guarded, who: Who, secrets: frozenset[str]) -> Iterator[Harm]
             yield Harm(f"can write {file.path}", _private(file, who))
 
 
-def _own(place: Place) -> str:
+def _own(place: ShownPath) -> str:
     return f"`chown` {place.path} to the user that runs plotindex, or to root"
 
 
-def _private(place: Place, who: Who) -> str:
+def _private(place: ShownPath, who: Who) -> str:
     if place.status.st_gid in who.groups:
         return f"`chmod go-rwx {quote(place.path)}`, or take that user out of the group"
     return f"`chmod o-rwx {quote(place.path)}`"

@@ -12,7 +12,7 @@ from shlex import quote
 
 from plotindex.access import TOKENS_FILE
 from plotindex.doctor.findings import Finding, bad, ok, warn
-from plotindex.doctor.permissions import ANYBODY, READ, Guarded, Place, Who, harms, permitted
+from plotindex.doctor.permissions import ANYBODY, READ, Guarded, ShownPath, Who, harms, permitted
 from plotindex.doctor.subject import Subject
 from plotindex.keys import KEYS_FILE
 from plotindex.logins import CODES_FILE, LOGOUTS_FILE
@@ -200,11 +200,11 @@ def look(folder: Path, names: list[str]) -> Guarded:
         OSError: this user cannot see the folder.
     """
     real = Path(os.path.realpath(folder))
-    way = [Place(printable(str(place)), place.stat()) for place in (*reversed(real.parents), real)]
+    way = [ShownPath(printable(str(place)), place.stat()) for place in (*reversed(real.parents), real)]
     files, unseen = [], []
     for name in names:
         try:
-            files.append(Place(printable(str(real / name)), (real / name).stat()))
+            files.append(ShownPath(printable(str(real / name)), (real / name).stat()))
         except OSError as error:
             if error.errno != errno.ENOENT:
                 unseen.append((name, error.strerror or "for no reason"))

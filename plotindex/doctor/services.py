@@ -14,7 +14,7 @@ from plotindex.errors import CatalogError
 from plotindex.heartbeats import WELL
 from plotindex.jobs import MOST_BYTES
 from plotindex.lookup import is_heard
-from plotindex.measured import Measured
+from plotindex.measured import IndexerStats
 from plotindex.status import read_status
 from plotindex.system import escape
 
@@ -31,7 +31,7 @@ def check_indexer(subject: Subject) -> Iterator[Finding]:
     if beat is None:
         yield warn("indexer", "No indexer has begun yet, so nobody follows what is drawn", "start `plotindex watch`")
         return
-    measured = Measured.load(beat.measured)
+    measured = IndexerStats.load(beat.measured)
     if is_heard(beat) and beat.state in WELL and measured.closed:
         which = f"{counted(measured.closed, 'folder')} that its user may not read"
         yield warn(

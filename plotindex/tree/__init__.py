@@ -5,9 +5,9 @@ May import: errors, system.
 
 from plotindex.tree.globs import fold, glob_matcher, is_glob, literal_runs, matcher
 from plotindex.tree.layout import MEDIA_TYPES, Layout, is_name
-from plotindex.tree.parallel_walk import MOST_AHEAD, Scout, ScoutedWalk, scout_for
+from plotindex.tree.parallel_walk import MOST_AHEAD, ScoutedWalk, WalkProcess, scout_for
 from plotindex.tree.plots import INT64_MAX, POSITION, SETTLED_NS, Plot, PlotKey, Row, clamp, newest_first
-from plotindex.tree.scopes import MOST_OF_SESSION, ROOT_SCOPE, Scope, Scopes, collapse, is_within
+from plotindex.tree.scopes import MOST_OF_SESSION, ROOT_SCOPE, Scope, ScopeSet, collapse, is_within
 from plotindex.tree.tree import Glance, OpenPlot, Tree
 from plotindex.tree.walk import Enter, Linked, Stamp, Walk, plot_of
 
@@ -28,12 +28,12 @@ __all__ = [
     "PlotKey",
     "Row",
     "Scope",
-    "Scopes",
-    "Scout",
+    "ScopeSet",
     "ScoutedWalk",
     "Stamp",
     "Tree",
     "Walk",
+    "WalkProcess",
     "clamp",
     "collapse",
     "fold",

@@ -33,7 +33,7 @@ READ_BYTES = 1 << 20
 log = logging.getLogger(__name__)
 
 
-class Scout:
+class WalkProcess:
     """The process, and what it was asked for. When it ends, whoever uses it goes on without it. For one thread."""
 
     def __init__(self, tree: Tree) -> None:
@@ -142,18 +142,18 @@ class Scout:
             del self._read[: LENGTH.size + length]
 
 
-def scout_for(tree: Tree, sessions: int) -> Scout | None:
+def scout_for(tree: Tree, sessions: int) -> WalkProcess | None:
     """A scout for so many sessions, where it is of use and can be had. Its caller closes it."""
     if sessions >= FEWEST_SESSIONS and len(os.sched_getaffinity(0)) > 1:
         with suppress(OSError):
-            return Scout(tree)
+            return WalkProcess(tree)
     return None
 
 
 class ScoutedWalk(Walk):
     """A walk of a whole session, of which only the folders are entered here, where that is asked for."""
 
-    def __init__(self, glance: Glance, scope: Scope, scout: Scout, enter: Enter | None, most: int | None) -> None:
+    def __init__(self, glance: Glance, scope: Scope, scout: WalkProcess, enter: Enter | None, most: int | None) -> None:
         tree = glance.tree
         stamping = tree.stamping_device()
         super().__init__(tree.layout, tree.folder, glance.status, scope, enter=enter, most=most, stamping=stamping)

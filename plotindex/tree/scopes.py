@@ -46,7 +46,7 @@ MOST_SESSIONS = 50_000
 """Beyond so many the root stands for all."""
 
 
-class Scopes:
+class ScopeSet:
     """Paths relative to the root that may have changed, by session."""
 
     def __init__(self, paths: Iterable[str] = ()) -> None:

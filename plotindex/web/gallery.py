@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from plotindex.errors import CatalogError, RootLostError
 from plotindex.listing import Entry
 from plotindex.lookup import Lookup, Source
-from plotindex.names import Found
+from plotindex.names import SearchResult
 from plotindex.overview import Overview
 from plotindex.scans import ScansBusyError
 from plotindex.tree import Plot, PlotKey, is_name
@@ -120,7 +120,7 @@ class Gallery:
         strips, count = self._overview.sessions(
             viewer.allows, query, (page - 1) * SESSIONS, SESSIONS, allows_all=viewer.allows_all
         )
-        found, is_complete = Found([], is_complete=True)
+        found, is_complete = SearchResult([], is_complete=True)
         if query and page == 1:
             found, is_complete = self._overview.search(viewer.allows, query, FOUND, allows_all=viewer.allows_all)
         return self._render(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from flask import Request, Response, jsonify, request
 
 from plotindex.errors import CatalogError, RootLostError
-from plotindex.listing import Allows, Changes, Entry, Listing, entries_of, page_of
+from plotindex.listing import Allows, ChangesPage, Entry, Listing, entries_of, page_of
 from plotindex.lookup import Lookup, Source
 from plotindex.scans import ScansBusyError
 from plotindex.system import rfc3339
@@ -152,7 +152,7 @@ class Lists:
         again = self._viewer()
         return again if isinstance(again, Response) else self._tell(found, again)
 
-    def _tell(self, found: Changes, viewer: Viewer, **headers: str) -> Response:
+    def _tell(self, found: ChangesPage, viewer: Viewer, **headers: str) -> Response:
         response = _respond(
             self._lookup.hit,
             clock=found.clock,
@@ -164,7 +164,7 @@ class Lists:
         response.headers.extend({name.replace("_", "-"): value for name, value in headers.items()})
         return response
 
-    def _wait(self, found: Changes, viewer: Viewer, session: str | None, until: float) -> Changes:
+    def _wait(self, found: ChangesPage, viewer: Viewer, session: str | None, until: float) -> ChangesPage:
         while True:
             told = self._listing.told
             self._require_catalogue()
@@ -209,7 +209,7 @@ def describe_copy(copy: Plot) -> dict[str, Any]:
     }
 
 
-def _is_nothing(found: Changes) -> bool:
+def _is_nothing(found: ChangesPage) -> bool:
     return not (found.fresh or found.more or found.changed or found.removed)
 
 

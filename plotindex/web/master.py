@@ -19,7 +19,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
-from plotindex.rereading import Rereading
+from plotindex.rereading import SettingsReloader
 from plotindex.settings import PARSERS, Settings
 from plotindex.sources import variable
 from plotindex.system import Supervisor, has_terminal
@@ -58,7 +58,7 @@ class Wake:
 class Master(MPServer):
     """Serves until SIGTERM or SIGINT. SIGHUP starts new workers, one after the other, with settings read again."""
 
-    def __init__(self, listener: socket.socket, rereading: Rereading, supervisor: Supervisor) -> None:
+    def __init__(self, listener: socket.socket, rereading: SettingsReloader, supervisor: Supervisor) -> None:
         settings = rereading.settings
         self._listener = listener
         self._rereading = rereading

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from flask import Flask, Response
 
 from plotindex.metrics import FOLDER
-from plotindex.rereading import Rereading
+from plotindex.rereading import SettingsReloader
 from plotindex.settings import load_settings
 from plotindex.system import Supervisor, configure_logs, die_with_parent, printable
 from plotindex.web.application import create_app
@@ -21,7 +21,7 @@ from plotindex.web.pulse import keep_telling
 log = logging.getLogger(__name__)
 
 
-def serve(rereading: Rereading, supervisor: Supervisor) -> None:
+def serve(rereading: SettingsReloader, supervisor: Supervisor) -> None:
     """Serve until SIGTERM or SIGINT; on SIGHUP with settings read again.
 
     Raises:
