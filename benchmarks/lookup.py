@@ -12,8 +12,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import in_turn, median_ratio, print_table
-from plotindex.catalog import Catalog
-from plotindex.database import Database
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.database import Database
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey
 

@@ -11,8 +11,8 @@ from benchmarks.lookup import SIZES, add_rows
 from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles
 from benchmarks.processes import Site
 from benchmarks.serving import Server, draw_session, sample, started_server
-from plotindex.catalog import Catalog
-from plotindex.database import Database
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.database import Database
 
 ROUNDS = 15
 

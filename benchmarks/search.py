@@ -15,13 +15,13 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import print_table
-from plotindex.catalog import Catalog
-from plotindex.database import Database
-from plotindex.finding import Wanted
-from plotindex.finding import search as find
-from plotindex.intake import IndexUpdater
-from plotindex.opening import AnyDatabase
-from plotindex.overview import Overview
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.database import AnyDatabase
+from plotindex.storage.find import Wanted
+from plotindex.storage.find import search as find
+from plotindex.storage.overview import Overview
+from plotindex.storage.search.updater import IndexUpdater
+from plotindex.storage.sqlite.database import Database
 from plotindex.tree.layout import Layout
 
 SIZES = sorted({10_000, int(os.environ.get("PLOTS", "100000"))})

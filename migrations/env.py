@@ -9,8 +9,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from plotindex.errors import SettingsError
-from plotindex.opening import open_database
-from plotindex.tables import TRIGRAMS, metadata
+from plotindex.storage.database import open_database
+from plotindex.storage.tables import TRIGRAMS, metadata
 
 
 def run(connection: Connection) -> None:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from plotindex.doubts import doubts_of
 from plotindex.errors import SettingsError
-from plotindex.opening import check_url
 from plotindex.settings import PARSERS, SECRETS, Settings, make_settings, parse
 from plotindex.sources import Given, file_of, from_environment, from_file, from_options, unknown_variables
+from plotindex.storage import check_url
 from plotindex.system import printable, veiled
 
 NOT_SHOWN = "given, not shown"

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator
 
-from plotindex.catalog import Catalog
 from plotindex.links import Links
 from plotindex.polling import PolledScopes
+from plotindex.storage import Catalog
 from plotindex.system import ABSENT, printable
 from plotindex.tree import Tree
 from plotindex.turns import Step

@@ -8,15 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError
+from plotindex.storage import WELL, Catalog, Heartbeat
 from plotindex.system import Supervisor
 
 HEARTBEAT_SECONDS = 3.0
 STORE_SECONDS = 1.0
 """How long one waits for its turn to be written."""
-WELL = ("watching", "polling")
-"""The states in which the catalogue is kept up to date."""
 
 log = logging.getLogger(__name__)
 

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plotindex.barriers import Barriers
-from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.gaps import BlindSpots
 from plotindex.heartbeats import Heartbeats
-from plotindex.intake import IndexUpdater
-from plotindex.lookup import is_heard
-from plotindex.measured import IndexerStats
 from plotindex.polling import PolledScopes, Polling
 from plotindex.rescan import Rescan, Rescans
 from plotindex.rolling import Rolling
+from plotindex.storage import Catalog, IndexerStats, IndexUpdater, is_heard
 from plotindex.system import ABSENT, Supervisor, printable
 from plotindex.tree import ScopeSet, Tree
 from plotindex.troubles import Troubles

@@ -6,8 +6,8 @@ is a new name, and one that goes, since both set the file's ctime.
 
 from collections.abc import Iterable, Iterator
 
+from plotindex.storage import Change
 from plotindex.tree import Linked, Plot, Row
-from plotindex.writer import Change
 
 MOST_PATHS = 200_000
 """Beyond so many names only the rescan tells of the others."""

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from plotindex.measured import Histogram
+from plotindex.storage import Change, Histogram, Writer
 from plotindex.tree import POSITION, Enter, Glance, Linked, Row, Scope, ScoutedWalk, Stamp, Walk, WalkProcess, is_within
-from plotindex.writer import Change, Writer
 
 ROWS_AT_ONCE = 2_000
 ROWS_PER_FOLDER = 10

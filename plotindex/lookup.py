@@ -9,16 +9,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, RootLostError
 from plotindex.locks import indexing
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
 from plotindex.scans import Scans
+from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat, is_heard
 from plotindex.tree import OpenPlot, Plot, PlotKey, Scope, Tree
 
-HEARTBEAT_SECONDS = 15.0
-"""How old an indexer's heartbeat may be before the catalogue counts as unwatched."""
 ASKED_SECONDS = 1.0
 """How long what the catalogue says of itself is believed."""
 HEAL_SECONDS = 0.05
@@ -254,8 +252,3 @@ def _keeps_up(beat: Heartbeat) -> bool:
     if beat.state in ("stopped", "starting"):
         return True
     return is_heard(beat) and beat.behind < HEARTBEAT_SECONDS and beat.state in ("watching", "polling")
-
-
-def is_heard(beat: Heartbeat) -> bool:
-    """Whether an indexer has said something in the last seconds."""
-    return abs(time.time() - beat.heartbeat) < HEARTBEAT_SECONDS

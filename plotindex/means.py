@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from plotindex.catalog import Heartbeat
-from plotindex.measured import IndexerStats
+from plotindex.storage import Heartbeat, IndexerStats
 
 
 def parts_of(beat: Heartbeat, measured: IndexerStats) -> list[dict[str, Any]]:

@@ -21,13 +21,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from plotindex import __version__
-from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError
-from plotindex.lookup import Source, is_heard
-from plotindex.measured import SECONDS, IndexerStats
-from plotindex.measured import Histogram as Counted
-from plotindex.status import nearest_first
-from plotindex.wal import log_bytes
+from plotindex.lookup import Source
+from plotindex.storage import SECONDS, Catalog, Heartbeat, IndexerStats, is_heard, log_bytes, nearest_first
+from plotindex.storage import Histogram as Counted
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 STATES = ("starting", "watching", "polling", "blocked", "lost", "stopped")

@@ -12,10 +12,9 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import NamedTuple
 
-from plotindex.catalog import Catalog
 from plotindex.errors import ConflictError, RootLostError
 from plotindex.look import DEFAULT, DifferenceBatch, NewPlots, Options, Report, ScopeDiff, Suspect
-from plotindex.soundness import IntegrityCheck
+from plotindex.storage import Catalog, Change, IntegrityCheck, Writer
 from plotindex.system import ABSENT, printable
 from plotindex.tree import (
     MOST_AHEAD,
@@ -30,7 +29,6 @@ from plotindex.tree import (
     collapse,
     scout_for,
 )
-from plotindex.writer import Change, Writer
 
 MOST_CHANGES = 4_000
 """Rows that one transaction writes at most: so long, at most, does anybody wait for a turn, some 20 ms."""

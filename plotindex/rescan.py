@@ -3,10 +3,9 @@
 import time
 from collections.abc import Callable, Iterable
 
-from plotindex.catalog import Catalog
 from plotindex.look import Report
 from plotindex.reconcile import finish, sessions_to_look_at
-from plotindex.soundness import IntegrityCheck
+from plotindex.storage import Catalog, IntegrityCheck
 from plotindex.tree import ScopeSet, Tree, scout_for
 from plotindex.turns import FairScheduler, Target
 from plotindex.watcher import Watcher

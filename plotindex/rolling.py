@@ -8,12 +8,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from plotindex.catalog import Catalog
 from plotindex.look import Report
-from plotindex.measured import Histogram, IndexerStats
 from plotindex.polling import PolledScopes
 from plotindex.rounds import PacedRound
 from plotindex.stamps import Stamps
+from plotindex.storage import Catalog, Histogram, IndexerStats
 from plotindex.system import ABSENT
 from plotindex.tree import ScopeSet, Tree
 from plotindex.turns import FairScheduler, Target

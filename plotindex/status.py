@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plotindex.asking import is_served
-from plotindex.catalog import Catalog, Excess, Heartbeat
 from plotindex.errors import CatalogError
 from plotindex.locks import Indexing, indexing
-from plotindex.lookup import HEARTBEAT_SECONDS, is_heard
 from plotindex.means import describe, parts_of
-from plotindex.measured import IndexerStats
 from plotindex.recent import SHOWN, Counts
+from plotindex.storage import (
+    HEARTBEAT_SECONDS,
+    Catalog,
+    Excess,
+    Heartbeat,
+    IndexerStats,
+    is_heard,
+    nearest_first,
+    overgrown,
+)
 from plotindex.system import printable
 from plotindex.system.humanize import seconds_ago
 from plotindex.tree import Layout
-from plotindex.wal import overgrown
 
 ANSWER_SECONDS = 0.5
 """How long a server may take to answer."""
@@ -109,12 +115,6 @@ class Status:
         lines.append(f"answered   {_answered(self.answered)}")
         lines += [f"left out   {_left_out(excess)}" for excess in self.excess]
         return "\n".join([*lines, f"well       {'no' if self.trouble else 'yes'}"])
-
-
-def nearest_first(beats: list[Heartbeat]) -> list[Heartbeat]:
-    """Indexers, those of this host first; of each host the latest first, but those that have stopped behind."""
-    host = socket.gethostname()
-    return sorted(beats, key=lambda beat: (beat.state == "stopped", beat.host != host))
 
 
 def _described(beat: Heartbeat) -> dict[str, Any]:

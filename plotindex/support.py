@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from plotindex import __version__
-from plotindex.catalog import Catalog
 from plotindex.configuration import configuration
-from plotindex.database import Database
 from plotindex.doctor.examination import examine
 from plotindex.doctor.subject import Subject, opened
 from plotindex.errors import PlotIndexError
@@ -27,6 +25,7 @@ from plotindex.recent import read_recent
 from plotindex.settings import Settings
 from plotindex.sources import file_of
 from plotindex.status import read_status
+from plotindex.storage import Catalog, Database
 from plotindex.system import escape
 from plotindex.veiling import Redactor, Replacement
 

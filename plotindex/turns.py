@@ -6,13 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from plotindex.catalog import Catalog
 from plotindex.look import Report, ScopeDiff
-from plotindex.measured import Histogram
 from plotindex.reconcile import settle
+from plotindex.storage import Catalog, Change, Histogram
 from plotindex.tree import MOST_OF_SESSION, Linked, Row, Scope, Tree, WalkProcess, collapse
 from plotindex.watcher import Watcher
-from plotindex.writer import Change
 
 TURN_SECONDS = 0.005
 """How long one session is looked at before the next one's turn."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from plotindex.catalog import Catalog
 from plotindex.errors import RootLostError
+from plotindex.storage import Catalog
 from plotindex.system import printable
 from plotindex.tree import Plot, Scope, Tree, is_within
 

@@ -3,9 +3,9 @@
 import os
 import time
 
-from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, SettingsError
 from plotindex.status import require_indexer
+from plotindex.storage import Catalog
 from plotindex.system import printable
 from plotindex.tree import Plot, PlotKey, Tree
 

@@ -15,11 +15,11 @@ import hypothesis
 import pytest
 from playwright.sync_api import Browser
 
-from plotindex.catalog import Catalog
-from plotindex.database import Database
-from plotindex.opening import AnyDatabase, open_database
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings, load_settings
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.database import AnyDatabase, open_database
+from plotindex.storage.sqlite.database import Database
 from plotindex.tree.tree import Tree
 from tests.browser import chromium
 from tests.helpers import (

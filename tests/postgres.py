@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from plotindex.opening import AnyDatabase, open_database
+from plotindex.storage.database import AnyDatabase, open_database
+from plotindex.storage.tables import metadata
 from plotindex.system.processes import die_with_parent
-from plotindex.tables import metadata
 from tests.helpers import wait_until
 
 on_both_engines = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])

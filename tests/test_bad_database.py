@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog
-from plotindex.database import Database
 from plotindex.errors import SettingsError
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.database import Database
 from plotindex.tree.tree import Tree
 from plotindex.web import create_app
 from tests.helpers import PNG, Refused, all_plots, draw

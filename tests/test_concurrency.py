@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from plotindex.catalog import Catalog
 from plotindex.reconcile import reconcile
+from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from plotindex.verify import differences
 from tests.helpers import all_plots

@@ -12,9 +12,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plotindex.catalog import Catalog
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
+from plotindex.storage.catalog import Catalog
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey, signed
 from plotindex.tree.tree import Tree

@@ -16,15 +16,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from plotindex import database, heartbeats, lookup, status
+from plotindex import heartbeats, lookup, status
 from plotindex import indexer as indexer_module
 from plotindex.barriers import wait_for_answer
-from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.lookup import Lookup, Source
 from plotindex.settings import Settings
 from plotindex.status import read_status, require_indexer
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite import database
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
 from plotindex.verify import differences

@@ -12,11 +12,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from werkzeug.serving import make_server
 
-from plotindex.catalog import Catalog, Heartbeat
 from plotindex.confinement import ConfinementError
 from plotindex.doctor import services
-from plotindex.measured import IndexerStats
 from plotindex.settings import Settings
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.heartbeat import Heartbeat
+from plotindex.storage.stats import IndexerStats
 from plotindex.web.application import create_app
 from tests.helpers import free_port
 from tests.test_doctor import examined

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.catalog import Catalog
 from plotindex.doctor import subject
 from plotindex.doctor.findings import Finding
 from plotindex.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
-from plotindex.engines import KEPT_LOG_BYTES
 from plotindex.settings import Settings
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.engine import KEPT_LOG_BYTES
+from plotindex.storage.sqlite.wal import MOST_BYTES
 from plotindex.system.mounts import Mount
 from plotindex.tree.layout import Layout
-from plotindex.wal import MOST_BYTES
 from tests.helpers import Index, draw
 from tests.namespaces import small_disk_at
 from tests.postgres import NewDatabase, on_postgresql, value_of

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask, jsonify, request
 
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog
 from plotindex.errors import SettingsError
 from plotindex.reconcile import reconcile
 from plotindex.settings import load_settings
+from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from plotindex.web import PlotIndex, create_app
 from tests.helpers import PNG, SVG, draw

@@ -9,11 +9,11 @@ import pytest
 import requests
 
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, LockTimeoutError
-from plotindex.locks import WriterQueue
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.writer_queue import WriterQueue
 from plotindex.tree.plots import Plot
 from plotindex.tree.tree import Tree
 from tests.helpers import RunPlotindex, Service, StartService, all_plots, draw, wait_until

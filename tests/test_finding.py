@@ -16,14 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plotindex import finding
-from plotindex.catalog import Catalog
 from plotindex.errors import SettingsError
-from plotindex.finding import FoundPlot, Wanted, filenames, is_away, project_names, search, session_names
-from plotindex.intake import IndexUpdater
-from plotindex.opening import AnyDatabase
+from plotindex.finding import is_away
+from plotindex.storage import find as finding
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.database import AnyDatabase
+from plotindex.storage.find import FoundPlot, Wanted, filenames, project_names, search, session_names
+from plotindex.storage.search.updater import IndexUpdater
+from plotindex.storage.tables import plot, session
 from plotindex.system.humanize import rfc3339
-from plotindex.tables import plot, session
 from plotindex.tree.globs import glob_matcher, is_glob, matcher
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey

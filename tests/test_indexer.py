@@ -8,7 +8,7 @@ from pathlib import Path
 
 import requests
 
-from plotindex.catalog import Catalog
+from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until

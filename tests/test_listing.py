@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plotindex.catalog import Catalog
-from plotindex.listing import ChangesPage, Entry, Listing
 from plotindex.look import Options
 from plotindex.reconcile import reconcile
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.listing import ChangesPage, Entry, Listing
 from plotindex.system.humanize import rfc3339
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
@@ -140,7 +140,7 @@ def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(new_database: Ne
 def test_a_page_of_changes_ends_early_when_its_keys_have_very_many_copies(
     new_database: NewDatabase, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plotindex.listing.MOST_COPIES", 5)
+    monkeypatch.setattr("plotindex.storage.listing.MOST_COPIES", 5)
     with made(new_database, engine) as place:
         clock = place.listing.clock()
         for name in "abc":

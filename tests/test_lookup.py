@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.catalog import Catalog, Heartbeat
-from plotindex.database import Database
 from plotindex.errors import RootLostError
 from plotindex.lookup import Answer, Lookup, Source
 from plotindex.reconcile import reconcile
 from plotindex.scans import REMEMBERED_KEYS, Scans, ScansBusyError
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.heartbeat import Heartbeat
+from plotindex.storage.sqlite.database import Database
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
 from tests.helpers import all_plots, draw, wait_until

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.catalog import Catalog
 from plotindex.errors import RootLostError
 from plotindex.look import Options
 from plotindex.lookup import Lookup, Source
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
 from plotindex.status import Status, read_status
+from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot
 from plotindex.tree.tree import Tree
 from plotindex.verify import differences

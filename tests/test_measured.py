@@ -6,7 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plotindex.measured import SECONDS, Histogram, IndexerStats
+from plotindex.storage.stats import SECONDS, Histogram, IndexerStats
 
 durations = st.lists(st.floats(-1, 10_000))
 

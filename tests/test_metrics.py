@@ -16,14 +16,15 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog, Heartbeat
 from plotindex.locks import sole_indexer
 from plotindex.lookup import Lookup
 from plotindex.metrics import Metrics
 from plotindex.recent import Counts, read_recent
 from plotindex.settings import Settings
 from plotindex.status import read_status
-from plotindex.tables import indexer
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.heartbeat import Heartbeat
+from plotindex.storage.tables import indexer
 from plotindex.tree.tree import Tree
 from tests.helpers import Index, RunPlotindex, Service, StartService, draw, wait_until
 

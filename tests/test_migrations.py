@@ -15,10 +15,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL
 
-from plotindex.database import Database
 from plotindex.errors import CatalogError, SettingsError
-from plotindex.schema import SCHEMA, known_revisions, migrations_folder
-from plotindex.tables import TRIGRAMS, metadata
+from plotindex.storage.schema import SCHEMA, known_revisions, migrations_folder
+from plotindex.storage.sqlite.database import Database
+from plotindex.storage.tables import TRIGRAMS, metadata
 from tests.helpers import RunPlotindex, draw
 
 CHECKOUT = Path(__file__).parent.parent

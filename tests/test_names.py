@@ -10,20 +10,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from plotindex import names as subject
-from plotindex.catalog import Catalog, SessionRow
-from plotindex.intake import IndexUpdater
 from plotindex.look import Options
-from plotindex.matching import OutOfTimeError, at_most
-from plotindex.names import NameSearch, SearchResult
-from plotindex.opening import AnyDatabase
 from plotindex.reconcile import reconcile
-from plotindex.tables import name, searched
+from plotindex.storage.catalog import Catalog, SessionRow
+from plotindex.storage.database import AnyDatabase
+from plotindex.storage.search import search as subject
+from plotindex.storage.search.fulltext import OutOfTimeError, at_most
+from plotindex.storage.search.search import NameSearch, SearchResult
+from plotindex.storage.search.updater import IndexUpdater
+from plotindex.storage.tables import name, searched
+from plotindex.storage.writer import Change
 from plotindex.tree.globs import glob_matcher, literal_runs, matcher
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey, Row, newest_first
 from plotindex.tree.tree import Tree
-from plotindex.writer import Change
 from tests.helpers import Index, StartService, draw, wait_until
 from tests.postgres import NewDatabase, connected, on_both_engines, on_postgresql
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from plotindex.catalog import Catalog
-from plotindex.names import AT_MOST, NameSearch
-from plotindex.overview import STRIP, Overview
 from plotindex.settings import Settings
-from plotindex.tables import session
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.overview import STRIP, Overview
+from plotindex.storage.search.search import AT_MOST, NameSearch
+from plotindex.storage.tables import session
 from plotindex.tree.plots import PlotKey, Row
 from plotindex.web import PlotIndex
 from tests.helpers import Index, draw

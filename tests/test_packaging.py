@@ -163,7 +163,7 @@ def test_every_command_works_in_a_clean_environment_in_another_folder(
             running.clean_up()
 
     work_through_examples(root, run, start)
-    question = "import plotindex, plotindex.schema as d; print(plotindex.__file__, d.migrations_folder())"
+    question = "import plotindex, plotindex.storage.schema as d; print(plotindex.__file__, d.migrations_folder())"
     where = subprocess.run(
         [installed, "-c", question], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )

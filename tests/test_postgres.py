@@ -16,15 +16,15 @@ import pytest
 from sqlalchemy import text
 
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError, SettingsError, UnusableDatabaseError
-from plotindex.listing import Listing
 from plotindex.lookup import Lookup, Source
-from plotindex.measured import IndexerStats
-from plotindex.opening import open_database
-from plotindex.overview import Overview
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.database import open_database
+from plotindex.storage.listing import Listing
+from plotindex.storage.overview import Overview
+from plotindex.storage.stats import IndexerStats
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog
 from plotindex.settings import Settings
 from plotindex.status import read_status
+from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from tests.helpers import PATIENCE, PNG, SVG, RunPlotindex, Service, StartService, draw, free_port, is_free, wait_until
 

@@ -17,14 +17,14 @@ from plotindex import rolling as rolling_module
 from plotindex import stamps as stamps_module
 from plotindex import turns as turns_module
 from plotindex import watches as watches_module
-from plotindex.catalog import Catalog
 from plotindex.polling import PolledScopes, Polling
 from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescan
 from plotindex.rolling import Rolling
 from plotindex.rounds import PacedRound
-from plotindex.soundness import IntegrityCheck
 from plotindex.stamps import AGAIN, short_stamp_of
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.integrity import IntegrityCheck
 from plotindex.tree.plots import SETTLED_NS
 from plotindex.tree.tree import Tree
 from plotindex.turns import FairScheduler

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from plotindex import reconcile as reconciling
-from plotindex.catalog import Catalog
 from plotindex.commands.options import migrate_apart
 from plotindex.reconcile import reconcile
 from plotindex.settings import Settings
+from plotindex.storage.catalog import Catalog
 from plotindex.tree import parallel_walk as module
 from plotindex.tree import walk_worker as scouting
 from plotindex.tree.layout import Layout

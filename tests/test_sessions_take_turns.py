@@ -15,9 +15,9 @@ import pytest
 from flask import Flask
 
 from plotindex.barriers import wait_for_answer
-from plotindex.catalog import Catalog
 from plotindex.settings import Settings
 from plotindex.status import require_indexer
+from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
 from plotindex.verify import differences

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from plotindex import wal
-from plotindex.catalog import Catalog
 from plotindex.errors import DamagedDatabaseError
 from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescans
-from plotindex.soundness import IntegrityCheck
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.integrity import IntegrityCheck
+from plotindex.storage.sqlite import wal
 from plotindex.tree.tree import Tree
 from plotindex.turns import FairScheduler
 from plotindex.watcher import Watcher

@@ -14,14 +14,15 @@ from plotindex import heartbeats, rolling
 from plotindex import indexer as indexer_module
 from plotindex import watcher as watcher_module
 from plotindex.barriers import ask
-from plotindex.catalog import Catalog, Heartbeat
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.lookup import Lookup
-from plotindex.measured import IndexerStats
 from plotindex.metrics import Metrics
 from plotindex.polling import Polling
 from plotindex.settings import Settings
 from plotindex.status import read_status
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.heartbeat import Heartbeat
+from plotindex.storage.stats import IndexerStats
 from plotindex.tree.tree import Tree
 from plotindex.watcher import InotifyReader, TreeEmitter
 from tests.helpers import StartService, all_plots, draw, wait_until

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from plotindex.asking import is_served
-from plotindex.catalog import Catalog
-from plotindex.locks import WriterQueue
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.writer_queue import WriterQueue
 from plotindex.system.sdnotify import Supervisor
 from tests.helpers import StartService, draw, free_port, wait_until
 

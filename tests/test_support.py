@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog, Heartbeat
-from plotindex.database import Database
 from plotindex.settings import Settings, load_settings
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.heartbeat import Heartbeat
+from plotindex.storage.sqlite.database import Database
 from plotindex.support import Gathering
 from plotindex.veiling import Redactor, Replacement
 from tests.helpers import Index, RunPlotindex, draw

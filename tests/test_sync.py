@@ -6,8 +6,8 @@ import signal
 import time
 from pathlib import Path
 
-from plotindex.catalog import Catalog
 from plotindex.settings import Settings
+from plotindex.storage.catalog import Catalog
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until
 from tests.test_convergence import plots_by_hand
 

@@ -13,12 +13,12 @@ import pytest
 import requests
 
 from plotindex.access import Tokens
-from plotindex.catalog import Catalog
-from plotindex.database import Database
 from plotindex.errors import CatalogError
 from plotindex.reconcile import reconcile
-from plotindex.resting import rest_of
 from plotindex.settings import Settings
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.immutable import rest_of
 from plotindex.system.permissions import make_folder
 from plotindex.system.private_files import open_private, write_private
 from plotindex.tree.plots import PlotKey

@@ -11,12 +11,13 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from plotindex.catalog import Catalog, Heartbeat
-from plotindex.database import Database
 from plotindex.errors import CatalogError, UnusableDatabaseError
 from plotindex.lookup import Lookup, Source
 from plotindex.reconcile import reconcile
-from plotindex.schema import SCHEMA, known_revisions, migrations_folder
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.heartbeat import Heartbeat
+from plotindex.storage.schema import SCHEMA, known_revisions, migrations_folder
+from plotindex.storage.sqlite.database import Database
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
 from tests.helpers import draw

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from plotindex import wal
-from plotindex.catalog import Catalog
 from plotindex.errors import CatalogError
 from plotindex.kept import FileCache
 from plotindex.reconcile import reconcile
 from plotindex.status import read_status
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite import wal
 from plotindex.tree.layout import Layout
 from plotindex.tree.tree import Tree
 from tests.helpers import draw

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from watchdog.observers import inotify_c
 
-from plotindex.catalog import Catalog
 from plotindex.rescan import Rescan
-from plotindex.soundness import IntegrityCheck
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.integrity import IntegrityCheck
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import ScopeSet, collapse, is_within
 from plotindex.tree.tree import Tree

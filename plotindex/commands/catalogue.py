@@ -57,9 +57,9 @@ def rebuild(
 
     Works beside an indexer and without one. Nothing is written when the root seems to be a lost mount.
     """
-    from plotindex.intake import IndexUpdater
     from plotindex.look import Options
     from plotindex.reconcile import reconcile
+    from plotindex.storage import IndexUpdater
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)

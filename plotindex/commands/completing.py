@@ -17,7 +17,7 @@ from plotindex.parsing import OneOf
 from plotindex.settings import PARSERS, Settings, load_settings
 
 if TYPE_CHECKING:
-    from plotindex.opening import AnyDatabase
+    from plotindex.storage import AnyDatabase
 
 MOST = 500
 PATIENCE = 0.5
@@ -43,14 +43,14 @@ def folders(_context: click.Context, _parameter: click.Parameter, begun: str) ->
 
 
 def sessions(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    from plotindex.finding import session_names
+    from plotindex.storage import session_names
 
     return _from_catalog(context, lambda database: session_names(database, begun))
 
 
 def filenames(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Those of the session that was named before."""
-    from plotindex.finding import filenames
+    from plotindex.storage import filenames
 
     name = context.params.get("session")
     return _from_catalog(context, lambda database: filenames(database, name, begun)) if name else []
@@ -58,7 +58,7 @@ def filenames(context: click.Context, _parameter: click.Parameter, begun: str) -
 
 def projects(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Those of the session that was named before, or else of that in which something was drawn last."""
-    from plotindex.finding import project_names
+    from plotindex.storage import project_names
 
     return _from_catalog(context, lambda database: project_names(database, context.params.get("session"), begun))
 
@@ -71,7 +71,7 @@ def tokens(context: click.Context, _parameter: click.Parameter, begun: str) -> l
 
 
 def _from_catalog(context: click.Context, names: "Callable[[AnyDatabase], Iterator[str]]") -> list[CompletionItem]:
-    from plotindex.opening import open_database
+    from plotindex.storage import open_database
 
     try:
         return _items(islice(names(open_database(_settings(context).catalog_place, PATIENCE)), MOST))

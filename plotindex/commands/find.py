@@ -25,7 +25,7 @@ from plotindex.errors import SettingsError
 from plotindex.system import printable
 
 if TYPE_CHECKING:
-    from plotindex.finding import FoundPlot
+    from plotindex.storage import FoundPlot
 
 
 MOST_SHOWN = 200
@@ -71,7 +71,8 @@ def find(
     The first of each key is its current copy; on a terminal a * marks it, behind size and age. Elsewhere each line is
     a path below the root.
     """
-    from plotindex.finding import Wanted, is_away, search
+    from plotindex.finding import is_away
+    from plotindex.storage import Wanted, search
     from plotindex.wording import parse_moment
 
     if not text and not (session or project or since or before):

@@ -22,7 +22,7 @@ from plotindex.system import configure_logs, escape, has_terminal, import_path, 
 from plotindex.tree import Tree
 
 if TYPE_CHECKING:
-    from plotindex.catalog import Catalog
+    from plotindex.storage import Catalog
 
 Command = Callable[..., Any]
 SETTINGS = {
@@ -162,8 +162,7 @@ def tree_of(settings: Settings) -> Tree:
 
 def prepare_catalog(settings: Settings, *, adopt: bool = False) -> "Catalog":
     """The catalogue, created or migrated when it has to be."""
-    from plotindex.catalog import Catalog
-    from plotindex.opening import open_database
+    from plotindex.storage import Catalog, open_database
 
     if not settings.database:
         settings.make_state_folder()
@@ -185,7 +184,7 @@ def migrate_apart(settings: Settings) -> None:
 
 
 def _is_ready(settings: Settings) -> bool:
-    from plotindex.opening import open_database
+    from plotindex.storage import open_database
 
     database = open_database(settings.catalog_place)
     try:
@@ -201,9 +200,7 @@ def _is_ready(settings: Settings) -> bool:
 
 def open_catalog(settings: Settings, patience: float | None = None) -> "Catalog":
     """The catalogue as it is, for commands that change nothing; `patience` as that of `Database`."""
-    from plotindex.catalog import Catalog
-    from plotindex.database import READ_SECONDS
-    from plotindex.opening import open_database
+    from plotindex.storage import READ_SECONDS, Catalog, open_database
 
     catalog = Catalog(open_database(settings.catalog_place, READ_SECONDS if patience is None else patience))
     catalog.require_root(str(settings.root))

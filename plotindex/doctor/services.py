@@ -11,11 +11,9 @@ from plotindex.confinement import ConfinementError, confine
 from plotindex.doctor.findings import Finding, bad, counted, ok, split, warn
 from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
-from plotindex.heartbeats import WELL
 from plotindex.jobs import MOST_BYTES
-from plotindex.lookup import is_heard
-from plotindex.measured import IndexerStats
 from plotindex.status import read_status
+from plotindex.storage import WELL, IndexerStats, is_heard
 from plotindex.system import escape
 
 ANSWER_SECONDS = 3.0

@@ -6,14 +6,11 @@ from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
-from plotindex.database import Database
 from plotindex.doctor.findings import Finding, bad, ok, size, split, warn
 from plotindex.doctor.subject import Subject
-from plotindex.engines import KEPT_LOG_BYTES
 from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
-from plotindex.schema import SCHEMA
+from plotindex.storage import KEPT_LOG_BYTES, MOST_BYTES, SCHEMA, Database
 from plotindex.system import LOCAL, NETWORK, Mount, escape, mount_of, printable
-from plotindex.wal import MOST_BYTES
 
 MEGABYTE = 1 << 20
 LEAST_INODES, FEW_INODES = 100, 10_000

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from plotindex.catalog import Catalog, Heartbeat
 from plotindex.errors import CatalogError
-from plotindex.lookup import is_heard
-from plotindex.opening import open_database
 from plotindex.settings import Settings
-from plotindex.status import nearest_first
+from plotindex.storage import Catalog, Heartbeat, is_heard, log_bytes, nearest_first, open_database
 from plotindex.survey import Survey, survey
 from plotindex.terminal import Progress
 from plotindex.tree import Tree
-from plotindex.wal import log_bytes
 
 PATIENCE = 2.0
 """Seconds to wait for a program that holds the database."""

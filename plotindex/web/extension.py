@@ -9,14 +9,12 @@ from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
 
-from plotindex.catalog import Catalog
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.keys import GivenKeys, addresses_salt
-from plotindex.listing import Entry, Listing, entries_of
 from plotindex.lookup import Lookup
-from plotindex.opening import open_database
 from plotindex.settings import Settings
 from plotindex.signing import Addresses
+from plotindex.storage import Catalog, Entry, Listing, entries_of, open_database
 from plotindex.system import printable
 from plotindex.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
 from plotindex.tree import PlotKey, Tree

@@ -8,11 +8,9 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import CatalogError, RootLostError
-from plotindex.listing import Entry
 from plotindex.lookup import Lookup, Source
-from plotindex.names import SearchResult
-from plotindex.overview import Overview
 from plotindex.scans import ScansBusyError
+from plotindex.storage import Entry, Overview, SearchResult
 from plotindex.tree import Plot, PlotKey, is_name
 from plotindex.web.lists import Viewer
 from plotindex.web.rendering import render_message, render_page

@@ -23,6 +23,17 @@ RANKS: dict[str, int] = {
     "__main__": 8,
 }
 """A package imports from itself and from those of a lower rank; two of the same rank do not know each other."""
+STORAGE = (
+    {"tables", "schema", "statements", "pool", "urls", "heartbeat", "stats"},
+    {"sqlite", "postgres"},
+    {"database", "integrity"},
+    {"writer"},
+    {"catalog"},
+    {"listing"},
+    {"search"},
+    {"find", "overview"},
+)
+"""The order inside storage: each of its modules imports from its own level and those before it."""
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -31,7 +42,7 @@ def part_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-PACKAGES = {"system", "tree"}
+PACKAGES = {"system", "tree", "storage"}
 MOVED = [file for file in FILES if part_of(file) in PACKAGES]
 
 
@@ -53,6 +64,19 @@ def test_imports_point_one_way(file: Path) -> None:
         parts = module.split(".")
         if parts[0] == "plotindex" and len(parts) > 1 and parts[1] != own:
             assert RANKS[parts[1]] < RANKS[own], f"{own} imports {module}"
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if part_of(file) == "storage"], ids=lambda file: file.stem)
+def test_imports_inside_storage_point_one_way(file: Path) -> None:
+    def level(name: str) -> int:
+        return next(number for number, names in enumerate(STORAGE) if name in names)
+
+    own = file.relative_to(PACKAGE / "storage").parts[0].removesuffix(".py")
+    for module in imported_modules(file):
+        parts = module.split(".")
+        if parts[:2] == ["plotindex", "storage"] and own not in ("__init__", parts[2]):
+            assert level(parts[2]) <= level(own), f"storage.{own} imports {module}"
+            assert {own, parts[2]} != {"sqlite", "postgres"}
 
 
 def test_only_reconcile_writes_plots() -> None:

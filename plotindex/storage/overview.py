@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from plotindex.catalog import Catalog, SessionRow
-from plotindex.listing import Allows, Entry
-from plotindex.names import MOST_SESSIONS, NameSearch, SearchResult
+from plotindex.storage.catalog import Catalog, SessionRow
+from plotindex.storage.listing import Allows, Entry
+from plotindex.storage.search.search import MOST_SESSIONS, NameSearch, SearchResult
+from plotindex.storage.tables import plot, session
+from plotindex.storage.writer import PLOT
 from plotindex.system import is_text
-from plotindex.tables import plot, session
 from plotindex.tree import Plot, PlotKey, matcher, newest_first
-from plotindex.writer import PLOT
 
 STRIP = 5
 """How many plots stand for a session."""

@@ -22,12 +22,12 @@ from sqlalchemy import (
     update,
 )
 
-from plotindex import matching
-from plotindex.catalog import Catalog
-from plotindex.prepared import Prepared
-from plotindex.tables import name, plot, removal, searched
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.search import fulltext as matching
+from plotindex.storage.statements import Prepared
+from plotindex.storage.tables import name, plot, removal, searched
+from plotindex.storage.writer import Header, read_header
 from plotindex.tree import PlotKey
-from plotindex.writer import Header, read_header
 
 MOST_TAKEN = 500
 """Changes that one transaction takes in at most: so long, at most, does anybody wait for a turn."""

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from plotindex.database import READ_SECONDS, Database
-from plotindex.engines import parse_url
+from plotindex.storage.sqlite.database import READ_SECONDS, Database
+from plotindex.storage.sqlite.engine import parse_url
+from plotindex.storage.urls import parse_server_url
 from plotindex.system import is_of_server
-from plotindex.urls import parse_server_url
 
 if TYPE_CHECKING:
-    from plotindex.postgres import PostgresDatabase
+    from plotindex.storage.postgres.database import PostgresDatabase
+
 
 AnyDatabase: TypeAlias = "Database | PostgresDatabase"
 
@@ -24,7 +25,7 @@ def open_database(place: str | Path, patience: float = READ_SECONDS, *, is_guest
     """
     if isinstance(place, str) and is_of_server(place):
         # Its driver is an extra, which is not everywhere.
-        from plotindex.postgres import PostgresDatabase  # noqa: PLC0415 - see above
+        from plotindex.storage.postgres.database import PostgresDatabase  # noqa: PLC0415 - see above
 
         return PostgresDatabase(place)
     return Database(place, patience, is_guest=is_guest)

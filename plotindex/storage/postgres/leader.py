@@ -4,8 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from plotindex.connecting import Broken, Lone
 from plotindex.errors import CatalogError
+from plotindex.storage.postgres.connections import Broken, Lone
 
 ASK_SECONDS = 1.0
 """How often the lock is asked for, or whether it is held still."""

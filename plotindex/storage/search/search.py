@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, func, select, tuple_
 
-from plotindex.catalog import SessionRow
-from plotindex.intake import read_position
-from plotindex.matching import Matching, OutOfTimeError, Row, at_most
-from plotindex.opening import AnyDatabase
-from plotindex.prepared import Prepared
-from plotindex.tables import plot
+from plotindex.storage.catalog import SessionRow
+from plotindex.storage.database import AnyDatabase
+from plotindex.storage.search.fulltext import Matching, OutOfTimeError, Row, at_most
+from plotindex.storage.search.trigrams import ESCAPE, can_be_in_name, pattern, trigrams_of
+from plotindex.storage.search.updater import read_position
+from plotindex.storage.statements import Prepared
+from plotindex.storage.tables import plot
+from plotindex.storage.writer import NUMBERS, read_header
 from plotindex.tree import INT64_MAX, Plot, PlotKey, fold, is_glob, literal_runs, matcher
-from plotindex.trigrams import ESCAPE, can_be_in_name, pattern, trigrams_of
-from plotindex.writer import NUMBERS, read_header
 
 AT_ONCE = 10_000
 """So many names of the latest sessions are read before the index is asked."""
@@ -168,6 +168,8 @@ _CURRENT = Prepared(
     select(plot.c.project, *NUMBERS).where(*_OF_KEY).order_by(plot.c.mtime_ns.desc(), plot.c.project.desc()).limit(1)
 )
 _NEWEST = func.max(plot.c.mtime_ns).label("newest")
+
+
 # An index has all of this in order, so nothing is sorted but what is found.
 _LATEST_OF_SESSION = Prepared(
     select(_NEWEST, plot.c.filename)

@@ -8,51 +8,18 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, delete, func, insert, select, update
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
-from plotindex.opening import AnyDatabase
-from plotindex.prepared import Prepared
+from plotindex.storage.database import AnyDatabase
+from plotindex.storage.heartbeat import Heartbeat
+from plotindex.storage.statements import Prepared
+from plotindex.storage.tables import catalogue, excess, indexer, plot, session
+from plotindex.storage.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
 from plotindex.system import is_alive, is_text, printable
-from plotindex.tables import catalogue, excess, indexer, plot, session
 from plotindex.tree import INT64_MAX, Layout, Plot, PlotKey, Scope, is_name
-from plotindex.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
 
 FORGET_SECONDS = 60.0
 """After so long an indexer that was not heard is none any more."""
 MOST_IN_LIST = 10_000
 """Values that one statement names at most (SQLITE_MAX_VARIABLE_NUMBER is 32,766)."""
-
-
-class Heartbeat(NamedTuple):
-    """What an indexer says of itself. Times are seconds since the epoch."""
-
-    host: str
-    pid: int
-    started: float
-    heartbeat: float
-    state: str
-    watched: int = 0
-    watch_limit: int | None = None
-    unwatched: int = 0
-    reconciled: float | None = None
-    missed: int | None = None
-    overflows: int = 0
-    pending: int = 0
-    """Changes that wait to be looked at, about."""
-    replaced: int = 0
-    """How often watching was lost and begun anew."""
-    missed_folders: int = 0
-    """Folders that the last full reconcile found unwatched, though the watcher thought otherwise."""
-    unreadable: int = 0
-    """Paths that could not be looked at since the last full reconcile; what is known of them is kept."""
-    odd: int = 0
-    """Paths that are not indexed as they are: names that are not UTF-8, times beyond 64 bits."""
-    behind: float = 0.0
-    """Seconds for which the change that waits longest has waited."""
-    proven: float | None = None
-    """When a self-test last came back."""
-    polled: str | None = None
-    """What is looked at again and again, since no event tells of it, and why."""
-    measured: str | None = None
-    """What `Measured.dump` wrote."""
 
 
 class SessionRow(NamedTuple):

@@ -21,8 +21,8 @@ from sqlalchemy import (
     update,
 )
 
-from plotindex.prepared import Insertion, Prepared
-from plotindex.tables import catalogue, excess, plot, removal, session
+from plotindex.storage.statements import Insertion, Prepared
+from plotindex.storage.tables import catalogue, excess, plot, removal, session
 from plotindex.tree import INT64_MAX, Layout, Plot, Row, Scope
 
 KEPT_REMOVALS = 100_000
@@ -286,6 +286,8 @@ def _rows_within(*conditions: ColumnElement[bool]) -> tuple[Prepared, Prepared]:
 
 
 _OF_PROJECT = plot.c.project == bindparam("of_project")
+
+
 # "0" is the character behind "/": what lies below a folder is a range, and the folder's own name begins it.
 # What else is in that range (x.png and x.png-old) is left out by a condition that tempts no planner away from it.
 _AT_OR_BELOW = and_(

@@ -11,15 +11,16 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from plotindex import wal
-from plotindex.engines import ConnectionPool, begin_waiting, make_engine, parse_url
 from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
-from plotindex.files import Identity, create_file, damaged, described, identity_of, missing, set_aside
-from plotindex.locks import WriterQueue
-from plotindex.prepared import Prepared
-from plotindex.resting import ReadConnection, is_in_wal_mode
-from plotindex.schema import SCHEMA, known_revisions, of_another_schema, upgrade
-from plotindex.tables import metadata
+from plotindex.storage.pool import ConnectionPool
+from plotindex.storage.schema import SCHEMA, known_revisions, of_another_schema, upgrade
+from plotindex.storage.sqlite import wal
+from plotindex.storage.sqlite.engine import begin_waiting, make_engine, parse_url
+from plotindex.storage.sqlite.file import Identity, create_file, damaged, described, identity_of, missing, set_aside
+from plotindex.storage.sqlite.immutable import ReadConnection, is_in_wal_mode
+from plotindex.storage.sqlite.writer_queue import WriterQueue
+from plotindex.storage.statements import Prepared
+from plotindex.storage.tables import metadata
 
 BUSY_SECONDS = 60.0
 """How long a writer waits for a program that is not plotindex and holds the database."""

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
 
-from plotindex.catalog import SessionRow, not_begun, require_header
-from plotindex.opening import AnyDatabase
-from plotindex.prepared import Prepared
-from plotindex.tables import catalogue, plot, removal, session
+from plotindex.storage.catalog import SessionRow, not_begun, require_header
+from plotindex.storage.database import AnyDatabase
+from plotindex.storage.statements import Prepared
+from plotindex.storage.tables import catalogue, plot, removal, session
+from plotindex.storage.writer import PLOT
 from plotindex.tree import INT64_MAX, Plot, PlotKey, matcher, newest_first
-from plotindex.writer import PLOT
 
 MOST_CHANGES = 1_000
 MOST_COPIES = 10_000

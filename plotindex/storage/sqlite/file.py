@@ -9,6 +9,8 @@ from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutErro
 from plotindex.system import closed_to_user, create_private, printable
 
 LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+
+
 # Every row is compared with what is there before it is written: only where an index is wrong is it there already.
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT}
 DAMAGED_TOO = ("Could not decode to UTF-8", "'utf-8' codec", "malformed")

@@ -10,23 +10,34 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from plotindex.connecting import PAUSE_SECONDS, Broken, Entrance, Lone, described, make_server_engine, without_tables
-from plotindex.election import Election
-from plotindex.engines import ConnectionPool
 from plotindex.errors import CatalogError, DamagedDatabaseError
-from plotindex.inspecting import described_by, not_believed, revision_of, written_revision
-from plotindex.news import CommitListener
-from plotindex.prepared import Prepared
-from plotindex.schema import SCHEMA, of_another_schema, upgrade
+from plotindex.storage.pool import ConnectionPool
+from plotindex.storage.postgres.connections import (
+    PAUSE_SECONDS,
+    Broken,
+    Entrance,
+    Lone,
+    described,
+    make_server_engine,
+    without_tables,
+)
+from plotindex.storage.postgres.introspection import described_by, not_believed, revision_of, written_revision
+from plotindex.storage.postgres.leader import Election
+from plotindex.storage.postgres.notifications import CommitListener
+from plotindex.storage.schema import SCHEMA, of_another_schema, upgrade
+from plotindex.storage.statements import Prepared
+from plotindex.storage.urls import parse_server_url, shown
 from plotindex.system import call_in_forks
-from plotindex.urls import parse_server_url, shown
 
 CHECK_SECONDS = 1.0
 """How often the server is asked whether it is still the one that it was."""
 
+
 # Each catalogue of a server by itself: it is known by its table.
 _CHANNEL = "SELECT 'plotindex ' || to_regclass('catalogue')::oid"
 _TELL = text(f"SELECT pg_notify(({_CHANNEL}), '')")
+
+
 # In one order, so that nobody waits for somebody who waits for him. A statement of its own: the rows are read after it.
 _LOCK_SESSIONS = text(
     "SELECT count(pg_advisory_xact_lock(key)) FROM (SELECT DISTINCT hashtextextended(name, "

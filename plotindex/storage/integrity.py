@@ -2,9 +2,9 @@
 
 import threading
 
-from plotindex import wal
 from plotindex.errors import CatalogError
-from plotindex.opening import AnyDatabase
+from plotindex.storage.database import AnyDatabase
+from plotindex.storage.sqlite import wal
 
 LONG_SECONDS = 1.0
 """So long does whoever writes wait for it before each transaction, when the log has grown long."""

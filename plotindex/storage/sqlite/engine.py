@@ -3,19 +3,17 @@
 import os
 import sqlite3
 import time
-from collections import deque
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Engine, Transaction, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
 from plotindex.errors import SettingsError
-from plotindex.files import is_busy
-from plotindex.resting import AT_REST, WRITABLE, ReadConnection, Rest, rest_of, way_to_read
-from plotindex.system import call_in_forks
-from plotindex.urls import EXAMPLES, parse
+from plotindex.storage.sqlite.file import is_busy
+from plotindex.storage.sqlite.immutable import AT_REST, WRITABLE, ReadConnection, Rest, rest_of, way_to_read
+from plotindex.storage.urls import EXAMPLES, parse
 
 KEPT_LOG_BYTES = 1 << 26
 """What the log of the database keeps of a disk once its content is in the database."""
@@ -24,52 +22,6 @@ CHECKPOINT_PAGES = 8_192
 PAGE_BYTES = 8_192
 SIGNAL_SECONDS = 0.25
 """How often whoever waits for another program hears signals: SQLite, waiting by itself, lets none through."""
-
-
-class Closable(Protocol):
-    """A connection of any driver."""
-
-    def close(self) -> None: ...
-
-
-T = TypeVar("T", bound=Closable)
-
-
-class ConnectionPool(Generic[T]):
-    """Connections for look-ups that nobody uses now. SQLAlchemy's own pool costs as much as the look-up itself."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._kept: deque[T] = deque()
-        call_in_forks(self._forget)
-
-    def take(self) -> T:
-        """One of them, or a new one; its taker gives it back, or closes it when it has failed."""
-        try:
-            return self._kept.pop()
-        except IndexError:
-            pooled = self._engine.raw_connection()
-            pooled.detach()
-            connection: T = pooled.dbapi_connection  # type: ignore[assignment]  # SQLAlchemy's protocol
-            return connection
-
-    def give_back(self, connection: T) -> None:
-        """Keep it for the next one."""
-        self._kept.append(connection)
-
-    def close(self) -> None:
-        """Close all that are not in use."""
-        while self._kept:
-            self._kept.pop().close()
-
-    def _forget(self) -> None:
-        """In a forked child: leave the parent's connections alone, also from being closed."""
-        _OF_PARENTS.append(self._kept)
-        self._kept = deque()
-        self._engine.dispose(close=False)
-
-
-_OF_PARENTS: list[object] = []
 
 
 def make_engine(url: URL, patience: float, *, read_only: bool, is_guest: bool = False) -> Engine:

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, text
 from sqlalchemy.exc import OperationalError
 
-from plotindex.prepared import Prepared
-from plotindex.tables import name
-from plotindex.trigrams import ESCAPE, expression, pattern, trigrams_of
+from plotindex.storage.search.trigrams import ESCAPE, expression, pattern, trigrams_of
+from plotindex.storage.statements import Prepared
+from plotindex.storage.tables import name
 
 MOST_TRIGRAMS = 4
 """More than the rarest few of a text cost more than they sort out."""
@@ -150,6 +150,8 @@ _LIKE = (
     .order_by(name.c.id.desc())
 )
 _NAME_FROM = Prepared(select(name.c.filename).where(name.c.id >= bindparam("of_id")).order_by(name.c.id).limit(1))
+
+
 # The driver's own text: its rows come one by one, so that none that was found is lost when the time is over.
 _MATCH = (
     "SELECT name.id, name.session, name.filename FROM name_trigram JOIN name ON name.id = name_trigram.rowid "

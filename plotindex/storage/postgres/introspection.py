@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from plotindex.errors import DamagedDatabaseError, UnusableDatabaseError
-from plotindex.schema import SCHEMA, known_revisions, of_another_schema
-from plotindex.tables import metadata
+from plotindex.storage.schema import SCHEMA, known_revisions, of_another_schema
+from plotindex.storage.tables import metadata
 
 OLDEST = 14
 """The first version that ends connections which are silent, by which an indexer that is cut off loses its part."""

@@ -12,7 +12,7 @@ SCHEMA = "0004"
 
 def migrations_folder() -> Path:
     """Inside the package once installed, beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"
 

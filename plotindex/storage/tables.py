@@ -21,6 +21,8 @@ plot = Table(
     sqlite_with_rowid=False,
 )
 Index("ix_plot_scope", plot.c.session, plot.c.project, plot.c.filename)
+
+
 # The current copy is the last entry of its key: one step, however many projects drew it.
 Index("ix_plot_current", plot.c.session, plot.c.filename, plot.c.mtime_ns, plot.c.project)
 Index("ix_plot_clock", plot.c.clock)
@@ -34,6 +36,7 @@ session = Table(
     Column("clock", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
 
 # Sessions of which not everything is indexed: filenames from `cut` on are left out, `plots` of them at the last count,
 # and so are `folders` that lie too deep.
@@ -57,6 +60,7 @@ removal = Table(
     sqlite_with_rowid=False,
 )
 
+
 # Every key, for the search: the one that changed last has the highest id. It lags behind the plots (see intake.py),
 # and is a cache of them. Beside it is an index by trigrams, which no Core table describes: TRIGRAMS.
 name = Table(
@@ -69,6 +73,7 @@ name = Table(
 Index("ix_name_key", name.c.session, name.c.filename, unique=True)
 TRIGRAMS = "name_trigram"
 """A table of FTS5 on SQLite, with tables of its own that begin so; an index of pg_trgm on PostgreSQL."""
+
 
 # One row: what is in `name` is what plots and removals say up to this position in the order of (clock, session,
 # filename). `trimmed` is the catalogue's when that was begun; what had an id up to `outdated` by then goes when all is

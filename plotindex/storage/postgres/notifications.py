@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from plotindex.connecting import Broken, Lone
 from plotindex.errors import CatalogError
+from plotindex.storage.postgres.connections import Broken, Lone
 from plotindex.system import call_in_forks
 
 ASK_SECONDS = 0.05

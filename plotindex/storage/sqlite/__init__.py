@@ -1,0 +1,4 @@
+"""The catalogue in an SQLite file: connections, write-ahead log, read-only access, the queue of writers.
+
+May import: tables, schema, statements, pool and urls of storage. Its modules are imported by full path.
+"""

@@ -1,0 +1,50 @@
+"""A first-come, first-served queue of writers, built on flock(2)."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plotindex.errors import REMEDIES, CatalogError
+from plotindex.system import open_private
+from plotindex.system.flock import lock
+
+
+class WriterQueue:
+    """Writers take turns, in the order they came.
+
+    SQLite's own busy-waiting starves: whoever sleeps misses the gap. Here a writer waits on flock(2), which
+    wakes it; and it waits for its place in the queue before it waits for its turn, so that one who
+    has just written cannot come first again while another waits.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._queue = database.with_name(database.name + ".queue")
+        self._turn = database.with_name(database.name + ".turn")
+
+    @contextmanager
+    def turn(self, timeout: float | None = None) -> Iterator[None]:
+        """Hold the turn. `timeout` in seconds; None waits as long as it takes.
+
+        Raises:
+            LockTimeoutError: others held it for longer.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._opened(self._turn) as turn_fd:
+            with self._opened(self._queue) as queue_fd:
+                lock(queue_fd, deadline)
+                lock(turn_fd, deadline)
+            yield
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[int]:
+        try:
+            fd = open_private(path)
+        except OSError as error:
+            remedy = REMEDIES.get(error.errno or 0, "let this user write it")
+            raise CatalogError(f"The catalogue cannot be written at {path} ({error.strerror}): {remedy}.") from error
+        try:
+            yield fd
+        finally:
+            os.close(fd)
