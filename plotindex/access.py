@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.settings import Settings
 from plotindex.system import changing, parse_duration, printable, read_private, signature_of, write_private
 from plotindex.tree import glob_matcher, is_name
 

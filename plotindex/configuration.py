@@ -6,10 +6,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from plotindex.config import (
+    PARSERS,
+    SECRETS,
+    Given,
+    Settings,
+    file_of,
+    from_environment,
+    from_file,
+    from_options,
+    make_settings,
+    parse,
+    unknown_variables,
+)
 from plotindex.doubts import doubts_of
 from plotindex.errors import SettingsError
-from plotindex.settings import PARSERS, SECRETS, Settings, make_settings, parse
-from plotindex.sources import Given, file_of, from_environment, from_file, from_options, unknown_variables
 from plotindex.storage import check_url
 from plotindex.system import printable, veiled
 

@@ -8,8 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from plotindex.settings import Settings
-from plotindex.sources import Given, file_of, variable
+from plotindex.config import Given, Settings, file_of, variable
 from plotindex.system import LOCAL, mounts_of, printable, veiled
 
 FEWEST_WAITING = 4

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plotindex.barriers import Barriers
+from plotindex.config import Polling
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.gaps import BlindSpots
 from plotindex.heartbeats import Heartbeats
-from plotindex.polling import PolledScopes, Polling
+from plotindex.polling import PolledScopes
 from plotindex.rescan import Rescan, Rescans
 from plotindex.rolling import Rolling
 from plotindex.storage import Catalog, IndexerStats, IndexUpdater, is_heard

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
+from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.settings import Settings
 from plotindex.system import changing, printable, read_private, signature_of, write_private
 
 KEYS_FILE = "secret.key"

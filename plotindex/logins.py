@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from plotindex.access import Token, Tokens, digest_of
+from plotindex.config import Settings
 from plotindex.errors import SettingsError
 from plotindex.keys import Keys, keys_of
-from plotindex.settings import Settings
 from plotindex.signing import Cookies
 from plotindex.system import changing, printable, read_private, signature_of, write_private
 

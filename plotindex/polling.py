@@ -1,23 +1,12 @@
 """What no event tells of: trees on file systems that other hosts change too. It is looked at again and again."""
 
 import logging
-from enum import StrEnum
 
+from plotindex.config import Polling
 from plotindex.system import LOCAL, Mount, MountChanges, escape, mounts_of, printable
 from plotindex.tree import Tree, is_within
 
 log = logging.getLogger(__name__)
-
-
-class Polling(StrEnum):
-    """The setting `polling`."""
-
-    AUTO = "auto"
-    """Poll what lies on network and foreign file systems."""
-    ALWAYS = "always"
-    """Watch nothing; poll everything."""
-    NEVER = "never"
-    """Rely on events alone, and on the rescan."""
 
 
 class PolledScopes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from plotindex.settings import Settings
+    from plotindex.config import Settings
 
 PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 """The smallest real PNG."""
@@ -52,7 +52,7 @@ class DrawnPlots:
             catalog.database.close()
 
     def _settings(self) -> "Settings":
-        from plotindex.settings import load_settings  # noqa: PLC0415 - see above
+        from plotindex.config import load_settings  # noqa: PLC0415 - see above
 
         return load_settings({"root": self.root})
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.settings import Settings
 from plotindex.system import call_in_forks, make_folder, open_private
 
 MINUTES = 16

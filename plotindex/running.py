@@ -13,10 +13,9 @@ from urllib.parse import quote
 
 from plotindex.access import Token, Tokens
 from plotindex.asking import is_served, reached_by
+from plotindex.config import PARSERS, Settings, unknown_variables
 from plotindex.errors import CatalogError
 from plotindex.logins import Logins
-from plotindex.settings import PARSERS, Settings
-from plotindex.sources import unknown_variables
 from plotindex.storage import Catalog
 from plotindex.system import die_with_parent, has_terminal, import_path, own_command, printable
 from plotindex.tree import Plot

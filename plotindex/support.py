@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from plotindex import __version__
+from plotindex.config import Settings, file_of
 from plotindex.configuration import configuration
 from plotindex.doctor.examination import examine
 from plotindex.doctor.subject import Subject, opened
 from plotindex.errors import PlotIndexError
 from plotindex.metrics import Metrics
 from plotindex.recent import read_recent
-from plotindex.settings import Settings
-from plotindex.sources import file_of
 from plotindex.status import read_status
 from plotindex.storage import Catalog, Database
 from plotindex.system import escape

@@ -7,10 +7,10 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from typing import NamedTuple
 
+from plotindex.config import Settings
 from plotindex.drawer import RendererClient
 from plotindex.jobs import MOST_SVG_BYTES, SVG, Word, is_webp
 from plotindex.kept import FileCache, name_of
-from plotindex.settings import Settings
 from plotindex.system import call_in_forks
 from plotindex.tree import OpenPlot, plot_of
 

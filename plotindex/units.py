@@ -8,8 +8,8 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
+from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.settings import Settings
 from plotindex.system import veiled
 
 INDEXER, SERVER, GROUP = "plotindex", "plotindex-web", "plotindex"

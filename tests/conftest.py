@@ -15,8 +15,8 @@ import hypothesis
 import pytest
 from playwright.sync_api import Browser
 
+from plotindex.config.settings import Settings, load_settings
 from plotindex.reconcile import reconcile
-from plotindex.settings import Settings, load_settings
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.database import AnyDatabase, open_database
 from plotindex.storage.sqlite.database import Database

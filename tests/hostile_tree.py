@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
-from plotindex.settings import load_settings
+from plotindex.config.settings import load_settings
 from tests.helpers import SVG, draw, own_environment
 
 SECRET = b"top-secret-of-another"

@@ -14,8 +14,8 @@ import requests
 from flask.testing import FlaskClient
 
 from plotindex.access import Token, Tokens
+from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.settings import Settings
 from plotindex.system.humanize import parse_duration
 from plotindex.web import create_app
 from tests.helpers import PNG, RunPlotindex, StartService, draw, wait_until

@@ -11,10 +11,10 @@ import pytest
 
 from plotindex.access import Tokens
 from plotindex.backup import Backup, make_backup, parse_backup, restore
+from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.keys import KeyFile, keys_of
 from plotindex.logins import Ended, Logins
-from plotindex.settings import Settings
 from tests.helpers import Refused, RunPlotindex
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from plotindex.access import Tokens
+from plotindex.config.settings import Settings
 from plotindex.errors import SettingsError
 from plotindex.reconcile import reconcile
-from plotindex.settings import Settings
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import Database
 from plotindex.tree.tree import Tree

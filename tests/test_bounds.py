@@ -17,9 +17,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from plotindex.barriers import wait_for_answer
+from plotindex.config.settings import Settings, load_settings
 from plotindex.lookup import Lookup, Source
 from plotindex.reconcile import reconcile
-from plotindex.settings import Settings, load_settings
 from plotindex.status import read_status, require_indexer
 from plotindex.storage.catalog import Catalog, Excess
 from plotindex.tree.layout import Layout

@@ -11,7 +11,7 @@ from click.shell_completion import BashComplete
 
 from plotindex.access import Tokens
 from plotindex.cli import main
-from plotindex.settings import Settings
+from plotindex.config.settings import Settings
 from tests.helpers import Index, RunPlotindex, draw
 
 HEAVY = ("sqlalchemy", "flask", "watchdog", "granian", "PIL", "prometheus_client")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plotindex.config.settings import PARSERS, load_settings
 from plotindex.configuration import Configuration, configuration
-from plotindex.settings import PARSERS, load_settings
 from tests.helpers import RunPlotindex, StartService, draw
 from tests.namespaces import mount, own_mounts
 

@@ -19,10 +19,10 @@ import pytest
 from plotindex import heartbeats, lookup, status
 from plotindex import indexer as indexer_module
 from plotindex.barriers import wait_for_answer
+from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.lookup import Lookup, Source
-from plotindex.settings import Settings
 from plotindex.status import read_status, require_indexer
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import database

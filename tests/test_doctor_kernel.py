@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plotindex.config.settings import Settings
 from plotindex.doctor.findings import Finding
 from plotindex.doctor.kernel import (
     Limit,
@@ -27,7 +28,6 @@ from plotindex.doctor.kernel import (
     read_usage,
 )
 from plotindex.doctor.subject import opened
-from plotindex.settings import Settings
 from tests.helpers import StartService, draw, run_plotindex
 from tests.test_doctor import examined
 

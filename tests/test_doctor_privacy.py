@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from plotindex.access import Tokens
+from plotindex.config.settings import Settings
 from plotindex.doctor.findings import Finding
 from plotindex.keys import keys_of
-from plotindex.settings import Settings
 from tests.helpers import RunPlotindex, draw
 from tests.strangers import reachable_folder
 from tests.test_doctor import examined

@@ -9,9 +9,9 @@ import pytest
 from flask import Flask, jsonify, request
 
 from plotindex.access import Tokens
+from plotindex.config.settings import load_settings
 from plotindex.errors import SettingsError
 from plotindex.reconcile import reconcile
-from plotindex.settings import load_settings
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from plotindex.web import PlotIndex, create_app

@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from plotindex.access import Tokens
+from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError, LockTimeoutError
 from plotindex.reconcile import reconcile
-from plotindex.settings import Settings
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.writer_queue import WriterQueue
 from plotindex.tree.plots import Plot

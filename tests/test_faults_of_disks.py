@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from plotindex.access import Tokens
+from plotindex.config.settings import Settings
 from plotindex.errors import SettingsError
 from plotindex.keys import KeyFile
 from plotindex.logins import Logins
 from plotindex.reconcile import reconcile
-from plotindex.settings import Settings
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from tests.helpers import Service, StartService, all_plots, draw, free_port, is_free, wait_until

@@ -14,9 +14,9 @@ import pytest
 import requests
 
 from plotindex.access import Token, Tokens
+from plotindex.config.settings import Settings
 from plotindex.keys import KeyFile
 from plotindex.logins import Logins
-from plotindex.settings import Settings
 from tests.helpers import PNG, Index, RunPlotindex, Service, StartService, draw, free_port
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202e.png"

@@ -15,8 +15,8 @@ from flask import Blueprint, Flask, g, jsonify, request
 from flask_cors import CORS
 
 from plotindex.access import Tokens
+from plotindex.config.settings import load_settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.settings import load_settings
 from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app
 from plotindex.web.callers import Callers

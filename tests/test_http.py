@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from plotindex.access import Tokens
-from plotindex.settings import Settings
+from plotindex.config.settings import Settings
 from tests.helpers import PNG, SVG, Index, RunPlotindex, StartService, draw, wait_until
 from tests.site import PREFIX, Site
 

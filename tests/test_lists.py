@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from plotindex.access import Tokens
-from plotindex.settings import Settings
+from plotindex.config.settings import Settings
 from tests.helpers import PNG, Index, Service, StartService, draw, wait_until
 from tests.postgres import on_both_engines
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from plotindex.config.settings import Settings
 from plotindex.errors import RootLostError
 from plotindex.look import Options
 from plotindex.lookup import Lookup, Source
 from plotindex.reconcile import reconcile
-from plotindex.settings import Settings
 from plotindex.status import Status, read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot

@@ -16,11 +16,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from plotindex.access import Tokens
+from plotindex.config.settings import Settings
 from plotindex.locks import sole_indexer
 from plotindex.lookup import Lookup
 from plotindex.metrics import Metrics
 from plotindex.recent import Counts, read_recent
-from plotindex.settings import Settings
 from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat

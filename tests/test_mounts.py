@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.polling import PolledScopes, Polling
+from plotindex.config.settings import Polling
+from plotindex.polling import PolledScopes
 from plotindex.system import mounts
 from plotindex.system.mounts import mount_of
 from plotindex.tree.tree import Tree

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from plotindex.settings import Settings
+from plotindex.config.settings import Settings
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.overview import STRIP, Overview
 from plotindex.storage.search.search import AT_MOST, NameSearch

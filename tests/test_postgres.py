@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import text
 
 from plotindex.access import Tokens
+from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError, SettingsError, UnusableDatabaseError
 from plotindex.lookup import Lookup, Source
 from plotindex.reconcile import reconcile
-from plotindex.settings import Settings
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.database import open_database
 from plotindex.storage.listing import Listing

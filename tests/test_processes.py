@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from plotindex.access import Tokens
-from plotindex.settings import Settings
+from plotindex.config.settings import Settings
 from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from plotindex.config.settings import Settings
 from plotindex.recent import HITS, MISSES, SCANS, SLOT, Counts, Recent, read_recent
-from plotindex.settings import Settings
 
 LONG_AGO = 20_000_000
 """A minute."""

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from plotindex.access import Tokens
-from plotindex.settings import Settings
+from plotindex.config.settings import Settings
 from plotindex.web.listening import listen
 from tests.helpers import Index, Service, StartService, answers, draw, free_port, wait_until
 

@@ -17,7 +17,8 @@ from plotindex import rolling as rolling_module
 from plotindex import stamps as stamps_module
 from plotindex import turns as turns_module
 from plotindex import watches as watches_module
-from plotindex.polling import PolledScopes, Polling
+from plotindex.config.settings import Polling
+from plotindex.polling import PolledScopes
 from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescan
 from plotindex.rolling import Rolling

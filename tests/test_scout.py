@@ -12,8 +12,8 @@ import pytest
 
 from plotindex import reconcile as reconciling
 from plotindex.commands.options import migrate_apart
+from plotindex.config.settings import Settings
 from plotindex.reconcile import reconcile
-from plotindex.settings import Settings
 from plotindex.storage.catalog import Catalog
 from plotindex.tree import parallel_walk as module
 from plotindex.tree import walk_worker as scouting

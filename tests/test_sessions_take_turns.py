@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 
 from plotindex.barriers import wait_for_answer
-from plotindex.settings import Settings
+from plotindex.config.settings import Settings
 from plotindex.status import require_indexer
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot, PlotKey

@@ -11,10 +11,10 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plotindex.config.settings import PARSERS, Settings, load_settings
+from plotindex.config.sources import variable
 from plotindex.doubts import state_of_a_service
 from plotindex.errors import SettingsError
-from plotindex.settings import PARSERS, Settings, load_settings
-from plotindex.sources import variable
 from plotindex.storage.catalog import Catalog
 from plotindex.support import Gathering
 from tests.helpers import RunPlotindex, StartService, draw

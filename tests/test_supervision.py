@@ -14,11 +14,10 @@ from plotindex import heartbeats, rolling
 from plotindex import indexer as indexer_module
 from plotindex import watcher as watcher_module
 from plotindex.barriers import ask
+from plotindex.config.settings import Polling, Settings
 from plotindex.indexer import Indexer, Rhythm
 from plotindex.lookup import Lookup
 from plotindex.metrics import Metrics
-from plotindex.polling import Polling
-from plotindex.settings import Settings
 from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plotindex.access import Tokens
-from plotindex.settings import Settings, load_settings
+from plotindex.config.settings import Settings, load_settings
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.sqlite.database import Database

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from plotindex.settings import Settings
+from plotindex.config.settings import Settings
 from plotindex.storage.catalog import Catalog
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until
 from tests.test_convergence import plots_by_hand

@@ -22,10 +22,10 @@ from flask import Flask
 from PIL import Image
 
 from plotindex.access import Tokens
+from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import PlotIndexError
 from plotindex.jobs import SVG, Word
 from plotindex.kept import FileCache
-from plotindex.settings import Settings, load_settings
 from plotindex.thumbnails import WIDTHS, Thumbnails
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import OpenPlot, Tree

@@ -13,9 +13,9 @@ import pytest
 import requests
 
 from plotindex.access import Tokens
+from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError
 from plotindex.reconcile import reconcile
-from plotindex.settings import Settings
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import Database
 from plotindex.storage.sqlite.immutable import rest_of

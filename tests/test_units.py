@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import SettingsError
 from plotindex.reach import closed_to_others
-from plotindex.settings import Settings, load_settings
 from plotindex.units import File, quoted, unit_files
 from tests.helpers import Refused, RunPlotindex
 

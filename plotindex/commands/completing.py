@@ -12,9 +12,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from plotindex.access import Tokens
+from plotindex.config import PARSERS, OneOf, Settings, load_settings
 from plotindex.errors import PlotIndexError
-from plotindex.parsing import OneOf
-from plotindex.settings import PARSERS, Settings, load_settings
 
 if TYPE_CHECKING:
     from plotindex.storage import AnyDatabase

@@ -16,8 +16,7 @@ from plotindex.commands.options import (
     read_settings,
     setting_options,
 )
-from plotindex.settings import PARSERS, SECRETS
-from plotindex.sources import file_of, variable
+from plotindex.config import PARSERS, SECRETS, file_of, variable
 from plotindex.system import escape
 from plotindex.units import program
 

@@ -13,11 +13,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plotindex.commands import completing
+from plotindex.config import (
+    PARSERS,
+    Own,
+    Settings,
+    SettingsReloader,
+    default_of,
+    load_settings,
+    option_of,
+    other_variables,
+    unknown_variables,
+)
 from plotindex.doubts import state_below_root, state_of_a_service
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
-from plotindex.rereading import Own, SettingsReloader
-from plotindex.settings import PARSERS, Settings, default_of, load_settings
-from plotindex.sources import option_of, other_variables, unknown_variables
 from plotindex.system import configure_logs, escape, has_terminal, import_path, own_command
 from plotindex.tree import Tree
 

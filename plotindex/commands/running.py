@@ -20,11 +20,10 @@ from plotindex.commands.options import (
     setting_options,
     tree_of,
 )
+from plotindex.config import INDEXER, SERVER, Settings
 from plotindex.errors import CatalogError
 from plotindex.keys import keys_of
 from plotindex.locks import sole_indexer
-from plotindex.rereading import INDEXER, SERVER
-from plotindex.settings import Settings
 from plotindex.system import Supervisor
 
 SWITCH_SECONDS = 0.0005
@@ -92,8 +91,8 @@ def watch(config: Path | None, **options: str | None) -> None:
     It looks at everything when it starts, and goes on until it is stopped. There is one for each root; where the
     catalogue is on a PostgreSQL server, one on each host that writes plots.
     """
+    from plotindex.config import Polling
     from plotindex.indexer import Indexer, Rhythm
-    from plotindex.polling import Polling
 
     def rhythm_of(settings: Settings) -> Rhythm:
         return Rhythm(

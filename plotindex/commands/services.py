@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from plotindex.commands.options import Command, common_options, example, setting_options
+from plotindex.config import Settings, load_settings
 from plotindex.errors import SettingsError
 from plotindex.reach import closed_to_others, of_program
-from plotindex.settings import Settings, load_settings
 from plotindex.system import printable
 from plotindex.units import INDEXER, SERVER, File, program, unit_files
 

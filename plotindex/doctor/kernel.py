@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from plotindex.config import Polling
 from plotindex.doctor.findings import Finding, bad, counted, ok, warn
 from plotindex.doctor.subject import Subject
-from plotindex.polling import Polling
 
 PROC = Path("/proc")
 KEPT_IN = "/etc/sysctl.d/60-plotindex.conf"

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from plotindex.config import Polling
 from plotindex.doctor.findings import Finding, bad, counted, ok, warn
 from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
-from plotindex.polling import Polling
 from plotindex.survey import Symlink
 from plotindex.system import ABSENT, LOCAL, NETWORK, Mount, escape, mount_of, mounts_of, printable
 

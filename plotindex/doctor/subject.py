@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from plotindex.config import Settings
 from plotindex.errors import CatalogError
-from plotindex.settings import Settings
 from plotindex.storage import Catalog, Heartbeat, is_heard, log_bytes, nearest_first, open_database
 from plotindex.survey import Survey, survey
 from plotindex.terminal import Progress

@@ -8,11 +8,11 @@ from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
+from plotindex.config import Settings, load_settings
 from plotindex.errors import PlotIndexError
 from plotindex.lookup import Source
 from plotindex.metrics import Metrics
 from plotindex.recent import Recent
-from plotindex.settings import Settings, load_settings
 from plotindex.system import request_id
 from plotindex.thumbnails import Thumbnails
 from plotindex.tree import PlotKey

@@ -10,9 +10,9 @@ from flask import Request
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.access import Token, Tokens
+from plotindex.config import Settings
 from plotindex.keys import addresses_salt, keys_of
 from plotindex.logins import COOKIE_SECONDS, Logins
-from plotindex.settings import Settings
 from plotindex.signing import HOLDER, SIGNATURE, Addresses
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from plotindex.settings import PARSERS, Settings, check_names, load_settings
-from plotindex.sources import variable
+from plotindex.config import PARSERS, Settings, check_names, load_settings, variable
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import os
 import socket
 from collections.abc import MutableMapping
 
+from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.settings import Settings
 
 FIRST_FD = 3
 BACKLOG = 1024

@@ -19,9 +19,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
-from plotindex.rereading import SettingsReloader
-from plotindex.settings import PARSERS, Settings
-from plotindex.sources import variable
+from plotindex.config import PARSERS, Settings, SettingsReloader, variable
 from plotindex.system import Supervisor, has_terminal
 from plotindex.web.ending import TURN_AWAY
 

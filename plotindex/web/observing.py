@@ -6,10 +6,10 @@ import time
 
 from flask import Flask, Response, request
 
+from plotindex.config import Settings
 from plotindex.lookup import Lookup, Observer, Source
 from plotindex.metrics import Metrics
 from plotindex.recent import HITS, MISSES, SCANS, Recent
-from plotindex.settings import Settings
 from plotindex.system import Access, AccessLog, request_id
 
 ID = re.compile(r"[\w.:+/=-]{1,64}", re.ASCII)

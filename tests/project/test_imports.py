@@ -42,7 +42,7 @@ def part_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-PACKAGES = {"system", "tree", "storage"}
+PACKAGES = {"system", "tree", "storage", "config"}
 MOVED = [file for file in FILES if part_of(file) in PACKAGES]
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
@@ -11,11 +12,22 @@ from typing import Any
 
 import platformdirs
 
-from plotindex import parsing
+from plotindex.config import parsers
+from plotindex.config.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
 from plotindex.errors import SettingsError
-from plotindex.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
 from plotindex.system import closed_to_user, is_of_server, make_folder
 from plotindex.tree import MEDIA_TYPES, Layout
+
+
+class Polling(StrEnum):
+    """The setting `polling`."""
+
+    AUTO = "auto"
+    """Poll what lies on network and foreign file systems."""
+    ALWAYS = "always"
+    """Watch nothing; poll everything."""
+    NEVER = "never"
+    """Rely on events alone, and on the rescan."""
 
 
 def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -26,31 +38,31 @@ def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa:
 class Settings:
     """Every setting, checked. In the environment: `PLOTINDEX_` + upper case; `database` is PLOTINDEX_DATABASE_URL."""
 
-    root: Path = _setting(parsing.path, None)
-    database: str = _setting(parsing.text, None)
-    state_dir: Path = _setting(parsing.path, None)
-    host: str = _setting(parsing.text, "127.0.0.1")
-    port: int = _setting(parsing.whole(1, 65535), 8517)
-    url_prefix: str = _setting(parsing.prefix, "/api/smartstat")
-    project_pattern: str = _setting(parsing.pattern, "project_*")
-    suffixes: frozenset[str] = _setting(parsing.suffixes, frozenset(MEDIA_TYPES))
-    rescan_seconds: int = _setting(parsing.whole(1, 10**8), 3600)
-    poll_seconds: int = _setting(parsing.whole(1, 10**8), 30)
-    polling: str = _setting(parsing.OneOf({"auto": "auto", "always": "always", "never": "never"}), "auto")
-    rescan_share: int = _setting(parsing.whole(1, 100), 5)
-    max_watches: int | None = _setting(parsing.whole(1, 10**9), None)
-    max_plots_per_session: int = _setting(parsing.whole(1, 10**9), 100_000)
-    max_depth: int = _setting(parsing.whole(0, 1000), 32)
-    heal: bool = _setting(parsing.OneOf({"on": True, "off": False}), True)
-    workers: int = _setting(parsing.whole(1, 256), 1)
-    threads: int = _setting(parsing.whole(1, 1024), 4)
-    thumbnails_mb: int = _setting(parsing.whole(0, 10**6), 512)
-    x_accel_prefix: str = _setting(parsing.prefix, "")
-    public_url: str | None = _setting(parsing.url, None)
-    proxies: int = _setting(parsing.whole(0, 10), 0)
-    secret_key: tuple[str, ...] = _setting(parsing.keys, ())
-    access_log: bool = _setting(parsing.OneOf({"on": True, "off": False}), True)
-    log_format: str = _setting(parsing.OneOf({"text": "text", "json": "json"}), "text")
+    root: Path = _setting(parsers.path, None)
+    database: str = _setting(parsers.text, None)
+    state_dir: Path = _setting(parsers.path, None)
+    host: str = _setting(parsers.text, "127.0.0.1")
+    port: int = _setting(parsers.whole(1, 65535), 8517)
+    url_prefix: str = _setting(parsers.prefix, "/api/smartstat")
+    project_pattern: str = _setting(parsers.pattern, "project_*")
+    suffixes: frozenset[str] = _setting(parsers.suffixes, frozenset(MEDIA_TYPES))
+    rescan_seconds: int = _setting(parsers.whole(1, 10**8), 3600)
+    poll_seconds: int = _setting(parsers.whole(1, 10**8), 30)
+    polling: str = _setting(parsers.OneOf({"auto": "auto", "always": "always", "never": "never"}), "auto")
+    rescan_share: int = _setting(parsers.whole(1, 100), 5)
+    max_watches: int | None = _setting(parsers.whole(1, 10**9), None)
+    max_plots_per_session: int = _setting(parsers.whole(1, 10**9), 100_000)
+    max_depth: int = _setting(parsers.whole(0, 1000), 32)
+    heal: bool = _setting(parsers.OneOf({"on": True, "off": False}), True)
+    workers: int = _setting(parsers.whole(1, 256), 1)
+    threads: int = _setting(parsers.whole(1, 1024), 4)
+    thumbnails_mb: int = _setting(parsers.whole(0, 10**6), 512)
+    x_accel_prefix: str = _setting(parsers.prefix, "")
+    public_url: str | None = _setting(parsers.url, None)
+    proxies: int = _setting(parsers.whole(0, 10), 0)
+    secret_key: tuple[str, ...] = _setting(parsers.keys, ())
+    access_log: bool = _setting(parsers.OneOf({"on": True, "off": False}), True)
+    log_format: str = _setting(parsers.OneOf({"text": "text", "json": "json"}), "text")
 
     @property
     def layout(self) -> Layout:

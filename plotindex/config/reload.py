@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import NamedTuple
 
+from plotindex.config.settings import PARSERS, Settings
 from plotindex.errors import SettingsError
-from plotindex.settings import PARSERS, Settings
 from plotindex.system import configure_logs
 
 log = logging.getLogger(__name__)
