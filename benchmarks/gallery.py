@@ -12,7 +12,7 @@ import requests
 from playwright.sync_api import BrowserContext, Page, Request
 
 from benchmarks.measure import median_ratio, print_table
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from tests.browser import chromium
 from tests.helpers import draw
 from tests.pages import Gallery, running

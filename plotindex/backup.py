@@ -8,11 +8,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plotindex.access import TOKENS_FILE, parse_tokens
+from plotindex.auth import KEYS_FILE, LOGOUTS_FILE, TOKENS_FILE, parse_ended, parse_keys, parse_tokens
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.keys import KEYS_FILE, parse_keys
-from plotindex.logins import LOGOUTS_FILE, parse_ended
 from plotindex.system import changing, printable, read_private, write_private
 
 VERSION = 1

@@ -8,9 +8,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request
 
-from plotindex.access import Tokens
+from plotindex.auth.logins import Logins
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
-from plotindex.logins import Logins
 from tests.helpers import Service, answers, free_port, own_environment
 
 AT_MOST = 60_000

@@ -13,7 +13,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from plotindex.access import Token, Tokens
+from plotindex.auth.tokens import Token, Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.system.humanize import parse_duration
@@ -190,7 +190,7 @@ def test_damaged_tokens_let_nobody_in_and_are_not_overwritten(
 
 def test_processes_that_create_tokens_at_once_lose_none(tokens: Tokens, settings: Settings) -> None:
     script = (
-        "import sys; from pathlib import Path; from plotindex.access import Tokens\n"
+        "import sys; from pathlib import Path; from plotindex.auth.tokens import Tokens\n"
         "tokens = Tokens(Path(sys.argv[1]))\n"
         "sys.stdin.read(1)\n"
         "for number in range(20): tokens.create(f'{sys.argv[2]}-{number}')\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import SettingsError
 from plotindex.reconcile import reconcile

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.shell_completion import BashComplete
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.cli import main
 from plotindex.config.settings import Settings
 from tests.helpers import Index, RunPlotindex, draw

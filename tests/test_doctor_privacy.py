@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.access import Tokens
+from plotindex.auth.keys import keys_of
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.doctor.findings import Finding
-from plotindex.keys import keys_of
 from tests.helpers import RunPlotindex, draw
 from tests.strangers import reachable_folder
 from tests.test_doctor import examined

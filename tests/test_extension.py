@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask, jsonify, request
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import load_settings
 from plotindex.errors import SettingsError
 from plotindex.reconcile import reconcile

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError, LockTimeoutError
 from plotindex.reconcile import reconcile

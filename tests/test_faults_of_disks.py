@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.access import Tokens
+from plotindex.auth.keys import KeyFile
+from plotindex.auth.logins import Logins
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import SettingsError
-from plotindex.keys import KeyFile
-from plotindex.logins import Logins
 from plotindex.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree

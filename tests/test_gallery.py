@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import requests
 
-from plotindex.access import Token, Tokens
+from plotindex.auth.keys import KeyFile
+from plotindex.auth.logins import Logins
+from plotindex.auth.tokens import Token, Tokens
 from plotindex.config.settings import Settings
-from plotindex.keys import KeyFile
-from plotindex.logins import Logins
 from tests.helpers import PNG, Index, RunPlotindex, Service, StartService, draw, free_port
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202e.png"

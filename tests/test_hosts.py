@@ -14,7 +14,7 @@ import requests
 from flask import Blueprint, Flask, g, jsonify, request
 from flask_cors import CORS
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import load_settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.tree.plots import PlotKey

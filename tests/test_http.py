@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from tests.helpers import PNG, SVG, Index, RunPlotindex, StartService, draw, wait_until
 from tests.site import PREFIX, Site

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from tests.helpers import PNG, Index, Service, StartService, draw, wait_until
 from tests.postgres import on_both_engines

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 import pytest
 import requests
 
-from plotindex.access import Tokens
+from plotindex.auth.logins import Logins
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
-from plotindex.logins import Logins
 from tests.helpers import PNG, SVG, draw, free_port, wait_until
 from tests.hostile import encode
 from tests.hostile_tree import ODD, ODD_PROJECT, ODD_SESSION

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError, SettingsError, UnusableDatabaseError
 from plotindex.lookup import Lookup, Source

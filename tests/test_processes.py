@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import requests
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.web.listening import listen
 from tests.helpers import Index, Service, StartService, answers, draw, free_port, wait_until

@@ -12,11 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from plotindex.access import Token, Tokens
+from plotindex.auth.keys import KeyFile
+from plotindex.auth.logins import Logins
+from plotindex.auth.tokens import Token, Tokens
 from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.keys import KeyFile
-from plotindex.logins import Logins
 from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app
 from plotindex.web.callers import Callers

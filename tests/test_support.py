@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat

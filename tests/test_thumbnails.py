@@ -21,7 +21,7 @@ import requests
 from flask import Flask
 from PIL import Image
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import PlotIndexError
 from plotindex.jobs import SVG, Word

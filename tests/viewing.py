@@ -13,7 +13,7 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
-from plotindex.access import Tokens
+from plotindex.auth.tokens import Tokens
 from tests.helpers import draw, wait_until
 from tests.pages import running
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
-from plotindex.access import Tokens
+from plotindex.auth import KEPT_KEYS, KeyFile, Tokens, keys_of
 from plotindex.commands import completing
 from plotindex.commands.options import common_options, example, json_option, read_settings, setting_options
 from plotindex.errors import SettingsError
-from plotindex.keys import KEPT_KEYS, KeyFile, keys_of
 from plotindex.system import printable
 
 

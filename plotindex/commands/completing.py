@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from plotindex.access import Tokens
+from plotindex.auth import Tokens
 from plotindex.config import PARSERS, OneOf, Settings, load_settings
 from plotindex.errors import PlotIndexError
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from plotindex.auth import keys_of
 from plotindex.commands.options import (
     as_words,
     check_root_unless_known,
@@ -22,7 +23,6 @@ from plotindex.commands.options import (
 )
 from plotindex.config import INDEXER, SERVER, Settings
 from plotindex.errors import CatalogError
-from plotindex.keys import keys_of
 from plotindex.locks import sole_indexer
 from plotindex.system import Supervisor
 

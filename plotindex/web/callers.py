@@ -9,11 +9,8 @@ from urllib.parse import urlsplit
 from flask import Request
 from werkzeug.wrappers import Response as AnyResponse
 
-from plotindex.access import Token, Tokens
+from plotindex.auth import COOKIE_SECONDS, HOLDER, SIGNATURE, Addresses, Logins, Token, Tokens, addresses_salt, keys_of
 from plotindex.config import Settings
-from plotindex.keys import addresses_salt, keys_of
-from plotindex.logins import COOKIE_SECONDS, Logins
-from plotindex.signing import HOLDER, SIGNATURE, Addresses
 
 
 class Caller(NamedTuple):

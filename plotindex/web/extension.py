@@ -9,11 +9,10 @@ from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
 
+from plotindex.auth import Addresses, GivenKeys, addresses_salt
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.keys import GivenKeys, addresses_salt
 from plotindex.lookup import Lookup
-from plotindex.signing import Addresses
 from plotindex.storage import Catalog, Entry, Listing, entries_of, open_database
 from plotindex.system import printable
 from plotindex.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails

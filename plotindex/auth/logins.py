@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from typing import Self
 
-from plotindex.access import Token, Tokens, digest_of
+from plotindex.auth.keys import Keys, keys_of
+from plotindex.auth.signing import Cookies
+from plotindex.auth.tokens import Token, Tokens, digest_of
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.keys import Keys, keys_of
-from plotindex.signing import Cookies
 from plotindex.system import changing, printable, read_private, signature_of, write_private
 
 CODES_FILE, LOGOUTS_FILE = "logins.json", "logouts.json"

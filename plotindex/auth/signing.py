@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from itsdangerous import BadSignature, Signer, URLSafeTimedSerializer
 
-from plotindex.keys import Keys
+from plotindex.auth.keys import Keys
 from plotindex.tree import PlotKey
 
 HOUR = 3600
