@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from plotindex import __version__
 from plotindex.errors import CatalogError
-from plotindex.lookup import Source
+from plotindex.index import Source
 from plotindex.storage import SECONDS, Catalog, Heartbeat, IndexerStats, is_heard, log_bytes, nearest_first
 from plotindex.storage import Histogram as Counted
 

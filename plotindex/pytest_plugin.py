@@ -37,8 +37,7 @@ class DrawnPlots:
     def index(self) -> None:
         """Bring the catalogue up to date, as an indexer would: from now on answers are hits, and there are lists."""
         # Imported here: pytest loads this module in every run, also where nobody asks for a plot.
-        from plotindex.commands.options import prepare_catalog  # noqa: PLC0415 - see above
-        from plotindex.reconcile import reconcile  # noqa: PLC0415 - see above
+        from plotindex.index import prepare_catalog, reconcile  # noqa: PLC0415 - see above
         from plotindex.storage import Heartbeat  # noqa: PLC0415 - see above
         from plotindex.tree import Tree  # noqa: PLC0415 - see above
 

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 
-from plotindex.look import Report
-from plotindex.reconcile import finish, sessions_to_look_at
+from plotindex.index import Report, finish, sessions_to_look_at
 from plotindex.storage import Catalog, IntegrityCheck
 from plotindex.tree import ScopeSet, Tree, scout_for
 from plotindex.turns import FairScheduler, Target

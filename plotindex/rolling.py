@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from plotindex.look import Report
+from plotindex.index import Report
 from plotindex.polling import PolledScopes
 from plotindex.rounds import PacedRound
 from plotindex.stamps import Stamps

@@ -1,14 +1,13 @@
 """How the catalogue and its indexer are, in words and numbers."""
 
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from plotindex.asking import is_served
-from plotindex.errors import CatalogError
-from plotindex.locks import Indexing, indexing
+from plotindex.index import Indexing, indexing
+from plotindex.index.liveness import silence_of, state_of
 from plotindex.means import describe, parts_of
 from plotindex.recent import SHOWN, Counts
 from plotindex.storage import (
@@ -178,7 +177,7 @@ def read_status(
         sessions=sessions,
         plots=plots,
         clock=header.clock,
-        indexer=beat._replace(state=_state(beat, alive)) if beat else None,
+        indexer=beat._replace(state=state_of(beat, alive)) if beat else None,
         beside=beats[1:],
         measured=measured,
         answered=answered,
@@ -186,19 +185,6 @@ def read_status(
         server=server,
         trouble=trouble,
     )
-
-
-def require_indexer(catalog: Catalog, *, is_here: bool = False) -> None:
-    """Check that an indexer runs; `is_here` on this host, where several share the catalogue.
-
-    Raises:
-        CatalogError: none does; the message says what to start.
-    """
-    beats = nearest_first(catalog.heartbeats())
-    if is_here and catalog.database.is_shared:
-        beats = [beat for beat in beats if beat.host == socket.gethostname()]
-    if trouble := _silence(beats[0] if beats else None):
-        raise CatalogError(trouble)
 
 
 def _trouble_beside(beat: Heartbeat) -> str | None:
@@ -218,38 +204,8 @@ def _of_disk(path: Path) -> str:
     return "" if disk.f_bavail else f"The database {shown} cannot be written (disk is full): make room on its disk."
 
 
-def _state(beat: Heartbeat, alive: Indexing | None) -> str:
-    """What it is now, which may be another state than the last one that it has told of."""
-    if beat.state == "stopped":
-        return beat.state
-    if _is_gone(beat, alive):
-        return "gone"
-    return beat.state if is_heard(beat) else "silent"
-
-
-def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
-    """Whether the lock, which the kernel takes from the dead, says that there is none: its own holder alone.
-
-    Another one of this host has a state folder of its own.
-    """
-    return alive is not None and beat.host == socket.gethostname() and alive.has_lost(beat.host, beat.pid)
-
-
-def _silence(beat: Heartbeat | None, alive: Indexing | None = None) -> str | None:
-    if alive is not None and alive.is_held and (beat is None or beat.state == "stopped" or not is_heard(beat)):
-        since = f" and was last heard {seconds_ago(beat.heartbeat)}" if beat else ""
-        return alive.trouble or f"The indexer runs{since}: its log says what it waits for."
-    if beat is None or beat.state == "stopped":
-        return "No indexer is running: start `plotindex watch`."
-    if _is_gone(beat, alive):
-        return f"The indexer, process {beat.pid}, is gone without having been stopped: start `plotindex watch` again."
-    if not is_heard(beat):
-        return f"The indexer was last heard {seconds_ago(beat.heartbeat)}: start `plotindex watch` again."
-    return None
-
-
 def _trouble(beat: Heartbeat | None, alive: Indexing | None, measured: IndexerStats) -> str | None:
-    silence = _silence(beat, alive)
+    silence = silence_of(beat, alive)
     if silence or beat is None:
         return silence
     if beat.state == "blocked" and alive and alive.trouble:

@@ -2,7 +2,7 @@
 
 import logging
 
-from plotindex.look import Report
+from plotindex.index import Report
 from plotindex.system import printable
 
 MOST_NAMED = 10_000

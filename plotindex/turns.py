@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from plotindex.look import Report, ScopeDiff
-from plotindex.reconcile import settle
+from plotindex.index import Report, ScopeDiff, settle
 from plotindex.storage import Catalog, Change, Histogram
 from plotindex.tree import MOST_OF_SESSION, Linked, Row, Scope, Tree, WalkProcess, collapse
 from plotindex.watcher import Watcher

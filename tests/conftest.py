@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from plotindex.config.settings import Settings, load_settings
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.database import AnyDatabase, open_database
 from plotindex.storage.sqlite.database import Database

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from plotindex import pytest_plugin
-from plotindex.look import Report
+from plotindex.index.report import Report
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot
 from tests.forking import forks

@@ -10,7 +10,7 @@ import pytest
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import SettingsError
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import Database
 from plotindex.tree.tree import Tree

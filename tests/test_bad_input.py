@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from plotindex.config.settings import Settings
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from tests.helpers import Refused, RunPlotindex, StartService, all_plots, are_refused, draw, run_plotindex

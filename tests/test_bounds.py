@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 
 from plotindex.barriers import wait_for_answer
 from plotindex.config.settings import Settings, load_settings
-from plotindex.lookup import Lookup, Source
-from plotindex.reconcile import reconcile
-from plotindex.status import read_status, require_indexer
+from plotindex.index.liveness import require_indexer
+from plotindex.index.lookup import Lookup, Source
+from plotindex.index.reconcile import reconcile
+from plotindex.index.verify import differences
+from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog, Excess
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
-from plotindex.verify import differences
 from tests.helpers import RunPlotindex, StartService, all_plots, at_once, draw, wait_until
 from tests.postgres import NewDatabase
 from tests.test_convergence import current_by_hand, fresh_catalog, plots_by_hand

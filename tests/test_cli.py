@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from plotindex.config.settings import Settings
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from tests.helpers import PNG, RunPlotindex, StartService, all_plots, at_once, draw, free_port, run_plotindex

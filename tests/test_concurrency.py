@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
+from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
-from plotindex.verify import differences
 from tests.helpers import all_plots
 from tests.test_convergence import plots_by_hand
 

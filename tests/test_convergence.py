@@ -12,13 +12,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plotindex.look import Options
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
+from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey, signed
 from plotindex.tree.tree import Tree
-from plotindex.verify import differences
 from tests.helpers import all_plots
 from tests.postgres import NewDatabase, on_both_engines
 

@@ -11,7 +11,7 @@ from flask import Flask, jsonify, request
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import load_settings
 from plotindex.errors import SettingsError
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from plotindex.web import PlotIndex, create_app

@@ -11,7 +11,7 @@ import requests
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError, LockTimeoutError
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.writer_queue import WriterQueue
 from plotindex.tree.plots import Plot

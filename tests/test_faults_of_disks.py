@@ -13,7 +13,7 @@ from plotindex.auth.logins import Logins
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import SettingsError
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from tests.helpers import Service, StartService, all_plots, draw, free_port, is_free, wait_until

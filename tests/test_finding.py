@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plotindex.errors import SettingsError
-from plotindex.finding import is_away
+from plotindex.index.root_identity import is_away
 from plotindex.storage import find as finding
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.database import AnyDatabase

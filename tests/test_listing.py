@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plotindex.look import Options
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.listing import ChangesPage, Entry, Listing
 from plotindex.system.humanize import rfc3339

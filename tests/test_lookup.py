@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from plotindex.errors import RootLostError
-from plotindex.lookup import Answer, Lookup, Source
-from plotindex.reconcile import reconcile
-from plotindex.scans import REMEMBERED_KEYS, Scans, ScansBusyError
+from plotindex.index.lookup import Answer, Lookup, Source
+from plotindex.index.reconcile import reconcile
+from plotindex.index.scan_limiter import REMEMBERED_KEYS, Scans, ScansBusyError
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.sqlite.database import Database

@@ -10,14 +10,14 @@ import pytest
 
 from plotindex.config.settings import Settings
 from plotindex.errors import RootLostError
-from plotindex.look import Options
-from plotindex.lookup import Lookup, Source
-from plotindex.reconcile import reconcile
+from plotindex.index.lookup import Lookup, Source
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
+from plotindex.index.verify import differences
 from plotindex.status import Status, read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot
 from plotindex.tree.tree import Tree
-from plotindex.verify import differences
 from tests.helpers import UNPRIVILEGED, RunPlotindex, StartService, all_plots, at_once, draw, end_group, wait_until
 from tests.namespaces import mount, own_mounts, unmount
 from tests.test_convergence import plots_by_hand

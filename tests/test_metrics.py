@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
-from plotindex.locks import sole_indexer
-from plotindex.lookup import Lookup
+from plotindex.index.indexer_lock import sole_indexer
+from plotindex.index.lookup import Lookup
 from plotindex.metrics import Metrics
 from plotindex.recent import Counts, read_recent
 from plotindex.status import read_status

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from plotindex.look import Options
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
 from plotindex.storage.catalog import Catalog, SessionRow
 from plotindex.storage.database import AnyDatabase
 from plotindex.storage.search import search as subject

@@ -18,8 +18,9 @@ from sqlalchemy import text
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError, SettingsError, UnusableDatabaseError
-from plotindex.lookup import Lookup, Source
-from plotindex.reconcile import reconcile
+from plotindex.index.lookup import Lookup, Source
+from plotindex.index.reconcile import reconcile
+from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.database import open_database
 from plotindex.storage.listing import Listing
@@ -28,7 +29,6 @@ from plotindex.storage.stats import IndexerStats
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
-from plotindex.verify import differences
 from plotindex.web.application import create_app
 from tests.helpers import Index, Refused, RunPlotindex, Service, StartService, all_plots, answers, draw, wait_until
 from tests.postgres import Server, connected, on_postgresql, server_of_tests, value_of

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from plotindex import look
-from plotindex import reconcile as module
 from plotindex.errors import LockTimeoutError, RootLostError
-from plotindex.look import Options
-from plotindex.reconcile import reconcile
+from plotindex.index import diff as look
+from plotindex.index import reconcile as module
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
+from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import Database
 from plotindex.storage.writer import Writer
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import SETTLED_NS, PlotKey
 from plotindex.tree.tree import Glance, Tree
-from plotindex.verify import differences
 from tests.helpers import all_plots, draw, wait_until
 from tests.postgres import on_both_engines
 

@@ -18,8 +18,8 @@ from plotindex import stamps as stamps_module
 from plotindex import turns as turns_module
 from plotindex import watches as watches_module
 from plotindex.config.settings import Polling
+from plotindex.index.reconcile import reconcile
 from plotindex.polling import PolledScopes
-from plotindex.reconcile import reconcile
 from plotindex.rescan import Rescan
 from plotindex.rolling import Rolling
 from plotindex.rounds import PacedRound

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from plotindex import reconcile as reconciling
 from plotindex.commands.options import migrate_apart
 from plotindex.config.settings import Settings
-from plotindex.reconcile import reconcile
+from plotindex.index import reconcile as reconciling
+from plotindex.index.reconcile import reconcile
+from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree import parallel_walk as module
 from plotindex.tree import walk_worker as scouting
@@ -22,7 +23,6 @@ from plotindex.tree.parallel_walk import ScoutedWalk, WalkProcess
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree
 from plotindex.tree.walk import Walk
-from plotindex.verify import differences
 from tests.helpers import draw, run_plotindex, wait_until
 from tests.hostile_tree import draw_hostile_tree
 from tests.test_watcher import Listening

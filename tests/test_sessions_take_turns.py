@@ -16,11 +16,11 @@ from flask import Flask
 
 from plotindex.barriers import wait_for_answer
 from plotindex.config.settings import Settings
-from plotindex.status import require_indexer
+from plotindex.index.liveness import require_indexer
+from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
-from plotindex.verify import differences
 from plotindex.web import PlotIndex
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until
 from tests.namespaces import mount, own_mounts, unmount

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plotindex.errors import DamagedDatabaseError
-from plotindex.reconcile import reconcile
+from plotindex.index.reconcile import reconcile
 from plotindex.rescan import Rescans
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck

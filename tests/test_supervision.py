@@ -15,8 +15,8 @@ from plotindex import indexer as indexer_module
 from plotindex import watcher as watcher_module
 from plotindex.barriers import ask
 from plotindex.config.settings import Polling, Settings
+from plotindex.index.lookup import Lookup
 from plotindex.indexer import Indexer, Rhythm
-from plotindex.lookup import Lookup
 from plotindex.metrics import Metrics
 from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog

@@ -12,8 +12,8 @@ from alembic import command
 from alembic.config import Config
 
 from plotindex.errors import CatalogError, UnusableDatabaseError
-from plotindex.lookup import Lookup, Source
-from plotindex.reconcile import reconcile
+from plotindex.index.lookup import Lookup, Source
+from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.schema import SCHEMA, known_revisions, migrations_folder

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from plotindex.errors import CatalogError
+from plotindex.index.reconcile import reconcile
 from plotindex.kept import FileCache
-from plotindex.reconcile import reconcile
 from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import wal

@@ -15,18 +15,15 @@ from plotindex.commands.options import (
     common_options,
     example,
     json_option,
-    open_catalog,
-    prepare_catalog,
     read_settings,
     setting_options,
-    tree_of,
 )
 from plotindex.errors import DamagedDatabaseError, SettingsError
 from plotindex.system import printable
 from plotindex.terminal import Progress
 
 if TYPE_CHECKING:
-    from plotindex.look import Report
+    from plotindex.index import Report
 
 
 NAMES_SECONDS = 0.1
@@ -57,8 +54,7 @@ def rebuild(
 
     Works beside an indexer and without one. Nothing is written when the root seems to be a lost mount.
     """
-    from plotindex.look import Options
-    from plotindex.reconcile import reconcile
+    from plotindex.index import Options, prepare_catalog, reconcile, tree_of
     from plotindex.storage import IndexUpdater
 
     settings = read_settings(config, options)
@@ -101,7 +97,7 @@ def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
 
     Lists where they differ, and exits with 1 then.
     """
-    from plotindex.verify import differences
+    from plotindex.index import differences, open_catalog, tree_of
 
     settings = read_settings(config, options)
     settings.check_root()
@@ -125,6 +121,8 @@ def migrate(config: Path | None, **options: str | None) -> None:
 
     The indexer does so by itself when it starts; a server does not.
     """
+    from plotindex.index import prepare_catalog
+
     settings = read_settings(config, options)
     prepare_catalog(settings)
     click.echo("The database is of this version's schema.")

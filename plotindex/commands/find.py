@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from plotindex.commands import completing
-from plotindex.commands.options import (
-    check_root_unless_known,
-    common_options,
-    example,
-    json_option,
-    open_catalog,
-    read_settings,
-    tree_of,
-)
+from plotindex.commands.options import check_root_unless_known, common_options, example, json_option, read_settings
 from plotindex.errors import SettingsError
 from plotindex.system import printable
 
@@ -71,7 +63,7 @@ def find(
     The first of each key is its current copy; on a terminal a * marks it, behind size and age. Elsewhere each line is
     a path below the root.
     """
-    from plotindex.finding import is_away
+    from plotindex.index import is_away, open_catalog, tree_of
     from plotindex.storage import Wanted, search
     from plotindex.wording import parse_moment
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -27,10 +27,6 @@ from plotindex.config import (
 from plotindex.doubts import state_below_root, state_of_a_service
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.system import configure_logs, escape, has_terminal, import_path, own_command
-from plotindex.tree import Tree
-
-if TYPE_CHECKING:
-    from plotindex.storage import Catalog
 
 Command = Callable[..., Any]
 SETTINGS = {
@@ -163,22 +159,6 @@ def as_words(config: Path | None, options: dict[str, str | None], names: Iterabl
     return [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
 
 
-def tree_of(settings: Settings) -> Tree:
-    """The tree of the root."""
-    return Tree(settings.root, settings.layout)
-
-
-def prepare_catalog(settings: Settings, *, adopt: bool = False) -> "Catalog":
-    """The catalogue, created or migrated when it has to be."""
-    from plotindex.storage import Catalog, open_database
-
-    if not settings.database:
-        settings.make_state_folder()
-    catalog = Catalog(open_database(settings.catalog_place))
-    catalog.begin(str(settings.root), settings.layout, adopt=adopt)
-    return catalog
-
-
 def migrate_apart(settings: Settings) -> None:
     """Create or migrate the database in a process of its own: what that needs would stay in the indexer's memory."""
     if _is_ready(settings):
@@ -206,15 +186,6 @@ def _is_ready(settings: Settings) -> bool:
     return True
 
 
-def open_catalog(settings: Settings, patience: float | None = None) -> "Catalog":
-    """The catalogue as it is, for commands that change nothing; `patience` as that of `Database`."""
-    from plotindex.storage import READ_SECONDS, Catalog, open_database
-
-    catalog = Catalog(open_database(settings.catalog_place, READ_SECONDS if patience is None else patience))
-    catalog.require_root(str(settings.root))
-    return catalog
-
-
 def check_root_unless_known(settings: Settings) -> None:
     """A root that had plots and is gone is a lost mount, which may come back; one that never had any is a mistake."""
     if os.path.lexists(settings.root) or not _knows_plots(settings):
@@ -222,6 +193,8 @@ def check_root_unless_known(settings: Settings) -> None:
 
 
 def _knows_plots(settings: Settings) -> bool:
+    from plotindex.index import open_catalog
+
     try:
         return open_catalog(settings).counts()[0] > 0
     except CatalogError:

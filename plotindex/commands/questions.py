@@ -13,9 +13,7 @@ from plotindex.commands.options import (
     common_options,
     example,
     json_option,
-    open_catalog,
     read_settings,
-    tree_of,
 )
 from plotindex.system import printable
 
@@ -29,7 +27,7 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
     Exits with 1 when it is not in time, or nobody indexes. To be put between drawing and asking.
     """
     from plotindex.barriers import wait_for_answer
-    from plotindex.status import require_indexer
+    from plotindex.index import open_catalog, require_indexer
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)
@@ -50,7 +48,7 @@ def wait(config: Path | None, session: str, filename: str, timeout: float, **opt
 
     Prints its current copy's path below the root. Exits with 1 when there is none in time, or nobody indexes.
     """
-    from plotindex.waiting import wait_for_plot
+    from plotindex.index import open_catalog, tree_of, wait_for_plot
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)
@@ -69,6 +67,7 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
 
     Exits with 1 when something is not well, and says what mends it.
     """
+    from plotindex.index import open_catalog
     from plotindex.recent import read_recent
     from plotindex.status import ask_server, read_status
 

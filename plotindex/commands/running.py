@@ -14,16 +14,12 @@ from plotindex.commands.options import (
     common_options,
     example,
     migrate_apart,
-    open_catalog,
-    prepare_catalog,
     read_settings,
     reread_on_hangup,
     setting_options,
-    tree_of,
 )
 from plotindex.config import INDEXER, SERVER, Settings
 from plotindex.errors import CatalogError
-from plotindex.locks import sole_indexer
 from plotindex.system import Supervisor
 
 SWITCH_SECONDS = 0.0005
@@ -59,6 +55,7 @@ def run(config: Path | None, **options: str | None) -> None:
 
     Prints an address that logs a browser in, once, and a command that fetches a plot. Ctrl-C ends both.
     """
+    from plotindex.index import prepare_catalog, sole_indexer
     from plotindex.running import ChildDiedError, run_both
     from plotindex.web.listening import check_address
 
@@ -92,6 +89,7 @@ def watch(config: Path | None, **options: str | None) -> None:
     catalogue is on a PostgreSQL server, one on each host that writes plots.
     """
     from plotindex.config import Polling
+    from plotindex.index import prepare_catalog, sole_indexer, tree_of
     from plotindex.indexer import Indexer, Rhythm
 
     def rhythm_of(settings: Settings) -> Rhythm:
@@ -140,7 +138,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     Whoever asks needs a token (`plotindex token create`). `plotindex watch` has to run beside it: what is not in the
     catalogue is answered by a scan.
     """
-    from plotindex.web.extension import ANSWER_SECONDS
+    from plotindex.index import ANSWER_SECONDS, open_catalog
     from plotindex.web.server import serve as serve_http
 
     supervisor = Supervisor.of()

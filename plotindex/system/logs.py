@@ -96,7 +96,7 @@ class AccessLog:
         )
 
     def _as_json(self, access: Access, now: float) -> str:
-        line = {"time": _moment(now), "level": "info", "logger": "plotindex.auth.tokens"}
+        line = {"time": _moment(now), "level": "info", "logger": "plotindex.access"}
         chosen = {"remote": _bounded(access.remote), "method": _bounded(access.method)}
         chosen["path"] = _bounded(access.path, PATH_BYTES)
         return json.dumps({**line, **access._asdict(), **chosen, "request": request_id.get()}) + "\n"

@@ -10,14 +10,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.config import Settings, load_settings
 from plotindex.errors import PlotIndexError
-from plotindex.lookup import Source
+from plotindex.index import Source, make_lookup
 from plotindex.metrics import Metrics
 from plotindex.recent import Recent
 from plotindex.system import request_id
 from plotindex.thumbnails import Thumbnails
 from plotindex.tree import PlotKey
 from plotindex.web.callers import Callers, is_signed
-from plotindex.web.extension import make_lookup
 from plotindex.web.gallery import Gallery
 from plotindex.web.health import add_health
 from plotindex.web.lists import Lists, Viewer

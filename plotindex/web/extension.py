@@ -12,11 +12,11 @@ from flask import Blueprint, Flask, Response, current_app, has_app_context, has_
 from plotindex.auth import Addresses, GivenKeys, addresses_salt
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.lookup import Lookup
-from plotindex.storage import Catalog, Entry, Listing, entries_of, open_database
+from plotindex.index import Lookup, make_lookup
+from plotindex.storage import Entry, Listing, entries_of
 from plotindex.system import printable
 from plotindex.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
-from plotindex.tree import PlotKey, Tree
+from plotindex.tree import PlotKey
 from plotindex.web.callers import is_signed
 from plotindex.web.gallery import Gallery
 from plotindex.web.host import free_name, keys_of_host, read_settings, warn_of_route
@@ -26,8 +26,6 @@ from plotindex.web.view import answer_plot, plot_rule, respond_not_found
 
 HOST_WAIT = 5.0
 """Who may see what is asked again only behind the waiting, and not of the decorator: so it is short."""
-ANSWER_SECONDS = 0.25
-"""How long a request waits for a program that holds the database; after that it is answered by a scan."""
 DRAWING_THREADS = 1
 """How many requests of a process wait for drawings: how many threads the host has is not known."""
 
@@ -291,10 +289,3 @@ def _entries(lookup: Lookup, session: str) -> Iterator[Entry]:
         page = listing.plots(session, MOST_LISTED, after)
         yield from page.entries
         after = page.next
-
-
-def make_lookup(settings: Settings) -> Lookup:
-    """The look-up that settings describe. Opens and creates nothing."""
-    tree = Tree(settings.root, settings.layout)
-    database = open_database(settings.catalog_place, ANSWER_SECONDS)
-    return Lookup(tree, Catalog(database), heal=settings.heal, lock=settings.indexer_lock)

@@ -8,8 +8,7 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import CatalogError, RootLostError
-from plotindex.lookup import Lookup, Source
-from plotindex.scans import ScansBusyError
+from plotindex.index import Lookup, ScansBusyError, Source
 from plotindex.storage import Entry, Overview, SearchResult
 from plotindex.tree import Plot, PlotKey, is_name
 from plotindex.web.lists import Viewer

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from flask import Request, Response, jsonify, request
 
 from plotindex.errors import CatalogError, RootLostError
-from plotindex.lookup import Lookup, Source
-from plotindex.scans import ScansBusyError
+from plotindex.index import Lookup, ScansBusyError, Source
 from plotindex.storage import Allows, ChangesPage, Entry, Listing, entries_of, page_of
 from plotindex.system import rfc3339
 from plotindex.tree import Plot, PlotKey, is_name, matcher

@@ -7,7 +7,7 @@ import time
 from flask import Flask, Response, request
 
 from plotindex.config import Settings
-from plotindex.lookup import Lookup, Observer, Source
+from plotindex.index import Lookup, Observer, Source
 from plotindex.metrics import Metrics
 from plotindex.recent import HITS, MISSES, SCANS, Recent
 from plotindex.system import Access, AccessLog, request_id

@@ -13,7 +13,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date, parse_date
 
-from plotindex.lookup import Source
+from plotindex.index import Source
 from plotindex.thumbnails import Made
 from plotindex.tree import MEDIA_TYPES, OpenPlot, Plot
 

@@ -10,7 +10,7 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from plotindex.errors import PlotIndexError
-from plotindex.lookup import Lookup
+from plotindex.index import Lookup
 from plotindex.system import printable
 from plotindex.tree import MEDIA_TYPES, OpenPlot
 

@@ -4,7 +4,7 @@ import os
 import time
 
 from plotindex.errors import CatalogError, SettingsError
-from plotindex.status import require_indexer
+from plotindex.index.liveness import require_indexer
 from plotindex.storage import Catalog
 from plotindex.system import printable
 from plotindex.tree import Plot, PlotKey, Tree

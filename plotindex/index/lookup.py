@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, RootLostError
-from plotindex.locks import indexing
-from plotindex.look import Options
-from plotindex.reconcile import reconcile
-from plotindex.scans import Scans
+from plotindex.index.indexer_lock import indexing
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
+from plotindex.index.scan_limiter import Scans
 from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat, is_heard
 from plotindex.tree import OpenPlot, Plot, PlotKey, Scope, Tree
 

@@ -13,9 +13,11 @@ from functools import partial
 from typing import NamedTuple
 
 from plotindex.errors import ConflictError, RootLostError
-from plotindex.look import DEFAULT, DifferenceBatch, NewPlots, Options, Report, ScopeDiff, Suspect
-from plotindex.storage import Catalog, Change, IntegrityCheck, Writer
-from plotindex.system import ABSENT, printable
+from plotindex.index.diff import DifferenceBatch, NewPlots, ScopeDiff, Suspect
+from plotindex.index.report import DEFAULT, Options, Report
+from plotindex.index.root_identity import confirm_root, lost_root
+from plotindex.storage import Catalog, Change, IntegrityCheck
+from plotindex.system import ABSENT
 from plotindex.tree import (
     MOST_AHEAD,
     ROOT_SCOPE,
@@ -101,7 +103,7 @@ def sessions_to_look_at(tree: Tree, catalog: Catalog, report: Report, enter: Ent
         names = tree.sessions(report.odd, enter)
     except OSError as error:
         if error.errno in ABSENT:
-            raise RootLostError(_lost(tree, "is not there")) from error
+            raise RootLostError(lost_root(tree, "is not there")) from error
         report.unreadable[""] = error
         return []
     return sorted({*names, *catalog.sessions()})
@@ -194,7 +196,7 @@ def _settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, op
         again = list(_look_again(found.suspects, glance, options))
         changes = [change for change, _ in again]
         if changes or added:
-            _confirm_root(tree, writer, options)
+            confirm_root(tree, writer, options)
             writer.apply(changes, [rows for _, rows in added])
         most_plots = tree.layout.max_plots
         roomy = [name for name, plots in writer.tallies.items() if plots < most_plots and writer.cut(name) is not None]
@@ -240,29 +242,3 @@ def _look_again(suspects: list[Suspect], glance: Glance, options: Options) -> It
             continue
         if now != row or (options.rewrite and now):
             yield Change(row and Plot._make(row), now), report
-
-
-def _confirm_root(tree: Tree, writer: Writer, options: Options) -> None:
-    """Refuse to write what was seen below a root that is not the catalogue's.
-
-    A root without its file system looks empty, and an empty root means that every plot was deleted. The same
-    identity, or one session in common, tells a root that may be believed. Asked after the looks it is for.
-    """
-    try:
-        identity = tree.identity()
-    except OSError as error:
-        raise RootLostError(_lost(tree, f"cannot be seen ({error.strerror})")) from error
-    header = writer.header()
-    if header is not None and identity == header.identity:
-        return
-    sessions = writer.sessions()
-    if sessions and not options.allow_empty and not any(map(tree.has_session, sessions)):
-        raise RootLostError(_lost(tree, "shares no session with the catalogue"))
-    writer.record(identity=identity)
-
-
-def _lost(tree: Tree, what: str) -> str:
-    return (
-        f"The root {printable(str(tree.root))} {what}, so nothing was written: mount it again or, "
-        "if its plots are really gone, run `plotindex rebuild --allow-empty`."
-    )

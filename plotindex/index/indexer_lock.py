@@ -1,4 +1,4 @@
-"""Locks between processes, all flock(2): the kernel lets go of them when their holder dies."""
+"""The lock file of an indexer: one indexer per state folder, and what it last reported."""
 
 import fcntl
 import os
