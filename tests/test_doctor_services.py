@@ -13,8 +13,8 @@ import pytest
 from werkzeug.serving import make_server
 
 from plotindex.config.settings import Settings
-from plotindex.confinement import ConfinementError
 from plotindex.doctor import services
+from plotindex.rendering.sandbox import ConfinementError
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.stats import IndexerStats

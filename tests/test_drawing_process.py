@@ -13,8 +13,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from plotindex.drawer import RendererClient
-from plotindex.jobs import SVG, Word
+from plotindex.rendering.client import RendererClient
+from plotindex.rendering.protocol import SVG, Word
 from tests.helpers import draw, wait_until
 from tests.images import encoded, halves
 
@@ -236,7 +236,10 @@ def has_ended(pid: int) -> bool:
 
 
 def test_it_ends_with_whoever_started_it(tmp_path: Path, plot: int) -> None:
-    code = "import sys, os, signal\nfrom plotindex.drawer import Drawer\nd = Drawer()\nd.do('160', int(sys.argv[1]))\n"
+    code = (
+        "import sys, os, signal\nfrom plotindex.rendering.client import RendererClient\n"
+        "d = RendererClient()\nd.do('160', int(sys.argv[1]))\n"
+    )
     for end in ("os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "pass"):
         command = [sys.executable, "-W", "error", "-c", f"{code}print(d.pid, flush=True)\n{end}", str(plot)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=[plot], timeout=30)
@@ -266,7 +269,7 @@ def test_where_none_can_be_started_the_log_says_so_once(
     assert caplog.text.count("No thumbnails are made") == 1
     assert "Landlock" in caplog.text
     monkeypatch.setattr("plotindex.system.processes.own_interpreter", lambda: sys.executable)
-    monkeypatch.setattr("plotindex.drawer.START_SECONDS", 0.001)
+    monkeypatch.setattr("plotindex.rendering.client.START_SECONDS", 0.001)
     late = RendererClient()
     assert late.do("160", plot) == (Word.BUSY, b"")
     assert "timed out" in caplog.text

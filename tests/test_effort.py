@@ -10,8 +10,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
-from plotindex.effort import judge
-from plotindex.jobs import Word
+from plotindex.rendering.protocol import Word
+from plotindex.rendering.svg_cost import judge
 from tests.images import RED, encoded, png
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="400" height="300">'

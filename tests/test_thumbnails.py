@@ -24,9 +24,9 @@ from PIL import Image
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import PlotIndexError
-from plotindex.jobs import SVG, Word
-from plotindex.kept import FileCache
-from plotindex.thumbnails import WIDTHS, Thumbnails
+from plotindex.rendering.cache import FileCache
+from plotindex.rendering.protocol import SVG, Word
+from plotindex.rendering.thumbnails import WIDTHS, Thumbnails
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import OpenPlot, Tree
 from plotindex.web import PlotIndex, create_app
@@ -68,7 +68,7 @@ def drawing_process(pid: int) -> psutil.Process:
     (found,) = [
         process
         for process in psutil.Process(pid).children(recursive=True)
-        if process.cmdline()[-1:] == ["plotindex.drawing"] and process.ppid() != os.getpid()
+        if process.cmdline()[-1:] == ["plotindex.rendering.renderer"] and process.ppid() != os.getpid()
     ]
     return found
 

@@ -9,7 +9,7 @@ import pytest
 
 from plotindex.errors import CatalogError
 from plotindex.index.reconcile import reconcile
-from plotindex.kept import FileCache
+from plotindex.rendering.cache import FileCache
 from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import wal

@@ -13,8 +13,8 @@ from plotindex.errors import PlotIndexError
 from plotindex.index import Source, make_lookup
 from plotindex.metrics import Metrics
 from plotindex.recent import Recent
+from plotindex.rendering.thumbnails import Thumbnails
 from plotindex.system import request_id
-from plotindex.thumbnails import Thumbnails
 from plotindex.tree import PlotKey
 from plotindex.web.callers import Callers, is_signed
 from plotindex.web.gallery import Gallery

@@ -13,9 +13,9 @@ from plotindex.auth import Addresses, GivenKeys, addresses_salt
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.index import Lookup, make_lookup
+from plotindex.rendering.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
 from plotindex.storage import Entry, Listing, entries_of
 from plotindex.system import printable
-from plotindex.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
 from plotindex.tree import PlotKey
 from plotindex.web.callers import is_signed
 from plotindex.web.gallery import Gallery

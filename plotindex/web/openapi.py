@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, jsonify
 
 from plotindex import __version__
-from plotindex.thumbnails import WIDTHS
+from plotindex.rendering.thumbnails import WIDTHS
 from plotindex.web.lists import LISTED, LONGEST_QUERY, LONGEST_WAIT, MOST_LISTED
 
 Schema = dict[str, Any]

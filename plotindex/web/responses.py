@@ -14,7 +14,7 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date, parse_date
 
 from plotindex.index import Source
-from plotindex.thumbnails import Made
+from plotindex.rendering.thumbnails import Made
 from plotindex.tree import MEDIA_TYPES, OpenPlot, Plot
 
 if TYPE_CHECKING:

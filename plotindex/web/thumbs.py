@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from flask import Request, Response
 
 from plotindex.index import Source
-from plotindex.jobs import SVG, Word
-from plotindex.thumbnails import Thumbnails
+from plotindex.rendering.protocol import SVG, Word
+from plotindex.rendering.thumbnails import Thumbnails
 from plotindex.tree import OpenPlot, plot_of
 from plotindex.web.responses import respond_with_plot, respond_with_thumbnail
 

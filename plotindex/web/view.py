@@ -8,7 +8,7 @@ from werkzeug.routing import BaseConverter
 
 from plotindex.errors import RootLostError
 from plotindex.index import Lookup, ScansBusyError, Source
-from plotindex.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
+from plotindex.rendering.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
 from plotindex.web.responses import respond_with_error, respond_with_plot
 from plotindex.web.thumbs import respond_with_width
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from struct import pack
 
-from plotindex.syscalls import forbid_others
+from plotindex.rendering.seccomp import forbid_others
 
 NOBODY = 65534
 MOST_MEMORY = 1 << 30
@@ -18,10 +18,13 @@ MOST_MEMORY = 1 << 30
 MOST_DESCRIPTORS = 16
 NICE = 10
 
+
 # <linux/prctl.h>, <linux/sched.h>, <linux/capability.h>
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 CLONE_NEWUSER = 0x10000000
 CAPABILITY_VERSION = 0x20080522
+
+
 # <linux/landlock.h>; the numbers of these system calls are the same on every architecture.
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_VERSION = 1

@@ -8,9 +8,9 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from plotindex.config import Settings
-from plotindex.drawer import RendererClient
-from plotindex.jobs import MOST_SVG_BYTES, SVG, Word, is_webp
-from plotindex.kept import FileCache, name_of
+from plotindex.rendering.cache import FileCache, name_of
+from plotindex.rendering.client import RendererClient
+from plotindex.rendering.protocol import MOST_SVG_BYTES, SVG, Word, is_webp
 from plotindex.system import call_in_forks
 from plotindex.tree import OpenPlot, plot_of
 

@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from plotindex.errors import SettingsError
-from plotindex.jobs import MOST_BYTES
+from plotindex.rendering.protocol import MOST_BYTES
 from plotindex.system import call_in_forks, make_folder, share
 from plotindex.tree import Plot
 

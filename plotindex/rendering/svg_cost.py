@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
 
-from plotindex.jobs import MOST_SVG_BYTES, Word
-from plotindex.strokes import canvas_of, dashes_of, effort_of_outline, enlarges, is_thick, pixels_of
+from plotindex.rendering.protocol import MOST_SVG_BYTES, Word
+from plotindex.rendering.svg_elements import canvas_of, dashes_of, effort_of_outline, enlarges, is_thick, pixels_of
 
 MOST_EFFORT = 20_000
 """In elements, each as often as it is drawn."""

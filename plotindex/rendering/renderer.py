@@ -1,4 +1,4 @@
-"""The drawing process, `python -m plotindex.drawing`: thumbnails of plots nobody trusts, with nothing else in sight.
+"""The confined process that makes thumbnails of untrusted plots: `python -m plotindex.rendering.renderer`.
 
 Standard input is a socket: plots come in as descriptors, what is drawn goes out through others. Each job is done by a
 child of its own, so that a plot which takes over its drawing gets no other plot and no other answer.
@@ -14,9 +14,9 @@ from functools import partial
 
 from PIL import GifImagePlugin, Image, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from plotindex.confinement import ConfinementError, confine, limit_job
-from plotindex.effort import judge
-from plotindex.jobs import JOB_SECONDS, MOST_BYTES, MOST_SVG_BYTES, PATIENCE, READY, SVG, Word
+from plotindex.rendering.protocol import JOB_SECONDS, MOST_BYTES, MOST_SVG_BYTES, PATIENCE, READY, SVG, Word
+from plotindex.rendering.sandbox import ConfinementError, confine, limit_job
+from plotindex.rendering.svg_cost import judge
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 """Pillow would take a plot that is none of these for what it looks like, and start Ghostscript for an EPS."""

@@ -11,7 +11,7 @@ import weakref
 from contextlib import suppress
 from typing import NamedTuple
 
-from plotindex.jobs import JOB_SECONDS, MOST_BYTES, PATIENCE, READY, Word, is_webp
+from plotindex.rendering.protocol import JOB_SECONDS, MOST_BYTES, PATIENCE, READY, Word, is_webp
 from plotindex.system import bare_environment, call_in_forks, own_command
 
 START_SECONDS = 20.0
@@ -112,7 +112,7 @@ class RendererClient:
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: S603 - this program itself
-                    own_command("-s", "-m", "plotindex.drawing"),
+                    own_command("-s", "-m", "plotindex.rendering.renderer"),
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
