@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from plotindex.barriers import wait_for_answer
 from plotindex.config.settings import Settings, load_settings
 from plotindex.index.liveness import require_indexer
 from plotindex.index.lookup import Lookup, Source
@@ -27,6 +26,7 @@ from plotindex.storage.catalog import Catalog, Excess
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
+from plotindex.watch.barriers import wait_for_answer
 from tests.helpers import RunPlotindex, StartService, all_plots, at_once, draw, wait_until
 from tests.postgres import NewDatabase
 from tests.test_convergence import current_by_hand, fresh_catalog, plots_by_hand

@@ -16,21 +16,22 @@ from pathlib import Path
 import psutil
 import pytest
 
-from plotindex import heartbeats, status
-from plotindex import indexer as indexer_module
-from plotindex.barriers import wait_for_answer
+from plotindex import status
 from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError
 from plotindex.index import lookup
 from plotindex.index.liveness import require_indexer
 from plotindex.index.lookup import Lookup, Source
 from plotindex.index.verify import differences
-from plotindex.indexer import Indexer, Rhythm
 from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import database
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
+from plotindex.watch import heartbeat as heartbeats
+from plotindex.watch import indexer as indexer_module
+from plotindex.watch.barriers import wait_for_answer
+from plotindex.watch.indexer import Indexer, Rhythm
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, free_port, wait_until
 from tests.test_convergence import plots_by_hand
 

@@ -1,9 +1,9 @@
 """Files with several names."""
 
-from plotindex.links import MANY_NAMES, Links
 from plotindex.storage.writer import Change
 from plotindex.tree.plots import Plot
 from plotindex.tree.walk import Linked
+from plotindex.watch.hardlinks import MANY_NAMES, Links
 
 
 def plot(path: str, *, size: int = 1, inode: int = 7) -> Plot:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from plotindex.config.settings import Polling
-from plotindex.polling import PolledScopes
 from plotindex.system import mounts
 from plotindex.system.mounts import mount_of
 from plotindex.tree.tree import Tree
+from plotindex.watch.polled_scopes import PolledScopes
 
 TABLE = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw

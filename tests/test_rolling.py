@@ -13,24 +13,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plotindex import rolling as rolling_module
-from plotindex import stamps as stamps_module
-from plotindex import turns as turns_module
-from plotindex import watches as watches_module
 from plotindex.config.settings import Polling
 from plotindex.index.reconcile import reconcile
-from plotindex.polling import PolledScopes
-from plotindex.rescan import Rescan
-from plotindex.rolling import Rolling
-from plotindex.rounds import PacedRound
-from plotindex.stamps import AGAIN, short_stamp_of
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
 from plotindex.tree.plots import SETTLED_NS
 from plotindex.tree.tree import Tree
-from plotindex.turns import FairScheduler
-from plotindex.watcher import Watcher
-from plotindex.watches import Watches
+from plotindex.watch import rolling_rescan as rolling_module
+from plotindex.watch import scheduler as turns_module
+from plotindex.watch import snapshots as stamps_module
+from plotindex.watch import watches as watches_module
+from plotindex.watch.pacing import PacedRound
+from plotindex.watch.polled_scopes import PolledScopes
+from plotindex.watch.rescan import Rescan
+from plotindex.watch.rolling_rescan import Rolling
+from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.snapshots import AGAIN, short_stamp_of
+from plotindex.watch.watcher import Watcher
+from plotindex.watch.watches import Watches
 from tests.helpers import all_plots, draw, wait_until
 from tests.postgres import NewDatabase
 from tests.test_convergence import BEGINNING, STEPS, Step, fresh_catalog, plots_by_hand, steps, write

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from flask import Flask
 
-from plotindex.barriers import wait_for_answer
 from plotindex.config.settings import Settings
 from plotindex.index.liveness import require_indexer
 from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
+from plotindex.watch.barriers import wait_for_answer
 from plotindex.web import PlotIndex
 from tests.helpers import RunPlotindex, StartService, all_plots, draw, wait_until
 from tests.namespaces import mount, own_mounts, unmount

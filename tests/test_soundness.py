@@ -9,14 +9,14 @@ import pytest
 
 from plotindex.errors import DamagedDatabaseError
 from plotindex.index.reconcile import reconcile
-from plotindex.rescan import Rescans
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
 from plotindex.storage.sqlite import wal
 from plotindex.tree.tree import Tree
-from plotindex.turns import FairScheduler
-from plotindex.watcher import Watcher
-from plotindex.watches import Watches
+from plotindex.watch.rescan import Rescans
+from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.watcher import Watcher
+from plotindex.watch.watches import Watches
 from tests.helpers import draw, wait_until
 
 

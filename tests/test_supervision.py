@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, WatchDescriptor
 
-from plotindex import heartbeats, rolling
-from plotindex import indexer as indexer_module
-from plotindex import watcher as watcher_module
-from plotindex.barriers import ask
 from plotindex.config.settings import Polling, Settings
 from plotindex.index.lookup import Lookup
-from plotindex.indexer import Indexer, Rhythm
 from plotindex.metrics import Metrics
 from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.stats import IndexerStats
 from plotindex.tree.tree import Tree
-from plotindex.watcher import InotifyReader, TreeEmitter
+from plotindex.watch import heartbeat as heartbeats
+from plotindex.watch import indexer as indexer_module
+from plotindex.watch import rolling_rescan as rolling
+from plotindex.watch import watcher as watcher_module
+from plotindex.watch.barriers import ask
+from plotindex.watch.indexer import Indexer, Rhythm
+from plotindex.watch.inotify import InotifyReader, TreeEmitter
 from tests.helpers import StartService, all_plots, draw, wait_until
 from tests.test_convergence import plots_by_hand
 

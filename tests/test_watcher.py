@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from watchdog.observers import inotify_c
 
-from plotindex.rescan import Rescan
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import ScopeSet, collapse, is_within
 from plotindex.tree.tree import Tree
-from plotindex.turns import FairScheduler
-from plotindex.watcher import Watcher
+from plotindex.watch.rescan import Rescan
+from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.watcher import Watcher
 from tests.helpers import draw, wait_until
 from tests.torture import folders_to_watch, watched_inodes
 

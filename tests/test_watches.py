@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from plotindex.watches import Watches
+from plotindex.watch.watches import Watches
 
 
 class Kernel:

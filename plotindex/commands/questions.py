@@ -26,8 +26,8 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
 
     Exits with 1 when it is not in time, or nobody indexes. To be put between drawing and asking.
     """
-    from plotindex.barriers import wait_for_answer
     from plotindex.index import open_catalog, require_indexer
+    from plotindex.watch import wait_for_answer
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)

@@ -90,7 +90,7 @@ def watch(config: Path | None, **options: str | None) -> None:
     """
     from plotindex.config import Polling
     from plotindex.index import prepare_catalog, sole_indexer, tree_of
-    from plotindex.indexer import Indexer, Rhythm
+    from plotindex.watch import Indexer, Rhythm
 
     def rhythm_of(settings: Settings) -> Rhythm:
         return Rhythm(

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from plotindex.index import Report, finish, sessions_to_look_at
 from plotindex.storage import Catalog, IntegrityCheck
 from plotindex.tree import ScopeSet, Tree, scout_for
-from plotindex.turns import FairScheduler, Target
-from plotindex.watcher import Watcher
+from plotindex.watch.scheduler import FairScheduler, Target
+from plotindex.watch.watcher import Watcher
 
 SESSIONS_AT_ONCE = 64
 STEP_SECONDS = 0.05

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from plotindex.index import Report, ScopeDiff, settle
 from plotindex.storage import Catalog, Change, Histogram
 from plotindex.tree import MOST_OF_SESSION, Linked, Row, Scope, Tree, WalkProcess, collapse
-from plotindex.watcher import Watcher
+from plotindex.watch.watcher import Watcher
 
 TURN_SECONDS = 0.005
 """How long one session is looked at before the next one's turn."""

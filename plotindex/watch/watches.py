@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from pathlib import Path
 
-from plotindex.labels import Labels, Watch
-from plotindex.stamps import Stamps, short_stamp_of_open
+from plotindex.watch.snapshots import Stamps, short_stamp_of_open
+from plotindex.watch.watch_map import Labels, Watch
 
 FDINFO = Path("/proc/self/fdinfo")
+
+
 # inotify(7); namespaces(7): in a container there may be a lower one.
 LIMITS = (Path("/proc/sys/fs/inotify/max_user_watches"), Path("/proc/sys/user/max_inotify_watches"))
 SHARE = 8

@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from plotindex.barriers import Barriers
 from plotindex.config import Polling
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
-from plotindex.gaps import BlindSpots
-from plotindex.heartbeats import Heartbeats
-from plotindex.polling import PolledScopes
-from plotindex.rescan import Rescan, Rescans
-from plotindex.rolling import Rolling
 from plotindex.storage import Catalog, IndexerStats, IndexUpdater, is_heard
 from plotindex.system import ABSENT, Supervisor, printable
 from plotindex.tree import ScopeSet, Tree
-from plotindex.troubles import Troubles
-from plotindex.turns import FairScheduler
-from plotindex.watcher import Watcher
-from plotindex.watches import Watches
+from plotindex.watch.barriers import Barriers
+from plotindex.watch.blind_spots import BlindSpots
+from plotindex.watch.heartbeat import Heartbeats
+from plotindex.watch.path_errors import Troubles
+from plotindex.watch.polled_scopes import PolledScopes
+from plotindex.watch.rescan import Rescan, Rescans
+from plotindex.watch.rolling_rescan import Rolling
+from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.watcher import Watcher
+from plotindex.watch.watches import Watches
 
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 1.0

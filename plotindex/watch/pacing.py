@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
-from plotindex.turns import Target
+from plotindex.watch.scheduler import Target
 
 STEP_SECONDS = 0.01
 """How long folders are asked for their times in one step, but of a few folders at least."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from plotindex.errors import CatalogError
 from plotindex.system import make_folder
-from plotindex.turns import Target
+from plotindex.watch.scheduler import Target
 
 POLL_SECONDS = 0.005
 CHECK_SECONDS = 1.0

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from plotindex.index import Report
-from plotindex.polling import PolledScopes
-from plotindex.rounds import PacedRound
-from plotindex.stamps import Stamps
 from plotindex.storage import Catalog, Histogram, IndexerStats
 from plotindex.system import ABSENT
 from plotindex.tree import ScopeSet, Tree
-from plotindex.turns import FairScheduler, Target
-from plotindex.watcher import Watcher
+from plotindex.watch.pacing import PacedRound
+from plotindex.watch.polled_scopes import PolledScopes
+from plotindex.watch.scheduler import FairScheduler, Target
+from plotindex.watch.snapshots import Stamps
+from plotindex.watch.watcher import Watcher
 
 UNWATCHED_SECONDS = 5.0
 """How often a round begins, at most, where there are folders that should be watched and are not."""

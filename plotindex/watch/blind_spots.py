@@ -3,13 +3,13 @@
 import time
 from collections.abc import Iterator
 
-from plotindex.links import Links
-from plotindex.polling import PolledScopes
 from plotindex.storage import Catalog
 from plotindex.system import ABSENT, printable
 from plotindex.tree import Tree
-from plotindex.turns import Step
-from plotindex.watcher import Watcher
+from plotindex.watch.hardlinks import Links
+from plotindex.watch.polled_scopes import PolledScopes
+from plotindex.watch.scheduler import Step
+from plotindex.watch.watcher import Watcher
 
 LINKS_SECONDS = 1.0
 LINKS_PER_SECOND = 200
