@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from urllib.parse import quote
 
-from plotindex.asking import is_served, reached_by
 from plotindex.auth import Logins, Token, Tokens
 from plotindex.config import PARSERS, Settings, unknown_variables
 from plotindex.errors import CatalogError
+from plotindex.ops.probe import is_served, reached_by
 from plotindex.storage import Catalog
 from plotindex.system import die_with_parent, has_terminal, import_path, own_command, printable
 from plotindex.tree import Plot

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from plotindex.doctor.permissions import Who
+from plotindex.ops.doctor.permissions import Who
 
 
 def reachable_folder() -> Iterator[Path]:

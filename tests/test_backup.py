@@ -12,9 +12,9 @@ import pytest
 from plotindex.auth.keys import KeyFile, keys_of
 from plotindex.auth.logins import Ended, Logins
 from plotindex.auth.tokens import Tokens
-from plotindex.backup import Backup, make_backup, parse_backup, restore
 from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError, SettingsError
+from plotindex.ops.backup import Backup, make_backup, parse_backup, restore
 from tests.helpers import Refused, RunPlotindex
 
 

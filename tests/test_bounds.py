@@ -21,7 +21,7 @@ from plotindex.index.liveness import require_indexer
 from plotindex.index.lookup import Lookup, Source
 from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
-from plotindex.status import read_status
+from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog, Excess
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.config.settings import PARSERS, load_settings
-from plotindex.configuration import Configuration, configuration
+from plotindex.ops.config_report import Configuration, configuration
 from tests.helpers import RunPlotindex, StartService, draw
 from tests.namespaces import mount, own_mounts
 

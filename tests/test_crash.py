@@ -16,14 +16,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from plotindex import status
 from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError
 from plotindex.index import lookup
 from plotindex.index.liveness import require_indexer
 from plotindex.index.lookup import Lookup, Source
 from plotindex.index.verify import differences
-from plotindex.status import read_status
+from plotindex.ops import status
+from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import database
 from plotindex.tree.plots import PlotKey

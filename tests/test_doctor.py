@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from plotindex.config.settings import Settings
-from plotindex.doctor.examination import CHECKS, examine
-from plotindex.doctor.findings import Finding, size, split
-from plotindex.doctor.subject import opened
+from plotindex.ops.doctor.checks import CHECKS, examine
+from plotindex.ops.doctor.context import opened
+from plotindex.ops.doctor.findings import Finding, size, split
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.immutable import rest_of
 from tests.helpers import Index, RunPlotindex, draw, wait_until

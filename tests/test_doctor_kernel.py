@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.config.settings import Settings
-from plotindex.doctor.findings import Finding
-from plotindex.doctor.kernel import (
+from plotindex.ops.doctor.context import opened
+from plotindex.ops.doctor.findings import Finding
+from plotindex.ops.doctor.kernel import (
     Limit,
     Usage,
     judge_instances,
@@ -27,7 +28,6 @@ from plotindex.doctor.kernel import (
     read_limit,
     read_usage,
 )
-from plotindex.doctor.subject import opened
 from tests.helpers import StartService, draw, run_plotindex
 from tests.test_doctor import examined
 

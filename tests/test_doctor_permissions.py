@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plotindex.doctor.permissions import ENTER, READ, Who, harms, may_replace, permitted
-from plotindex.doctor.privacy import look
+from plotindex.ops.doctor.permissions import ENTER, READ, Who, harms, may_replace, permitted
+from plotindex.ops.doctor.state_access import look
 from tests.strangers import asked_as, reachable_folder
 
 OWNER, OTHER, GROUP, SECOND = 51_001, 51_002, 51_003, 51_004

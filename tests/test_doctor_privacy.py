@@ -12,7 +12,7 @@ import pytest
 from plotindex.auth.keys import keys_of
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
-from plotindex.doctor.findings import Finding
+from plotindex.ops.doctor.findings import Finding
 from tests.helpers import RunPlotindex, draw
 from tests.strangers import reachable_folder
 from tests.test_doctor import examined

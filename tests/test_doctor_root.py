@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from plotindex.config.settings import Polling, Settings
-from plotindex.doctor.root import check_folders, clock_ahead, judge_change, judge_mount, judge_state_clock
-from plotindex.doctor.subject import opened
+from plotindex.ops.doctor.context import opened
+from plotindex.ops.doctor.root import check_folders, clock_ahead, judge_change, judge_mount, judge_state_clock
 from plotindex.system.mounts import Mount
 from tests.helpers import Index, draw
 from tests.namespaces import mount, own_mounts

@@ -13,7 +13,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from plotindex.config.settings import Settings
-from plotindex.doctor import services
+from plotindex.ops.doctor import services
 from plotindex.rendering.sandbox import ConfinementError
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat

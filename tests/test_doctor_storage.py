@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from plotindex.config.settings import Settings
-from plotindex.doctor import subject
-from plotindex.doctor.findings import Finding
-from plotindex.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
+from plotindex.ops.doctor import context as subject
+from plotindex.ops.doctor.findings import Finding
+from plotindex.ops.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.engine import KEPT_LOG_BYTES
 from plotindex.storage.sqlite.wal import MOST_BYTES

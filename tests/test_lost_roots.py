@@ -14,7 +14,7 @@ from plotindex.index.lookup import Lookup, Source
 from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.verify import differences
-from plotindex.status import Status, read_status
+from plotindex.ops.status import Status, read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot
 from plotindex.tree.tree import Tree

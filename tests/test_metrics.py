@@ -19,9 +19,9 @@ from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.index.indexer_lock import sole_indexer
 from plotindex.index.lookup import Lookup
-from plotindex.metrics import Metrics
-from plotindex.recent import Counts, read_recent
-from plotindex.status import read_status
+from plotindex.ops.metrics import Metrics
+from plotindex.ops.request_counts import Counts, read_recent
+from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.tables import indexer

@@ -115,7 +115,7 @@ def test_the_wheel_holds_the_product_with_its_migrations_and_nothing_else(built:
     pages = {file.relative_to(CHECKOUT) for file in (CHECKOUT / "plotindex/web").rglob("*.*") if file.suffix != ".pyc"}
     assert package >= {str(file) for file in pages}
     allowed = (".py", "/py.typed", "/script.py.mako", ".html", ".css", ".js", ".svg")
-    units = {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "plotindex/systemd").iterdir()}
+    units = {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "plotindex/ops/systemd/templates").iterdir()}
     assert {name for name in package if not name.endswith(allowed)} == units
     assert f"{metadata}licenses/LICENSE" in held
     described = held[f"{metadata}METADATA"].decode()

@@ -16,7 +16,7 @@ import pytest
 
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
-from plotindex.status import read_status
+from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from tests.helpers import PATIENCE, PNG, SVG, RunPlotindex, Service, StartService, draw, free_port, is_free, wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from plotindex.config.settings import Settings
-from plotindex.recent import HITS, MISSES, SCANS, SLOT, Counts, Recent, read_recent
+from plotindex.ops.request_counts import HITS, MISSES, SCANS, SLOT, Counts, Recent, read_recent
 
 LONG_AGO = 20_000_000
 """A minute."""

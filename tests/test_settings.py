@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from plotindex.config.settings import PARSERS, Settings, load_settings
 from plotindex.config.sources import variable
-from plotindex.doubts import state_of_a_service
 from plotindex.errors import SettingsError
+from plotindex.ops.config_checks import state_of_a_service
+from plotindex.ops.support_bundle import Gathering
 from plotindex.storage.catalog import Catalog
-from plotindex.support import Gathering
 from tests.helpers import RunPlotindex, StartService, draw
 
 DEFAULTS = {

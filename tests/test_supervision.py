@@ -12,8 +12,8 @@ from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, Wa
 
 from plotindex.config.settings import Polling, Settings
 from plotindex.index.lookup import Lookup
-from plotindex.metrics import Metrics
-from plotindex.status import read_status
+from plotindex.ops.metrics import Metrics
+from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.stats import IndexerStats

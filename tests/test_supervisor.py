@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.asking import is_served
+from plotindex.ops.probe import is_served
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.writer_queue import WriterQueue
 from plotindex.system.sdnotify import Supervisor

@@ -11,11 +11,11 @@ import pytest
 
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
+from plotindex.ops.redaction import Redactor, Replacement
+from plotindex.ops.support_bundle import Gathering
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.sqlite.database import Database
-from plotindex.support import Gathering
-from plotindex.veiling import Redactor, Replacement
 from tests.helpers import Index, RunPlotindex, draw
 
 NAMES = ("confidential-session", "project_confidential", "confidential.png", "confidential-folder")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.doctor.permissions import Who
-from plotindex.survey import MOST_NAMED, survey
+from plotindex.ops.doctor.permissions import Who
+from plotindex.ops.doctor.tree_survey import MOST_NAMED, survey
 from plotindex.tree.layout import Layout
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree

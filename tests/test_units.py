@@ -8,8 +8,8 @@ import pytest
 
 from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import SettingsError
-from plotindex.reach import closed_to_others
-from plotindex.units import File, quoted, unit_files
+from plotindex.ops.systemd.reachability import closed_to_others
+from plotindex.ops.systemd.units import File, quoted, unit_files
 from tests.helpers import Refused, RunPlotindex
 
 MOST_EXPOSED = 30

@@ -9,8 +9,8 @@ import pytest
 
 from plotindex.errors import CatalogError
 from plotindex.index.reconcile import reconcile
+from plotindex.ops.status import read_status
 from plotindex.rendering.cache import FileCache
-from plotindex.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import wal
 from plotindex.tree.layout import Layout

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,8 +18,9 @@ from plotindex.commands.options import (
     setting_options,
 )
 from plotindex.config import PARSERS, SECRETS, file_of, variable
+from plotindex.ops.systemd.units import program
 from plotindex.system import escape
-from plotindex.units import program
+from plotindex.terminal import Progress
 
 COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
 
@@ -34,13 +36,13 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
     time) or bad; what was looked at; what was seen, and what to do.
     Nothing is changed.
     """
-    from plotindex.doctor.examination import examine
-    from plotindex.doctor.findings import BAD
-    from plotindex.doctor.subject import opened
+    from plotindex.ops.doctor.checks import examine
+    from plotindex.ops.doctor.context import opened
+    from plotindex.ops.doctor.findings import BAD
 
     settings = read_settings(config, options)
     findings = []
-    with opened(settings, _again(config, options)) as subject:
+    with opened(settings, _again(config, options), partial(Progress, "sessions")) as subject:
         for finding in examine(subject):
             findings.append(finding)
             if not as_json:

@@ -24,8 +24,8 @@ from plotindex.config import (
     other_variables,
     unknown_variables,
 )
-from plotindex.doubts import state_below_root, state_of_a_service
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
+from plotindex.ops.config_checks import state_below_root, state_of_a_service
 from plotindex.system import configure_logs, escape, has_terminal, import_path, own_command
 
 Command = Callable[..., Any]

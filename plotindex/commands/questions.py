@@ -68,8 +68,8 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     Exits with 1 when something is not well, and says what mends it.
     """
     from plotindex.index import open_catalog
-    from plotindex.recent import read_recent
-    from plotindex.status import ask_server, read_status
+    from plotindex.ops.request_counts import read_recent
+    from plotindex.ops.status import ask_server, read_status
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)

@@ -10,9 +10,9 @@ import click
 from plotindex.commands.options import Command, common_options, example, setting_options
 from plotindex.config import Settings, load_settings
 from plotindex.errors import SettingsError
-from plotindex.reach import closed_to_others, of_program
+from plotindex.ops.systemd.reachability import closed_to_others, of_program
+from plotindex.ops.systemd.units import INDEXER, SERVER, File, program, unit_files
 from plotindex.system import printable
-from plotindex.units import INDEXER, SERVER, File, program, unit_files
 
 
 @click.group()

@@ -23,7 +23,7 @@ def config(config: Path | None, as_json: bool, **options: str | None) -> None:
     used as a plotindex.toml; secrets
     are not in it. Exits with 1 when something can hardly be meant, and with 2 when something is wrong.
     """
-    from plotindex.configuration import configuration
+    from plotindex.ops.config_report import configuration
 
     found = configuration(options, os.environ, config)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())

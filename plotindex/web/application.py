@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from plotindex.config import Settings, load_settings
 from plotindex.errors import PlotIndexError
 from plotindex.index import Source, make_lookup
-from plotindex.metrics import Metrics
-from plotindex.recent import Recent
+from plotindex.ops.metrics import Metrics
+from plotindex.ops.request_counts import Recent
 from plotindex.rendering.thumbnails import Thumbnails
 from plotindex.system import request_id
 from plotindex.tree import PlotKey

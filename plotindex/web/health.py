@@ -3,7 +3,7 @@
 from flask import Flask, Response, jsonify, request
 
 from plotindex.index import Lookup
-from plotindex.metrics import Metrics
+from plotindex.ops.metrics import Metrics
 from plotindex.web.callers import Callers
 from plotindex.web.responses import respond_with_error
 

@@ -8,8 +8,8 @@ from flask import Flask, Response, request
 
 from plotindex.config import Settings
 from plotindex.index import Lookup, Observer, Source
-from plotindex.metrics import Metrics
-from plotindex.recent import HITS, MISSES, SCANS, Recent
+from plotindex.ops.metrics import Metrics
+from plotindex.ops.request_counts import HITS, MISSES, SCANS, Recent
 from plotindex.system import Access, AccessLog, request_id
 
 ID = re.compile(r"[\w.:+/=-]{1,64}", re.ASCII)

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 
-from plotindex.asking import is_served
+from plotindex.ops.probe import is_served
 from plotindex.system import Supervisor
 
 ASK_SECONDS = 5.0

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from flask import Flask, Response
 
 from plotindex.config import SettingsReloader, load_settings
-from plotindex.metrics import FOLDER
+from plotindex.ops.metrics import FOLDER
 from plotindex.system import Supervisor, configure_logs, die_with_parent, printable
 from plotindex.web.application import create_app
 from plotindex.web.ending import Ending

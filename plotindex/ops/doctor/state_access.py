@@ -11,9 +11,9 @@ from pathlib import Path
 from shlex import quote
 
 from plotindex.auth import CODES_FILE, KEYS_FILE, LOGOUTS_FILE, TOKENS_FILE
-from plotindex.doctor.findings import Finding, bad, ok, warn
-from plotindex.doctor.permissions import ANYBODY, READ, Guarded, ShownPath, Who, harms, permitted
-from plotindex.doctor.subject import Subject
+from plotindex.ops.doctor.context import Subject
+from plotindex.ops.doctor.findings import Finding, bad, ok, warn
+from plotindex.ops.doctor.permissions import ANYBODY, READ, Guarded, ShownPath, Who, harms, permitted
 from plotindex.system import group_name, printable, user_name
 
 KEYS = (KEYS_FILE, TOKENS_FILE, CODES_FILE, LOGOUTS_FILE)

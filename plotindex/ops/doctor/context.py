@@ -2,21 +2,23 @@
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from plotindex.config import Settings
 from plotindex.errors import CatalogError
+from plotindex.ops.doctor.tree_survey import Survey, survey
 from plotindex.storage import Catalog, Heartbeat, is_heard, log_bytes, nearest_first, open_database
-from plotindex.survey import Survey, survey
-from plotindex.terminal import Progress
 from plotindex.tree import Tree
 
 PATIENCE = 2.0
 """Seconds to wait for a program that holds the database."""
+
+Progress = Callable[[], AbstractContextManager[Callable[[int, int], None] | None]]
+"""A context in which the number of sessions seen, and of all sessions, is shown."""
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Subject:
     """How long the database's write-ahead log was before anything here opened it."""
     command: str
     """What a shell is told to ask the same once more."""
+    progress: Progress
 
     @cached_property
     def survey(self) -> Survey:
@@ -38,7 +41,7 @@ class Subject:
         Raises:
             OSError: the root cannot be listed.
         """
-        with Progress("sessions") as progress:
+        with self.progress() as progress:
             return survey(self.tree, progress)
 
     @property
@@ -73,7 +76,9 @@ class Subject:
 
 
 @contextmanager
-def opened(settings: Settings, command: str = "plotindex doctor") -> Iterator[Subject]:
+def opened(
+    settings: Settings, command: str = "plotindex doctor", progress: Progress = nullcontext
+) -> Iterator[Subject]:
     """What these settings name, as `command` asks for it. Nothing is made that is not there.
 
     Raises:
@@ -82,6 +87,7 @@ def opened(settings: Settings, command: str = "plotindex doctor") -> Iterator[Su
     database = open_database(settings.catalog_place, PATIENCE, is_guest=True)
     try:
         tree = Tree(settings.root, settings.layout)
-        yield Subject(settings, tree, Catalog(database), log_bytes(database.file) if database.file else 0, command)
+        log = log_bytes(database.file) if database.file else 0
+        yield Subject(settings, tree, Catalog(database), log, command, progress)
     finally:
         database.close()

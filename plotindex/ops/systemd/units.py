@@ -77,7 +77,7 @@ def unit_files(settings: Settings, name: str, state: Path, *, read_only: bool) -
     }
 
     def filled(template: str) -> str:
-        return Template((files("plotindex") / "systemd" / template).read_text()).substitute(words)
+        return Template((files(__package__) / "templates" / template).read_text()).substitute(words)
 
     units = etc / "systemd" / "system"
     return [

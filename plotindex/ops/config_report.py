@@ -19,8 +19,8 @@ from plotindex.config import (
     parse,
     unknown_variables,
 )
-from plotindex.doubts import doubts_of
 from plotindex.errors import SettingsError
+from plotindex.ops.config_checks import doubts_of
 from plotindex.storage import check_url
 from plotindex.system import printable, veiled
 

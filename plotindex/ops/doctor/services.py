@@ -6,13 +6,13 @@ import socket
 from collections.abc import Iterator
 from typing import NoReturn
 
-from plotindex.asking import is_served
-from plotindex.doctor.findings import Finding, bad, counted, ok, split, warn
-from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
+from plotindex.ops.doctor.context import Subject
+from plotindex.ops.doctor.findings import Finding, bad, counted, ok, split, warn
+from plotindex.ops.probe import is_served
+from plotindex.ops.status import read_status
 from plotindex.rendering.protocol import MOST_BYTES
 from plotindex.rendering.sandbox import ConfinementError, confine
-from plotindex.status import read_status
 from plotindex.storage import WELL, IndexerStats, is_heard
 from plotindex.system import escape
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
-from plotindex.doctor.findings import Finding, bad, ok, size, split, warn
-from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
+from plotindex.ops.doctor.context import Subject
+from plotindex.ops.doctor.findings import Finding, bad, ok, size, split, warn
 from plotindex.storage import KEPT_LOG_BYTES, MOST_BYTES, SCHEMA, Database
 from plotindex.system import LOCAL, NETWORK, Mount, escape, mount_of, printable
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from plotindex.config import Polling
-from plotindex.doctor.findings import Finding, bad, counted, ok, warn
-from plotindex.doctor.subject import Subject
 from plotindex.errors import CatalogError
-from plotindex.survey import Symlink
+from plotindex.ops.doctor.context import Subject
+from plotindex.ops.doctor.findings import Finding, bad, counted, ok, warn
+from plotindex.ops.doctor.tree_survey import Symlink
 from plotindex.system import ABSENT, LOCAL, NETWORK, Mount, escape, mount_of, mounts_of, printable
 
 SKEW_SECONDS = 2.0

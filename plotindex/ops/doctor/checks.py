@@ -2,14 +2,27 @@
 
 from collections.abc import Callable, Iterator
 
-from plotindex.doctor.findings import Finding, split, warn
-from plotindex.doctor.kernel import check_inotify, check_open_files
-from plotindex.doctor.privacy import check_database_access, check_scripts, check_state, check_state_place, check_user
-from plotindex.doctor.root import check_clock, check_folders, check_identity, check_mounts, check_root, check_symlinks
-from plotindex.doctor.services import check_drawing, check_indexer, check_port
-from plotindex.doctor.storage import check_database, check_database_place, check_disks, check_log
-from plotindex.doctor.subject import Subject
 from plotindex.errors import PlotIndexError
+from plotindex.ops.doctor.context import Subject
+from plotindex.ops.doctor.findings import Finding, split, warn
+from plotindex.ops.doctor.kernel import check_inotify, check_open_files
+from plotindex.ops.doctor.root import (
+    check_clock,
+    check_folders,
+    check_identity,
+    check_mounts,
+    check_root,
+    check_symlinks,
+)
+from plotindex.ops.doctor.services import check_drawing, check_indexer, check_port
+from plotindex.ops.doctor.state_access import (
+    check_database_access,
+    check_scripts,
+    check_state,
+    check_state_place,
+    check_user,
+)
+from plotindex.ops.doctor.storage import check_database, check_database_place, check_disks, check_log
 from plotindex.system import ABSENT, printable
 
 CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.config import Polling
-from plotindex.doctor.findings import Finding, bad, counted, ok, warn
-from plotindex.doctor.subject import Subject
+from plotindex.ops.doctor.context import Subject
+from plotindex.ops.doctor.findings import Finding, bad, counted, ok, warn
 
 PROC = Path("/proc")
 KEPT_IN = "/etc/sysctl.d/60-plotindex.conf"

@@ -17,16 +17,16 @@ from typing import Any
 
 from plotindex import __version__
 from plotindex.config import Settings, file_of
-from plotindex.configuration import configuration
-from plotindex.doctor.examination import examine
-from plotindex.doctor.subject import Subject, opened
 from plotindex.errors import PlotIndexError
-from plotindex.metrics import Metrics
-from plotindex.recent import read_recent
-from plotindex.status import read_status
+from plotindex.ops.config_report import configuration
+from plotindex.ops.doctor.checks import examine
+from plotindex.ops.doctor.context import Subject, opened
+from plotindex.ops.metrics import Metrics
+from plotindex.ops.redaction import Redactor, Replacement
+from plotindex.ops.request_counts import read_recent
+from plotindex.ops.status import read_status
 from plotindex.storage import Catalog, Database
 from plotindex.system import escape
-from plotindex.veiling import Redactor, Replacement
 
 TELLS_NAMES = {"root-file-system", "root-folders", "symlinks", "clock"}
 """Checks of doctor whose findings name what lies below the root."""

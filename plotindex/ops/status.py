@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plotindex.asking import is_served
 from plotindex.index import Indexing, indexing
 from plotindex.index.liveness import silence_of, state_of
-from plotindex.means import describe, parts_of
-from plotindex.recent import SHOWN, Counts
+from plotindex.ops.probe import is_served
+from plotindex.ops.request_counts import SHOWN, Counts
 from plotindex.storage import (
     HEARTBEAT_SECONDS,
     Catalog,
@@ -246,3 +245,30 @@ def _answered(counts: Counts | None) -> str:
     looked_up = counts.hits + counts.misses
     share = f", {100 * counts.hits / looked_up:.1f}% from the catalogue" if looked_up else ""
     return f"{looked_up} look-ups in the last {SHOWN} minutes{share}; {counts.scans} scans"
+
+
+def parts_of(beat: Heartbeat, measured: IndexerStats) -> list[dict[str, Any]]:
+    """Each means and how much it serves; ages are in seconds."""
+    events = {"means": "events", "folders": beat.watched}
+    if not measured.rolled_folders:
+        return [events]
+    rounds = {
+        "means": "rounds",
+        "sessions": measured.rolled_sessions,
+        "folders": measured.rolled_folders,
+        "polled": beat.polled,
+        "by_folders": {"seconds": measured.folders_round, "age": measured.folders_age},
+        "by_files": {"seconds": measured.files_round, "age": measured.files_age},
+    }
+    return [events, rounds]
+
+
+def describe(measured: IndexerStats) -> str | None:
+    """What the rolling rescan looks at, and how old the view of that can be; None where it is nothing."""
+    if not measured.rolled_folders:
+        return None
+    what = f"{measured.rolled_folders} folders in {measured.rolled_sessions} sessions"
+    if not measured.files_round:
+        return f"{what}; the first round by files began {measured.files_age:.0f} seconds ago"
+    news = f"what comes and goes is seen within {measured.folders_age:.0f} seconds"
+    return f"{what}: {news}, what is rewritten within {measured.files_age:.0f}"

@@ -1,0 +1,1 @@
+"""`plotindex doctor`: checks of this machine, each with the fix for what it finds. Changes nothing."""
