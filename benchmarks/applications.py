@@ -47,7 +47,7 @@ def create_known_path() -> Flask:
 
 
 def serve(target: str, port: int) -> None:
-    """As plotindex.web.server does, for any application."""
+    """As plotindex.web.server.service does, for any application."""
     Granian(
         target,
         factory=True,

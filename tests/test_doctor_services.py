@@ -18,7 +18,7 @@ from plotindex.rendering.sandbox import ConfinementError
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.stats import IndexerStats
-from plotindex.web.application import create_app
+from plotindex.web.app import create_app
 from tests.helpers import free_port
 from tests.test_doctor import examined
 

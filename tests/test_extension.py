@@ -160,7 +160,7 @@ def test_a_failure_tells_only_its_number(
     def fail(*_: object) -> None:
         raise RuntimeError("the secret reason")
 
-    monkeypatch.setattr("plotindex.web.application.answer_plot", fail)
+    monkeypatch.setattr("plotindex.web.app.answer_plot", fail)
     answer = app.test_client().get(ADDRESS, headers={"Authorization": f"Bearer {secret}"})
     assert answer.status_code == 500
     assert "secret reason" not in answer.text

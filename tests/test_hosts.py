@@ -19,7 +19,7 @@ from plotindex.config.settings import load_settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app
-from plotindex.web.callers import Callers
+from plotindex.web.authentication import Callers
 from tests.helpers import PNG, RunPlotindex, draw, end_group, free_port, run_plotindex, wait_until
 
 ADDRESS = "/api/smartstat/plots/abc/x.png"

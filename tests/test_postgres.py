@@ -29,7 +29,7 @@ from plotindex.storage.stats import IndexerStats
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
-from plotindex.web.application import create_app
+from plotindex.web.app import create_app
 from tests.helpers import Index, Refused, RunPlotindex, Service, StartService, all_plots, answers, draw, wait_until
 from tests.postgres import Server, connected, on_postgresql, server_of_tests, value_of
 from tests.test_documents import POSTGRESQL, Shell

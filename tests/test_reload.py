@@ -19,7 +19,7 @@ import requests
 
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
-from plotindex.web.listening import listen
+from plotindex.web.server.sockets import listen
 from tests.helpers import Index, Service, StartService, answers, draw, free_port, wait_until
 
 LARGE = b"\x89PNG" + bytes(30_000_000)

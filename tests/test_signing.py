@@ -19,8 +19,8 @@ from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app
-from plotindex.web.callers import Callers
-from plotindex.web.throttle import FREE_FAILURES, Throttle
+from plotindex.web.authentication import Callers
+from plotindex.web.login_throttle import FREE_FAILURES, Throttle
 from tests.helpers import PNG, RunPlotindex, draw
 
 KEY = PlotKey("s", "sub/x 1.png")

@@ -57,7 +57,7 @@ def run(config: Path | None, **options: str | None) -> None:
     """
     from plotindex.index import prepare_catalog, sole_indexer
     from plotindex.running import ChildDiedError, run_both
-    from plotindex.web.listening import check_address
+    from plotindex.web.server.sockets import check_address
 
     # Whoever supervises this process hears nothing, and its children are not its voice.
     Supervisor.of()
@@ -139,7 +139,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     catalogue is answered by a scan.
     """
     from plotindex.index import ANSWER_SECONDS, open_catalog
-    from plotindex.web.server import serve as serve_http
+    from plotindex.web.server.service import serve as serve_http
 
     supervisor = Supervisor.of()
     settings = read_settings(config, options)

@@ -17,12 +17,13 @@ from plotindex.rendering.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
 from plotindex.storage import Entry, Listing, entries_of
 from plotindex.system import printable
 from plotindex.tree import PlotKey
-from plotindex.web.callers import is_signed
-from plotindex.web.gallery import Gallery
-from plotindex.web.host import free_name, keys_of_host, read_settings, warn_of_route
-from plotindex.web.lists import MOST_LISTED, Lists, Viewer, describe_entry
+from plotindex.web.authentication import is_signed
+from plotindex.web.errors import respond_not_found
+from plotindex.web.host_app import free_name, keys_of_host, read_settings, warn_of_route
 from plotindex.web.shadow import compare_with
-from plotindex.web.view import answer_plot, plot_rule, respond_not_found
+from plotindex.web.views.gallery import Gallery
+from plotindex.web.views.image import answer_plot, plot_rule
+from plotindex.web.views.lists import MOST_LISTED, Lists, Viewer, describe_entry
 
 HOST_WAIT = 5.0
 """Who may see what is asked again only behind the waiting, and not of the decorator: so it is short."""

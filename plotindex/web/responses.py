@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from flask import Request, Response, jsonify
+from flask import Request, Response
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date, parse_date
@@ -16,9 +16,11 @@ from werkzeug.http import http_date, parse_date
 from plotindex.index import Source
 from plotindex.rendering.thumbnails import Made
 from plotindex.tree import MEDIA_TYPES, OpenPlot, Plot
+from plotindex.web.errors import respond_with_error
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
 
 CACHED = "private, no-cache"
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -164,16 +166,6 @@ def _send_at_once(response: Response, content: bytes, size: int) -> None:
         response.headers["Content-Length"] = str(len(content))
         response.headers["Cache-Control"] = "no-store"
         del response.headers["ETag"], response.headers["Last-Modified"]
-
-
-def respond_with_error(status: int, message: str, **headers: str) -> Response:
-    """A JSON error. Header names are written with underscores."""
-    response: Response = jsonify(error=message)
-    response.status_code = status
-    response.headers["Cache-Control"] = "no-store"
-    for name, value in headers.items():
-        response.headers[name.replace("_", "-")] = value
-    return response
 
 
 def _headers(

@@ -13,8 +13,8 @@ from plotindex.index import Lookup, ScansBusyError, Source
 from plotindex.storage import Allows, ChangesPage, Entry, Listing, entries_of, page_of
 from plotindex.system import rfc3339
 from plotindex.tree import Plot, PlotKey, is_name, matcher
-from plotindex.web.responses import CACHED, respond_with_error
-from plotindex.web.view import is_utf8, respond_later, respond_not_found
+from plotindex.web.errors import is_utf8, respond_later, respond_not_found, respond_with_error
+from plotindex.web.responses import CACHED
 
 MOST_LISTED = 1_000
 LISTED = 100

@@ -1,6 +1,6 @@
 // In which order the page of a session showed its plots: the pages of single plots go on by it, and back to it.
 
-import { gallery } from "./client.js";
+import { gallery } from "../api/client.js";
 
 const PLACE = `plotindex ${gallery} order`;
 const MOST = 10_000;

@@ -1,6 +1,6 @@
 // A picture on a stage: fitted into it, zoomed by wheel, pinch and double click, moved by dragging.
 
-import Panzoom from "./vendor/panzoom.js";
+import Panzoom from "../vendor/panzoom.js";
 
 const MOST = 32; // times its own size
 const TINY = 192; // CSS pixels; an icon is enlarged to about that

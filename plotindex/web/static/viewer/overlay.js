@@ -1,8 +1,8 @@
 // Two pictures of one size over each other: with a divider between them, or as what differs.
 
 import { sayZoom } from "./controls.js";
-import { compare, describe } from "./difference.js";
-import { load, says } from "./pictures.js";
+import { compare, describe } from "./pixel_diff.js";
+import { load, says } from "./image_loader.js";
 import { Stage } from "./stage.js";
 
 const CLOSEST = 8; // times as large as it fits: so that one sees where in the picture it is

@@ -1,7 +1,7 @@
 // The page as it would be made now: the server is the one that says what there is.
 
 import { api, ask, pause } from "./client.js";
-import { expired, follow } from "./live.js";
+import { expired, follow } from "./changes.js";
 
 const AGAIN = 2000; // milliseconds
 

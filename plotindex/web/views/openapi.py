@@ -6,7 +6,7 @@ from flask import Response, jsonify
 
 from plotindex import __version__
 from plotindex.rendering.thumbnails import WIDTHS
-from plotindex.web.lists import LISTED, LONGEST_QUERY, LONGEST_WAIT, MOST_LISTED
+from plotindex.web.views.lists import LISTED, LONGEST_QUERY, LONGEST_WAIT, MOST_LISTED
 
 Schema = dict[str, Any]
 

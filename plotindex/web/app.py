@@ -16,15 +16,15 @@ from plotindex.ops.request_counts import Recent
 from plotindex.rendering.thumbnails import Thumbnails
 from plotindex.system import request_id
 from plotindex.tree import PlotKey
-from plotindex.web.callers import Callers, is_signed
-from plotindex.web.gallery import Gallery
-from plotindex.web.health import add_health
-from plotindex.web.lists import Lists, Viewer
-from plotindex.web.login import MOST_BYTES, ask_to_log_in, check_page, make_login
-from plotindex.web.observing import observe_lookups, observe_requests
-from plotindex.web.openapi import describe_api
-from plotindex.web.responses import respond_with_error
-from plotindex.web.view import answer_plot, plot_rule, respond_not_found
+from plotindex.web.authentication import Callers, is_signed
+from plotindex.web.errors import respond_not_found, respond_with_error
+from plotindex.web.instrumentation import observe_lookups, observe_requests
+from plotindex.web.views.gallery import Gallery
+from plotindex.web.views.health import add_health
+from plotindex.web.views.image import answer_plot, plot_rule
+from plotindex.web.views.lists import Lists, Viewer
+from plotindex.web.views.login import MOST_BYTES, ask_to_log_in, check_page, make_login
+from plotindex.web.views.openapi import describe_api
 
 ADDRESS_SECONDS = 3600
 WAITING_SHARE = 4

@@ -1,16 +1,16 @@
 // Several plots compared: side by side, one at a time, or two over each other.
 
-import { readAddress, writeAddress } from "./address.js";
-import { keepCurrent } from "./again.js";
-import { Cells } from "./cells.js";
-import { connectCopying, connectZoom, note, onKeys } from "./controls.js";
-import { copiesOf, ORDERS } from "./copies.js";
-import { keepTimes, setTime } from "./format.js";
-import { leadBack } from "./order.js";
-import { Pair } from "./pair.js";
-import { load } from "./pictures.js";
-import { Sides } from "./sides.js";
-import { Steps } from "./steps.js";
+import { readAddress, writeAddress } from "../viewer/url_state.js";
+import { keepCurrent } from "../api/refresh.js";
+import { Cells } from "../viewer/side_by_side.js";
+import { connectCopying, connectZoom, note, onKeys } from "../viewer/controls.js";
+import { copiesOf, ORDERS } from "../viewer/copies.js";
+import { keepTimes, setTime } from "../shared/format.js";
+import { leadBack } from "../gallery/order.js";
+import { Pair } from "../viewer/overlay.js";
+import { load } from "../viewer/image_loader.js";
+import { Sides } from "../viewer/overlay_picker.js";
+import { Steps } from "../viewer/time_player.js";
 
 const SECTIONS = { beside: "cells", one: "one", slider: "pair", difference: "pair" };
 

@@ -4,8 +4,8 @@ from flask import Flask, Response, jsonify, request
 
 from plotindex.index import Lookup
 from plotindex.ops.metrics import Metrics
-from plotindex.web.callers import Callers
-from plotindex.web.responses import respond_with_error
+from plotindex.web.authentication import Callers
+from plotindex.web.errors import respond_with_error
 
 UNCACHED = "no-store"
 

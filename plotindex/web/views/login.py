@@ -11,10 +11,10 @@ from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import SettingsError
-from plotindex.web.callers import Callers
-from plotindex.web.gallery import add_headers
-from plotindex.web.rendering import render_message, render_page
-from plotindex.web.throttle import Throttle
+from plotindex.web.authentication import Callers
+from plotindex.web.login_throttle import Throttle
+from plotindex.web.templating import render_message, render_page
+from plotindex.web.views.gallery import add_headers
 
 MOST_BYTES = 1_000
 

@@ -1,6 +1,6 @@
 // The plots that are chosen to be compared: kept while the tab is open, also from one session to another.
 
-import { gallery } from "./client.js";
+import { gallery } from "../api/client.js";
 
 const MOST = 4;
 const PLACE = `plotindex ${gallery} chosen`;

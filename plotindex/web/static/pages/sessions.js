@@ -1,10 +1,10 @@
 // The page of sessions: kept as new as the catalogue, and searched as somebody types.
 
-import { findBySlash, gallery, pause, say } from "./client.js";
-import { keepTimes } from "./format.js";
-import { forget, watchAll } from "./images.js";
-import { expired, follow } from "./live.js";
-import { startChoosing } from "./selection.js";
+import { findBySlash, gallery, pause, say } from "../api/client.js";
+import { keepTimes } from "../shared/format.js";
+import { forget, watchAll } from "../gallery/thumbnails.js";
+import { expired, follow } from "../api/changes.js";
+import { startChoosing } from "../gallery/selection.js";
 
 const TYPING = 250; // milliseconds without a key, after which it is searched
 const STEADY = 400; // milliseconds between two lists, however much is drawn

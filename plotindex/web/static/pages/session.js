@@ -1,13 +1,13 @@
 // The page of a session: every plot of it, as it is drawn.
 
-import { api, ask, encodePath, findBySlash, gallery, pathOf, say } from "./client.js";
-import { keepTimes, many, setTime, size } from "./format.js";
-import { Grid } from "./grid.js";
-import { forget, watch, watchAll } from "./images.js";
-import { expired, follow } from "./live.js";
-import { Plots } from "./model.js";
-import { keepOrder } from "./order.js";
-import { mark, startChoosing } from "./selection.js";
+import { api, ask, encodePath, findBySlash, gallery, pathOf, say } from "../api/client.js";
+import { keepTimes, many, setTime, size } from "../shared/format.js";
+import { Grid } from "../gallery/grid.js";
+import { forget, watch, watchAll } from "../gallery/thumbnails.js";
+import { expired, follow } from "../api/changes.js";
+import { Plots } from "../gallery/plots.js";
+import { keepOrder } from "../gallery/order.js";
+import { mark, startChoosing } from "../gallery/selection.js";
 
 const MOST = 1000; // entries of one page of the list
 const $ = (id) => document.getElementById(id);

@@ -11,9 +11,9 @@ from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import Lookup, ScansBusyError, Source
 from plotindex.storage import Entry, Overview, SearchResult
 from plotindex.tree import Plot, PlotKey, is_name
-from plotindex.web.lists import Viewer
-from plotindex.web.rendering import render_message, render_page
-from plotindex.web.view import is_utf8
+from plotindex.web.errors import is_utf8
+from plotindex.web.templating import render_message, render_page
+from plotindex.web.views.lists import Viewer
 
 SESSIONS = 20
 LONGEST_SEARCH = 100
@@ -61,7 +61,7 @@ class Gallery:
     def blueprint(self, name: str, prefix: str, guard: Callable[[View], View] | None = None) -> Blueprint:
         """The pages below `prefix`, each view within `guard`; style and scripts are no secret."""
         self._name = name
-        pages = Blueprint(name, __name__, static_folder="static", static_url_path=f"{prefix}/static")
+        pages = Blueprint(name, "plotindex.web", static_folder="static", static_url_path=f"{prefix}/static")
         rules: list[tuple[str, str, View]] = [
             (f"{prefix}/", "sessions", self.sessions),
             (f"{prefix}/session/<session_id>", "session", self.session),

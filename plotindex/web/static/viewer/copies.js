@@ -1,7 +1,7 @@
 // The copies that are compared, as the page's figures name them.
 
-import { milliseconds } from "./format.js";
-import { isSvg } from "./images.js";
+import { milliseconds } from "../shared/format.js";
+import { isSvg } from "../gallery/thumbnails.js";
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 

@@ -1,7 +1,7 @@
 // Pictures as they are: a few at once, each tried again, since it may be being drawn this moment.
 
-import { pause } from "./client.js";
-import { drawing, isSlow, isSvg } from "./images.js";
+import { pause } from "../api/client.js";
+import { drawing, isSlow, isSvg } from "../gallery/thumbnails.js";
 
 const AT_ONCE = 3;
 const TRIES = 3;

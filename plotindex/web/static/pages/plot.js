@@ -1,13 +1,13 @@
 // One plot: shown as large as it fits, and again as soon as it is drawn again.
 
-import { keepCurrent } from "./again.js";
-import { encodePath } from "./client.js";
-import { connectCopying, connectZoom, note, onKeys, sayZoom } from "./controls.js";
-import { keepTimes, many, setTime } from "./format.js";
-import { isSvg, watchAll } from "./images.js";
-import { keptOrder, leadBack } from "./order.js";
-import { isWanted, load, says } from "./pictures.js";
-import { Stage } from "./stage.js";
+import { keepCurrent } from "../api/refresh.js";
+import { encodePath } from "../api/client.js";
+import { connectCopying, connectZoom, note, onKeys, sayZoom } from "../viewer/controls.js";
+import { keepTimes, many, setTime } from "../shared/format.js";
+import { isSvg, watchAll } from "../gallery/thumbnails.js";
+import { keptOrder, leadBack } from "../gallery/order.js";
+import { isWanted, load, says } from "../viewer/image_loader.js";
+import { Stage } from "../viewer/stage.js";
 
 const SLOW = 400; // milliseconds after which it is said that it is loading
 

@@ -1,8 +1,8 @@
 // Copies one at a time on one stage, through the time in which they were drawn.
 
 import { sayZoom } from "./controls.js";
-import { ago } from "./format.js";
-import { isWanted, load, says } from "./pictures.js";
+import { ago } from "../shared/format.js";
+import { isWanted, load, says } from "./image_loader.js";
 import { Stage } from "./stage.js";
 
 const PACE = 600; // milliseconds for each copy that is played

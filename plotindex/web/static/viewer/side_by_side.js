@@ -1,9 +1,9 @@
 // Copies side by side: each on a stage of its own; linked, all show the same part of their picture.
 
 import { sayZoom } from "./controls.js";
-import { setTime } from "./format.js";
-import { forget, isSvg, watch } from "./images.js";
-import { load } from "./pictures.js";
+import { setTime } from "../shared/format.js";
+import { forget, isSvg, watch } from "../gallery/thumbnails.js";
+import { load } from "./image_loader.js";
 import { Stage, WHOLE } from "./stage.js";
 
 const FEW = 4; // fit on a page that does not scroll

@@ -1,7 +1,7 @@
 // Thumbnails: asked for when they come into view, a few at once, so that the server is never busy with them alone.
 
-import { pause } from "./client.js";
-import { size } from "./format.js";
+import { pause } from "../api/client.js";
+import { size } from "../shared/format.js";
 
 const WIDTHS = [160, 320, 640, 1280];
 const AT_ONCE = 2;

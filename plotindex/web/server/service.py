@@ -11,11 +11,11 @@ from flask import Flask, Response
 from plotindex.config import SettingsReloader, load_settings
 from plotindex.ops.metrics import FOLDER
 from plotindex.system import Supervisor, configure_logs, die_with_parent, printable
-from plotindex.web.application import create_app
-from plotindex.web.ending import Ending
-from plotindex.web.listening import listen
-from plotindex.web.master import Master
-from plotindex.web.pulse import keep_telling
+from plotindex.web.app import create_app
+from plotindex.web.server.drain import Ending
+from plotindex.web.server.master import Master
+from plotindex.web.server.self_check import keep_telling
+from plotindex.web.server.sockets import listen
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from plotindex.config import PARSERS, Settings, SettingsReloader, variable
 from plotindex.system import Supervisor, has_terminal
-from plotindex.web.ending import TURN_AWAY
+from plotindex.web.server.drain import TURN_AWAY
 
 STOP_SECONDS = 10
 """How long a worker may go on with what it has begun to answer, when the service ends."""
@@ -63,7 +63,7 @@ class Master(MPServer):
         self._supervisor = supervisor
         self._has_terminal = has_terminal()
         super().__init__(
-            "plotindex.web.server:load_application",
+            "plotindex.web.server.service:load_application",
             factory=True,
             interface=Interfaces.WSGI,
             address=settings.host,

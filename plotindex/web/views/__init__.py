@@ -1,0 +1,1 @@
+"""The routes: each module answers the requests of one topic."""
