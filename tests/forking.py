@@ -119,7 +119,7 @@ def begin(words: list[str], environment: dict[str, str], cwd: str, fds: list[int
 
 
 if __name__ == "__main__":
-    from plotindex.cli import main
+    from plotindex.cli.main import main
 
     # What the commands import when they run.
     for module in ("configuration", "indexer", "verify", "waiting"):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import click
 
-from plotindex.cli import main
+from plotindex.cli.main import main
 
 COMMON = {"root", "database", "config"}
 TITLE = "plotindex - an indexed catalogue of plots"

@@ -10,7 +10,7 @@ import pytest
 from click.shell_completion import BashComplete
 
 from plotindex.auth.tokens import Tokens
-from plotindex.cli import main
+from plotindex.cli.main import main
 from plotindex.config.settings import Settings
 from tests.helpers import Index, RunPlotindex, draw
 
@@ -123,7 +123,7 @@ def test_each_shell_gets_its_script(plotindex: RunPlotindex) -> None:
 
 
 def test_commands_are_completed_before_anything_heavy_is_loaded() -> None:
-    program = f"import sys, plotindex.cli; print([name for name in {HEAVY} if name in sys.modules])"
+    program = f"import sys, plotindex.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

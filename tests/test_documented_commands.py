@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from plotindex.cli import main
+from plotindex.cli.main import main
 from tests.helpers import RunPlotindex
 
 CHECKOUT = Path(__file__).parent.parent

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plotindex.cli.parameters import parse_moment
 from plotindex.errors import SettingsError
 from plotindex.index.root_identity import is_away
 from plotindex.storage import find as finding
@@ -29,7 +30,6 @@ from plotindex.tree.globs import glob_matcher, is_glob, matcher
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
-from plotindex.wording import parse_moment
 from tests.helpers import Index, RunPlotindex, draw
 from tests.postgres import NewDatabase, on_both_engines
 

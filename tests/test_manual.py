@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from plotindex.cli import main
+from plotindex.cli.main import main
 from tests import manual
 
 DOCS = Path(__file__).parent.parent / "docs"

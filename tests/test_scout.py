@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.commands.options import migrate_apart
+from plotindex.cli.options import migrate_apart
 from plotindex.config.settings import Settings
 from plotindex.index import reconcile as reconciling
 from plotindex.index.reconcile import reconcile

@@ -42,7 +42,7 @@ def part_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-PACKAGES = {"system", "tree", "storage", "config", "auth", "index", "rendering", "watch", "ops", "web"}
+PACKAGES = {"system", "tree", "storage", "config", "auth", "index", "rendering", "watch", "ops", "web", "cli"}
 MOVED = [file for file in FILES if part_of(file) in PACKAGES]
 
 

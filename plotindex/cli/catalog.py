@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plotindex.commands.options import (
+from plotindex.cli.options import (
     check_root_unless_known,
     common_options,
     example,
@@ -18,9 +18,9 @@ from plotindex.commands.options import (
     read_settings,
     setting_options,
 )
+from plotindex.cli.progress import Progress
 from plotindex.errors import DamagedDatabaseError, SettingsError
 from plotindex.system import printable
-from plotindex.terminal import Progress
 
 if TYPE_CHECKING:
     from plotindex.index import Report

@@ -18,6 +18,7 @@ from plotindex.errors import PlotIndexError
 if TYPE_CHECKING:
     from plotindex.storage import AnyDatabase
 
+
 MOST = 500
 PATIENCE = 0.5
 """Seconds to wait for a program that holds the database."""

@@ -1,7 +1,6 @@
 """What commands share: options, the mistakes they name, and what they open."""
 
 import errno
-import math
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from typing import Any
 
 import click
 
-from plotindex.commands import completing
+from plotindex.cli import completion
 from plotindex.config import (
     PARSERS,
     Own,
@@ -82,26 +81,13 @@ def _require_utf8() -> None:
         )
 
 
-class Seconds(click.FloatRange):
-    """A number of seconds: none that is negative, endless or no number."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 1e9)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click
-        seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds):
-            self.fail(f"{value!r} is no number of seconds.", param, ctx)
-        return seconds
-
-
 def setting_options(*names: str) -> Callable[[Command], Command]:
     """Options for settings: each is also a variable of the environment and a line of plotindex.toml."""
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
             takes, what = SETTINGS[name]
-            completed = completing.choices_of(name)
+            completed = completion.choices_of(name)
             told = f"{what}  [default: {default_of(name)}]"
             command = click.option(option_of(name), name, metavar=takes, shell_complete=completed, help=told)(command)
         return command
@@ -117,9 +103,9 @@ def example(line: str) -> str:
 def common_options(command: Command) -> Command:
     """What every command takes."""
     for option in (
-        click.option("--config", metavar="FILE", type=Path, shell_complete=completing.files, help=CONFIG),
+        click.option("--config", metavar="FILE", type=Path, shell_complete=completion.files, help=CONFIG),
         click.option("--database", metavar="URL", help=DATABASE),
-        click.option("--root", metavar="FOLDER", shell_complete=completing.folders, help=ROOT),
+        click.option("--root", metavar="FOLDER", shell_complete=completion.folders, help=ROOT),
     ):
         command = option(command)
     return command

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from plotindex.auth import KEPT_KEYS, KeyFile, Tokens, keys_of
-from plotindex.commands import completing
-from plotindex.commands.options import common_options, example, json_option, read_settings, setting_options
+from plotindex.cli import completion
+from plotindex.cli.options import common_options, example, json_option, read_settings, setting_options
 from plotindex.errors import SettingsError
 from plotindex.system import printable
 
@@ -25,7 +25,7 @@ def token() -> None:
 @click.option(
     "--session",
     metavar="SESSION",
-    shell_complete=completing.sessions,
+    shell_complete=completion.sessions,
     help="Only this session.  [default: every session]",
 )
 @click.option("--session-glob", metavar="GLOB", help="Only sessions whose name matches.")
@@ -74,7 +74,7 @@ def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> No
 
 @token.command("revoke", epilog=example("token revoke reports --root /srv/plots"))
 @common_options
-@click.argument("name", shell_complete=completing.tokens)
+@click.argument("name", shell_complete=completion.tokens)
 def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
     """End a token at once."""
     settings = read_settings(config, options)
@@ -87,14 +87,14 @@ def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
 @token.command("link", epilog=example("token link reports --root /srv/plots"))
 @common_options
 @setting_options("host", "port", "public_url")
-@click.argument("name", shell_complete=completing.tokens)
+@click.argument("name", shell_complete=completion.tokens)
 def link_token(config: Path | None, name: str, **options: str | None) -> None:
     """Print an address that logs a browser in, once.
 
     It is good for ten minutes, and the browser sees what the token does. --host, --port and --public-url as of the
     server.
     """
-    from plotindex.running import login_address
+    from plotindex.cli.addresses import login_address
 
     settings = read_settings(config, options)
     known = Tokens.of(settings).list().get(name)

@@ -1,20 +1,18 @@
 """`plotindex run`: the indexer and the server as two processes that live and end together."""
 
 import os
-import re
-import shlex
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from urllib.parse import quote
 
-from plotindex.auth import Logins, Token, Tokens
+from plotindex.auth import Tokens
+from plotindex.cli.addresses import curl_command, login_address
 from plotindex.config import PARSERS, Settings, unknown_variables
 from plotindex.errors import CatalogError
-from plotindex.ops.probe import is_served, reached_by
+from plotindex.ops.probe import is_served
 from plotindex.storage import Catalog
 from plotindex.system import die_with_parent, has_terminal, import_path, own_command, printable
 from plotindex.tree import Plot
@@ -78,31 +76,6 @@ def _check_alive(children: "dict[str, subprocess.Popen[bytes]]") -> None:
     for name, child in children.items():
         if child.poll() is not None:
             raise ChildDiedError(name, child.returncode)
-
-
-def curl_command(settings: Settings, plot: Plot, secret: str) -> str:
-    """A command for a shell that downloads the plot."""
-    path = quote(f"{plot.session}/{plot.filename}")
-    # Whatever a script called it, the name to save it under is harmless.
-    name = re.sub(r"[^\w.-]", "_", plot.filename.rpartition("/")[2], flags=re.ASCII).lstrip(".-") or "plot"
-    words = ["curl", "-f", "-H", f"Authorization: Bearer {secret}", "-o", name]
-    return shlex.join([*words, f"{base_url(settings)}{settings.url_prefix}/plots/{path}"])
-
-
-def login_address(settings: Settings, token: Token) -> str:
-    """An address that logs a browser in, once and within ten minutes, as the holder of that token.
-
-    Raises:
-        SettingsError: this user cannot write the state folder.
-    """
-    code = Logins.of(settings).create_code(token)
-    return f"{settings.public_url or base_url(settings)}/login?code={code}"
-
-
-def base_url(settings: Settings) -> str:
-    """Where this machine reaches the server."""
-    host = reached_by(settings.host)
-    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
 
 
 def _send(children: "Iterable[subprocess.Popen[bytes]]", number: int, _frame: object) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from plotindex.commands import completing
-from plotindex.commands.options import common_options, example, read_settings
+from plotindex.cli import completion
+from plotindex.cli.options import common_options, example, read_settings
 from plotindex.errors import SettingsError
 from plotindex.ops.backup import make_backup, parse_backup, restore
 from plotindex.system import printable
 
-file_argument = click.argument("file", type=Path, shell_complete=completing.files)
+file_argument = click.argument("file", type=Path, shell_complete=completion.files)
 PIPE = Path("-")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from plotindex.commands.options import Command, common_options, example, setting_options
+from plotindex.cli.options import Command, common_options, example, setting_options
 from plotindex.config import Settings, load_settings
 from plotindex.errors import SettingsError
 from plotindex.ops.systemd.reachability import closed_to_others, of_program

@@ -6,15 +6,9 @@ from pathlib import Path
 
 import click
 
-from plotindex.commands import completing
-from plotindex.commands.options import (
-    Seconds,
-    check_root_unless_known,
-    common_options,
-    example,
-    json_option,
-    read_settings,
-)
+from plotindex.cli import completion
+from plotindex.cli.options import check_root_unless_known, common_options, example, json_option, read_settings
+from plotindex.cli.parameters import Seconds
 from plotindex.system import printable
 
 
@@ -40,8 +34,8 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
 
 @click.command(epilog=example("wait abc123 correlation_plot.png --root /srv/plots"))
 @common_options
-@click.argument("session", shell_complete=completing.sessions)
-@click.argument("filename", shell_complete=completing.filenames)
+@click.argument("session", shell_complete=completion.sessions)
+@click.argument("filename", shell_complete=completion.filenames)
 @click.option("--timeout", metavar="SECONDS", type=Seconds(), default=60.0, help="How long to wait.  [default: 60]")
 def wait(config: Path | None, session: str, filename: str, timeout: float, **options: str | None) -> None:
     """Wait until a session has a plot of that name.

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from plotindex.auth import keys_of
-from plotindex.commands.options import (
+from plotindex.cli.options import (
     as_words,
     check_root_unless_known,
     common_options,
@@ -55,8 +55,8 @@ def run(config: Path | None, **options: str | None) -> None:
 
     Prints an address that logs a browser in, once, and a command that fetches a plot. Ctrl-C ends both.
     """
+    from plotindex.cli.launcher import ChildDiedError, run_both
     from plotindex.index import prepare_catalog, sole_indexer
-    from plotindex.running import ChildDiedError, run_both
     from plotindex.web.server.sockets import check_address
 
     # Whoever supervises this process hears nothing, and its children are not its voice.

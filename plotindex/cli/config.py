@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
-from plotindex.commands.options import SETTINGS, common_options, example, json_option, setting_options
+from plotindex.cli.options import SETTINGS, common_options, example, json_option, setting_options
 from plotindex.system import escape
 
 

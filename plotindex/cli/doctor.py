@@ -9,18 +9,11 @@ from pathlib import Path
 
 import click
 
-from plotindex.commands.options import (
-    as_words,
-    common_options,
-    example,
-    json_option,
-    read_settings,
-    setting_options,
-)
+from plotindex.cli.options import as_words, common_options, example, json_option, read_settings, setting_options
+from plotindex.cli.progress import Progress
 from plotindex.config import PARSERS, SECRETS, file_of, variable
 from plotindex.ops.systemd.units import program
 from plotindex.system import escape
-from plotindex.terminal import Progress
 
 COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plotindex.commands import completing
-from plotindex.commands.options import check_root_unless_known, common_options, example, json_option, read_settings
+from plotindex.cli import completion
+from plotindex.cli.options import check_root_unless_known, common_options, example, json_option, read_settings
 from plotindex.errors import SettingsError
 from plotindex.system import printable
 
@@ -27,11 +27,11 @@ MOST_SHOWN = 200
 @click.command(epilog=example("find 'correlation*' --since 2h --root /srv/plots"))
 @common_options
 @click.argument("text", required=False)
-@click.option("--session", metavar="SESSION", shell_complete=completing.sessions, help="Only in this session.")
+@click.option("--session", metavar="SESSION", shell_complete=completion.sessions, help="Only in this session.")
 @click.option(
     "--project",
     metavar="PROJECT",
-    shell_complete=completing.projects,
+    shell_complete=completion.projects,
     help="Only in projects of this name, or that match this glob.",
 )
 @click.option(
@@ -63,9 +63,9 @@ def find(
     The first of each key is its current copy; on a terminal a * marks it, behind size and age. Elsewhere each line is
     a path below the root.
     """
+    from plotindex.cli.parameters import parse_moment
     from plotindex.index import is_away, open_catalog, tree_of
     from plotindex.storage import Wanted, search
-    from plotindex.wording import parse_moment
 
     if not text and not (session or project or since or before):
         raise SettingsError("Say which plots: by a part of the path, or by --session, --project, --since or --before.")

@@ -6,17 +6,17 @@ Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is n
 import click
 
 from plotindex import __version__
-from plotindex.commands.access import key, token
-from plotindex.commands.backup import back_up, put_back
-from plotindex.commands.catalogue import migrate, rebuild, verify
-from plotindex.commands.doctor import doctor
-from plotindex.commands.find import find
-from plotindex.commands.options import Program, example
-from plotindex.commands.questions import status, sync, wait
-from plotindex.commands.running import run, serve, watch
-from plotindex.commands.services import service
-from plotindex.commands.settings import completion, config
-from plotindex.commands.support import support_bundle
+from plotindex.cli.backup import back_up, put_back
+from plotindex.cli.catalog import migrate, rebuild, verify
+from plotindex.cli.config import completion, config
+from plotindex.cli.doctor import doctor
+from plotindex.cli.find import find
+from plotindex.cli.options import Program, example
+from plotindex.cli.services import run, serve, watch
+from plotindex.cli.status import status, sync, wait
+from plotindex.cli.support_bundle import support_bundle
+from plotindex.cli.systemd import service
+from plotindex.cli.tokens import key, token
 
 
 @click.group(

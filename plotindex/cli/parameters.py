@@ -1,6 +1,10 @@
-"""Durations, times and sizes, as people write and read them."""
+"""Parameter types of the commands: seconds, and moments such as 2h or 2026-11-28."""
 
+import math
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
 
 from plotindex.errors import SettingsError
 from plotindex.system import parse_duration
@@ -29,3 +33,16 @@ def parse_moment(name: str, text: str, now_ns: int) -> int:
             f"{name} must be an age such as 90s, 2h or 3d, or a time such as 2026-11-23T14:00, not {text!r}."
         ) from None
     return clamp((moment - _EPOCH) // timedelta(microseconds=1) * 1_000)
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds: none that is negative, endless or no number."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1e9)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from plotindex.commands.options import common_options, example, read_settings
+from plotindex.cli.options import common_options, example, read_settings
 from plotindex.errors import SettingsError
 from plotindex.system import printable
 

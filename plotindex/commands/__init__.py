@@ -1,1 +1,0 @@
-"""The commands of `plotindex`, by topic: each parses, calls and prints."""
