@@ -17,7 +17,7 @@ run: .venv/ready ## Index and serve the plots below ROOT (./plots); draw the exa
 	@sh examples/run.sh "$(BIN)" "$(ROOT)"
 
 test: .venv/ready ## Run the tests
-	@sh tests/install.sh
+	@sh tests/tools/install.sh
 	@# A real browser, or a process that the system starves, fails once in some thousand times: pytest names what it ran twice.
 	$(BIN)/pytest --numprocesses=4 --dist=worksteal --reruns 1 -raR $(TESTS)
 
@@ -33,24 +33,24 @@ bench-scale: .venv/ready ## Measure a tree of PLOTS (1000000) plots beside small
 	PLOTS=$(PLOTS) $(BIN)/python -m benchmarks scale
 
 torture: .venv/ready ## Change a tree at random for SECONDS (600) by SEED (1) and compare; also KILL=3, OVERFLOW=1, STRICT=1
-	$(BIN)/python -m tests.torture $(SECONDS) $(SEED) $(if $(KILL),--kill $(KILL)) $(if $(OVERFLOW),--overflow) $(if $(STRICT),--strict)
+	$(BIN)/python -m tests.tools.torture $(SECONDS) $(SEED) $(if $(KILL),--kill $(KILL)) $(if $(OVERFLOW),--overflow) $(if $(STRICT),--strict)
 
 soak: .venv/ready ## Draw 200 plots a second for SECONDS (600); a histogram of latency, memory before and after
-	$(BIN)/python -m tests.soak $(SECONDS)
+	$(BIN)/python -m tests.tools.soak $(SECONDS)
 
 screenshots: .venv/ready ## Take the pictures of docs/screenshots anew, of what the examples draw
-	@sh tests/install.sh
+	@sh tests/tools/install.sh
 	@mkdir -p build/drawn docs/screenshots
 	$(BIN)/python -m examples.draw --rounds 1 --pause 0 build/drawn
-	$(BIN)/python -m tests.screenshots build/drawn docs/screenshots
+	$(BIN)/python -m tests.tools.screenshots build/drawn docs/screenshots
 
 release-check: .venv/ready ## Build what is released into dist/, and check it in a clean environment in another folder
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
-	$(BIN)/pytest tests/test_packaging.py tests/test_manual.py
+	$(BIN)/pytest tests/project/test_packaging.py tests/project/test_manual.py
 
 manual: .venv/ready ## Write docs/commands.md and the man page anew, from the help of the commands
-	$(BIN)/python -m tests.manual docs
+	$(BIN)/python -m tests.tools.manual docs
 
 clean: ## Remove what was made here; plots stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

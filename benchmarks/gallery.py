@@ -13,9 +13,9 @@ from playwright.sync_api import BrowserContext, Page, Request
 
 from benchmarks.measure import median_ratio, print_table
 from plotindex.auth.tokens import Tokens
-from tests.browser import chromium
-from tests.helpers import draw
-from tests.pages import Gallery, running
+from tests.support.browser import chromium
+from tests.support.gallery_pages import Gallery, running
+from tests.support.processes import draw
 
 ROUNDS = 5
 PLOTS = 8

@@ -15,7 +15,7 @@ from benchmarks.load import Job
 from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles
 from benchmarks.processes import Site, free_port
 from benchmarks.serving import Sample, measure
-from tests.nginx import ACCEL, NGINX, nginx
+from tests.support.nginx import ACCEL, NGINX, nginx
 
 KNOWN, BEHIND, ALONE = "nginx, known path", "plotindex behind nginx", "plotindex alone"
 SIZES = {"30 KB": 30_000, "5 MB": 5_000_000}
@@ -56,7 +56,7 @@ Samples = dict[tuple[str, str], list[Sample]]
 
 def proxied() -> None:
     if NGINX is None:
-        print("\nOne plot through nginx: there is no nginx here; `sh tests/install.sh` installs it.", flush=True)
+        print("\nOne plot through nginx: there is no nginx here; `sh tests/tools/install.sh` installs it.", flush=True)
         return
     with TemporaryDirectory() as folder:
         site = Site(Path(folder))

@@ -274,7 +274,7 @@ QUESTIONS: dict[str, Callable[[_Client], str]] = {
 
 def _print_postgresql(scales: list[Scale]) -> None:
     # Not before: it makes this process larger than those whose memory is measured (see run_measured).
-    from tests.postgres import connected, server_of_tests, value_of  # noqa: PLC0415 - see above
+    from tests.support.postgres import connected, server_of_tests, value_of  # noqa: PLC0415 - see above
 
     with server_of_tests() as server, ExitStack() as stack:
         rows, others = [], []

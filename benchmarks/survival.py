@@ -72,7 +72,7 @@ def _weather(name: str, seeds: Iterator[int]) -> Fate:
 
 def _storm(site: Site, seed: int) -> None:
     commands = [
-        python("tests.churn", str(site.root), str(seed * PROCESSES + number), str(STORM_SECONDS))
+        python("tests.support.churn", str(site.root), str(seed * PROCESSES + number), str(STORM_SECONDS))
         for number in range(PROCESSES)
     ]
     processes = [

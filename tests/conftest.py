@@ -21,8 +21,10 @@ from plotindex.storage.catalog import Catalog
 from plotindex.storage.database import AnyDatabase, open_database
 from plotindex.storage.sqlite.database import Database
 from plotindex.tree.tree import Tree
-from tests.browser import chromium
-from tests.helpers import (
+from tests.support.browser import chromium
+from tests.support.namespaces import small_disk_at
+from tests.support.postgres import NewDatabase, Server, server_of_tests, value_of
+from tests.support.processes import (
     PATIENCE,
     UNPRIVILEGED,
     Index,
@@ -36,8 +38,6 @@ from tests.helpers import (
     own_environment,
     run_plotindex,
 )
-from tests.namespaces import small_disk_at
-from tests.postgres import NewDatabase, Server, server_of_tests, value_of
 
 # How long an example takes is the machine's matter.
 hypothesis.settings.register_profile("plotindex", deadline=None)

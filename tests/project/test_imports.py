@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "plotindex"
+from tests import CHECKOUT
+
+PACKAGE = CHECKOUT / "plotindex"
 RANKS: dict[str, int] = {
     "errors": 0,
     "system": 1,

@@ -1,0 +1,229 @@
+"""Several plots compared, in a real browser, while plots are drawn."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.live_gallery import BLUE, TIMES, Viewing, png, viewing, violations, violations_in_the_dark, zoomed
+from tests.support.processes import wait_until
+
+PLACED = """sheet => {
+  const { a, e, f } = new DOMMatrix(getComputedStyle(sheet).transform), image = sheet.querySelector("img");
+  return [a, e / a / image.clientWidth, f / a / image.clientHeight].map((number) => Number(number.toFixed(2)));
+}"""
+"""How much a picture is zoomed, and by which fraction of itself it is moved."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Viewing]:
+    with viewing(tmp_path_factory.mktemp("compare"), browser) as site:
+        yield site
+
+
+def are_shown(page: Page, count: int) -> None:
+    expect(page.locator("#cells .sheet img[src]")).to_have_count(count)
+    wait_until(lambda: page.evaluate("[...document.querySelectorAll('#cells img')].every((image) => image.complete)"))
+
+
+def placed(page: Page, index: int) -> list[float]:
+    place: list[float] = page.locator("#cells .sheet").nth(index).evaluate(PLACED)
+    return place
+
+
+def button(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def test_linked_pictures_show_the_same_part_whatever_their_size_and_others_their_own(site: Viewing) -> None:
+    site.draw("linked/project_a/x.png", png(1600, 1200), age=2)
+    site.draw("linked/project_b/x.png", png(80, 60), age=1)
+    site.sync()
+    with site.page() as page:
+        page.goto(site.compare("linked", "x.png"))
+        are_shown(page, 2)
+        expect(page.locator("#cells img").first).to_have_attribute("src", re.compile("&width="))
+        first = page.locator("#cells .stage").first
+        first.hover(position={"x": 100, "y": 100})
+        page.mouse.wheel(0, -500)
+        wait_until(lambda: placed(page, 0)[0] > 2)
+        wait_until(lambda: placed(page, 1) == placed(page, 0))
+        assert placed(page, 0)[1] > 0
+        widths = page.locator("#cells img").evaluate_all("all => all.map((one) => one.getBoundingClientRect().width)")
+        # Whoever looks closer sees the picture itself.
+        expect(page.locator("#cells img").first).not_to_have_attribute("src", re.compile("&width="))
+        assert widths[0] == pytest.approx(widths[1], abs=1)
+        button(page, "Linked")
+        before = placed(page, 1)
+        first.focus()
+        page.keyboard.press("+")
+        wait_until(lambda: placed(page, 0)[0] > before[0] + 0.5)
+        assert placed(page, 1) == before
+        button(page, "Linked")
+        wait_until(lambda: placed(page, 1) == placed(page, 0))
+        expect(page.locator("figure").first).to_contain_text("project_a")
+        page.get_by_label("Order").select_option("oldest")
+        expect(page.locator("figure").first).to_contain_text("project_b")
+
+
+def test_two_of_one_size_lie_over_each_other_and_what_differs_is_counted(site: Viewing) -> None:
+    site.draw("pair/project_a/x.png", png(), age=1)
+    site.draw("pair/project_b/x.png", png(dots={(10, 10): BLUE, (12, 13): (255, 255, 200)}), age=2)
+    site.draw("pair/project_c/x.png", png(), age=3)
+    site.sync()
+    with site.page() as page:
+        page.goto(site.compare("pair", "x.png"))
+        button(page, "Slider")
+        expect(page.locator("#pair img")).to_have_count(2)
+        expect(page.get_by_label("Right", exact=True)).to_have_value("pair/project_c/x.png")
+        page.get_by_label("Left", exact=True).select_option("pair/project_a/x.png")
+        divider = page.get_by_role("slider", name="Where the left picture ends")
+        divider.press("Home")
+        expect(page.locator(".veil")).to_have_css("clip-path", "inset(0px 0px 0px 0%)")
+        divider.press("ArrowRight")
+        expect(page.locator(".veil")).to_have_css("clip-path", "inset(0px 0px 0px 0.5%)")
+        button(page, "Difference")
+        expect(page.locator("#result")).to_have_text("The two are identical, pixel by pixel.")
+        expect(page.locator(".veil")).to_have_css("mix-blend-mode", "difference")
+        page.get_by_label("Right", exact=True).select_option("pair/project_b/x.png")
+        share = "Less than 0.01 % of the pixels differ (2 of 120,000), by 224 of 255 at most."
+        expect(page.locator("#result")).to_have_text(share)
+        page.get_by_label("Amplify").press("End")
+        expect(page.locator(".blend")).to_have_css("filter", "brightness(32)")
+        button(page, "Show where")
+        wait_until(lambda: zoomed(page, "#pair") > 4)
+
+
+def test_pictures_of_different_size_or_svg_are_not_laid_over_each_other_and_it_is_said_why(site: Viewing) -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
+    site.draw("unlike/project_a/x.png", png(40, 30))
+    site.draw("unlike/project_b/x.png", png(60, 30))
+    for project in ("project_a", "project_b"):
+        site.draw(f"unlike/{project}/x.svg", svg)
+    site.sync()
+    with site.page() as page:
+        page.goto(site.compare("unlike", "x.png"))
+        expect(page.locator("#reason")).to_contain_text(f"60 {TIMES} 30")
+        expect(page.get_by_role("button", name="Slider")).to_be_disabled()
+        page.goto(site.compare("unlike", "x.svg", view="difference"))
+        expect(page.locator("#reason")).to_contain_text("SVG is not")
+        expect(page.get_by_role("button", name="Difference")).to_be_disabled()
+        are_shown(page, 2)
+
+
+def test_copies_are_gone_through_in_time_by_keys_and_the_zoom_is_kept(site: Viewing) -> None:
+    for age in range(4):
+        site.draw(f"time/project_{age}/x.png", age=age)
+    site.sync()
+    with site.page() as page:
+        page.goto(site.compare("time", "x.png"))
+        button(page, "One at a time")
+        says = page.locator("#step-says")
+        expect(says).to_contain_text("project_3 4 of 4")
+        expect(page.locator("#one img")).to_have_attribute("src", re.compile("project_3"))
+        page.keyboard.press("+")
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowLeft")
+        expect(says).to_contain_text("project_1 2 of 4")
+        expect(page.locator("#one img")).to_have_attribute("src", re.compile("project_1"))
+        assert zoomed(page, "#one") == pytest.approx(1.4)
+        slider = page.get_by_role("slider", name="Copy, from the oldest to the newest")
+        slider.press("Home")
+        expect(says).to_contain_text("project_0 1 of 4")
+        expect(page.get_by_role("button", name="Earlier")).to_be_disabled()
+        button(page, "Play")
+        expect(says).to_contain_text("project_1 2 of 4")
+        button(page, "Pause")
+
+
+def test_the_address_opens_the_same_view_of_the_same_part(site: Viewing) -> None:
+    for age in range(3):
+        site.draw(f"address/project_{age}/x.png", age=age)
+    site.sync()
+    with site.page() as page:
+        page.goto(site.compare("address", "x.png"))
+        are_shown(page, 3)
+        button(page, "Difference")
+        page.get_by_label("Left", exact=True).select_option("address/project_0/x.png")
+        page.get_by_label("Amplify").press("End")
+        page.keyboard.press("+")
+        for said in ("view=difference", "left=project_0", "right=project_2", "amplify=32", "zoom=1.4"):
+            expect(page).to_have_url(re.compile(re.escape(said)))
+        page.reload()
+        expect(page.get_by_role("button", name="Difference")).to_have_attribute("aria-pressed", "true")
+        expect(page.get_by_label("Left", exact=True)).to_have_value("address/project_0/x.png")
+        expect(page.locator("#amplified")).to_have_text(f"32 {TIMES}")
+        wait_until(lambda: zoomed(page, "#pair") == pytest.approx(1.4))
+        page.goto(site.compare("address", "x.png", view="one", at="project_1", zoom="2", x="0.3", y="0.5"))
+        expect(page.locator("#step-says")).to_contain_text("project_1 2 of 3")
+        expect(page.locator("#one img[src]")).to_have_count(1)
+        wait_until(lambda: zoomed(page, "#one") == 2)
+
+
+def test_new_copies_and_versions_appear_and_removed_ones_go(site: Viewing) -> None:
+    site.draw("live/project_a/x.png", age=1)
+    site.sync()
+    with site.page() as page:
+        page.goto(site.compare("live", "x.png"))
+        are_shown(page, 1)
+        expect(page.locator("#reason")).to_contain_text("There is one copy.")
+        expect(page.get_by_role("button", name="Slider")).to_be_disabled()
+        second = site.draw("live/project_b/x.png", age=2)
+        expect(page.locator("#note")).to_have_text("project_b drawn just now")
+        are_shown(page, 2)
+        expect(page.locator("figure").first).to_contain_text("project_b")
+        expect(page.locator("h1")).to_have_text("2 copies of x.png")
+        expect(page.get_by_role("button", name="Slider")).to_be_enabled()
+        before = page.locator("figure img").nth(1).get_attribute("src")
+        assert before is not None
+        site.draw("live/project_a/x.png", png(400, 300, BLUE), age=1)
+        expect(page.locator("figure img").nth(1)).not_to_have_attribute("src", before)
+        second.unlink()
+        expect(page.locator("#note")).to_have_text("project_b removed")
+        are_shown(page, 1)
+
+
+def test_plots_of_several_sessions_are_compared_and_a_missing_one_is_said(site: Viewing) -> None:
+    site.draw("one/project_a/x.png")
+    site.draw("two/project_b/sub/y.png")
+    site.sync()
+    paths = ["one/project_a/x.png", "two/project_b/sub/y.png", "two/project_b/gone.png"]
+    with site.page() as page:
+        page.goto(f"{site.url}/compare?{urlencode([('plot', path) for path in paths])}")
+        are_shown(page, 2)
+        expect(page.locator("#absent")).to_have_text("One of the plots is not there any more.")
+        expect(page.locator("figure")).to_contain_text(["y.png", "x.png"])
+        site.draw("two/project_b/gone.png")
+        are_shown(page, 3)
+        expect(page.locator("#absent")).to_have_text("")
+
+
+def test_of_very_many_copies_the_newest_are_listed_and_those_in_view_loaded(site: Viewing) -> None:
+    for age in range(205):
+        site.draw(f"many/project_{age:03}/x.png", png(40, 30), age=age)
+    site.sync()
+    with site.page() as page:
+        page.goto(site.compare("many", "x.png"))
+        expect(page.locator("figure")).to_have_count(200)
+        expect(page.locator("#absent")).to_have_text("The newest 200 of 205 copies are shown.")
+        expect(page.locator("figure").first.locator("img")).to_have_js_property("complete", True)
+        assert page.locator("#cells .sheet img[src]").count() < 60
+        last = page.locator("figure").last
+        last.scroll_into_view_if_needed()
+        expect(last).to_contain_text("project_005")
+        expect(last.locator("img[src]")).to_have_count(1)
+
+
+def test_no_view_has_a_fault_that_axe_finds_and_each_fits_a_phone(site: Viewing) -> None:
+    for project in ("project_a", "project_b", f"project_{'c' * 100}"):
+        site.draw(f"axe/{project}/x.png")
+    site.sync()
+    with site.page(viewport={"width": 360, "height": 700}) as page:
+        page.goto(site.compare("axe", "x.png"))
+        are_shown(page, 3)
+        for name in ("Side by side", "One at a time", "Slider", "Difference"):
+            button(page, name)
+            assert (name, violations(page), violations_in_the_dark(page)) == (name, [], [])
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name

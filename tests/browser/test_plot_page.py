@@ -1,0 +1,233 @@
+"""The page of one plot, in a real browser, while plots are drawn."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.live_gallery import (
+    BLUE,
+    HOSTILE,
+    TIMES,
+    Viewing,
+    png,
+    viewing,
+    violations,
+    violations_in_the_dark,
+    zoomed,
+)
+from tests.support.processes import wait_until
+
+MEASURE = "image => [image.naturalWidth, Math.round(image.getBoundingClientRect().width)]"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Viewing]:
+    with viewing(tmp_path_factory.mktemp("plot"), browser) as site:
+        yield site
+
+
+def is_shown(page: Page) -> None:
+    expect(page.locator("#stage img")).to_have_js_property("complete", True)
+
+
+def test_wheel_keys_buttons_and_double_click_zoom_and_dragging_moves(site: Viewing) -> None:
+    site.draw("zoom/project_a/x.png", png(2000, 1500))
+    site.sync()
+    with site.page() as page:
+        page.goto(site.plot("zoom", "x.png"))
+        is_shown(page)
+        expect(page.locator("#pixels")).to_have_text(f"2,000 {TIMES} 1,500")
+        stage = page.locator("#stage")
+        assert zoomed(page) == 1
+        page.keyboard.press("1")
+        expect(page.locator(".percent")).to_have_text("100 %")
+        wait_until(lambda: page.locator("#stage img").evaluate(MEASURE) == [2000, 2000])
+        page.keyboard.press("0")
+        wait_until(lambda: zoomed(page) == 1)
+        stage.hover()
+        page.mouse.wheel(0, -400)
+        wait_until(lambda: zoomed(page) > 2)
+        before = page.locator("#stage img").bounding_box()
+        page.mouse.down()
+        page.mouse.move(300, 500, steps=4)
+        page.mouse.up()
+        after = page.locator("#stage img").bounding_box()
+        assert before is not None
+        assert after is not None
+        assert after["x"] < before["x"]
+        assert after["width"] == pytest.approx(before["width"])
+        stage.dblclick()
+        wait_until(lambda: zoomed(page) == 1)
+        page.get_by_role("button", name="Zoom in").click()
+        wait_until(lambda: zoomed(page) == pytest.approx(1.4))
+        page.keyboard.press("ArrowRight")
+        assert page.url.endswith("x.png?")
+        page.keyboard.press("Control+-")
+        assert zoomed(page) == pytest.approx(1.4)
+
+
+def test_arrows_and_a_swipe_go_on_in_the_order_that_the_session_showed_and_escape_back(site: Viewing) -> None:
+    for name in "abcd":
+        site.draw(f"order/project_a/{name}.png")
+    site.sync()
+    with site.page(has_touch=True) as page:
+        page.goto(site.plot("order", "b.png"))
+        page.keyboard.press("ArrowRight")
+        expect(page).to_have_url(re.compile(r"/c\.png$"))
+        kept = {"session": "order", "filenames": ["d.png", "c.png", "a.png"]}
+        page.evaluate("kept => sessionStorage.setItem('plotindex / order', kept)", json.dumps(kept))
+        page.reload()
+        expect(page.locator("#place")).to_have_text("2 of 3 plots")
+        page.keyboard.press("ArrowRight")
+        expect(page).to_have_url(re.compile(r"/a\.png$"))
+        expect(page.locator("#next")).to_have_attribute("aria-disabled", "true")
+        is_shown(page)
+        box = page.locator("#stage").bounding_box()
+        assert box is not None
+        swipe(page, box["x"] + 100, box["x"] + 300, box["y"] + 200)
+        expect(page).to_have_url(re.compile(r"/c\.png$"))
+        is_shown(page)
+        page.keyboard.press("Escape")
+        expect(page).to_have_url(f"{site.url}/session/order")
+
+
+def swipe(page: Page, start: float, end: float, y: float) -> None:
+    """One finger, from side to side."""
+    touch = page.context.new_cdp_session(page)
+    for kind, x in (("touchStart", start), ("touchMove", (start + end) / 2), ("touchMove", end), ("touchEnd", None)):
+        points = [] if x is None else [{"x": x, "y": y}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def test_a_plot_that_is_drawn_again_is_replaced_in_place_and_the_zoom_kept_while_its_size_is(site: Viewing) -> None:
+    site.draw("again/project_a/x.png", png(800, 600))
+    site.sync()
+    with site.page() as page:
+        page.goto(site.plot("again", "x.png"))
+        is_shown(page)
+        page.keyboard.press("+")
+        version = page.locator("#stage img").get_attribute("src")
+        assert version is not None
+        site.draw("again/project_a/x.png", png(800, 600, BLUE))
+        expect(page.locator("#note")).to_have_text("Drawn again just now")
+        expect(page.locator("#stage img")).not_to_have_attribute("src", version)
+        wait_until(lambda: zoomed(page) == pytest.approx(1.4))
+        site.draw("again/project_a/x.png", png(640, 480, BLUE))
+        expect(page.locator("#pixels")).to_have_text(f"640 {TIMES} 480")
+        wait_until(lambda: zoomed(page) == 1)
+
+
+def test_without_a_project_the_current_copy_is_followed_and_with_one_that_copy(site: Viewing) -> None:
+    site.draw("copies/project_a/x.png", age=1)
+    site.draw("copies/project_b/x.png", age=2)
+    site.sync()
+    with site.page() as follows, site.page() as stays:
+        follows.goto(site.plot("copies", "x.png"))
+        stays.goto(site.plot("copies", "x.png", project="project_b"))
+        for page in (follows, stays):
+            is_shown(page)
+            expect(page.locator("#facts dd").first).to_have_text("project_b")
+            expect(page.locator(".copies [aria-current]")).to_contain_text("project_b")
+            expect(page.get_by_role("link", name="Compare all 2 copies")).to_be_visible()
+        site.draw("copies/project_a/x.png", png(500, 500), age=3)
+        expect(follows.locator("#note")).to_have_text(re.compile("^Drawn (again )?just now"))
+        expect(follows.locator("#facts dd").first).to_have_text("project_a")
+        expect(stays.locator(".copies li").first).to_contain_text("project_a")
+        expect(stays.locator("#facts dd").first).to_have_text("project_b")
+
+
+def test_a_plot_that_is_removed_goes_on_being_shown_and_that_is_said(site: Viewing) -> None:
+    file = site.draw("removed/project_a/x.png")
+    site.draw("removed/project_a/y.png")
+    site.sync()
+    with site.page() as page:
+        page.goto(site.plot("removed", "x.png"))
+        is_shown(page)
+        file.unlink()
+        expect(page.locator("#note")).to_have_text("It was removed. This is how it last was.")
+        is_shown(page)
+        site.draw("removed/project_a/x.png", png(123, 45))
+        expect(page.locator("#pixels")).to_have_text(f"123 {TIMES} 45")
+
+
+def test_an_svg_of_over_a_megabyte_waits_for_a_click(site: Viewing) -> None:
+    head = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><!--'
+    site.draw("svg/project_a/x.svg", head + b"x" * 1_100_000 + b"--></svg>")
+    site.sync()
+    with site.page() as page:
+        page.goto(site.plot("svg", "x.svg"))
+        button = page.get_by_role("button", name="Draw it (1.1 MB)")
+        expect(button).to_be_visible()
+        expect(page.locator("#stage img")).to_have_count(0)
+        button.click()
+        expect(page.locator("#pixels")).to_have_text(f"40 {TIMES} 30, sharp at any size")
+        assert page.locator("#stage img").evaluate(MEASURE)[1] > 500
+
+
+def test_icons_are_enlarged_with_sharp_pixels_and_what_is_no_image_is_said(site: Viewing) -> None:
+    site.draw("odd/project_a/icon.png", png(16, 16, BLUE))
+    site.draw("odd/project_a/broken.png", b"no picture")
+    site.sync()
+    with site.page() as page:
+        page.goto(site.plot("odd", "icon.png"))
+        is_shown(page)
+        assert page.locator("#stage img").evaluate(MEASURE) == [16, 192]
+        expect(page.locator("#stage img")).to_have_css("image-rendering", "pixelated")
+        page.goto(site.plot("odd", "broken.png"))
+        says = re.compile("not an image that can be shown")
+        expect(page.locator("#stage")).to_have_attribute("data-says", says)
+
+
+def test_the_link_is_copied_or_without_a_clipboard_offered_selected(site: Viewing) -> None:
+    site.draw("copy/project_a/x.png", png(800, 600))
+    site.sync()
+    with site.page(permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.goto(site.plot("copy", "x.png"))
+        page.get_by_role("button", name="Copy link").click()
+        expect(page.locator("#note")).to_have_text("Copied.")
+        assert page.evaluate("navigator.clipboard.readText()") == page.url
+        page.get_by_role("button", name="Copy image address").click()
+        address = f"{site.url}/api/smartstat/plots/copy/x.png"
+        wait_until(lambda: page.evaluate("navigator.clipboard.readText()") == address)
+    with site.page() as page:
+        page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        page.goto(site.plot("copy", "x.png"))
+        is_shown(page)
+        page.get_by_role("button", name="Copy link").click()
+        field = page.locator(".address")
+        expect(field).to_be_focused()
+        expect(field).to_have_value(page.url)
+        assert page.evaluate("getSelection().toString()") == page.url
+        page.keyboard.press("+")
+        assert zoomed(page) == 1
+        with page.expect_download() as started:
+            page.get_by_role("link", name="Download").click()
+        assert started.value.suggested_filename == "x.png"
+
+
+def test_a_hostile_name_is_text(site: Viewing) -> None:
+    site.draw(f"hostile/project_a/{HOSTILE}")
+    site.draw(f"hostile/project_b/{HOSTILE}")
+    site.sync()
+    with site.page() as page:
+        page.goto(site.plot("hostile", HOSTILE))
+        is_shown(page)
+        assert page.locator("h1 bdi").text_content() == HOSTILE
+        assert page.locator("main img").count() == 3
+        page.get_by_role("link", name="Compare all 2 copies").click()
+        assert page.locator("h1 bdi").text_content() == HOSTILE
+        expect(page.locator("figure img")).to_have_count(2)
+
+
+def test_the_page_has_no_fault_that_axe_finds_and_fits_a_phone(site: Viewing) -> None:
+    for project in ("project_a", "project_b"):
+        site.draw(f"axe/{project}/{'long_name_' * 20}.png")
+    site.sync()
+    with site.page(viewport={"width": 360, "height": 700}) as page:
+        page.goto(site.plot("axe", f"{'long_name_' * 20}.png"))
+        is_shown(page)
+        assert (violations(page), violations_in_the_dark(page)) == ([], [])
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

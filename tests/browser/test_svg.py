@@ -1,0 +1,207 @@
+"""SVG from scripts nobody trusts, in a real browser: it is drawn, and that is all it does."""
+
+import base64
+import html
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, ViewportSize
+from playwright.sync_api import TimeoutError as ClickTimeoutError
+
+from tests.support.browser import Listener, listening
+from tests.support.processes import PNG, draw, wait_until
+from tests.support.site import PREFIX, Shared, served
+
+VIEWPORT: ViewportSize = {"width": 400, "height": 300}
+TEMPLATE = Path(__file__).parents[1] / "support/hostile.svg"
+NESTED = '<svg xmlns="http://www.w3.org/2000/svg"><g id="a"><script>%s</script><image href="%snested"/></g></svg>'
+REFRESH = """<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300">
+<foreignObject width="400" height="300"><meta xmlns="http://www.w3.org/1999/xhtml" http-equiv="refresh"
+content="0;url=%srefresh"/></foreignObject></svg>"""
+GOOD = f"""<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="400" height="300">
+<defs><style type="text/css">* {{ stroke-linejoin: round }} .ground {{ fill: #ffffff }}
+@font-face {{ font-family: own; src: url("data:font/woff2;base64,d09GMgABAAAAAA==") }}</style></defs>
+<rect class="ground" width="400" height="300"/>
+<path d="M 0 50 L 400 50" style="fill: none; stroke: #ff0000; stroke-width: 20"/>
+<image xlink:href="data:image/png;base64,{base64.b64encode(PNG).decode()}" y="200" width="400" height="100"
+preserveAspectRatio="none"/><text x="10" y="150" style="font-family: own">own</text></svg>"""
+HOW = {
+    "alone": "",
+    "img": '<img src="{}">',
+    "object": '<object data="{}" type="image/svg+xml"></object>',
+    "iframe": '<iframe src="{}" width="400" height="300" frameborder="0"></iframe>',
+}
+"""How a plot is opened: itself, or in a page of another site."""
+RUNS = "script onload onbegin set-onbegin onclick onerror link xlink animated set html-script html-onerror ontoggle"
+RUNS += " srcdoc iframe data-iframe"
+FETCHES = "stylesheet import font script xlink-script image xlink-image use fe-image mask paint html-script html-image"
+FETCHES += " html-style html-background iframe object embed"
+FIRES = {*FETCHES.split(), *(f"ran-{what}" for what in RUNS.split())}
+"""What Chromium fetches and runs of it when nothing forbids it."""
+
+
+def hostile_svg(fetch: str) -> str:
+    """An SVG whose every part fetches `fetch`…, at once or when it runs."""
+
+    def run(what: str) -> str:
+        program = (
+            f"fetch('{fetch}ran-{what}');console.log('ran-{what}');document.title='ran';"
+            "document.documentElement.setAttribute('data-ran','1');window.name='ran'"
+        )
+        # A value would replace the page; a question would hold up the rest.
+        return html.escape(program + (";alert('ran')" if what == "script" else ";void 0"))
+
+    nested = base64.b64encode((NESTED % (run("nested"), fetch)).encode()).decode()
+    first, *rest = TEMPLATE.read_text().replace("@FETCH@", fetch).replace("@NESTED@", nested).split("@RUN:")
+    return first + "".join(run(what) + after for what, after in (part.split("@", 1) for part in rest))
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[Listener]:
+    with listening() as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, listener: Listener) -> Iterator[Shared]:
+    folder = tmp_path_factory.mktemp("svg")
+    plots = folder / "plots"
+    draw(plots, "s/project_a/hostile.svg", hostile_svg(f"{listener.url}/served/").encode())
+    draw(plots, "s/project_a/refresh.SVG", (REFRESH % f"{listener.url}/served/").encode())
+    draw(plots, "s/project_a/good.svg", GOOD.encode())
+    listener.pages["/hostile.svg"] = "image/svg+xml", hostile_svg(f"{listener.url}/control/").encode()
+    listener.pages["/refresh.SVG"] = "image/svg+xml", (REFRESH % f"{listener.url}/control/").encode()
+    with served(folder) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser, shared: Shared) -> Iterator[BrowserContext]:
+    """A browser that may see each plot."""
+    headers = {"Authorization": f"Bearer {shared.site.token}"}
+    with browser.new_context(viewport=VIEWPORT, extra_http_headers=headers) as context:
+        yield context
+
+
+class Watched:
+    """A page, and what happened there."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.page = context.new_page()
+        self.dialogs: list[str] = []
+        self.console: list[str] = []
+        self.answered: list[str] = []
+        self.page.on("dialog", self.dismiss)
+        self.page.on("console", lambda message: self.console.append(message.text))
+        self.page.on("response", lambda response: self.answered.append(response.url))
+
+    def dismiss(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+
+def open_plot(shared: Shared, listener: Listener, name: str, how: str, page: Page) -> list[str]:
+    """Open that plot; return the addresses that this takes."""
+    plot = f"{shared.site.url}{PREFIX}/s/{name}"
+    if how == "alone":
+        page.goto(plot)
+        return [plot]
+    path = f"/{how}-{name}.html"
+    content = f'<title>untouched</title><body style="margin:0">{HOW[how].format(plot)}'
+    listener.pages[path] = "text/html", content.encode()
+    page.goto(listener.url + path)
+    return [listener.url + path, plot]
+
+
+def click_everywhere(page: Page) -> None:
+    """Click at twelve places; again where Chromium loses a click, as it does now and then beside frames that load."""
+    ground = page.locator(":root")
+    for y in (50, 150, 250):
+        for x in (50, 150, 250, 350):
+            wait_until(partial(clicked, ground, x, y))
+
+
+def clicked(ground: Locator, x: int, y: int) -> bool:
+    try:
+        ground.click(position={"x": x, "y": y}, force=True, no_wait_after=True, timeout=2000)
+    except ClickTimeoutError:
+        return False
+    return True
+
+
+def pixels(context: BrowserContext, screenshot: bytes, places: list[tuple[int, int]]) -> list[str]:
+    """The colours at these places of a screenshot, as the browser itself reads them."""
+    page = context.new_page()
+    colours: list[str] = page.evaluate(
+        """async ([data, places]) => {
+            const image = new Image();
+            image.src = "data:image/png;base64," + data;
+            await image.decode();
+            const drawn = new OffscreenCanvas(image.width, image.height).getContext("2d");
+            drawn.drawImage(image, 0, 0);
+            const hex = (x, y) => [...drawn.getImageData(x, y, 1, 1).data.slice(0, 3)]
+                .map(value => value.toString(16).padStart(2, "0")).join("");
+            return places.map(([x, y]) => hex(x, y));
+        }""",
+        [base64.b64encode(screenshot).decode(), places],
+    )
+    page.close()
+    return colours
+
+
+def control(browser: Browser, listener: Listener, name: str, fires: set[str]) -> None:
+    """Open the same without our headers, until all has happened that `fires`: so long had the other page, too."""
+    page = browser.new_page(viewport=VIEWPORT)
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    page.goto(f"{listener.url}/{name}")
+
+    def all_happened() -> bool:
+        click_everywhere(page)
+        return fires <= {path.rpartition("/")[2] for path in list(listener.asked)}
+
+    wait_until(all_happened)
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["hostile.svg", "refresh.SVG"])
+def test_nothing_in_an_svg_runs_or_is_fetched_however_it_is_opened(
+    browser: Browser, context: BrowserContext, shared: Shared, listener: Listener, name: str
+) -> None:
+    listener.asked.clear()
+    opened: dict[str, tuple[Watched, list[str], str]] = {}
+    for how in HOW:
+        watched = Watched(context)
+        expected = open_plot(shared, listener, name, how, watched.page)
+        opened[how] = watched, expected, watched.page.url
+        click_everywhere(watched.page)
+    control(browser, listener, name, FIRES if name == "hostile.svg" else {"refresh"})
+    assert [path for path in listener.asked if path.startswith("/served")] == []
+    for how, (watched, expected, address) in opened.items():
+        assert watched.answered == expected, how
+        ran = [text for text in watched.console if text.startswith("ran")]
+        assert (how, watched.dialogs, ran) == (how, [], [])
+        assert watched.page.url == address, how
+        # What is forbidden to load within the plot is a frame without a document, which answers no question.
+        for frame in [frame for frame in watched.page.frames if frame.url in expected]:
+            assert frame.locator(":root").get_attribute("data-ran") is None, how
+            assert frame.title() != "ran", how
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_an_svg_as_matplotlib_writes_it_is_drawn(
+    context: BrowserContext, shared: Shared, listener: Listener, how: str
+) -> None:
+    watched = Watched(context)
+    open_plot(shared, listener, "good.svg", how, watched.page)
+    places = [(200, 10), (200, 50), (200, 100), (200, 250)]
+    wanted = ["ffffff", "ff0000", "ffffff", "80ff80"]
+    wait_until(lambda: pixels(context, watched.page.screenshot(), places) == wanted)
+    assert not [text for text in watched.console if "Content Security Policy" in text]
+
+
+def test_a_hostile_svg_is_drawn_as_far_as_it_is_an_image(context: BrowserContext, shared: Shared) -> None:
+    page = context.new_page()
+    page.goto(f"{shared.site.url}{PREFIX}/s/hostile.svg")
+    assert pixels(context, page.screenshot(), [(50, 50), (150, 50), (250, 280)]) == ["008000", "000080", "ffffff"]

@@ -1,0 +1,323 @@
+"""Law 4: not able to look is not the same as gone. Real mounts, in a mount namespace of each test's own."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from plotindex.config.settings import Settings
+from plotindex.errors import RootLostError
+from plotindex.index.lookup import Lookup, Source
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
+from plotindex.index.verify import differences
+from plotindex.ops.status import Status, read_status
+from plotindex.storage.catalog import Catalog
+from plotindex.tree.plots import Plot
+from plotindex.tree.tree import Tree
+from tests.guarantees.test_convergence import plots_by_hand
+from tests.support.namespaces import mount, own_mounts, unmount
+from tests.support.processes import (
+    UNPRIVILEGED,
+    RunPlotindex,
+    StartService,
+    all_plots,
+    at_once,
+    draw,
+    end_group,
+    wait_until,
+)
+from tests.tools.torture import compare_watches, folders_to_watch, watched_inodes
+
+
+@pytest.fixture(autouse=True)
+def in_own_mounts() -> Iterator[None]:
+    with own_mounts():
+        yield
+
+
+class Watched:
+    """A root with a running indexer, and what must hold of the two."""
+
+    def __init__(self, root: Path, tree: Tree, catalog: Catalog, plotindex: RunPlotindex) -> None:
+        self.root, self.tree, self.catalog, self.plotindex = root, tree, catalog, plotindex
+        self.number = 0
+
+    def wait_for_state(self, state: str) -> None:
+        wait_until(lambda: self.catalog.heartbeats()[0].state == state)
+
+    def wait_until_equal(self) -> None:
+        wait_until(lambda: all_plots(self.catalog) == plots_by_hand(self.root))
+
+    def goes_on(self, *places: str) -> None:
+        """Plots drawn from now on are found, also in these projects, and nothing differs."""
+        self.number += 1
+        for place in ("s/project_a", *places):
+            draw(self.root, f"{place}/drawn-{self.number}.png")
+        self.wait_until_equal()
+        assert list(differences(self.tree, self.catalog)) == []
+        self.wait_for_state("watching")
+
+    def is_lost_and_kept(self, before: set[Plot], says: str) -> None:
+        """The indexer says that the root is lost; neither it, nor a rebuild, nor a server removes a row."""
+        self.wait_for_state("lost")
+        for rewrite in (False, True):
+            with pytest.raises(RootLostError, match=says):
+                reconcile(self.tree, self.catalog, [""], Options(rewrite=rewrite))
+        self.is_lost_to_a_server(before)
+
+    def status(self) -> Status:
+        """What `plotindex status` prints."""
+        return read_status(self.catalog, self.tree.layout)
+
+    def is_lost_to_a_server(self, before: set[Plot]) -> None:
+        lookup = Lookup(self.tree, self.catalog)
+        for plot in sorted(before):
+            with pytest.raises(RootLostError):
+                lookup.open(plot.session, plot.filename)
+        assert all_plots(self.catalog) == before
+
+
+@pytest.fixture
+def watched(root: Path, tree: Tree, catalog: Catalog, plotindex: RunPlotindex) -> Watched:
+    return Watched(root, tree, catalog, plotindex)
+
+
+def plots_named(plots: set[Plot]) -> set[str]:
+    return {plot.path for plot in plots}
+
+
+def test_a_root_that_is_unmounted_or_mounted_over_keeps_its_rows_and_is_followed_again_once_it_is_back(
+    root: Path, tmp_path: Path, indexer: StartService, watched: Watched
+) -> None:
+    disk = tmp_path / "disk"
+    with disk.open("wb") as file:
+        file.truncate(4 << 20)
+    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    mount("-o", "loop", disk, root)
+    draw(root, "s/project_a/x.png")
+    with indexer() as running:
+        before = all_plots(watched.catalog)
+        assert plots_named(before) == {"s/project_a/x.png"}
+        unmount(root)
+        watched.is_lost_and_kept(before, "shares no session")
+        mount("-o", "loop", disk, root)
+        watched.goes_on("new/project_a")
+        before = all_plots(watched.catalog)
+        mount("-t", "tmpfs", "none", root)
+        watched.is_lost_and_kept(before, "shares no session")
+        assert "mount it again" in str(watched.status().trouble)
+        for done in at_once(watched.plotindex, ["rebuild"], ["rebuild", "--from-scratch"]):
+            assert done.returncode == 1, done.stdout
+            assert "mount it again" in done.stderr
+            assert "--allow-empty" in done.stderr
+        draw(root, "stranger/project_a/x.png")
+        wait_until(lambda: running.stderr.count("shares no session") == 2)
+        watched.is_lost_to_a_server(before)
+        unmount(root)
+        (root / "s/project_a/x.png").unlink()
+        watched.goes_on("new/project_a")
+        assert "s/project_a/x.png" not in plots_named(all_plots(watched.catalog))
+        assert "Traceback" not in running.stderr
+
+
+def test_a_root_that_is_renamed_or_removed_keeps_its_rows_until_it_is_back_or_said_to_be_empty(
+    root: Path, tmp_path: Path, indexer: StartService, watched: Watched
+) -> None:
+    draw(root, "s/project_a/x.png")
+    with indexer() as running:
+        before = all_plots(watched.catalog)
+        root.rename(tmp_path / "away")
+        watched.is_lost_and_kept(before, "is not there")
+        (tmp_path / "away").rename(root)
+        watched.goes_on()
+        before = all_plots(watched.catalog)
+        # Removed in one piece: otherwise the indexer may see each plot go while the root is still there.
+        root.rename(tmp_path / "away")
+        root.mkdir()
+        shutil.rmtree(tmp_path / "away")
+        watched.is_lost_and_kept(before, "shares no session")
+        assert watched.plotindex("rebuild", "--allow-empty").returncode == 0
+        assert all_plots(watched.catalog) == set()
+        watched.goes_on()
+        # And piece by piece, in whatever order the two come: what is drawn there next is all there is.
+        shutil.rmtree(root)
+        root.mkdir()
+        watched.goes_on()
+        assert "Traceback" not in running.stderr
+
+
+def test_a_root_restored_from_a_copy_is_believed_and_so_is_one_that_was_honestly_emptied(
+    root: Path, tmp_path: Path, indexer: StartService, watched: Watched
+) -> None:
+    for path in ("s/project_a/x.png", "s/project_b/x.png", "t/project_a/x.png"):
+        draw(root, path)
+    with indexer():
+        identity = watched.catalog.header().identity
+        shutil.copytree(root / "s", tmp_path / "copy/s")
+        root.rename(tmp_path / "away")
+        (tmp_path / "copy").rename(root)
+        wait_until(lambda: plots_named(all_plots(watched.catalog)) == {"s/project_a/x.png", "s/project_b/x.png"})
+        watched.goes_on()
+        assert identity != watched.catalog.header().identity == watched.tree.identity()
+        # Emptied, below the identity that is known: what it shows is true.
+        shutil.rmtree(root / "s")
+        wait_until(lambda: not all_plots(watched.catalog))
+        watched.goes_on()
+    assert watched.catalog.heartbeats()[0].state == "stopped"
+    rows = {"s/project_a/drawn-2.png"}
+    assert plots_named(all_plots(watched.catalog)) == rows
+    # The same without an indexer: healed by a server, and by a rebuild.
+    shutil.rmtree(root / "s")
+    draw(root, "t/project_a/x.png")
+    draw(root, "u/project_a/x.png")
+    lookup = Lookup(watched.tree, watched.catalog)
+    assert lookup.open("s", "drawn-2.png") == (None, Source.STALE)
+    assert all_plots(watched.catalog) == set()
+    reconcile(watched.tree, watched.catalog, [""])
+    assert plots_named(all_plots(watched.catalog)) == {"t/project_a/x.png", "u/project_a/x.png"}
+    root.rename(tmp_path / "before")
+    shutil.copytree(tmp_path / "before/t", root / "t")
+    assert watched.plotindex("rebuild", "--from-scratch").returncode == 0
+    assert plots_named(all_plots(watched.catalog)) == {"t/project_a/x.png"}
+    assert watched.catalog.header().identity == watched.tree.identity()
+
+
+class UnprivilegedIndexer:
+    """A `plotindex watch` for which permissions count, though it is root's."""
+
+    def __init__(self, root: Path, environment: dict[str, str], log: Path) -> None:
+        command = [sys.executable, "-c", UNPRIVILEGED, "watch"]
+        given = {**environment, "PLOTINDEX_ROOT": str(root)}
+        self._log = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(command, env=given, stderr=stderr, start_new_session=True)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def says(self, *lines: str) -> bool:
+        return all(line in self.log for line in lines)
+
+
+@pytest.fixture
+def unprivileged_indexer(
+    root: Path, catalog: Catalog, environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[[], UnprivilegedIndexer]]:
+    started = []
+
+    def start() -> UnprivilegedIndexer:
+        started.append(UnprivilegedIndexer(root, environment, tmp_path / "log"))
+        wait_until(lambda: [beat.state for beat in catalog.heartbeats()] == ["watching"])
+        return started[0]
+
+    yield start
+    for running in started:
+        assert running.process.poll() is None, running.log
+        end_group(running.process.pid)
+        running.process.wait()
+
+
+def test_what_cannot_be_read_keeps_its_rows_is_told_of_and_needs_nothing_but_a_chmod(
+    root: Path,
+    watched: Watched,
+    unprivileged: RunPlotindex,
+    unprivileged_indexer: Callable[[], UnprivilegedIndexer],
+    settings: Settings,
+) -> None:
+    for path in ("s/project_a/x.png", "s/project_b/x.png", "s/project_b/sub/x.png", "t/project_a/x.png"):
+        draw(root, path)
+    running = unprivileged_indexer()
+    before = all_plots(watched.catalog)
+    (root / "s/project_b").chmod(0)
+    (root / "t").chmod(0)
+    wait_until(lambda: running.says("s/project_b: Permission denied", "t: Permission denied"))
+    # The tests' own user passes: the indexer cannot know of it.
+    (root / "s/project_b/sub/x.png").unlink()
+    draw(root, "t/project_a/y.png")
+    draw(root, "s/project_a/z.png")
+    wait_until(lambda: "s/project_a/z.png" in plots_named(all_plots(watched.catalog)))
+    wait_until(lambda: watched.catalog.heartbeats()[0].unwatched == 2)
+    assert "2 folders are not watched: let the indexer read" in str(watched.status().trouble)
+    assert "in trouble 2 paths that cannot be looked at" in watched.status().as_text()
+    for done in at_once(unprivileged, ["rebuild"], ["rebuild", "--from-scratch"]):
+        assert done.returncode == 0, done.stderr
+        assert {"s/project_b: Permission denied", "t: Permission denied"} <= set(done.stderr.splitlines())
+    assert plots_named(all_plots(watched.catalog)) == plots_named(before) | {"s/project_a/z.png"}
+    (root / "s/project_b").chmod(0o755)
+    (root / "t").chmod(0o755)
+    watched.goes_on("s/project_b/sub", "t/project_a")
+    # The root itself.
+    root.chmod(0)
+    before = all_plots(watched.catalog)
+    shutil.rmtree(root / "t")
+    draw(root, "s/project_a/late.png")
+    wait_until(lambda: running.says("s/project_a/late.png: Permission denied"))
+    told = f"The root {root} cannot be read (Permission denied)"
+    wait_until(
+        lambda: told in str(read_status(watched.catalog, watched.tree.layout, lock=settings.indexer_lock).trouble)
+    )
+    wait_until(
+        lambda: "An indexer runs, but" in str(Lookup(watched.tree, watched.catalog, lock=settings.indexer_lock).doubt())
+    )
+    assert all_plots(watched.catalog) == before
+    root.chmod(0o755)
+    watched.goes_on("u/project_a")
+    folders = {**folders_to_watch(root), settings.barrier_folder.stat().st_ino: "barriers"}
+    wait_until(lambda: not list(compare_watches(watched_inodes(running.process.pid), folders)))
+    assert "Traceback" not in running.log
+    assert running.log.count("s/project_b: Permission denied") == 1
+
+
+def test_a_session_or_project_that_is_mounted_or_unmounted_is_followed_though_no_event_tells_of_it(
+    root: Path, tmp_path: Path, indexer: StartService, watched: Watched
+) -> None:
+    session, project = tmp_path / "session", tmp_path / "project"
+    draw(session, "project_a/sub/stored.png")
+    draw(project, "stored.png")
+    draw(root, "s/project_a/x.png")
+    draw(root, "bound/project_a/covered.png")
+    mounts = [root / path for path in ("bound", "own", "s/project_b", "s/project_a/sub")]
+    for folder in mounts:
+        folder.mkdir(exist_ok=True)
+    with indexer() as running:
+        mount("--bind", session, root / "bound")
+        mount("--bind", project, root / "s/project_b")
+        watched.wait_until_equal()
+        watched.goes_on("bound/project_a/sub", "s/project_b")
+        assert "bound/project_a/covered.png" not in plots_named(all_plots(watched.catalog))
+        mount("-t", "tmpfs", "none", root / "own")
+        mount("-t", "tmpfs", "none", root / "s/project_a/sub")
+        watched.goes_on("own/project_a", "s/project_a/sub", "bound/project_new")
+        # Drawn through the other path of the same folder: the folder is watched, whatever leads to it.
+        draw(project, "elsewhere.png")
+        watched.wait_until_equal()
+        for rewrite in (False, True):
+            assert reconcile(watched.tree, watched.catalog, [""], Options(rewrite=rewrite)).differences == 0
+        assert all_plots(watched.catalog) == plots_by_hand(root)
+        for folder in mounts:
+            unmount(folder)
+        watched.wait_until_equal()
+        assert "bound/project_a/covered.png" in plots_named(all_plots(watched.catalog))
+        draw(project, "no-plot-of-this-root.png")
+        watched.goes_on("bound/project_a", "own/project_a", "s/project_b", "s/project_a/sub")
+        assert watched.status().trouble is None
+        assert "Traceback" not in running.stderr
+
+
+def test_a_folder_that_is_mounted_at_two_places_below_the_root_is_followed_at_both(
+    root: Path, indexer: StartService, watched: Watched
+) -> None:
+    """One folder has one watch, however many paths lead to it."""
+    draw(root, "s/project_a/x.png")
+    (root / "s/project_b").mkdir()
+    mount("--bind", root / "s/project_a", root / "s/project_b")
+    with indexer():
+        draw(root, "s/project_b/y.png")
+        wait_until(lambda: all_plots(watched.catalog) == plots_by_hand(root), 6)
+        (root / "s/project_a/x.png").unlink()
+        wait_until(lambda: all_plots(watched.catalog) == plots_by_hand(root), 6)

@@ -1,0 +1,305 @@
+"""Bounds on what is indexed: beyond them a plot is found by a scan instead, and `status` says so."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import requests
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from plotindex.config.settings import Settings, load_settings
+from plotindex.index.liveness import require_indexer
+from plotindex.index.lookup import Lookup, Source
+from plotindex.index.reconcile import reconcile
+from plotindex.index.verify import differences
+from plotindex.ops.status import read_status
+from plotindex.storage.catalog import Catalog, Excess
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import Plot, PlotKey
+from plotindex.tree.tree import Tree
+from plotindex.watch.barriers import wait_for_answer
+from tests.guarantees.test_convergence import current_by_hand, fresh_catalog, plots_by_hand
+from tests.support.postgres import NewDatabase
+from tests.support.processes import RunPlotindex, StartService, all_plots, at_once, draw, wait_until
+from tests.watch.test_watcher import Listening
+
+
+def bounded(settings: Settings, *, max_plots: int = 100_000, max_depth: int = 32) -> Tree:
+    return Tree(settings.root, Layout(max_plots=max_plots, max_depth=max_depth))
+
+
+def names(plots: Iterable[Plot]) -> set[str]:
+    return {f"{plot.project}/{plot.filename}" for plot in plots}
+
+
+def within_bounds(plots: set[Plot], layout: Layout) -> set[Plot]:
+    """What a look at everything indexes: of each session the first filenames, each with all its copies or with none."""
+    kept = set()
+    for session in {plot.session for plot in plots}:
+        own = [plot for plot in plots if plot.session == session and plot.filename.count("/") <= layout.max_depth]
+        filenames = sorted(plot.filename.encode() for plot in own)
+        cut = filenames[layout.max_plots] if len(filenames) > layout.max_plots else None
+        kept |= {plot for plot in own if cut is None or plot.filename.encode() < cut}
+    return kept
+
+
+def ask(tree: Tree, catalog: Catalog, key: PlotKey) -> tuple[Plot | None, Source]:
+    """What a server with no memory of earlier requests answers."""
+    opened, source = Lookup(tree, catalog).open(*key)
+    if opened is None:
+        return None, source
+    os.close(opened.fd)
+    return opened.plot, source
+
+
+def assert_answers_equal_a_scan(tree: Tree, catalog: Catalog, plots: set[Plot]) -> None:
+    """Index (where it answers) ≡ scan ≡ the tree, and what is not indexed has no copy in the index at all."""
+    rows = all_plots(catalog)
+    assert rows <= plots
+    for key in {PlotKey(plot.session, plot.filename) for plot in plots} | {PlotKey("s", "gone.png")}:
+        copies = {plot for plot in plots if (plot.session, plot.filename) == key}
+        indexed = {plot for plot in rows if (plot.session, plot.filename) == key}
+        assert indexed in (copies, set()), "a key with some of its copies"
+        answer, source = ask(tree, catalog, key)
+        assert answer == current_by_hand(plots, key)
+        assert (source is Source.MISS) == (not indexed)
+
+
+SESSIONS, PROJECTS = ["s", "t"], ["project_a", "project_b", "aside"]
+FILENAMES = ["a.png", "b.png", "sub/a.png", "sub/sub/a.png", "z.png"]
+Step = tuple[str, tuple[str, str, str], tuple[str, str], int]
+places = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(PROJECTS), st.sampled_from(FILENAMES))
+projects = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(PROJECTS))
+steps = st.tuples(st.sampled_from(["draw", "draw", "delete", "move", "remove"]), places, projects, st.integers(0, 3))
+
+
+def change(root: Path, step: Step) -> set[str]:
+    """Do a step; return the scopes of which events would tell."""
+    kind, (session, project, filename), other, _ = step
+    plot, folder = root / session / project / filename, root / session / project
+    with suppress(OSError):
+        if kind == "draw":
+            draw(root, f"{session}/{project}/{filename}")
+        elif kind == "delete":
+            plot.unlink()
+        elif kind == "move":
+            (root / other[0]).mkdir(exist_ok=True)
+            shutil.rmtree(root.joinpath(*other), ignore_errors=True)
+            folder.rename(root.joinpath(*other))
+        else:
+            shutil.rmtree(folder)
+    touched = {f"{session}/{project}/{filename}"} if kind in ("draw", "delete") else {f"{session}/{project}"}
+    return touched | {"/".join(other)} if kind == "move" else touched
+
+
+def widened(scopes: set[str], by: int) -> set[str]:
+    """The same scopes or ones that hold them, up to the root."""
+    for _ in range(by):
+        scopes = {scope.rpartition("/")[0] for scope in scopes}
+    return scopes
+
+
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(1, 6), st.integers(0, 2), st.lists(steps, min_size=1, max_size=12))
+def test_for_every_tree_and_bound_the_index_answers_what_a_scan_answers_or_nothing(
+    new_database: NewDatabase, max_plots: int, max_depth: int, changes: list[Step]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        tree = Tree(root, Layout(max_plots=max_plots, max_depth=max_depth))
+        with fresh_catalog(new_database, tree) as catalog:
+            for step in changes:
+                reconcile(tree, catalog, widened(change(root, step), by=step[-1]))
+                assert list(differences(tree, catalog)) == []
+                assert_answers_equal_a_scan(tree, catalog, plots_by_hand(root))
+            reconcile(tree, catalog, [""])
+            plots = plots_by_hand(root)
+            rows = all_plots(catalog)
+            assert rows == within_bounds(plots, tree.layout)
+            shallow = {plot for plot in plots if plot.filename.count("/") <= max_depth}
+            left_out = catalog.excess(10)
+            assert sum(excess.plots for excess in left_out) == len(shallow - rows)
+            assert {plot.session for plot in plots - rows} <= {excess.session for excess in left_out}
+            assert_answers_equal_a_scan(tree, catalog, plots)
+            assert list(differences(tree, catalog)) == []
+
+
+def test_lowering_and_raising_the_bounds_takes_effect_with_the_next_look_at_everything(
+    settings: Settings, catalog: Catalog, root: Path
+) -> None:
+    for number in range(6):
+        draw(root, f"s/project_a/{number}.png")
+        draw(root, f"s/project_b/{number}.png")
+        draw(root, f"t/project_a/{'d/' * number}{number}.png")
+    plots = plots_by_hand(root)
+    for max_plots, max_depth in [(100, 32), (7, 32), (3, 2), (1, 0), (11, 5), (12, 5), (100, 3), (100, 32)]:
+        tree = bounded(settings, max_plots=max_plots, max_depth=max_depth)
+        reconcile(tree, catalog, [""])
+        rows = all_plots(catalog)
+        assert rows == within_bounds(plots, tree.layout)
+        # Of a key with a copy beyond the bound none is indexed: of 12 plots, 7 allowed, three keys with two copies.
+        assert len([row for row in rows if row.session == "s"]) == min(12, max_plots - max_plots % 2)
+        assert list(differences(tree, catalog)) == []
+        assert_answers_equal_a_scan(tree, catalog, plots)
+        left_out = {excess.session: (excess.plots, bool(excess.folders)) for excess in catalog.excess(10)}
+        assert left_out.get("s", (0, False)) == (12 - min(12, max_plots - max_plots % 2), False)
+        assert left_out.get("t", (0, False))[1] == (max_depth < 5)
+    assert catalog.excess(10) == []
+
+
+def test_a_folder_with_more_plots_than_a_session_may_have_is_bounded_and_named_when_it_is_moved_into_a_session(
+    settings: Settings, catalog: Catalog, root: Path, tmp_path: Path
+) -> None:
+    """Events tell of the folder alone, so that it is the scope."""
+    tree = bounded(settings, max_plots=5)
+    draw(root, "s/project_a/sub/x.png")
+    (root / "s/project_a/sub/x.png").unlink()
+    reconcile(tree, catalog, [""])
+    for number in range(8):
+        draw(tmp_path, f"project_b/{number}.png")
+    (tmp_path / "project_b").rename(root / "s/project_b")
+    reconcile(tree, catalog, ["s/project_b"])
+    assert names(all_plots(catalog)) == {f"project_b/{number}.png" for number in range(5)}
+    assert list(differences(tree, catalog)) == []
+    assert [(excess.session, excess.cut) for excess in read_status(catalog, tree.layout).excess] == [("s", "5.png")]
+    assert_answers_equal_a_scan(tree, catalog, plots_by_hand(root))
+
+
+def test_beyond_max_plots_per_session_plots_are_answered_by_scan_named_and_come_in_when_there_is_room(
+    root: Path,
+    tmp_path: Path,
+    environment: dict[str, str],
+    catalog: Catalog,
+    indexer: StartService,
+    server: StartService,
+    plotindex: RunPlotindex,
+) -> None:
+    environment["PLOTINDEX_MAX_PLOTS_PER_SESSION"] = "5"
+    settings = load_settings({"root": str(root)}, environment)
+    tree = Tree(settings.root, settings.layout)
+    token = plotindex("token", "create", "--name", "t").stdout.strip()
+    for number in range(7):
+        draw(root, f"s/project_a/{number}.png", b"%d" % number)
+    # 4.png would be the fifth and the sixth: none of it is indexed.
+    draw(root, "s/project_b/4.png", b"newest")
+    draw(root, "t/project_a/x.png")
+
+    def answer(session: str, filename: str) -> tuple[bytes, str]:
+        url = f"{serving.url}/api/smartstat/plots/{session}/{filename}"
+        got = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        return got.content, got.headers["Cache-Status"]
+
+    with indexer("--rescan-seconds", "1") as watching, server() as serving:
+        assert names(all_plots(catalog)) == {f"project_a/{number}.png" for number in range(4)} | {"project_a/x.png"}
+        assert answer("s", "3.png") == (b"3", "plotindex; hit")
+        assert answer("s", "4.png") == (b"newest", "plotindex; fwd=miss")
+        assert answer("s", "6.png") == (b"6", "plotindex; fwd=miss")
+        assert answer("s", "7.png")[1] == "plotindex; fwd=miss"
+        # Drawn while the indexer runs: one beyond the bound, one within it that crowds out another.
+        draw(root, "s/project_b/9.png", b"9")
+        draw(root, "s/project_b/0.png", b"0 again")
+        draw(root, "s/project_b/1.png", b"1 again")
+        draw(root, "t/project_a/y.png")
+        first = {f"project_{place}.png" for place in ("a/0", "b/0", "a/1", "b/1", "a/2")}
+        wait_until(lambda: names(all_plots(catalog)) == first | {"project_a/x.png", "project_a/y.png"})
+        assert answer("s", "0.png") == (b"0 again", "plotindex; hit")
+        assert answer("s", "3.png") == (b"3", "plotindex; fwd=miss")
+        assert answer("s", "9.png") == (b"9", "plotindex; fwd=miss")
+        wait_until(lambda: catalog.excess(10) == [Excess("s", "3.png", 6, 0)])
+        assert "left out   6 plots of s, over max_plots_per_session\n" in read_status(catalog, tree.layout).as_text()
+        status, verify = at_once(plotindex, ["status", "--json"], ["verify"])
+        assert json.loads(status.stdout)["left_out"] == [{"session": "s", "cut": "3.png", "plots": 6, "folders": 0}]
+        assert (status.returncode, verify.returncode) == (0, 0), status.stderr + verify.stdout
+        for number in (0, 1, 2, 3):
+            (root / f"s/project_a/{number}.png").unlink()
+        (root / "s/project_b/0.png").unlink()
+        within = {"project_b/1.png", "project_a/4.png", "project_b/4.png", "project_a/5.png", "project_a/6.png"}
+        wait_until(lambda: names(catalog.plots("s")) == within)
+        (root / "s/project_b/1.png").unlink()
+        wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
+        wait_until(lambda: catalog.excess(10) == [])
+        assert answer("s", "9.png") == (b"9", "plotindex; hit")
+        assert list(differences(tree, catalog)) == []
+        assert "Traceback" not in watching.stderr
+
+
+DEEP = """
+import os, sys
+folder = os.open(sys.argv[1], os.O_RDONLY)
+for _ in range(int(sys.argv[2])):
+    os.mkdir("d", dir_fd=folder)
+    inner = os.open("d", os.O_RDONLY, dir_fd=folder)
+    os.close(os.open("x.png", os.O_CREAT | os.O_WRONLY, dir_fd=inner))
+    os.close(folder)
+    folder = inner
+"""
+"""A program that makes folders inside one another, with a plot in each: deeper than any path can name."""
+
+
+def test_what_lies_deeper_than_max_depth_is_answered_by_scan_and_named_and_troubles_no_other_session(
+    root: Path, catalog: Catalog, indexer: StartService, settings: Settings
+) -> None:
+    tree = bounded(settings)
+    draw(root, "s/project_a/near.png")
+    draw(root, f"s/project_a/{'d/' * 40}before.png")
+    (root / "flood/project_a").mkdir(parents=True)
+    try:
+        with indexer() as running:
+            draw(root, f"s/project_a/{'d/' * 40}drawn.png")
+            draw(root, f"s/project_a/{'d/' * 32}last.png")
+            wait_until(lambda: catalog.current(PlotKey("s", "d/" * 32 + "last.png")))
+            for name in ("before.png", "drawn.png"):
+                answer, source = ask(tree, catalog, PlotKey("s", "d/" * 40 + name))
+                assert (answer is not None, source) == (True, Source.MISS)
+                assert catalog.current(PlotKey("s", "d/" * 40 + name)) is None
+            command = [sys.executable, "-c", DEEP, str(root / "flood/project_a"), "2000"]
+            with subprocess.Popen(command) as flood:
+                for number in range(5):
+                    draw(root, f"other/project_{number}/x.png")
+                wait_until(lambda: len(catalog.plots("other")) == 5)
+                assert flood.wait(60) == 0
+            draw(root, "other/project_a/x.png")
+            wait_until(lambda: len(catalog.plots("other")) == 6)
+            wait_until(lambda: len(catalog.plots("flood")) == 32)
+            assert wait_for_answer(settings.barrier_folder, 20, lambda: require_indexer(catalog))
+            status = read_status(catalog, tree.layout)
+            assert status.trouble is None
+            assert re.search("left out .* folders of s, deeper than max_depth", status.as_text())
+            assert re.search("left out .* folders of flood, deeper than max_depth", status.as_text())
+            assert list(differences(tree, catalog)) == []
+            shutil.rmtree(root / "s/project_a/d")
+            wait_until(lambda: names(catalog.plots("s")) == {"project_a/near.png"})
+            assert "Traceback" not in running.stderr
+        # A look at all of the session counts anew what is left out.
+        reconcile(tree, catalog, ["s"])
+        assert [excess.session for excess in catalog.excess(10)] == ["flood"]
+    finally:
+        # shutil.rmtree cannot: its path would be too long.
+        subprocess.run(["rm", "-rf", root / "flood"], check=True)
+
+
+def test_what_was_left_out_comes_in_as_soon_as_there_is_room(
+    settings: Settings, catalog: Catalog, root: Path, tmp_path: Path
+) -> None:
+    listening = Listening(bounded(settings, max_plots=5), catalog, tmp_path / "barriers")
+    for number in range(8):
+        draw(root, f"s/project_a/{number}.png")
+    listening.start()
+    try:
+        assert len(all_plots(catalog)) == 5
+        for number in range(3):
+            (root / f"s/project_a/{number}.png").unlink()
+        listening.drain()
+        assert all_plots(catalog) == plots_by_hand(root)
+        assert catalog.excess(10) == []
+    finally:
+        listening.watcher.stop()

@@ -1,0 +1,351 @@
+"""The laws of writing: looked at inside the transaction, never below a lost root, fair to every writer."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plotindex.errors import LockTimeoutError, RootLostError
+from plotindex.index import diff as look
+from plotindex.index import reconcile as module
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
+from plotindex.index.verify import differences
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.database import Database
+from plotindex.storage.writer import Writer
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import SETTLED_NS, PlotKey
+from plotindex.tree.tree import Glance, Tree
+from tests.support.postgres import on_both_engines
+from tests.support.processes import all_plots, draw, wait_until
+
+
+@on_both_engines
+def test_a_reconcile_that_finds_nothing_to_do_changes_nothing(tree: Tree, catalog: Catalog, root: Path) -> None:
+    draw(root, "s/project_a/x.png")
+    assert reconcile(tree, catalog, [""]).added == 1
+    header, plots = catalog.header(), all_plots(catalog)
+    report = reconcile(tree, catalog, ["", "s", "s/project_a/x.png", "gone"])
+    assert (report.plots, report.differences) == (1, 0)
+    assert (catalog.header(), all_plots(catalog)) == (header, plots)
+
+
+def test_clock_removal_and_session_change_in_the_commit_that_changes_plots(
+    tree: Tree, catalog: Catalog, root: Path
+) -> None:
+    draw(root, "s/project_a/x.png", mtime_ns=10)
+    draw(root, "s/project_a/y.png", mtime_ns=20)
+    clock = catalog.header().clock
+    reconcile(tree, catalog, ["s"])
+    assert catalog.header().clock == clock + 1
+    assert catalog.session_row("s") == (2, 20)
+    (root / "s/project_a/y.png").unlink()
+    reconcile(tree, catalog, ["s/project_a/y.png"])
+    assert catalog.header().clock == clock + 2
+    assert catalog.session_row("s") == (1, 10)
+    with sqlite3.connect(catalog.database.path) as connection:
+        assert connection.execute("SELECT * FROM removal").fetchall() == [(clock + 2, "s", "y.png", "project_a")]
+        assert connection.execute("SELECT filename, clock FROM plot").fetchall() == [("x.png", clock + 1)]
+    connection.close()
+    shutil.rmtree(root / "s")
+    reconcile(tree, catalog, ["s"])
+    assert catalog.session_row("s") is None
+
+
+@on_both_engines
+def test_a_session_of_many_transactions_is_written_whole(
+    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_CHANGES", 7)
+    monkeypatch.setattr(look, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(module, "ROWS_PER_CHANGE", 1)
+    for number in range(60):
+        draw(root, f"s/project_{number % 4}/{number % 7}/{number}.png")
+    assert reconcile(tree, catalog, [""]).added == 60
+    assert not list(differences(tree, catalog))
+    shutil.rmtree(root / "s/project_1")
+    for number in range(0, 60, 3):
+        draw(root, f"s/project_{number % 4}/{number % 7}/{number}.png", b"again")
+    assert reconcile(tree, catalog, [""]).differences > 0
+    assert not list(differences(tree, catalog))
+    assert reconcile(tree, catalog, [""], Options(rewrite=True)).differences == 0
+    assert not list(differences(tree, catalog))
+
+
+@on_both_engines
+def test_what_is_written_was_looked_at_inside_the_transaction(
+    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tree changes between the look without the lock and the transaction: what is written is the later."""
+    draw(root, "s/project_a/gone.png")
+    draw(root, "s/project_a/changed.png", b"short")
+    writing = Catalog.writing
+
+    def change_then_write(self: Catalog, *given: Any) -> object:
+        (root / "s/project_a/gone.png").unlink(missing_ok=True)
+        draw(root, "s/project_a/changed.png", b"much longer")
+        return writing(self, *given)
+
+    monkeypatch.setattr(Catalog, "writing", change_then_write)
+    reconcile(tree, catalog, ["s"])
+    assert {(plot.filename, plot.size) for plot in all_plots(catalog)} == {("changed.png", 11)}
+
+
+def test_of_folders_long_unchanged_only_names_that_are_still_there_are_written(
+    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For these a look at the folder is a look at each name in it."""
+    for name in ("a/still", "a/sub/still", "b/gone", "b/still", "c/below/still", "d/still", "e/still"):
+        draw(root, f"s/project_{name}.png")
+    newest = max(folder.stat().st_ctime_ns for folder in root.rglob("*"))
+    wait_until(lambda: time.time_ns() - newest > SETTLED_NS)
+    writing = Catalog.writing
+    looked: list[str] = []
+
+    def change_then_write(self: Catalog, *given: Any) -> object:
+        if not looked:
+            (root / "s/project_b/gone.png").unlink()
+            (root / "s/project_c/below").rename(root / "s/project_c/renamed")
+            (root / "s/project_d").rename(root / "project_d")
+            (root / "s/project_d").symlink_to(root / "project_d")
+            monkeypatch.setattr(Glance, "status", note_then_look)
+        return writing(self, *given)
+
+    def note_then_look(self: Glance, session: str, project: str, filename: str) -> os.stat_result:
+        looked.append(f"{project}/{filename}")
+        return status(self, session, project, filename)
+
+    status = Glance.status
+    monkeypatch.setattr(Catalog, "writing", change_then_write)
+    assert reconcile(tree, catalog, ["s"]).added == 4
+    found = {f"{plot.project}/{plot.filename}" for plot in all_plots(catalog)}
+    assert found == {f"project_{name}/still.png" for name in ("a", "a/sub", "b", "e")}
+    again = {f"project_{name}.png" for name in ("b/gone", "b/still", "c/below/still", "d/still")}
+    # Folders whose times say nothing are looked at name by name.
+    assert set(looked) == again or tree.stamping_device() is None
+
+
+@on_both_engines
+def test_a_root_that_lost_its_file_system_deletes_nothing_until_it_is_back(
+    tree: Tree, catalog: Catalog, root: Path, tmp_path: Path
+) -> None:
+    draw(root, "s/project_a/x.png")
+    reconcile(tree, catalog, [""])
+    before = all_plots(catalog), catalog.header()
+    root.rename(tmp_path / "away")
+    for scope in ("", "s", "s/project_a/x.png"):
+        with pytest.raises(RootLostError, match="mount it again"):
+            reconcile(tree, catalog, [scope])
+    root.mkdir()
+    draw(root, "stranger/project_a/x.png")
+    for scope in ("", "s", "s/project_a", "stranger"):
+        for options in (Options(), Options(rewrite=True)):
+            with pytest.raises(RootLostError, match="shares no session"):
+                reconcile(tree, catalog, [scope], options)
+    assert (all_plots(catalog), catalog.header()) == before
+    shutil.rmtree(root)
+    (tmp_path / "away").rename(root)
+    (root / "s/project_a/x.png").unlink()
+    assert reconcile(tree, catalog, [""]).removed == 1
+
+
+@on_both_engines
+def test_a_root_that_was_really_emptied_is_believed(tree: Tree, catalog: Catalog, root: Path) -> None:
+    draw(root, "s/project_a/x.png")
+    reconcile(tree, catalog, [""])
+    shutil.rmtree(root / "s")
+    assert reconcile(tree, catalog, [""]).removed == 1
+
+
+def test_a_root_restored_from_a_copy_is_believed_and_its_new_identity_recorded(
+    tree: Tree, catalog: Catalog, root: Path, tmp_path: Path
+) -> None:
+    draw(root, "s/project_a/x.png")
+    draw(root, "t/project_a/x.png")
+    reconcile(tree, catalog, [""])
+    root.rename(tmp_path / "away")
+    shutil.copytree(tmp_path / "away/s", root / "s")
+    assert reconcile(tree, catalog, [""]).removed == 1
+    assert catalog.header().identity == tree.identity()
+
+
+def test_an_empty_root_is_believed_when_it_is_said_so(tree: Tree, catalog: Catalog, root: Path, tmp_path: Path) -> None:
+    draw(root, "s/project_a/x.png")
+    reconcile(tree, catalog, [""])
+    root.rename(tmp_path / "away")
+    root.mkdir()
+    assert reconcile(tree, catalog, [""], Options(allow_empty=True)).removed == 1
+    assert catalog.header().identity == tree.identity()
+
+
+UNREADABLE = """
+import os, sys
+from pathlib import Path
+from plotindex.catalog import Catalog
+from plotindex.database import Database
+from plotindex.look import Options
+from plotindex.reconcile import reconcile
+from plotindex.tree import Tree
+root, database = Path(sys.argv[1]), Path(sys.argv[2])
+catalog = Catalog(Database(database))
+catalog.counts()
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+else:
+    (root / "s/project_b").chmod(0)
+for options in (Options(), Options(rewrite=True)):
+    for scopes in ([""], ["s"], ["s/project_b"], ["s/project_b/x.png"]):
+        report = reconcile(Tree(root), catalog, scopes, options)
+        assert report.unreadable, scopes
+        assert not report.removed, scopes
+"""
+
+
+def test_what_cannot_be_looked_at_is_kept_and_named(tree: Tree, catalog: Catalog, root: Path, tmp_path: Path) -> None:
+    draw(root, "s/project_a/x.png")
+    draw(root, "s/project_b/x.png")
+    draw(root, "s/project_b/sub/x.png")
+    reconcile(tree, catalog, [""])
+    before = all_plots(catalog)
+    (root / "s/project_b").chmod(0o700)
+    for folder in (root, *root.parents):
+        if folder.stat().st_mode & 0o005 != 0o005:
+            folder.chmod(0o755)
+    state = catalog.database.path.parent
+    catalog.database.close()
+    for place in (state, state.parent, *state.iterdir()):
+        place.chmod(0o777)
+    done = subprocess.run(
+        [sys.executable, "-c", UNREADABLE, str(root), str(catalog.database.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all_plots(catalog) == before
+
+
+@on_both_engines
+def test_rows_that_another_grammar_made_go_with_the_next_look_at_everything(
+    tree: Tree, catalog: Catalog, root: Path
+) -> None:
+    draw(root, "s/project_a/x.png")
+    draw(root, "s/project_a/x.svg")
+    draw(root, "s/run_a/x.svg")
+    reconcile(tree, catalog, [""])
+    other = Tree(root, Layout("run_*", frozenset({".svg"})))
+    assert not catalog.header().is_of(other.layout)
+    reconcile(other, catalog, [""])
+    assert {plot.path for plot in all_plots(catalog)} == {"s/run_a/x.svg"}
+    assert catalog.header().is_of(other.layout)
+
+
+@on_both_engines
+def test_a_writer_that_would_not_wait_is_told_so(tree: Tree, catalog: Catalog, root: Path) -> None:
+    draw(root, "s/project_a/x.png")
+    with catalog.writing(sessions=["s"]), pytest.raises(LockTimeoutError):
+        reconcile(tree, catalog, ["s"], Options(timeout=0.05))
+    assert not all_plots(catalog)
+
+
+def test_a_database_locked_by_another_program_is_waited_for_no_longer_than_asked(
+    tree: Tree, catalog: Catalog, root: Path
+) -> None:
+    draw(root, "s/project_a/x.png")
+    with sqlite3.connect(catalog.database.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(LockTimeoutError):
+            reconcile(tree, catalog, ["s"], Options(timeout=0.05))
+        assert time.monotonic() - began < 10
+        other.execute("ROLLBACK")
+    other.close()
+    assert reconcile(tree, catalog, ["s"]).added == 1
+
+
+def test_writers_take_turns(catalog: Catalog) -> None:
+    """Two writers that never pause get their turns alike: neither ever waits for more than a few of the other's."""
+    turns: list[str] = []
+    stop = threading.Event()
+
+    def write(name: str) -> None:
+        own = Database(catalog.database.path)
+        while not stop.is_set():
+            with own.writing():
+                turns.append(name)
+                time.sleep(0.001)
+        own.close()
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 30
+    while len(turns) < 400 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    both = turns[turns.index("b" if turns[0] == "a" else "a") : -5]
+    longest = max(len(run) for name in "ab" for run in "".join(both).split(name))
+    # Who was not scheduled for a while was not in the queue: a starving one would wait for hundreds.
+    assert longest <= 10, "".join(turns)
+
+
+def test_readers_are_undisturbed_by_a_writer(tree: Tree, catalog: Catalog, root: Path) -> None:
+    draw(root, "s/project_a/x.png")
+    reconcile(tree, catalog, [""])
+    with catalog.writing() as writer:
+        writer.connection.exec_driver_sql("DELETE FROM plot")
+        assert catalog.current(PlotKey("s", "x.png")) is not None
+        writer.connection.exec_driver_sql("ROLLBACK")
+        writer.connection.exec_driver_sql("BEGIN")
+
+
+@on_both_engines
+def test_removals_are_trimmed_and_a_cursor_can_tell(tree: Tree, catalog: Catalog, root: Path) -> None:
+    for number in range(5):
+        draw(root, f"s/project_a/{number}.png")
+    reconcile(tree, catalog, [""])
+    for number in range(5):
+        (root / f"s/project_a/{number}.png").unlink()
+        reconcile(tree, catalog, ["s"])
+    clock = catalog.header().clock
+    with catalog.writing() as writer:
+        writer.trim(keep=2)
+    assert catalog.header().trimmed == clock - 2
+    assert removals(catalog) == [clock - 1, clock]
+    reconcile(tree, catalog, [""], Options(rewrite=True))
+    assert catalog.header().trimmed == catalog.header().clock > clock
+    assert removals(catalog) == []
+
+
+def removals(catalog: Catalog) -> list[int]:
+    with catalog.database.reading() as connection:
+        return list(connection.exec_driver_sql("SELECT clock FROM removal ORDER BY clock").scalars())
+
+
+@on_both_engines
+def test_from_scratch_mends_rows_and_counts_that_are_wrong(tree: Tree, catalog: Catalog, root: Path) -> None:
+    draw(root, "s/project_a/x.png", mtime_ns=5)
+    draw(root, "t/project_a/x.png", mtime_ns=5)
+    reconcile(tree, catalog, [""])
+    with catalog.writing() as writer:
+        spoil(writer)
+    assert {difference.path for difference in differences(tree, catalog)} == {"s", "t", "t/project_a/x.png", "ghost"}
+    reconcile(tree, catalog, [""], Options(rewrite=True))
+    assert list(differences(tree, catalog)) == []
+
+
+def spoil(writer: Writer) -> None:
+    writer.connection.exec_driver_sql("UPDATE session SET plots = 17")
+    writer.connection.exec_driver_sql("UPDATE plot SET size = 17 WHERE session = 't'")
+    writer.connection.exec_driver_sql("INSERT INTO session VALUES ('ghost', 1, 1, 1)")

@@ -1,0 +1,46 @@
+"""`plotindex wait`: as soon as the plot is there, and not in vain."""
+
+import time
+from pathlib import Path
+
+from tests.support.processes import RunPlotindex, StartService, draw
+
+
+def test_a_plot_that_is_there_needs_no_waiting_and_no_indexer(plotindex: RunPlotindex, root: Path) -> None:
+    draw(root, "s/project_a/sub/x.png")
+    assert plotindex("rebuild").returncode == 0
+    done = plotindex("wait", "s", "sub/x.png", "--timeout", "0")
+    assert (done.returncode, done.stdout) == (0, "s/project_a/sub/x.png\n")
+
+
+def test_who_waits_is_told_when_the_plot_is_drawn(
+    plotindex: RunPlotindex, service: StartService, indexer: StartService, root: Path
+) -> None:
+    with indexer(), service("wait", "new session", "x.png", "--timeout", "60") as waiting:
+        draw(root, "new session/project_a/y.png")
+        assert plotindex("wait", "new session", "y.png").returncode == 0
+        assert waiting.process.poll() is None
+        draw(root, "new session/project_b/x.png")
+        assert waiting.process.wait(20) == 0
+        assert waiting.stdout == "new session/project_b/x.png\n"
+
+
+def test_nobody_waits_in_vain(plotindex: RunPlotindex, indexer: StartService, root: Path) -> None:
+    draw(root, "s/project_a/x.png")
+    assert plotindex("rebuild").returncode == 0
+    began = time.monotonic()
+    alone = plotindex("wait", "s", "gone.png", "--timeout", "50")
+    assert (alone.returncode, time.monotonic() - began < 20) == (1, True)
+    assert alone.stderr == "plotindex: No indexer is running: start `plotindex watch`.\n"
+    with indexer():
+        late = plotindex("wait", "s", "g\none.png", "--timeout", "0.2")
+        assert (late.returncode, late.stdout) == (1, "")
+        assert late.stderr == "plotindex: s/g\\none.png was not drawn within 0.2 s.\n"
+
+
+def test_what_can_be_no_plot_is_not_waited_for(plotindex: RunPlotindex, root: Path) -> None:
+    draw(root, "s/project_a/x.png")
+    assert plotindex("rebuild").returncode == 0
+    for session, filename in (("s", "notes.txt"), ("..", "x.png"), ("s", "../x.png"), ("s/project_a", "x.png")):
+        done = plotindex("wait", session, filename)
+        assert (done.returncode, done.stdout, "can be no plot" in done.stderr) == (2, "", True)

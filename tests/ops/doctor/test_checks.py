@@ -1,0 +1,161 @@
+"""What `plotindex doctor` says: of a well machine, of a bad one, and of one at which it may not look."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from plotindex.config.settings import Settings
+from plotindex.ops.doctor.checks import CHECKS, examine
+from plotindex.ops.doctor.context import opened
+from plotindex.ops.doctor.findings import Finding, size, split
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.immutable import rest_of
+from tests import CHECKOUT
+from tests.support.processes import Index, RunPlotindex, draw, wait_until
+
+OPERATIONS = CHECKOUT / "docs/operations.md"
+
+
+def examined(settings: Settings, *checks: str) -> list[Finding]:
+    """What is found in this process; with names only by these checks."""
+    with opened(settings) as subject:
+        if checks:
+            return [finding for name in checks for finding in CHECKS[name](subject)]
+        return list(examine(subject))
+
+
+def verdicts(findings: list[Finding]) -> Counter[tuple[str, str]]:
+    return Counter((finding.verdict, finding.check) for finding in findings)
+
+
+def everything_below(*folders: Path) -> dict[Path, tuple[int, bytes]]:
+    """Each file and folder, when it was changed, and what is in it."""
+    found = sorted(path for folder in folders for path in [folder, *folder.rglob("*")])
+    return {path: (path.stat().st_ctime_ns, path.read_bytes() if path.is_file() else b"") for path in found}
+
+
+def test_of_a_well_machine_each_line_says_so_and_the_answer_is_yes(
+    plotindex: RunPlotindex, root: Path, tmp_path: Path, index: Index
+) -> None:
+    draw(root, "s/project_a/x.png")
+    (root / "s/notes").symlink_to(tmp_path)
+    (root / "s/project_a/notes.txt").symlink_to(tmp_path / "gone")
+    (root / "file").symlink_to(root / "s/project_a/x.png")
+    index()
+    done = plotindex("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert all(line.isprintable() and line[:6] in ("ok    ", "warn  ") for line in lines)
+    assert "ok    symlinks              No session, project or plot is a symlink" in lines
+    checks = {line[6:28].strip() for line in lines}
+    assert checks >= CHECKS.keys() - {"database-access"}
+
+
+def test_symlinks_that_the_old_function_followed_are_named(plotindex: RunPlotindex, root: Path, tmp_path: Path) -> None:
+    draw(tmp_path, "away/project_z/z.png")
+    draw(root, "s/project_a/sub/x.png")
+    (root / "linked").symlink_to(tmp_path / "away")
+    (root / "s/project_link").symlink_to(tmp_path / "away/project_z")
+    (root / "s/project_a/y\x1b.png").symlink_to(tmp_path / "away/project_z/z.png")
+    (root / "s/project_a/sub/folder").symlink_to(tmp_path / "away/project_z")
+    done = plotindex("doctor", "--json")
+    findings = [Finding(**finding) for finding in json.loads(done.stdout)]
+    bad = [finding for finding in findings if finding.verdict == "bad"]
+    assert (done.returncode, {finding.check for finding in bad}) == (1, {"symlinks"})
+    assert sorted(finding.seen.partition(" by a symlink to ")[0] for finding in bad) == [
+        "linked is a session",
+        "s/project_a/sub/folder is a folder of plots",
+        "s/project_a/y\\x1b.png is a plot",
+        "s/project_link is a project",
+    ]
+    assert all("is not served" in finding.seen and finding.remedy for finding in bad)
+
+
+def test_whoever_may_not_look_is_told_what_could_not_be_seen_and_what_could(
+    unprivileged: RunPlotindex, root: Path, index: Index
+) -> None:
+    draw(root, "s/project_a/x.png")
+    index()
+    root.chmod(0)
+    try:
+        done = unprivileged("doctor", "--json")
+    finally:
+        root.chmod(0o755)
+    assert (done.returncode, done.stderr) == (1, "")
+    findings = [Finding(**finding) for finding in json.loads(done.stdout)]
+    assert [finding.check for finding in findings if finding.verdict == "bad"] == ["root"]
+    unseen = {finding.check for finding in findings if finding.seen.startswith("could not be seen: ")}
+    assert unseen == {"root-folders", "symlinks", "clock", "inotify-watches", "scripts"}
+    assert {finding.check for finding in findings if finding.verdict == "ok"} > {"database", "disk-space", "port"}
+
+
+def test_without_root_state_and_database_it_still_says_what_can_be_said(settings: Settings, tmp_path: Path) -> None:
+    settings.root.rmdir()
+    before = everything_below(tmp_path)
+    said = verdicts(examined(settings))
+    assert [check for verdict, check in said if verdict == "bad"] == ["root"]
+    assert said["warn", "database"]
+    assert said["ok", "state-folder"]
+    assert everything_below(tmp_path) == before
+
+
+def test_nothing_is_changed(settings: Settings, root: Path, index: Index, catalog: Catalog, tmp_path: Path) -> None:
+    for number in range(3):
+        draw(root, f"s/project_{number}/sub/x.png")
+    index()
+    with opened(settings) as subject:
+        subject.catalog.database.close()
+    before = everything_below(root, tmp_path / "state")
+    examined(settings)
+    after = everything_below(root, tmp_path / "state")
+    # The folder itself: while somebody may have the database open, SQLite opens its log beside it and closes it again.
+    assert {path: told[1] for path, told in after.items()} == {path: told[1] for path, told in before.items()}
+    assert everything_below(root) == {path: told for path, told in before.items() if path.is_relative_to(root)}
+    catalog.database.close()
+    wait_until(lambda: rest_of(catalog.database.path))
+    before = everything_below(root, tmp_path / "state")
+    found = examined(settings)
+    assert {finding.check for finding in found if finding.verdict == "ok"} >= {"database-integrity", "journal-mode"}
+    assert everything_below(root, tmp_path / "state") == before
+
+
+def test_every_finding_that_is_not_ok_says_what_to_do(settings: Settings) -> None:
+    settings.root.rmdir()
+    findings = [finding for finding in examined(settings) if finding.verdict != "ok"]
+    assert findings
+    assert [finding for finding in findings if not finding.remedy] == []
+
+
+def test_the_document_explains_every_check(settings: Settings, root: Path, index: Index) -> None:
+    draw(root, "s/project_a/x.png")
+    index()
+    text = OPERATIONS.read_text()
+    named = {finding.check for finding in examined(settings)} | CHECKS.keys()
+    assert [check for check in sorted(named) if f"`{check}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "halves"),
+    [
+        ("It is gone: bring it back.", ("It is gone", "bring it back")),
+        ("/a: b is old; run it.", ("/a", "b is old; run it")),
+        ("It is of an older schema; run it.", ("It is of an older schema", "run it")),
+        ("It cannot be.", ("It cannot be", "")),
+        ("\x1b[2J: do.", ("\\x1b[2J", "do")),
+    ],
+)
+def test_a_sentence_is_what_was_seen_and_what_to_do(sentence: str, halves: tuple[str, str]) -> None:
+    assert split(sentence) == halves
+
+
+def test_sizes_are_told_as_people_read_them() -> None:
+    assert [size(number) for number in (0, 1023, 1024, 10_240, 512 << 20, 5 << 40)] == [
+        "0 bytes",
+        "1023 bytes",
+        "1.0 kB",
+        "10 kB",
+        "512 MB",
+        "5.0 TB",
+    ]

@@ -1,0 +1,211 @@
+"""What `plotindex doctor` says of the database and of disks."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from plotindex.config.settings import Settings
+from plotindex.ops.doctor import context as subject
+from plotindex.ops.doctor.findings import Finding
+from plotindex.ops.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.engine import KEPT_LOG_BYTES
+from plotindex.storage.sqlite.wal import MOST_BYTES
+from plotindex.system.mounts import Mount
+from plotindex.tree.layout import Layout
+from tests.ops.doctor.test_checks import examined
+from tests.support.namespaces import small_disk_at
+from tests.support.postgres import NewDatabase, on_postgresql, value_of
+from tests.support.processes import Index, draw
+
+
+@pytest.fixture
+def database(settings: Settings, root: Path, index: Index) -> Path:
+    """A catalogue of one plot."""
+    draw(root, "s/project_a/x.png")
+    index()
+    return settings.state_folder / "catalog.db"
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """The folder of the state is a disk of 2 MB and few inodes."""
+    with small_disk_at(tmp_path / "state", "size=2m,nr_inodes=50,mode=700") as folder:
+        yield folder
+
+
+def execute(database: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def of_database(settings: Settings) -> list[Finding]:
+    return examined(settings, "database")
+
+
+def test_a_sound_catalogue_is_told_with_what_is_in_it(settings: Settings, database: Path) -> None:
+    findings = of_database(settings)
+    assert [(finding.verdict, finding.check) for finding in findings] == [
+        ("ok", "database"),
+        ("ok", "database-integrity"),
+        ("ok", "journal-mode"),
+    ]
+    assert f"{database} opens: schema" in findings[0].seen
+    assert "1 plots in 1 sessions" in findings[0].seen
+
+
+def test_a_database_of_another_journal_mode_is_bad(settings: Settings, database: Path, index: Index) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    # Nobody else has it open.
+    copy = database.with_name("copy.db")
+    execute(database, f"VACUUM INTO '{copy}'")
+    found = examined(replace(settings, database=f"sqlite:///{copy}"), "database")[-1]
+    assert (found.verdict, found.check) == ("bad", "journal-mode")
+    assert "delete, not WAL" in found.seen
+
+
+@pytest.mark.parametrize(
+    ("statements", "verdict", "seen", "remedy"),
+    [
+        (
+            ["UPDATE alembic_version SET version_num = '0001'"],
+            "warn",
+            "is of an older schema",
+            "run `plotindex migrate`",
+        ),
+        (["UPDATE alembic_version SET version_num = '9999'"], "bad", "is of a newer plotindex", "upgrade plotindex"),
+        (["UPDATE catalogue SET root = '/elsewhere'"], "bad", "is that of /elsewhere", "name another --database"),
+        (["DELETE FROM catalogue"], "warn", "is not begun yet", "run `plotindex rebuild`"),
+        (["DROP TABLE alembic_version"], "bad", "is a database of another program", "name another file"),
+        (["DROP TABLE plot"], "bad", "is damaged", "makes it anew"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_used_is_told_with_what_mends_it(
+    settings: Settings, database: Path, statements: list[str], verdict: str, seen: str, remedy: str
+) -> None:
+    execute(database, *statements)
+    (finding,) = of_database(settings)
+    assert (finding.verdict, finding.check) == (verdict, "database")
+    assert seen in finding.seen
+    assert remedy in finding.remedy
+
+
+def test_all_that_a_catalogue_of_an_older_schema_does_not_say_is_told_with_a_remedy(
+    settings: Settings, database: Path
+) -> None:
+    execute(
+        database, "UPDATE alembic_version SET version_num = '0001'", "ALTER TABLE indexer RENAME COLUMN polled TO other"
+    )
+    findings = {finding.check: finding for finding in examined(settings)}
+    assert findings["indexer"].seen.startswith("could not be seen: ")
+    assert [finding for finding in findings.values() if finding.verdict != "ok" and not finding.remedy] == []
+
+
+@on_postgresql
+def test_a_server_without_an_index_for_the_search_is_named(
+    new_database: NewDatabase, engine: str, settings: Settings
+) -> None:
+    with new_database(engine) as database:
+        Catalog(database).begin(str(settings.root), Layout())
+        url = database.url.render_as_string(hide_password=False)
+        (opens, search) = examined(replace(settings, database=url), "database")
+        has_trigrams = bool(value_of(url, "SELECT count(*) FROM pg_indexes WHERE indexname = 'name_trigram'"))
+    assert (opens.check, opens.verdict) == ("database", "ok")
+    assert search == judge_search(has_trigrams=has_trigrams)
+    assert [judge_search(has_trigrams=has).verdict for has in (True, False)] == ["ok", "warn"]
+
+
+def test_a_damaged_page_is_found(settings: Settings, database: Path) -> None:
+    execute(database, "PRAGMA wal_checkpoint(TRUNCATE)")
+    with database.open("r+b") as file:
+        length = os.fstat(file.fileno()).st_size
+        file.seek(length - 4096)
+        file.write(b"\xff" * 4096)
+    finding = of_database(settings)[-1]
+    assert (finding.verdict, "damaged" in finding.seen) == ("bad", True), finding
+
+
+def test_a_database_that_another_program_holds_says_so(
+    settings: Settings, database: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "PATIENCE", 0.1)
+    catalog.database.close()
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        (finding,) = of_database(settings)
+    assert (finding.verdict, "locked by another program" in finding.seen) == ("warn", True)
+    assert "fuser" in finding.remedy
+
+
+def test_a_folder_that_is_not_there_is_no_place_for_a_database(settings: Settings, tmp_path: Path) -> None:
+    (finding,) = of_database(replace(settings, database=f"sqlite:///{tmp_path}/none/catalog.db"))
+    assert (finding.verdict, finding.remedy) == ("bad", "create it, or name another --database")
+
+
+@pytest.mark.parametrize(
+    ("fs_type", "verdict"), [("ext4", "ok"), ("tmpfs", "ok"), ("nfs4", "bad"), ("cifs", "bad"), ("fuse.new", "warn")]
+)
+def test_a_database_on_a_network_file_system_is_bad(fs_type: str, verdict: str) -> None:
+    finding = judge_database_mount(Path("/far"), Mount(1, "/far", fs_type, "host:/far"))
+    assert finding.verdict == verdict
+    assert ("--database sqlite:////" in finding.remedy) == (verdict != "ok")
+
+
+def test_a_log_that_somebody_pins_is_told(settings: Settings, database: Path) -> None:
+    (finding,) = examined(settings, "database-log")
+    assert finding.verdict == "ok"
+    assert judge_log(KEPT_LOG_BYTES, "x").verdict == "ok"
+    finding = judge_log(KEPT_LOG_BYTES + 1, "/x/catalog.db")
+    assert (finding.verdict, "`fuser -v /x/catalog.db`" in finding.remedy) == ("warn", True)
+    assert judge_log(MOST_BYTES + 1, "x").verdict == "bad"
+
+
+def test_a_disk_without_room_is_bad(tiny_disk: Path, settings: Settings, database: Path) -> None:
+    findings = {finding.check: finding for finding in examined(settings, "disk-space")}
+    assert findings["disk-space"].verdict == "bad", findings
+    assert str(tiny_disk) in findings["disk-space"].seen
+    assert findings["disk-inodes"].verdict == "bad", findings
+    assert examined(settings, "database-file-system")[0].verdict == "ok"
+
+
+def test_a_database_and_thumbnails_on_two_disks_are_told_apart(
+    tiny_disk: Path, settings: Settings, tmp_path: Path
+) -> None:
+    findings = examined(replace(settings, database=f"sqlite:///{tmp_path}/catalog.db"), "disk-space")
+    told = {finding.seen.partition(" are free for ")[2].partition(" at ")[0] for finding in findings}
+    assert told == {"database", "thumbnails"}
+    thumbnails = [finding for finding in findings if " for thumbnails at " in finding.seen]
+    # Without them plots are served all the same.
+    assert {finding.verdict for finding in thumbnails} == {"warn"}
+
+
+def test_thumbnails_that_are_kept_need_no_more_room(settings: Settings, database: Path) -> None:
+    folder = settings.state_folder / "thumbnails"
+    before = examined(settings, "disk-space")[0].seen.rpartition("may still take ")[2]
+    folder.mkdir()
+    (folder / "kept").write_bytes(bytes(8 << 20))
+    after = examined(settings, "disk-space")[0].seen.rpartition("may still take ")[2]
+    assert (before, after) == ("576 MB", "568 MB")
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "expected"),
+    [
+        (KEPT_LOG_BYTES - 1, None, ["bad", "ok"]),
+        (KEPT_LOG_BYTES, 100_000, ["warn", "ok"]),
+        (100 * KEPT_LOG_BYTES, 100_000, ["ok", "ok"]),
+        (100 * KEPT_LOG_BYTES, 9_999, ["ok", "warn"]),
+        (100 * KEPT_LOG_BYTES, 99, ["ok", "bad"]),
+    ],
+)
+def test_room_is_judged_by_what_may_still_come(free: int, inodes: int | None, expected: list[str]) -> None:
+    room = Room("database", "/x", free, 2 * KEPT_LOG_BYTES, inodes)
+    assert [finding.verdict for finding in judge_room(room)] == expected

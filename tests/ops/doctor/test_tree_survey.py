@@ -1,0 +1,71 @@
+"""One look at every folder: it sees those that are watched, and no others."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from plotindex.ops.doctor.permissions import Who
+from plotindex.ops.doctor.tree_survey import MOST_NAMED, survey
+from plotindex.tree.layout import Layout
+from plotindex.tree.scopes import Scope
+from plotindex.tree.tree import Tree
+from tests.support.other_users import asked_as, reachable_folder
+from tests.support.processes import draw
+
+reachable = pytest.fixture(reachable_folder)
+
+
+def entered(tree: Tree) -> set[str]:
+    """The folders that the look of the indexer enters, each of which is watched."""
+    found: set[str] = set()
+    with tree.looking() as glance:
+        for name in tree.sessions(enter=lambda path, _fd: found.add(path)):
+            glance.walking(Scope(name), enter=lambda path, _fd: found.add(path)).go_on()
+    return found
+
+
+def test_as_many_folders_are_counted_as_the_indexer_watches(root: Path) -> None:
+    for place in ("s/project_a/1/2/3/x.png", "s/project_b/x.png", "s/other/1/x.png", "t/x.png", "u/project_a/1/x.png"):
+        draw(root, place)
+    Path(os.fsdecode(os.fsencode(root) + b"/s/project_a/\xff/below")).mkdir(parents=True)
+    Path(os.fsdecode(os.fsencode(root) + b"/\xff/project_a")).mkdir(parents=True)
+    (root / "s/project_a/link").symlink_to(root / "u")
+    (root / "v").symlink_to(root / "u")
+    for depth, count in ((0, 7), (1, 9), (32, 11)):
+        tree = Tree(root, Layout(max_depth=depth))
+        assert survey(tree).folders == len(entered(tree)) == count
+
+
+def test_the_last_change_the_owners_and_how_far_it_is_are_told(root: Path) -> None:
+    for name in ("s", "t", "u"):
+        draw(root, f"{name}/project_a/x.png")
+    draw(root, "t/project_a/y.png")
+    told: list[tuple[int, int]] = []
+    seen = survey(Tree(root), lambda done, of: told.append((done, of)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert seen.newest == ((root / "t/project_a").stat().st_ctime_ns, "t/project_a")
+    status = root.stat()
+    assert seen.owners == {status.st_uid: {status.st_gid}}
+
+
+def test_of_very_many_symlinks_all_are_counted(root: Path) -> None:
+    (root / "s/project_a").mkdir(parents=True)
+    for number in range(MOST_NAMED + 5):
+        (root / f"s/project_l{number}").symlink_to("project_a")
+    seen = survey(Tree(root))
+    assert (seen.linked, len(seen.symlinks)) == (MOST_NAMED + 5, MOST_NAMED)
+
+
+def test_a_folder_that_this_user_may_not_read_is_named_and_the_others_are_seen(reachable: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can look as somebody else: run the tests as root")
+    for name in ("a", "b"):
+        draw(reachable, f"s/project_{name}/sub/x.png")
+    (reachable / "s/project_a").chmod(0o700)
+
+    def look() -> str:
+        seen = survey(Tree(reachable))
+        return f"{seen.folders} {list(seen.unreadable)}"
+
+    assert asked_as(Who(51_201, frozenset({51_201})), look) == "4 ['s/project_a']"

@@ -1,0 +1,150 @@
+"""What is no cache comes back as it was, into running services, and never over something else unasked."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from plotindex.auth.keys import KeyFile, keys_of
+from plotindex.auth.logins import Ended, Logins
+from plotindex.auth.tokens import Tokens
+from plotindex.config.settings import Settings
+from plotindex.errors import PlotIndexError, SettingsError
+from plotindex.ops.backup import Backup, make_backup, parse_backup, restore
+from tests.support.processes import Refused, RunPlotindex
+
+
+def test_what_was_backed_up_comes_back_by_one_command_each(
+    settings: Settings, plotindex: RunPlotindex, tmp_path: Path, refused: Refused
+) -> None:
+    tokens = Tokens(settings.make_state_folder() / "tokens.json")
+    secret = tokens.create("web")
+    keys = keys_of(settings).made()
+    token = tokens.check(secret)
+    assert token is not None
+    cookie = Logins.of(settings).consume_code(Logins.of(settings).create_code(token))
+    file = tmp_path / "plotindex.backup"
+    assert plotindex("backup", str(file)).returncode == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert secret not in file.read_text()
+    assert plotindex("backup", "-").stdout.startswith('{\n "plotindex_backup": 1')
+
+    for name in ("tokens.json", "secret.key"):
+        (settings.state_folder / name).unlink()
+    # Those that already run.
+    assert tokens.check(secret) is None
+    done = plotindex("restore", str(file))
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert done.stderr.startswith(f"Restored secret.key, tokens.json: of {settings.root}, ")
+    assert tokens.check(secret) == token
+    assert keys_of(settings).known() == keys
+    assert cookie is not None and Logins.of(settings).check_cookie(cookie) == token
+    assert "Everything is as it was" in plotindex("restore", str(file)).stderr
+
+    KeyFile(settings.state_folder / "secret.key").rotate()
+    refused([f"restore {file}"], "other keys than in the backup", "--force")
+    assert plotindex("restore", "--force", str(file)).stderr.startswith("Restored secret.key: ")
+    assert keys_of(settings).known() == keys
+    (notes := tmp_path / "notes").write_text("mine")
+    refused([f"backup {notes}"], "is no backup")
+    assert notes.read_text() == "mine"
+
+
+def test_a_login_that_has_ended_since_stays_ended(settings: Settings) -> None:
+    ended = Ended(settings.make_state_folder() / "logouts.json")
+    ended.add("first", time.time() + 100)
+    backup = make_backup(settings)
+    ended.add("second", time.time() + 100)
+    restore(settings, backup)
+    assert ended.holds("first") and ended.holds("second")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"made": 1.0}, "damaged"),
+        ({"files": {"tokens.json": "{}"}}, "damaged"),
+        ({"files": {"../../etc/passwd": "x"}}, "damaged"),
+        ({"plotindex_backup": 2}, "newer plotindex"),
+    ],
+)
+def test_a_backup_that_is_not_whole_is_refused(change: dict[str, object], said: str) -> None:
+    whole = Backup("/srv/plots", 2.0, {"secret.key": "0" * 64})
+    assert parse_backup(whole.as_text()) == whole
+    with pytest.raises(SettingsError, match=said):
+        parse_backup(json.dumps({**json.loads(whole.as_text()), **change}))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tokens.json", "not json"),
+        ("tokens.json", "[" * 100_000),
+        ("tokens.json", '{"web": {"sha256": 1, "created": "then"}}'),
+        ("tokens.json", '{"\udcff": {}}'),
+        ("secret.key", ""),
+        ("logouts.json", "[]"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_would_let_nobody_in_is_refused_before_anything_is_written(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"The {name} in this backup can be used by nobody"):
+        parse_backup(Backup("/srv/plots", 2.0, {name: text}).as_text())
+
+
+@pytest.mark.parametrize("made", [float("inf"), float("nan"), 1e18, -1.0])
+def test_a_time_that_no_calendar_has_is_refused_before_anything_is_written(made: float) -> None:
+    with pytest.raises(SettingsError, match="damaged"):
+        parse_backup(Backup("/srv/plots", made, {"secret.key": "0" * 64}).as_text())
+
+
+def test_what_is_damaged_is_not_backed_up(settings: Settings) -> None:
+    (settings.make_state_folder() / "tokens.json").write_text("{")
+    with pytest.raises(SettingsError, match="damaged, and nothing was backed up"):
+        make_backup(settings)
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(settings: Settings) -> None:
+    folder = settings.make_state_folder()
+    os.mkfifo(folder / "tokens.json")
+    for ask in (Tokens.of(settings).list, lambda: make_backup(settings)):
+        with pytest.raises(SettingsError, match=r"tokens\.json is no regular file: remove it"):
+            ask()
+    os.mkfifo(folder / "secret.key")
+    with pytest.raises(SettingsError, match="no regular file"):
+        keys_of(settings).made()
+    os.mkfifo(folder / "logouts.json")
+    assert Ended(folder / "logouts.json").holds("any")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "x", "[" * 100_000], ids=lambda text: text[:20])
+def test_what_is_no_backup_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="no backup of plotindex"):
+        parse_backup(text)
+
+
+def test_a_name_of_a_file_that_is_never_backed_up_is_refused_with_a_right_checksum_too() -> None:
+    with pytest.raises(SettingsError, match="damaged"):
+        parse_backup(Backup("/srv/plots", 2.0, {"../tokens.json": "x"}).as_text())
+
+
+def test_a_full_disk_behind_stdout_is_said(
+    settings: Settings, environment: dict[str, str], root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Tokens(settings.make_state_folder() / "tokens.json").create("web")
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "plotindex", "backup", "-", "--root", str(root)]
+        done = subprocess.run(command, env=environment, stdout=full, check=False)
+    assert done.returncode == 2
+    assert capfd.readouterr().err == (
+        "plotindex: what is printed cannot be written (No space left on device): make room there.\n"
+    )
+
+
+def test_where_there_is_nothing_to_back_up_that_is_said(settings: Settings) -> None:
+    with pytest.raises(PlotIndexError, match="nothing to back up yet"):
+        make_backup(settings)

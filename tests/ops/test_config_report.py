@@ -1,0 +1,218 @@
+"""`plotindex config`: each setting's value and where it came from, and what is wrong or can hardly be meant."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plotindex.config.settings import PARSERS, load_settings
+from plotindex.ops.config_report import Configuration, configuration
+from tests.support.namespaces import mount, own_mounts
+from tests.support.processes import RunPlotindex, StartService, draw
+
+SECRET = "do-not-show-this-to-anybody"
+
+
+def configured(
+    options: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    config: Path | None = Path("/dev/null"),
+) -> Configuration:
+    return configuration(
+        {"root": "/plots", **(options or {})}, {"PLOTINDEX_STATE_DIR": "/s", **(environment or {})}, config
+    )
+
+
+def test_each_value_is_said_with_the_place_it_came_from(tmp_path: Path) -> None:
+    file = tmp_path / "given.toml"
+    file.write_text('# mine\nport = 3\n  "threads"=5\nworkers = 2\n')
+    found = configured({"port": "1"}, {"PLOTINDEX_PORT": "2", "PLOTINDEX_WORKERS": "3"}, file)
+    told = {one.name: (one.value, one.kind, one.place) for one in found.settings}
+    assert list(told) == list(PARSERS)
+    assert told["port"] == (1, "option", "--port")
+    assert told["workers"] == (3, "environment", "PLOTINDEX_WORKERS")
+    assert told["threads"] == (5, "file", f"{file}:3")
+    assert told["heal"] == (True, "default", None)
+    assert told["public_url"] == (None, "default", None)
+    assert told["database"][0].startswith("sqlite:////s/plots-")
+    assert (found.file, found.wrong, found.doubtful) == (str(file), [], [])
+
+
+@given(
+    port=st.integers(1, 65535),
+    heal=st.sampled_from(["on", "off"]),
+    suffixes=st.sets(st.sampled_from([".png", ".svg", ".WEBP"]), min_size=1),
+    name=st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20),
+    public_url=st.sampled_from(["https://plots.example.org", "http://localhost:8517/x"]),
+)
+def test_what_is_said_can_be_used_as_the_file(
+    tmp_path_factory: pytest.TempPathFactory, port: int, heal: str, suffixes: set[str], name: str, public_url: str
+) -> None:
+    options = {
+        "root": f"/plots/{name}",
+        "port": str(port),
+        "heal": heal,
+        "suffixes": " ".join(suffixes),
+        "project_pattern": f"{name}*",
+        "public_url": public_url,
+    }
+    text = configured(options).as_text()
+    assert all(line.isprintable() for line in text.split("\n"))
+    file = tmp_path_factory.getbasetemp() / "said.toml"
+    file.write_text(text)
+    assert load_settings({}, {}, file) == load_settings(options, {"PLOTINDEX_STATE_DIR": "/s"}, Path("/dev/null"))
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "given.toml"
+    file.write_text(f'secret_key = ["{SECRET}"]\ndatabase = "sqlite://me:{SECRET}@/x.db"\n')
+    for found in (
+        configured({}, {}, file),
+        configured({}, {"PLOTINDEX_SECRET_KEY": SECRET, "PLOTINDEX_SECRET": SECRET}),
+        configured({}, {"PLOTINDEX_SECRET_KEY": SECRET[:15]}),
+    ):
+        assert SECRET[:15] not in found.as_text() + json.dumps(found.as_json())
+        told = {one.name: one for one in found.settings}["secret_key"]
+        assert told.is_wrong or told.value == "given, not shown"
+        assert told.place in (f"{file}:1", "PLOTINDEX_SECRET_KEY")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "https://me:{}@h/",
+        "https://me:top/{}@h/",
+        "https://me:{}@top@h:81/x",
+        "postgresql://me:top/{}@h/db",
+        "postgresql://me:top@top:{}@h/db",
+        "postgresql://me:{}/db?sslmode=require",
+        "postgresql+psycopg://me:{}",
+        "postgresql:///db?user=me&password={}",
+        "no scheme://me:{}@h",
+        "sqlite:///x.db?Key={}&mode=ro",
+    ],
+)
+def test_no_password_of_an_address_is_shown_nor_where_the_address_is_wrong(given: str) -> None:
+    address = given.format(SECRET)
+    for found in (configured({"public_url": address}), configured({"database": address})):
+        assert SECRET not in found.as_text() + json.dumps(found.as_json())
+    plain = "sqlite:////srv/a:b@c/catalog.db"
+    assert plain in configured({"database": plain}).as_text()
+
+
+def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "given.toml"
+    file.write_text('port = "http"\ncolour = "red"\nroot = "/plots"\n')
+    found = configured({"threads": "0"}, {}, file)
+    assert [sentence.partition(" must")[0] for sentence in found.wrong] == [
+        f"port in {file}",
+        next(sentence for sentence in found.wrong if "unknown setting 'colour'" in sentence),
+        "--threads",
+    ]
+    assert [one.name for one in found.settings if one.is_wrong] == ["port", "threads"]
+    assert tomllib.loads(found.as_text())["root"] == "/plots"
+    file.write_text("port = ")
+    [broken] = configured({}, {}, file).wrong
+    assert "cannot be read as TOML" in broken and 'root = "/srv/plots"' in broken
+    [closed] = configured({}, {}, tmp_path).wrong
+    assert closed.startswith(f"{tmp_path} cannot be read (Is a directory): let this user read it")
+    [other] = configured({"database": "mysql://x/y"}).wrong
+    assert "sqlite:////absolute/path" in other
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("THREDS", "do you mean PLOTINDEX_THREADS?"),
+        ("DATABASE", "do you mean PLOTINDEX_DATABASE_URL?"),
+        ("CONFIGURATION", "do you mean PLOTINDEX_CONFIG?"),
+        ("RESCAN", "do you mean PLOTINDEX_RESCAN_SHARE?"),
+        ("QUALITY", "`plotindex config` lists the settings."),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_told_the_nearest_right_name(wrong: str, right: str) -> None:
+    assert configured({}, {f"PLOTINDEX_{wrong}": "1", "PLOTINDEX_CONFIG": "/dev/null", "OTHER": "1"}).doubtful == [
+        f"PLOTINDEX_{wrong} is no setting and does nothing: {right}"
+    ]
+
+
+def test_every_command_says_so_once_and_goes_on(root: Path, indexer: StartService, plotindex: RunPlotindex) -> None:
+    draw(root, "s/project_1/x.png")
+    stray = {"PLOTINDEX_THREDS": "3"}
+    with indexer(env=stray) as running:
+        assert running.stderr.count("do you mean PLOTINDEX_THREADS?") == 1
+    done = plotindex("find", "x", env=stray)
+    assert (done.returncode, done.stdout) == (0, "s/project_1/x.png\n")
+    assert done.stderr == "plotindex: PLOTINDEX_THREDS is no setting and does nothing: do you mean PLOTINDEX_THREADS?\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"threads": "3"}, "no request waits"),
+        ({"poll_seconds": "60", "rescan_seconds": "59"}, "poll_seconds 60 does nothing"),
+        ({"polling": "never", "poll_seconds": "60"}, "poll_seconds does nothing"),
+        ({"host": "0.0.0.0", "public_url": "http://x"}, "not encrypted"),
+        ({"host": "::", "public_url": "https://x", "proxies": "1"}, "past the proxy"),
+        ({"proxies": "1"}, "set public_url"),
+        ({"public_url": "https://x"}, "set proxies"),
+        ({"x_accel_prefix": "/files"}, "set proxies to 1"),
+        ({"url_prefix": "/plot"}, "gallery"),
+        ({"database": "sqlite:///x.db"}, "another file in each folder"),
+        ({"database": "sqlite:////plots/x.db"}, "the database /plots/x.db lies below the root"),
+        ({"state_dir": "/plots/.state"}, "lies below the root"),
+    ],
+)
+def test_what_can_hardly_be_meant_is_named(options: dict[str, str], says: str) -> None:
+    [sentence] = configured(options).doubtful
+    assert says in sentence
+    assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"thumbnails_mb": "0", "heal": "off", "max_depth": "0", "polling": "never"},
+        {"x_accel_prefix": "/files", "proxies": "1", "public_url": "https://x", "host": "::1"},
+        {"url_prefix": "/", "host": "localhost", "poll_seconds": "60", "polling": "always"},
+    ],
+)
+def test_what_can_be_meant_is_not(options: dict[str, str]) -> None:
+    found = configured(options)
+    assert (found.wrong, found.doubtful) == ([], [])
+
+
+def test_a_file_that_others_can_read_or_change_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "plotindex.toml"
+    file.write_text(f'secret_key = "{SECRET}"\n')
+    file.chmod(0o600)
+    assert configured({}, {}, file).doubtful == []
+    file.chmod(0o640)
+    [readable] = configured({}, {}, file).doubtful
+    assert f"chmod 600 {file}" in readable
+    file.chmod(0o600)
+    [below] = configured({"root": str(tmp_path), "state_dir": "/s"}, {}, file).doubtful
+    assert "scripts can change these settings" in below
+
+
+def test_a_root_of_other_hosts_should_be_polled(root: Path) -> None:
+    with own_mounts():
+        mount("-t", "sysfs", "none", root)
+        [sentence] = configured({"root": str(root), "polling": "never"}).doubtful
+    assert "there is sysfs in the root" in sentence
+
+
+def test_config_exits_with_how_the_settings_are(plotindex: RunPlotindex, root: Path) -> None:
+    right = plotindex("config")
+    assert (right.returncode, right.stderr) == (0, "")
+    assert tomllib.loads(right.stdout)["root"] == str(root)
+    doubtful = plotindex("config", "--threads", "2")
+    assert (doubtful.returncode, doubtful.stderr.count("\n")) == (1, 1)
+    wrong = plotindex("config", "--json", env={"PLOTINDEX_PORT": "http"})
+    assert (wrong.returncode, wrong.stderr) == (2, "")
+    assert json.loads(wrong.stdout)["wrong"] == ["PLOTINDEX_PORT must be a whole number from 1 to 65535, not 'http'."]

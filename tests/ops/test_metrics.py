@@ -1,0 +1,210 @@
+"""Numbers for Prometheus, whether the server can answer truthfully, and what the access log says."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import promql_parser
+import pytest
+import requests
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from plotindex.auth.tokens import Tokens
+from plotindex.config.settings import Settings
+from plotindex.index.indexer_lock import sole_indexer
+from plotindex.index.lookup import Lookup
+from plotindex.ops.metrics import Metrics
+from plotindex.ops.request_counts import Counts, read_recent
+from plotindex.ops.status import read_status
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.heartbeat import Heartbeat
+from plotindex.storage.tables import indexer
+from plotindex.tree.tree import Tree
+from tests import CHECKOUT
+from tests.support.processes import Index, RunPlotindex, Service, StartService, draw, wait_until
+
+MONITORING = CHECKOUT / "docs/monitoring"
+HOSTILE = "secret session\x1b[31m"
+
+
+class Numbers:
+    """What /metrics says, of which server it is asked."""
+
+    def __init__(self, url: str, tokens: Tokens) -> None:
+        self._url = url
+        self._secret = tokens.create("prometheus", metrics=True)
+
+    def text(self) -> str:
+        answer = self.ask(self._secret)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def ask(self, secret: str, path: str = "/metrics") -> requests.Response:
+        return requests.get(self._url + path, headers={"Authorization": f"Bearer {secret}"}, timeout=10)
+
+    def __getitem__(self, sample: str) -> float:
+        """The value of `name{label="value"}`."""
+        for family in text_string_to_metric_families(self.text()):
+            for name, labels, value, *_ in family.samples:
+                pairs = ",".join(f'{label}="{is_}"' for label, is_ in sorted(labels.items()))
+                if sample in (name, f"{name}{{{pairs}}}"):
+                    return value
+        return 0.0
+
+
+@pytest.fixture
+def tokens(settings: Settings) -> Tokens:
+    return Tokens(settings.make_state_folder() / "tokens.json")
+
+
+@pytest.fixture
+def running(
+    root: Path, indexer: StartService, server: StartService, tokens: Tokens
+) -> Iterator[tuple[Service, Service]]:
+    draw(root, f"{HOSTILE}/project_a/hist.png")
+    with indexer() as watching, server("--workers", "2") as serving:
+        yield watching, serving
+
+
+def test_the_numbers_are_those_of_all_workers_and_of_the_indexer_and_name_no_plot(
+    running: tuple[Service, Service], root: Path, tokens: Tokens, settings: Settings, plotindex: RunPlotindex
+) -> None:
+    watching, serving = running
+    numbers, secret = Numbers(serving.url, tokens), tokens.create("all")
+    plots = f"/api/smartstat/plots/{HOSTILE}/"
+    for number in range(20):
+        # A connection each: they go to both workers.
+        assert numbers.ask(secret, plots + "hist.png").status_code == 200
+        assert numbers.ask(secret, f"{plots}none{number}.png").status_code == 404
+    assert {numbers['plotindex_lookup_duration_seconds_count{source="hit"}'] for _ in range(6)} == {20.0}
+    assert numbers['plotindex_lookup_duration_seconds_count{source="miss"}'] == 20.0
+    assert numbers["plotindex_scan_duration_seconds_count"] == 20.0
+    assert numbers['plotindex_http_responses_total{code="404",route="plot"}'] == 20.0
+    assert read_recent(settings.recent_folder) == Counts(hits=20, misses=20, scans=20)
+    assert "40 look-ups in the last 5 minutes, 50.0% from the catalogue; 20 scans" in plotindex("status").stdout
+    before = numbers["plotindex_delay_seconds_count"]
+    draw(root, f"{HOSTILE}/project_b/hist.png")
+    wait_until(lambda: numbers["plotindex_delay_seconds_count"] > before)
+    assert numbers["plotindex_plots"] == 2
+    assert numbers['plotindex_indexer_state{state="watching"}'] == numbers["plotindex_indexer_up"] == 1
+    text = numbers.text()
+    assert not [name for name in ("secret", "project_", "hist.png", str(root)) if name in text]
+    assert numbers.ask(secret, "/readyz").json() == {"ready": True}
+    watching.stop()
+    wait_until(lambda: numbers.ask(secret, "/readyz").status_code == 503)
+    assert "No indexer" in requests.get(f"{serving.url}/readyz", timeout=10).json()["reason"]
+    assert numbers["plotindex_indexer_up"] == 0
+
+
+def test_the_numbers_take_a_token_for_all_or_for_them_alone_which_opens_no_plot(
+    server: StartService, tokens: Tokens, root: Path, index: Index
+) -> None:
+    draw(root, "s/project_a/x.png")
+    index()
+    with server() as serving:
+        numbers = Numbers(serving.url, tokens)
+        assert numbers.ask(tokens.create("all")).status_code == 200
+        assert numbers.ask(tokens.create("one", session="s")).status_code == 403
+        assert numbers.ask(tokens.create("some", session_glob="*")).status_code == 403
+        # A proxy is local: where a request comes from says nothing.
+        assert requests.get(f"{serving.url}/metrics", timeout=10).status_code == 401
+        secret = tokens.create("numbers alone", metrics=True)
+        for path in ("plots/s/x.png", "plots/s", "changes?since=0&session=s"):
+            assert numbers.ask(secret, f"/api/smartstat/{path}").status_code == 404
+        assert numbers.ask(secret, "/api/smartstat/plots").json()["sessions"] == []
+
+
+def test_an_older_plotindex_can_read_the_tokens_that_open_sessions(tokens: Tokens, settings: Settings) -> None:
+    tokens.create("all")
+    (kept,) = json.loads((settings.state_folder / "tokens.json").read_text()).values()
+    assert set(kept) == {"sha256", "created", "session", "session_glob", "expires"}
+
+
+def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
+    tree: Tree, catalog: Catalog, settings: Settings
+) -> None:
+    lock, now = settings.indexer_lock, time.time()
+
+    def says() -> tuple[str | None, str | None, str]:
+        status = read_status(catalog, tree.layout, lock=lock)
+        assert status.indexer
+        return status.trouble, Lookup(tree, catalog, lock=lock).doubt(), status.indexer.state
+
+    here = Heartbeat(socket.gethostname(), os.getpid(), now, now, "watching")
+    catalog.beat(here)
+    # The kernel takes the lock from a dead process as from one that closes it.
+    with sole_indexer(lock) as tell:
+        assert says() == (None, None, "watching")
+        catalog.beat(here._replace(state="blocked"))
+        tell("Room is needed.")
+        trouble, doubt, state = says()
+        assert (trouble, state) == ("Room is needed.", "blocked")
+        assert str(doubt).startswith("An indexer runs, but cannot")
+        catalog.beat(here._replace(heartbeat=now - 60))
+        assert says() == (trouble, doubt, "silent")
+        tell("")
+        assert "runs and was last heard 6" in str(says()[0])
+    catalog.beat(here)
+    trouble, doubt, state = says()
+    assert (state, "is gone" in str(trouble), "No indexer" in str(doubt)) == ("gone", True, True)
+    # A lock of this machine says nothing of an indexer on another, nor of one with another lock.
+    for other in (here._replace(host="elsewhere"), here._replace(pid=1)):
+        with catalog.writing() as writer:
+            writer.connection.execute(indexer.delete())
+        catalog.beat(other)
+        assert says() == (None, None, "watching")
+
+
+def test_a_server_that_cannot_answer_truthfully_says_why(tree: Tree, catalog: Catalog) -> None:
+    assert "No indexer" in str(Lookup(tree, catalog).doubt())
+    catalog.database.close()
+    catalog.database.path.unlink()
+    assert "no catalogue" in str(Lookup(tree, catalog).doubt())
+    shutil.rmtree(tree.root)
+    assert "root is not there" in str(Lookup(tree, catalog).doubt())
+
+
+def test_a_line_of_the_access_log_has_an_id_and_no_secret_and_none_comes_when_it_is_off(
+    server: StartService, tokens: Tokens, root: Path
+) -> None:
+    draw(root, "s/project_a/x.png")
+    secret = tokens.create("all")
+    headers = {"Authorization": f"Bearer {secret}", "X-Request-Id": "given-by-the-proxy"}
+    for access_log in ("on", "off"):
+        with server("--access-log", access_log, "--proxies", "1") as serving:
+            url = f"{serving.url}/api/smartstat/plots/s/x.png?v=1234"
+            assert requests.get(url, headers=headers, timeout=10).status_code == 200
+            assert requests.get(f"{serving.url}/login?code=some-code", timeout=10).status_code == 200
+            serving.stop()
+        lines = serving.stderr.splitlines()[1:]
+        assert secret not in serving.stderr
+        if access_log == "on":
+            pattern = r".* INFO 127\.0\.0\.1 GET /api/smartstat/plots/s/x\.png 200 \d+ [\d.]+ ms fwd=miss "
+            assert re.fullmatch(pattern + r"\[given-by-the-proxy\]", lines[-2]), lines
+            assert re.fullmatch(r".* GET /login 200 \d+ [\d.]+ ms \[[0-9a-f]{12}\]", lines[-1]), lines
+        else:
+            assert not [line for line in lines if "GET" in line]
+
+
+def test_every_number_that_the_alerts_and_the_dashboard_ask_for_exists(catalog: Catalog) -> None:
+    rules = [
+        rule for group in yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"] for rule in group["rules"]
+    ]
+    panels = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
+    asked = [rule["expr"] for rule in rules] + [target["expr"] for panel in panels for target in panel["targets"]]
+    for expression in asked:
+        promql_parser.parse(expression)
+    now = time.time()
+    catalog.beat(Heartbeat("host", 1, now, now, "watching", watch_limit=1, reconciled=now, missed=0, proven=now))
+    metrics = Metrics()
+    metrics.count_response("plot", 200)
+    _, text = metrics.exposition(catalog, "")
+    assert all({"remedy", "summary"} <= set(rule["annotations"]) for rule in rules)
+    named = {name for expression in asked for name in re.findall(r"plotindex_\w+", expression)}
+    assert not [name for name in named if name not in text.decode()]

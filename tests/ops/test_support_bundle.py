@@ -1,0 +1,131 @@
+"""The archive for a maintainer: what is in it, and what never is."""
+
+import json
+import stat
+import tarfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from plotindex.auth.tokens import Tokens
+from plotindex.config.settings import Settings, load_settings
+from plotindex.ops.redaction import Redactor, Replacement
+from plotindex.ops.support_bundle import Gathering
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.heartbeat import Heartbeat
+from plotindex.storage.sqlite.database import Database
+from tests.support.processes import Index, RunPlotindex, draw
+
+NAMES = ("confidential-session", "project_confidential", "confidential.png", "confidential-folder")
+KEY = "this-key-signs-all-cookies"
+
+
+def contents(file: Path) -> dict[str, str]:
+    with tarfile.open(file) as archive:
+        found = {}
+        for entry in archive:
+            content = archive.extractfile(entry)
+            assert content is not None
+            found[entry.name.rpartition("/")[2]] = content.read().decode()
+        return found
+
+
+@pytest.fixture
+def secret(root: Path, index: Index, settings: Settings) -> str:
+    """A root with things that are nobody's business; a token's secret."""
+    session, project, filename, folder = NAMES
+    plot = draw(root, f"{session}/{project}/{folder}/{filename}")
+    (root / session / "project_link").symlink_to(plot.parent)
+    (root / session / f"project_odd{folder}").symlink_to(root)
+    index()
+    return Tokens.of(settings).create("of somebody")
+
+
+def test_without_being_asked_it_tells_no_secret_no_name_and_no_path(
+    plotindex: RunPlotindex, secret: str, root: Path, tmp_path: Path, settings: Settings
+) -> None:
+    done = plotindex("support-bundle", "report.tar.gz", env={"PLOTINDEX_SECRET_KEY": KEY})
+    assert (done.returncode, done.stdout) == (0, "report.tar.gz\n"), done.stderr
+    file = tmp_path / "report.tar.gz"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    found = contents(file)
+    (token,) = Tokens.of(settings).list().values()
+    for text in (*NAMES, secret, KEY, token.sha256, "of somebody", str(root), str(tmp_path)):
+        assert not [name for name, content in found.items() if text in content], text
+    told = {name: json.loads(content) for name, content in found.items() if name.endswith(".json")}
+    assert told["about.json"]["packages"]["watchdog"].startswith("7.")
+    assert [setting["where"] for setting in told["settings.json"]["settings"] if setting["name"] == "secret_key"] == [
+        "PLOTINDEX_SECRET_KEY"
+    ]
+    assert (told["status.json"]["plots"], told["status.json"]["root"]) == (1, "ROOT")
+    assert {
+        "check": "symlinks",
+        "verdict": "bad",
+        "seen": "not shown: --names",
+        "remedy": "not shown: --names",
+    } in told["doctor.json"]
+    assert told["database.json"]["rows"]["plot"] == 1
+    assert "plotindex_plots 1.0" in found["metrics.txt"]
+    assert "tokens.json" in {entry["name"] for entry in told["state.json"]}
+    again = plotindex("support-bundle", "report.tar.gz")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == "plotindex: There is a file report.tar.gz already: name another one.\n"
+
+
+def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
+    root: Path, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, project, filename, folder = NAMES
+    place = draw(root, f"{session}/{project}/{folder}/{filename}").parent
+    config = tmp_path / "analysts" / "plotindex.toml"
+    config.parent.mkdir()
+    config.write_text(f'root = "{root}"\ndatabase = "sqlite:///{place}/confidential.db"\n')
+    monkeypatch.setenv("HOME", "/")
+    settings = load_settings({}, environment, config)
+    with closing(Database(settings.catalog_place)) as database:
+        catalog = Catalog(database)
+        catalog.begin(str(root), settings.layout)
+        catalog.beat(Heartbeat("host-of-somebody", 1, time.time(), time.time(), "watching"))
+    found = Gathering(settings, {}, config, names=False).parts()
+    for text in (*NAMES, "confidential", "analysts", "host-of-somebody", str(root), str(tmp_path)):
+        assert not [name for name, content in found.items() if text in content], text
+    told = json.loads(found["settings.json"])
+    values = {one["name"]: (one["value"], one["where"]) for one in told["settings"]}
+    assert values["database"] == ("sqlite:///DATABASE", "CONFIG:2")
+    assert (told["file"], values["url_prefix"][0]) == ("CONFIG", "/api/smartstat")
+    named = Gathering(settings, {}, config, names=True).parts()
+    assert str(place) in named["settings.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/srv/plots", "ROOT"),
+        ("of /srv/plots.", "of ROOT."),
+        ("sqlite:////srv/plots/s/x.db", "sqlite:///ROOT/…"),
+        ("/srv/plots-2 and /srv/plots.bak", "/srv/plots-2 and /srv/plots.bak"),
+        ("/mnt/srv/plots", "/mnt/srv/plots"),
+        ("/srv/plots/state/x, /srv/plots/state", "STATE/x, STATE"),
+    ],
+)
+def test_a_word_takes_the_place_of_whole_folders_only(text: str, shown: str) -> None:
+    veil = Redactor(
+        [Replacement(Path("/srv/plots"), "ROOT", is_cut=True), Replacement(Path("/srv/plots/state"), "STATE")]
+    )
+    assert veil.over({"seen": [text, 1]}) == {"seen": [shown, 1]}
+    assert Redactor([Replacement(Path("/"), "HOME")]).over(text) == text
+
+
+def test_it_tells_names_when_asked_and_what_can_be_had_of_a_damaged_catalogue(
+    plotindex: RunPlotindex, secret: str, catalog: Catalog, tmp_path: Path
+) -> None:
+    catalog.database.close()
+    catalog.database.path.write_bytes(b"damage! " * 4096)
+    done = plotindex("support-bundle", "--names", "report.tar.gz")
+    assert done.returncode == 0, done.stderr
+    found = contents(tmp_path / "report.tar.gz")
+    assert "project_odd" in found["doctor.json"]
+    assert "is damaged" in json.loads(found["status.json"])["not to be had"]
+    assert secret not in "".join(found.values())

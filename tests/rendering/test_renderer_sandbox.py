@@ -1,0 +1,296 @@
+"""The process that draws: what it cannot do, whatever a plot makes it do, and how it ends."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from plotindex.rendering.client import RendererClient
+from plotindex.rendering.protocol import SVG, Word
+from tests.support.images import encoded, halves
+from tests.support.processes import draw, wait_until
+
+PROGRAM = """
+import encodings.idna, os, socket, sys
+from plotindex import confinement
+
+secret, user, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+listener = socket.create_server(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+parent = os.getppid()
+if user:
+    os.chown(secret, user, user)
+    os.setgroups([]); os.setresgid(user, user, user); os.setresuid(user, user, user)
+open(secret).close()
+ways = {name: confinement.WAYS[name] for name in way.split(",") if name}
+try:
+    print("confined:", *confinement.confine(1_000_000, ways), file=sys.stderr)
+except confinement.ConfinementError as error:
+    print("refused", file=sys.stderr)
+    sys.exit(3)
+tried = {
+    "secret": lambda: open(secret),
+    "up": lambda: open("/" + "../" * 30 + secret.lstrip("/")),
+    "own environment": lambda: open("/proc/self/environ"),
+    "parent's environment": lambda: open(f"/proc/{parent}/environ"),
+    "first process": lambda: open("/proc/1/environ"),
+    "list": lambda: os.listdir("/etc"),
+    "write": lambda: open("/tmp/written-by-the-drawing", "w"),
+    "delete": lambda: os.unlink(secret),
+    "chroot out": lambda: (os.mkdir("x"), os.chroot("x"), os.chdir("../../../../.."), os.chroot("."), open(secret)),
+    "become root": lambda: os.setresuid(0, 0, 0) if os.getresuid() != (0, 0, 0) else 1 / 0,
+    "program": lambda: os.execv(sys.executable, [sys.executable, "-c", "pass"]),
+}
+if "Landlock" in ways:
+    tried["connect"] = lambda: socket.create_connection(("127.0.0.1", port), timeout=5)
+    tried["listen"] = lambda: socket.create_server(("127.0.0.1", 0))
+    tried["signal"] = lambda: os.kill(parent, 0)
+for what, attempt in tried.items():
+    try:
+        attempt()
+    except (OSError, ZeroDivisionError):
+        continue
+    print("did:", what, file=sys.stderr)
+confinement.limit_job(1, parent, keep=(0, 1, 2))
+try:
+    os.fork()
+    print("did: fork", file=sys.stderr)
+except OSError:
+    pass
+"""
+
+
+@pytest.mark.parametrize("user", [0, 4242], ids=["root", "somebody"])
+@pytest.mark.parametrize("way", ["chroot", "Landlock", "chroot,Landlock"])
+def test_nothing_can_be_opened_by_any_of_the_ways(tmp_path: Path, user: int, way: str) -> None:
+    done = confined(tmp_path, user, way)
+    assert (done.returncode, done.stderr) == (0, f"confined: {way.replace(',', ' ')}\n")
+    assert (tmp_path / "tokens.json").read_text() == "secret"
+
+
+def test_without_a_way_it_is_refused(tmp_path: Path) -> None:
+    done = confined(tmp_path, 0, "")
+    assert (done.returncode, done.stderr) == (3, "refused\n")
+
+
+def confined(folder: Path, user: int, way: str) -> "subprocess.CompletedProcess[str]":
+    """Run PROGRAM, which tries everything once it is shut in."""
+    secret = folder / "tokens.json"
+    secret.write_text("secret")
+    for outer in (folder, *folder.parents[:3]):
+        outer.chmod(outer.stat().st_mode | 0o011)
+    return subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", PROGRAM, secret, str(user), way],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+JOBS = """
+import ctypes, os, signal, socket, sys, threading, time
+from pathlib import Path
+from plotindex.drawing import do_in_a_child
+from plotindex.jobs import Word
+
+def refused(*calls):
+    for call in calls:
+        try:
+            call()
+        except PermissionError:
+            continue
+        return Word.SLOW
+    return Word.QUICK
+
+def open_fds():
+    for fd in range(16):
+        try:
+            os.fstat(fd)
+        except OSError:
+            continue
+        return Word.SLOW
+    return Word.QUICK
+
+def kill_children():
+    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+
+works = {
+    "good": lambda: Word.QUICK,
+    "fails": lambda: 1 / 0,
+    "hangs": lambda: time.sleep(60),
+    "spins": lambda: [None for _ in iter(int, 1)],
+    "crashes": lambda: ctypes.string_at(0),
+    "is killed": lambda: threading.Event().wait(),
+    "has no descriptor": open_fds,
+    "calls nothing": lambda: refused(
+        socket.socket, os.fork, os.setsid, os.pipe, lambda: os.kill(os.getppid(), 0), lambda: open("/dev/null"),
+        lambda: os.chmod("/dev/null", 0o666), lambda: os.execv("/bin/true", ["true"]), lambda: os.memfd_create("x"),
+        lambda: os.utime("/dev/null"), lambda: os.readlink("/proc/self/exe"),
+    ),
+    "lies": lambda: os._exit(77),
+    "good again": lambda: Word.DRAWN,
+}
+for name, work in works.items():
+    if name == "is killed":
+        threading.Timer(0.1, kill_children).start()
+    print(f"{name}: {do_in_a_child(work, 0.3, ())}")
+"""
+
+
+def test_each_job_ends_and_none_takes_another_with_it() -> None:
+    done = subprocess.run([sys.executable, "-c", JOBS], capture_output=True, text=True, check=False, timeout=30)
+    assert dict(line.split(": ") for line in done.stdout.splitlines()) == {
+        "good": Word.QUICK,
+        "fails": Word.FAILED,
+        "hangs": Word.FAILED,
+        "spins": Word.FAILED,
+        "crashes": Word.FAILED,
+        "is killed": Word.BUSY,
+        "has no descriptor": Word.QUICK,
+        "calls nothing": Word.QUICK,
+        "lies": Word.FAILED,
+        "good again": Word.DRAWN,
+    }
+
+
+@pytest.fixture
+def drawer() -> Iterator[RendererClient]:
+    drawer = RendererClient(seconds=1.0)
+    yield drawer
+    drawer.close()
+
+
+@pytest.fixture
+def plot(tmp_path: Path) -> Iterator[int]:
+    fd = os.open(draw(tmp_path, "x.png", encoded(halves())), os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def process_of(drawer: RendererClient) -> psutil.Process:
+    assert drawer.pid is not None
+    return psutil.Process(drawer.pid)
+
+
+def test_it_starts_when_it_is_needed_and_draws_from_the_descriptor(drawer: RendererClient, plot: int) -> None:
+    assert drawer.pid is None
+    word, drawn = drawer.do("160", plot)
+    assert (word, drawn[:4], drawn[8:12]) == (Word.DRAWN, b"RIFF", b"WEBP")
+    assert os.lseek(plot, 0, os.SEEK_CUR) == 0
+    assert drawer.do(SVG, plot) == (Word.SLOW, b"")
+
+
+def test_it_has_no_key_no_descriptor_and_no_privilege(
+    drawer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLOTINDEX_SECRET_KEY", "k" * 32)
+    monkeypatch.setenv("DATABASE_PASSWORD", "p")
+    drawer.do("160", plot)
+    process = process_of(drawer)
+    assert set(process.environ()) <= {"PYTHONPATH", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME"}
+    assert set(os.listdir(f"/proc/{process.pid}/fd")) == {"0", "1", "2"}
+    assert process.nice() >= 10
+    status = dict(line.split(":\t") for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert process.num_threads() == 1
+
+
+def test_one_that_hangs_is_killed_and_another_takes_its_place(drawer: RendererClient, plot: int) -> None:
+    drawer.do("160", plot)
+    process = process_of(drawer)
+    process.suspend()
+    assert drawer.do("160", plot) == (Word.FAILED, b"")
+    assert not process.is_running()
+    assert drawer.do("160", plot)[0] is Word.DRAWN
+
+
+def test_one_that_is_killed_while_it_draws_costs_one_job(drawer: RendererClient, plot: int) -> None:
+    drawer.do("160", plot)
+    process = process_of(drawer)
+    process.suspend()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(drawer.do, "160", plot)
+        # The job is in the socket: the plot is one of the descriptors that nobody has taken yet.
+        wait_until(asked.running)
+        process.kill()
+        assert asked.result() == (Word.BUSY, b"")
+    assert drawer.do("160", plot)[0] is Word.DRAWN
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_it_ends_with_whoever_started_it(tmp_path: Path, plot: int) -> None:
+    code = (
+        "import sys, os, signal\nfrom plotindex.rendering.client import RendererClient\n"
+        "d = RendererClient()\nd.do('160', int(sys.argv[1]))\n"
+    )
+    for end in ("os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "pass"):
+        command = [sys.executable, "-W", "error", "-c", f"{code}print(d.pid, flush=True)\n{end}", str(plot)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=[plot], timeout=30)
+        assert done.stderr == ""
+        pid = int(done.stdout)
+        wait_until(partial(has_ended, pid))
+
+
+def test_what_it_sends_back_must_be_a_webp(drawer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for content in (b"", b"<html>", b"RIFF\0\0\0\0WEBP", b"RIFF\x04\0\0\0WEBPmore"):
+
+        def lie(_running: object, _job: str, fds: list[int], content: bytes = content) -> Word:
+            os.write(fds[1], content)
+            return Word.DRAWN
+
+        monkeypatch.setattr(drawer, "_ask", lie)
+        assert drawer.do("160", plot) == (Word.FAILED, b"")
+
+
+def test_where_none_can_be_started_the_log_says_so_once(
+    drawer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("plotindex.system.processes.own_interpreter", lambda: "/bin/false")
+    began = time.monotonic()
+    assert [drawer.do("160", plot)[0] for _ in range(3)] == [Word.BUSY] * 3
+    assert time.monotonic() - began < 5
+    assert caplog.text.count("No thumbnails are made") == 1
+    assert "Landlock" in caplog.text
+    monkeypatch.setattr("plotindex.system.processes.own_interpreter", lambda: sys.executable)
+    monkeypatch.setattr("plotindex.rendering.client.START_SECONDS", 0.001)
+    late = RendererClient()
+    assert late.do("160", plot) == (Word.BUSY, b"")
+    assert "timed out" in caplog.text
+    assert late.pid is None
+
+
+def test_an_image_of_the_most_pixels_is_drawn_in_time_and_within_its_memory(tmp_path: Path) -> None:
+    drawer = RendererClient()
+    file = tmp_path / "x.png"
+    Image.new("RGBA", (8000, 8000)).save(file, compress_level=1)
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        assert drawer.do("320", fd)[0] is Word.DRAWN
+    finally:
+        os.close(fd)
+        drawer.close()
+
+
+def test_a_drawer_that_nobody_needs_any_more_leaves_no_process_behind(plot: int) -> None:
+    drawer = RendererClient()
+    drawer.do("160", plot)
+    pid = process_of(drawer).pid
+    del drawer
+    assert not psutil.pid_exists(pid)

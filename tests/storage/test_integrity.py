@@ -1,0 +1,79 @@
+"""The database is checked while everything is looked at, and what is damaged is believed by nobody."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from plotindex.errors import DamagedDatabaseError
+from plotindex.index.reconcile import reconcile
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.integrity import IntegrityCheck
+from plotindex.storage.sqlite import wal
+from plotindex.tree.tree import Tree
+from plotindex.watch.rescan import Rescans
+from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.watcher import Watcher
+from plotindex.watch.watches import Watches
+from tests.support.processes import draw, wait_until
+
+
+def test_damage_that_no_look_comes_upon_is_found_by_each_that_looks_at_everything(
+    tree: Tree, catalog: Catalog, root: Path
+) -> None:
+    for number in range(200):
+        draw(root, f"s/project_a/{number}.png")
+    reconcile(tree, catalog, [""])
+    damage_index(catalog, "ix_plot_scope")
+    assert reconcile(tree, catalog, ["s"]).differences == 0, "it would not be noticed"
+    with pytest.raises(DamagedDatabaseError):
+        reconcile(tree, catalog, [""])
+
+
+def damage_index(catalog: Catalog, name: str) -> None:
+    path = catalog.database.path
+    catalog.database.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"damage! " * (size // 8))
+
+
+def test_a_look_that_begins_anew_goes_on_with_the_check_that_has_begun(
+    tree: Tree, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, begun = threading.Event(), []
+
+    def check() -> None:
+        begun.append(released.wait(20))
+
+    monkeypatch.setattr(catalog.database, "check_sound", check)
+    watcher = Watcher(tree, tmp_path / "barriers", Watches)
+    rescans = Rescans(tree, catalog, FairScheduler(tree, catalog, watcher), watcher, 3600)
+    for _ in range(5):
+        rescans.begin()
+        assert rescans.go_on() is None, "the check has not ended"
+        rescans.forget()
+    rescans.begin()
+    released.set()
+    wait_until(rescans.go_on)
+    assert begun == [True]
+
+
+def test_whoever_writes_waits_for_the_check_before_the_log_reaches_its_bound(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(catalog.database, "check_sound", released.wait)
+    check = IntegrityCheck(catalog.database)
+    assert not check.ended()
+    with catalog.writing() as writer:
+        writer.leap(0)
+    monkeypatch.setattr(wal, "MOST_BYTES", 1)
+    threading.Timer(0.1, released.set).start()
+    assert check.ended()

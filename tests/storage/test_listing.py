@@ -1,0 +1,174 @@
+"""A reader that follows the cursor of changes always ends with exactly the listing."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.listing import ChangesPage, Entry, Listing
+from plotindex.system.humanize import rfc3339
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.tree import Tree
+from tests.support.postgres import NewDatabase, on_both_engines
+from tests.support.processes import draw
+
+Known = dict[PlotKey, Entry]
+sessions = st.sampled_from(["a", "b", "c"])
+projects = st.sampled_from(["project_1", "project_2"])
+names = st.sampled_from(["x.png", "y.svg", "sub/z.png"])
+places = st.tuples(sessions, projects, names).map("/".join)
+steps = st.one_of(
+    st.tuples(st.just("draw"), places, st.integers(0, 3)),
+    st.tuples(st.just("remove"), places, st.just(0)),
+    st.tuples(st.just("drop"), sessions, st.just(0)),
+    st.tuples(st.just("follow"), st.just(""), st.integers(1, 5)),
+    st.tuples(st.just("rewrite"), st.just(""), st.just(0)),
+    st.tuples(st.just("trim"), st.just(""), st.integers(1, 3)),
+)
+
+
+class Reader:
+    """Somebody who lists once and then follows the changes."""
+
+    def __init__(self, listing: Listing, allows: Callable[[str], bool]) -> None:
+        self.listing = listing
+        self.allows = allows
+        self.clock = 0
+        self.known: Known = {}
+
+    def follow(self, most: int) -> None:
+        more = True
+        while more:
+            changes = self.listing.changes(self.clock, self.allows, most=most)
+            if changes.fresh:
+                self.clock, self.known = changes.clock, everything(self.listing, self.allows)
+                continue
+            assert changes.clock > self.clock or not changes.more
+            self.known |= {entry.key: entry for entry in changes.changed}
+            for key in changes.removed:
+                self.known.pop(key, None)
+            self.clock, more = changes.clock, changes.more
+
+
+class Made(NamedTuple):
+    """An empty tree and its empty catalogue."""
+
+    root: Path
+    tree: Tree
+    catalog: Catalog
+    listing: Listing
+
+
+@contextmanager
+def made(new_database: NewDatabase, engine: str) -> Iterator[Made]:
+    with TemporaryDirectory() as folder, new_database(engine) as database:
+        root = Path(folder)
+        tree, catalog = Tree(root), Catalog(database)
+        catalog.claim(str(root), tree.layout, 1000)
+        yield Made(root, tree, catalog, Listing(database))
+
+
+def everything(listing: Listing, allows: Callable[[str], bool]) -> Known:
+    seen = {}
+    for row in listing.sessions(allows, 1000).sessions:
+        for entry in listing.plots(row.session, 1000).entries:
+            seen[entry.key] = entry
+    return seen
+
+
+def change(made: Made, step: str, path: str, number: int) -> None:
+    root, tree, catalog, _ = made
+    if step == "draw":
+        draw(root, path, b"x" * number)
+    elif step == "remove":
+        (root / path).unlink(missing_ok=True)
+    elif step == "drop":
+        shutil.rmtree(root / path, ignore_errors=True)
+    elif step == "trim":
+        with catalog.writing() as writer:
+            writer.trim(number)
+    reconcile(tree, catalog, [path], Options(rewrite=step == "rewrite", allow_empty=True))
+
+
+@on_both_engines
+@settings(max_examples=40, deadline=None)
+@given(story=st.lists(steps, max_size=25))
+def test_a_reader_that_follows_the_cursor_ends_with_exactly_the_listing(
+    new_database: NewDatabase, engine: str, story: list[tuple[str, str, int]]
+) -> None:
+    with made(new_database, engine) as place:
+        readers = [Reader(place.listing, lambda _: True), Reader(place.listing, lambda session: session != "b")]
+        for step, path, number in story:
+            if step == "follow":
+                readers[0].follow(number)
+            else:
+                change(place, step, path, number)
+        for reader in readers:
+            reader.follow(2)
+            assert reader.known == everything(place.listing, reader.allows)
+
+
+@on_both_engines
+def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(new_database: NewDatabase, engine: str) -> None:
+    with made(new_database, engine) as place:
+        clocks = [place.listing.clock()]
+        for first, last in ((0, 7), (7, 8), (8, 12)):
+            for number in range(first, last):
+                draw(place.root, f"s/project_1/{number:02}.png")
+            reconcile(place.tree, place.catalog, [""])
+            clocks.append(place.listing.clock())
+        changes = place.listing.changes(clocks[0], lambda _: True, most=3)
+        assert (len(changes.changed), changes.clock, changes.more) == (7, clocks[1], True)
+        changes = place.listing.changes(changes.clock, lambda _: True, most=3)
+        assert (len(changes.changed), changes.clock, changes.more) == (1, clocks[2], True)
+        changes = place.listing.changes(changes.clock, lambda _: True, "s", most=3)
+        assert (len(changes.changed), changes.clock, changes.more) == (4, clocks[3], True)
+        changes = place.listing.changes(changes.clock, lambda _: True, "s", most=3)
+        assert (changes.changed, changes.clock, changes.more) == ([], clocks[3], False)
+
+
+@on_both_engines
+def test_a_page_of_changes_ends_early_when_its_keys_have_very_many_copies(
+    new_database: NewDatabase, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotindex.storage.listing.MOST_COPIES", 5)
+    with made(new_database, engine) as place:
+        clock = place.listing.clock()
+        for name in "abc":
+            for project in range(4):
+                draw(place.root, f"s/project_{project}/{name}.png")
+            reconcile(place.tree, place.catalog, [""])
+        reader = Reader(place.listing, lambda _: True)
+        reader.clock = clock
+        pages: list[ChangesPage] = []
+        while not pages or pages[-1].more:
+            pages.append(place.listing.changes(reader.clock, reader.allows))
+            reader.clock = pages[-1].clock
+        assert [[entry.key.filename for entry in page.changed] for page in pages] == [["a.png", "b.png"], ["c.png"]]
+
+
+@on_both_engines
+def test_a_cursor_of_no_time_that_can_be_told_of_is_fresh(new_database: NewDatabase, engine: str) -> None:
+    with made(new_database, engine) as place:
+        draw(place.root, "s/project_1/x.png")
+        reconcile(place.tree, place.catalog, [""])
+        now = place.listing.clock()
+        for since in (0, 999, now + 1, 10**30):
+            changes = place.listing.changes(since, lambda _: True)
+            assert (changes.fresh, changes.clock, changes.changed, changes.more) == (True, now, [], False)
+        assert not place.listing.changes(1000, lambda _: True).fresh
+
+
+def test_times_are_written_with_nine_decimals() -> None:
+    assert rfc3339(0) == "1970-01-01T00:00:00.000000000Z"
+    assert rfc3339(-(2**63)) == "1677-09-21T00:12:43.145224192Z"
+    assert rfc3339(2**63 - 1) == "2262-04-11T23:47:16.854775807Z"

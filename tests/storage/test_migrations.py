@@ -1,0 +1,199 @@
+"""The schema: made and changed whole or not at all, and always that of the tables in code."""
+
+import hashlib
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL
+
+from plotindex.errors import CatalogError, SettingsError
+from plotindex.storage.schema import SCHEMA, known_revisions, migrations_folder
+from plotindex.storage.sqlite.database import Database
+from plotindex.storage.tables import TRIGRAMS, metadata
+from tests import CHECKOUT
+from tests.support.processes import RunPlotindex, draw
+
+TABLES = {*metadata.tables, "alembic_version", TRIGRAMS, *(f"{TRIGRAMS}_{part}" for part in ("config", "data", "idx"))}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where a database may be made."""
+    return tmp_path / "some where%20#?.db"
+
+
+def url(place: Path) -> str:
+    return URL.create("sqlite", database=str(place)).render_as_string()
+
+
+def run_alembic(place: Path, environment: dict[str, str], *args: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "alembic", "-x", f"database={url(place)}", *args]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def migrate(place: Path) -> None:
+    database = Database(place)
+    try:
+        database.migrate()
+        database.require_schema()
+    finally:
+        database.close()
+
+
+def tables(place: Path) -> set[str]:
+    with closing(sqlite3.connect(place)) as connection:
+        return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def schema(place: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(place)) as connection:
+        return sorted(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+def test_migrate_makes_the_tables_in_a_file_for_its_owner_alone(place: Path) -> None:
+    former = os.umask(0)
+    try:
+        migrate(place)
+    finally:
+        os.umask(former)
+    assert tables(place) == TABLES
+    assert {stat.S_IMODE(file.stat().st_mode) for file in place.parent.glob(f"{place.name}*")} == {0o600}
+    before = place.read_bytes()
+    migrate(place)
+    assert place.read_bytes() == before
+
+
+def test_the_schema_in_code_is_the_newest_revision() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [SCHEMA]
+    assert {script.revision for script in scripts.walk_revisions()} == known_revisions()
+
+
+def test_alembic_finds_no_difference_from_the_tables_in_code(place: Path, environment: dict[str, str]) -> None:
+    migrate(place)
+    same = run_alembic(place, environment, "check")
+    assert (same.returncode, same.stdout) == (0, "No new upgrade operations detected.\n"), same.stderr
+    with closing(sqlite3.connect(place)) as connection:
+        connection.execute("DROP INDEX ix_plot_clock")
+        connection.execute("ALTER TABLE session ADD COLUMN colour TEXT")
+    differs = run_alembic(place, environment, "check")
+    assert differs.returncode != 0
+    assert "ix_plot_clock" in differs.stdout + differs.stderr
+    assert "colour" in differs.stdout + differs.stderr
+
+
+def test_there_and_back_again_is_the_same_schema(place: Path, environment: dict[str, str]) -> None:
+    migrate(place)
+    before = schema(place)
+    down = run_alembic(place, environment, "downgrade", "base")
+    assert down.returncode == 0, down.stderr
+    assert tables(place) == {"alembic_version"}
+    up = run_alembic(place, environment, "upgrade", "head")
+    assert up.returncode == 0, up.stderr
+    assert schema(place) == before
+
+
+def test_a_schema_that_was_taken_back_to_nothing_is_migrated_again(place: Path, environment: dict[str, str]) -> None:
+    migrate(place)
+    before = schema(place)
+    assert run_alembic(place, environment, "downgrade", "base").returncode == 0
+    migrate(place)
+    assert schema(place) == before
+
+
+def test_six_processes_that_start_at_once_on_no_database_all_succeed(
+    root: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    draw(root, "a/project_1/x.png")
+    command = [sys.executable, "-m", "plotindex", "rebuild", "--json", "--root", str(root)]
+    running = [
+        subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(6)
+    ]
+    said = [process.communicate(timeout=60) for process in running]
+    assert [process.returncode for process in running] == [0] * 6, said
+    assert [error for _, error in said] == [b""] * 6
+    [place] = (tmp_path / "state").glob("*/catalog.db")
+    assert tables(place) == TABLES
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT count(*) FROM plot").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM catalogue").fetchone() == (1,)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE plot", "CREATE TABLE indexer", "CREATE VIRTUAL TABLE", "INSERT INTO alembic_version"]
+)
+def test_a_migration_killed_half_way_leaves_the_old_schema(place: Path, statement: str) -> None:
+    script = """
+import signal, sys
+from pathlib import Path
+from sqlalchemy import event
+from plotindex.database import Database
+
+database = Database(Path(sys.argv[1]))
+
+@event.listens_for(database.writer, "after_cursor_execute")
+def stop_half_way(_connection, _cursor, statement, *_others):
+    if statement.strip().startswith(sys.argv[2]):
+        print("half-way", flush=True)
+        signal.pause()
+
+database.migrate()
+"""
+    command = [sys.executable, "-c", script, str(place), statement]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"half-way\n"
+        process.kill()
+        assert process.wait(10) == -signal.SIGKILL
+    assert tables(place) == set()
+    migrate(place)
+    assert tables(place) == TABLES
+
+
+def test_a_database_of_a_newer_schema_is_refused_and_stays_as_it_is(plotindex: RunPlotindex, place: Path) -> None:
+    migrate(place)
+    with closing(sqlite3.connect(place)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = hashlib.sha256(place.read_bytes()).digest()
+    database = Database(place)
+    with pytest.raises(SettingsError, match="of a newer plotindex"):
+        database.migrate()
+    with pytest.raises((CatalogError, SettingsError), match="of a newer plotindex"):
+        database.require_schema()
+    database.close()
+    done = plotindex("migrate", "--database", url(place))
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"plotindex: The database {place} is of a newer plotindex (schema 9999): "
+        "upgrade plotindex or, to stay with this one, move the file away and run `plotindex rebuild`; "
+        "nothing was changed.\n"
+    )
+    assert hashlib.sha256(place.read_bytes()).digest() == before
+
+
+def test_a_database_without_a_schema_is_migrated_by_the_next_command_that_writes(
+    plotindex: RunPlotindex, place: Path
+) -> None:
+    place.touch()
+    reads = plotindex("verify", "--database", url(place))
+    assert reads.returncode != 0
+    assert "plotindex migrate" in reads.stderr
+    assert place.stat().st_size == 0
+    done = plotindex("migrate", "--database", url(place))
+    assert (done.returncode, done.stdout) == (0, "The database is of this version's schema.\n")
+    assert tables(place) == TABLES

@@ -1,0 +1,171 @@
+"""What the gallery is told of the catalogue."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from plotindex.config.settings import Settings
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.overview import STRIP, Overview
+from plotindex.storage.search.search import AT_MOST, NameSearch
+from plotindex.storage.tables import session
+from plotindex.tree.plots import PlotKey, Row
+from plotindex.web import PlotIndex
+from tests.support.postgres import on_both_engines
+from tests.support.processes import Index, draw
+
+START = 10**18
+
+
+@pytest.fixture
+def overview(catalog: Catalog) -> Overview:
+    return Overview(catalog)
+
+
+def everything(session: str) -> bool:
+    return True
+
+
+@on_both_engines
+def test_sessions_come_newest_first_each_with_its_latest_plots_also_when_these_change(
+    root: Path, index: Index, overview: Overview
+) -> None:
+    for number in range(7):
+        draw(root, f"old/project_a/{number}.png", mtime_ns=START + number)
+        draw(root, f"new/project_a/{number}.png", mtime_ns=START + 100 + number)
+    index()
+    strips, count = overview.sessions(everything, "", 0, 10)
+    assert (count, [strip.row.session for strip in strips]) == (2, ["new", "old"])
+    assert [plot.filename for plot in strips[1].latest] == [f"{number}.png" for number in range(6, 6 - STRIP, -1)]
+    draw(root, "old/project_b/0.png", mtime_ns=START + 200)
+    (root / "new/project_a/6.png").unlink()
+    index()
+    strips, _ = overview.sessions(everything, "", 0, 10)
+    assert [(strip.row.session, strip.latest[0].path) for strip in strips] == [
+        ("old", "old/project_b/0.png"),
+        ("new", "new/project_a/5.png"),
+    ]
+
+
+@on_both_engines
+def test_pages_hold_only_what_matches_and_may_be_seen(root: Path, index: Index, overview: Overview) -> None:
+    for number in range(10):
+        draw(root, f"s{number}/project_a/x.png", mtime_ns=START - number)
+    draw(root, "t/project_a/x.png", mtime_ns=START)
+    index()
+
+    def allows(session: str) -> bool:
+        return session != "s3"
+
+    pages = [overview.sessions(allows, "S", skip, 4) for skip in (0, 4, 8, 12)]
+    assert [count for _, count in pages] == [9] * 4
+    names = [[strip.row.session for strip in strips] for strips, _ in pages]
+    assert names == [["s0", "s1", "s2", "s4"], ["s5", "s6", "s7", "s8"], ["s9"], []]
+    for skip in range(0, 16, 4):
+        of_all = overview.sessions(everything, "", skip, 4, allows_all=True)
+        assert of_all == overview.sessions(everything, "", skip, 4)
+        assert (of_all[1], len(of_all[0])) == (11, min(4, max(0, 11 - skip)))
+
+
+@on_both_engines
+def test_of_very_many_sessions_the_index_finds_what_lies_beyond_those_that_are_read(
+    catalog: Catalog, overview: Overview
+) -> None:
+    rows: list[list[Row]] = [[(f"s{number}", "p", "hist.png", 1, START - number, 1, 1)] for number in range(1_100)]
+    rows[-1] = [("s1099", "p", "old.png", 1, 0, 1, 1)]
+    with catalog.writing() as writer:
+        writer.apply([], rows)
+    for allows_all in (None, True):
+        found = overview.search(everything, "old", 5, allows_all=allows_all)
+        assert ([plot.path for plot in found.plots], found.is_complete) == (["s1099/p/old.png"], True)
+        assert overview.search(everything, "ol", 5, allows_all=allows_all) == ([], False)
+
+
+@on_both_engines
+@pytest.mark.parametrize("query", ["hist", "HIST", "*hist*", "sub/h[ia]st*"])
+def test_a_search_finds_the_current_copy_of_each_key_the_latest_first_and_nothing_of_others(
+    root: Path, index: Index, overview: Overview, query: str
+) -> None:
+    for number in range(5):
+        draw(root, f"a/project_{number}/sub/hist.png", mtime_ns=START + number)
+    draw(root, "b/project_a/sub/hist 100%.png", mtime_ns=START + 10)
+    draw(root, "b/project_hist/none.png", mtime_ns=START + 11)
+    draw(root, "secret/project_a/sub/hist.png", mtime_ns=START + 12)
+    index()
+    found = overview.search(lambda session: session != "secret", query, 10)
+    assert found.is_complete
+    assert [plot.path for plot in found.plots] == ["b/project_a/sub/hist 100%.png", "a/project_4/sub/hist.png"]
+    assert [plot.session for plot in overview.search(everything, query, 1).plots] == ["secret"]
+    assert overview.search(lambda _: False, query, 10) == ([], True)
+    assert [plot.session for plot in overview.search(everything, query, 9, allows_all=True).plots] == [
+        "secret",
+        "b",
+        "a",
+    ]
+
+
+@on_both_engines
+def test_a_session_that_comes_during_a_search_is_shown_to_nobody_who_may_not_see_it(
+    root: Path, index: Index, overview: Overview
+) -> None:
+    draw(root, "mine/project_a/hist.png")
+    index()
+
+    def allows(session: str) -> bool:
+        draw(root, "secret/project_a/hist.png")
+        index()
+        return session == "mine"
+
+    overview._names = NameSearch(overview._database, at_once=0)
+    for allows_all in (None, False):
+        assert [plot.session for plot in overview.search(allows, "hist", 9, allows_all=allows_all).plots] == ["mine"]
+
+
+@on_both_engines
+def test_signs_of_sql_and_halves_of_characters_are_searched_for_as_they_are(
+    root: Path, index: Index, overview: Overview
+) -> None:
+    draw(root, "s/project_a/100%_a.png")
+    draw(root, "s/project_a/100xya.png")
+    index()
+    assert [plot.filename for plot in overview.search(everything, "0%_", 9).plots] == ["100%_a.png"]
+    assert overview.search(everything, "\udcff", 9) == ([], True)
+
+
+@on_both_engines
+def test_neighbours_are_by_filename_within_the_session(root: Path, index: Index, overview: Overview) -> None:
+    for path in (
+        "s/project_b/a.png",
+        "s/project_a/b.png",
+        "s/project_c/b.png",
+        "s/project_a/c/d.png",
+        "t/project_a/z.png",
+    ):
+        draw(root, path)
+    index()
+    assert overview.neighbours(PlotKey("s", "b.png")) == ("a.png", "c/d.png")
+    assert overview.neighbours(PlotKey("s", "a.png")) == (None, "b.png")
+    assert overview.neighbours(PlotKey("s", "c/d.png")) == ("b.png", None)
+    entry = overview.entry(PlotKey("s", "b.png"))
+    assert entry is not None
+    assert len(entry.copies) == 2
+    assert overview.entry(PlotKey("s", "nothing.png")) is None
+
+
+def test_a_page_says_when_not_every_name_was_searched(
+    root: Path, index: Index, catalog: Catalog, settings: Settings
+) -> None:
+    draw(root, "old/project_a/zy.png", mtime_ns=START)
+    draw(root, "new/project_a/x.png", mtime_ns=START + 1)
+    index()
+    app = Flask("host")
+    PlotIndex(app, root=root, state_dir=str(settings.state_dir), may_see=lambda _: True, gallery=True)
+    address = "/api/smartstat/gallery/"
+    assert "Not every name was searched" not in app.test_client().get(address, query_string={"q": "zz"}).text
+    # As if it had so many plots that those of the old session are not come to.
+    with catalog.writing() as writer:
+        writer.connection.execute(session.update().where(session.c.session == "new").values(plots=AT_MOST))
+    for query, found in {"zy": 0, "zy.": 1}.items():
+        page = app.test_client().get(address, query_string={"q": query}).text
+        assert ("Not every name was searched" in page, page.count('<article class="card"')) == (not found, found)

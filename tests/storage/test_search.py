@@ -1,0 +1,255 @@
+"""The search: what a look at every name would find, while names are taken in and before; and nothing of others."""
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+
+from plotindex.index.reconcile import reconcile
+from plotindex.index.report import Options
+from plotindex.storage.catalog import Catalog, SessionRow
+from plotindex.storage.database import AnyDatabase
+from plotindex.storage.search import search as subject
+from plotindex.storage.search.fulltext import OutOfTimeError, at_most
+from plotindex.storage.search.search import NameSearch, SearchResult
+from plotindex.storage.search.updater import IndexUpdater
+from plotindex.storage.tables import name, searched
+from plotindex.storage.writer import Change
+from plotindex.tree.globs import glob_matcher, literal_runs, matcher
+from plotindex.tree.layout import Layout
+from plotindex.tree.plots import Plot, PlotKey, Row, newest_first
+from plotindex.tree.tree import Tree
+from tests.support.postgres import NewDatabase, connected, on_both_engines, on_postgresql
+from tests.support.processes import Index, StartService, draw, wait_until
+
+SIGNS = st.sampled_from(
+    [*"aAbkKß0%_-/. *?[]!^\\", '"', "'", "Ä", "ä", "\u212a", "\u017f", "\u202e", "\u0301", "𝄞", "\n"]
+)
+texts = st.text(SIGNS, min_size=1, max_size=9)
+sessions = st.sampled_from(["s", "t", "u"])
+plots = st.builds(Plot, sessions, st.sampled_from(["p", "q"]), texts, st.just(1), st.integers(0, 9), *[st.just(1)] * 2)
+steps = st.lists(
+    st.one_of(
+        st.lists(plots, max_size=8, unique_by=lambda plot: plot[:3]),
+        st.just("take in"),
+        st.just("take in all"),
+        st.just("trim"),
+        st.just("forget"),
+    ),
+    max_size=12,
+)
+
+
+@on_both_engines
+@settings(max_examples=28, deadline=None)
+@given(steps=steps, texts=st.lists(texts, max_size=4), at_once=st.sampled_from([0, 10**6]))
+@example(steps=[[Plot("s", "p", 'aaa"bb', 1, 1, 1, 1)], "take in all"], texts=['A"B', 'aaa" OR "b'], at_once=0)
+@example(steps=[[Plot("s", "p", "xyz", 1, 1, 1, 1)], "take in all", [], "take in all"], texts=["xyz"], at_once=0)
+def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_taken_in(
+    new_database: NewDatabase,
+    engine: str,
+    steps: list[list[Plot] | str],
+    texts: list[str],
+    at_once: int,
+) -> None:
+    with new_database(engine) as database:
+        catalog = Catalog(database)
+        catalog.claim("/srv", Layout(), 1)
+        intake = IndexUpdater(catalog)
+        there: dict[tuple[str, str, str], Plot] = {}
+        for step in steps:
+            if isinstance(step, list):
+                there = change(catalog, there, step)
+            elif step == "trim":
+                with catalog.writing() as writer:
+                    writer.trim(keep=0)
+            elif step == "forget":
+                with database.writing() as connection:
+                    connection.execute(searched.delete())
+            else:
+                intake.go_on(most=1000 if step == "take in all" else 3)
+        names = NameSearch(database, at_once=at_once, seconds=60)
+        for text in [*texts, *(plot.filename[1:6] for plot in there.values())]:
+            found = names.search(text, catalog.latest_sessions(), 1000, everywhere=True)
+            assert found.is_complete
+            assert by_key(found.plots) == {
+                key: current for key, current in current_copies(there.values()).items() if matcher(text)(key.filename)
+            }
+            assert [plot.mtime_ns for plot in found.plots] == sorted((p.mtime_ns for p in found.plots), reverse=True)
+        assert intake.finish(60)
+        assert taken_in(database) == set(current_copies(there.values()))
+        check_index(database)
+
+
+def change(
+    catalog: Catalog, there: dict[tuple[str, str, str], Plot], wanted: list[Plot]
+) -> dict[tuple[str, str, str], Plot]:
+    """Let these be plots, in place of every third that there is."""
+    kept = {key: plot for number, (key, plot) in enumerate(there.items()) if number % 3}
+    after = {**kept, **{plot[:3]: plot for plot in wanted}}
+    keys = sorted(there.keys() | after.keys())
+    changes = [Change(there.get(key), after.get(key)) for key in keys if there.get(key) != after.get(key)]
+    with catalog.writing() as writer:
+        writer.apply(changes)
+    return after
+
+
+def current_copies(there: Iterable[Plot]) -> dict[PlotKey, Plot]:
+    copies: dict[PlotKey, list[Plot]] = {}
+    for plot in there:
+        copies.setdefault(PlotKey(plot.session, plot.filename), []).append(plot)
+    return {key: newest_first(own)[0] for key, own in copies.items()}
+
+
+def by_key(found: list[Plot]) -> dict[PlotKey, Plot]:
+    assert len({plot[:3] for plot in found}) == len(found)
+    return {PlotKey(plot.session, plot.filename): plot for plot in found}
+
+
+def taken_in(database: AnyDatabase) -> set[PlotKey]:
+    with database.reading() as connection:
+        return {PlotKey(*row) for row in connection.execute(select(name.c.session, name.c.filename))}
+
+
+def check_index(database: AnyDatabase) -> None:
+    """Ask FTS5 whether its index is that of what is taken in."""
+    if database.file is not None:
+        with closing(sqlite3.connect(database.file)) as connection, connection:
+            connection.execute("INSERT INTO name_trigram(name_trigram, rank) VALUES ('integrity-check', 1)")
+
+
+@settings(max_examples=300)
+@given(pattern=texts, name=texts)
+@example(pattern="a[!]b]c[", name="axc[")
+@example(pattern="[]]b", name="]b")
+def test_what_a_glob_is_said_to_hold_is_in_every_name_that_matches(pattern: str, name: str) -> None:
+    if glob_matcher(pattern)(name):
+        at = 0
+        for run in literal_runs(pattern):
+            at = name.index(run, at) + len(run)
+
+
+def test_literal_runs_are_as_long_as_they_can_be() -> None:
+    assert literal_runs("*corr?_00[12]*.png") == ["corr", "_00", ".png"]
+    assert literal_runs("a[b*c") == ["a[b", "c"]
+    assert literal_runs("plain") == ["plain"]
+    assert literal_runs("**") == []
+
+
+@pytest.fixture
+def search(catalog: Catalog) -> Callable[[str], SearchResult]:
+    """A search everywhere that asks the index as soon as it may."""
+    names = NameSearch(catalog.database, at_once=0, seconds=60)
+    return lambda text: names.search(text, catalog.latest_sessions(), 5, everywhere=True)
+
+
+def filenames(found: SearchResult) -> list[str]:
+    return [plot.filename for plot in found.plots]
+
+
+def test_of_those_that_changed_last_the_latest_drawn_come_first(
+    root: Path, index: Index, catalog: Catalog, search: Callable[[str], SearchResult]
+) -> None:
+    for number in range(9):
+        draw(root, f"s/project_a/hist_{number}.png", mtime_ns=10**18 + number)
+    index()
+    assert IndexUpdater(catalog).finish(60)
+    draw(root, "s/project_b/hist_0.png", mtime_ns=10**18 + 100)
+    for expected in ("behind", "taken in"):
+        index()
+        assert filenames(search("hist")) == [f"hist_{number}.png" for number in (0, 8, 7, 6, 5)], expected
+        assert IndexUpdater(catalog).finish(60)
+
+
+def test_names_come_back_after_a_rebuild_from_scratch_and_when_somebody_empties_them(
+    root: Path, tree: Tree, catalog: Catalog, search: Callable[[str], SearchResult]
+) -> None:
+    draw(root, "s/project_a/hist.png")
+    gone = draw(root, "s/project_a/gone.png")
+    reconcile(tree, catalog, [""])
+    assert IndexUpdater(catalog).finish(60)
+    gone.unlink()
+    reconcile(tree, catalog, [""], Options(rewrite=True))
+    keys = {PlotKey("s", "hist.png")}
+    for statement in ("SELECT 1", "DELETE FROM searched", "DELETE FROM name"):
+        with closing(sqlite3.connect(catalog.database.path)) as connection:
+            connection.executescript(statement)
+        assert (filenames(search("hist")), filenames(search("gone"))) == (["hist.png"], [])
+        assert IndexUpdater(catalog).finish(60)
+        assert taken_in(catalog.database) == keys
+        check_index(catalog.database)
+        assert (filenames(search("hist")), filenames(search("gone"))) == (["hist.png"], [])
+
+
+def test_a_search_says_when_it_did_not_look_at_all_names(catalog: Catalog) -> None:
+    rows = [Plot("s", "p", f"{number}.png", 1, number, 1, 1) for number in range(50)]
+    rows += [Plot("t", "p", "old.png", 1, 0, 1, 1)]
+    with catalog.writing() as writer:
+        writer.apply([Change(None, row) for row in rows])
+    sessions = catalog.latest_sessions()
+    hasty = NameSearch(catalog.database, at_once=0, at_most=10)
+    assert hasty.search("ld", sessions, 5, everywhere=True) == ([], False)
+    assert hasty.search("old", sessions, 5) == ([], False)
+    assert filenames(hasty.search("1", sessions, 5)) == [f"{number}.png" for number in (41, 31, 21, 19, 18)]
+    assert hasty.search("1", sessions, 5).is_complete
+    assert filenames(hasty.search("old", sessions, 5, everywhere=True)) == ["old.png"]
+    with catalog.writing() as writer:
+        writer.apply([Change(None, Plot("u", "p", f"abc {number} xyz", 1, 0, 1, 1)) for number in range(500)])
+    assert IndexUpdater(catalog).finish(60)
+    late = NameSearch(catalog.database, at_once=0, seconds=0)
+    assert late.search("*xyz*abc*", catalog.latest_sessions(), 5, everywhere=True) == ([], False)
+    assert late.search("old", sessions, 5).is_complete
+
+
+@on_postgresql
+def test_a_server_is_asked_no_longer_than_somebody_waits_and_can_be_asked_again(catalog: Catalog) -> None:
+    rows: list[Row] = [("s", "p", f"abc {number} xyz", 1, 0, 1, 1) for number in range(20_000)]
+    with catalog.writing() as writer:
+        writer.apply([], [rows])
+    assert IndexUpdater(catalog).finish(60)
+    sessions = catalog.latest_sessions()
+    hasty = NameSearch(catalog.database, at_once=0, seconds=0)
+    assert hasty.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], False)
+    patient = NameSearch(catalog.database, at_once=0, seconds=60)
+    assert patient.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], True)
+    assert filenames(patient.search("12345", sessions, 5, everywhere=True)) == ["abc 12345 xyz"]
+
+
+@on_postgresql
+def test_a_look_up_for_which_a_server_takes_too_long_ends_like_the_search_that_it_is_of(catalog: Catalog) -> None:
+    url = catalog.database.url.render_as_string(hide_password=False)
+    with connected(url) as other, catalog.database.reading() as connection:
+        with other.transaction():
+            other.execute("LOCK TABLE plot IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(OutOfTimeError), at_most(connection, 0.02):
+                subject._CURRENT(connection, {"of_session": "s", "of_filename": "x.png"})
+        assert not subject._CURRENT(connection, {"of_session": "s", "of_filename": "x.png"})
+        assert connection.execute(text("SHOW statement_timeout")).scalar() != "20ms"
+
+
+def test_a_search_of_some_sessions_reads_no_name_of_others(root: Path, index: Index, catalog: Catalog) -> None:
+    draw(root, "mine/project_a/hist.png")
+    draw(root, "secret/project_a/hist.png")
+    index()
+    assert IndexUpdater(catalog).finish(60)
+    with closing(sqlite3.connect(catalog.database.path)) as connection:
+        connection.executescript("DROP TABLE name_trigram; DROP TABLE name; DELETE FROM plot WHERE session = 'secret'")
+    names = NameSearch(catalog.database, at_once=0)
+    mine = [row for row in catalog.latest_sessions() if row.session == "mine"]
+    assert [plot.path for plot in names.search("hist", mine, 5).plots] == ["mine/project_a/hist.png"]
+    assert names.search("hist", [SessionRow("mine", 1, 0)], 5).is_complete
+
+
+def test_an_indexer_takes_names_in_when_it_has_nothing_else_to_do(
+    root: Path, catalog: Catalog, indexer: StartService
+) -> None:
+    draw(root, "s/project_a/x.png")
+    with indexer():
+        wait_until(lambda: taken_in(catalog.database) == {PlotKey("s", "x.png")})
+        draw(root, "s/project_a/y.png").rename(root / "s/project_a/z.png")
+        wait_until(lambda: taken_in(catalog.database) == {PlotKey("s", "x.png"), PlotKey("s", "z.png")})

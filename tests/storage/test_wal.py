@@ -1,0 +1,70 @@
+"""The disk under a catalogue: a reader without end does not fill it, nor do thumbnails."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from plotindex.errors import CatalogError
+from plotindex.index.reconcile import reconcile
+from plotindex.ops.status import read_status
+from plotindex.rendering.cache import FileCache
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite import wal
+from plotindex.tree.layout import Layout
+from plotindex.tree.tree import Tree
+from tests.support.processes import draw
+
+MEGABYTE = 1 << 20
+
+
+def test_a_reader_without_end_keeps_the_log_at_its_bound_and_is_named_until_it_ends(
+    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal, "MOST_BYTES", MEGABYTE)
+    for number in range(1_500):
+        draw(root, f"s/project_a/{'long' * 50}{number}.png", b"")
+    reconcile(tree, catalog, [""])
+    database = catalog.database
+    assert database.pinned_bytes() == 0
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM plot").fetchone()
+        with pytest.raises(
+            CatalogError, match="has grown to 1 MB, since a program reads in one transaction without end"
+        ):
+            for _ in range(20):
+                touch_all(root)
+                reconcile(tree, catalog, [""])
+        assert database.pinned_bytes() >= MEGABYTE / 2
+        assert wal.log_bytes(database.path) < 4 * MEGABYTE, "a transaction more than the bound, and no two"
+        assert "end that program" in str(read_status(catalog, Layout()).trouble)
+        reader.execute("COMMIT")
+    reconcile(tree, catalog, [""])
+    assert database.pinned_bytes() == 0
+    assert {plot.mtime_ns for plot in catalog.plots("s")} == {any_of(root).stat().st_mtime_ns}
+
+
+def touch_all(root: Path) -> None:
+    """Give every plot a time that it has not."""
+    times = (0, any_of(root).stat().st_mtime_ns + 1_000_000_000)
+    for plot in (root / "s/project_a").iterdir():
+        os.utime(plot, ns=times)
+
+
+def any_of(root: Path) -> Path:
+    return next((root / "s/project_a").iterdir())
+
+
+def test_thumbnails_leave_the_last_of_a_disk_to_the_catalogue(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = FileCache(small_disk / "thumbnails", 10 * MEGABYTE, lambda: None)
+    for number in range(600):
+        kept.keep(f"{number}", b"x" * 4096)
+    disk = os.statvfs(small_disk)
+    assert 0.03 < disk.f_bavail / disk.f_blocks < 0.06
+    assert kept.find("0") is not None
+    assert caplog.text.count("the disk is nearly full") == 1

@@ -1,0 +1,93 @@
+"""The gallery in a real browser, before a real `plotindex run`: what the tests of its pages share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request
+
+from plotindex.auth.logins import Logins
+from plotindex.auth.tokens import Tokens
+from plotindex.config.settings import Settings, load_settings
+from tests.support.processes import Service, answers, free_port, own_environment
+
+AT_MOST = 60_000
+"""Bytes of the first page, without images."""
+
+
+@dataclass
+class Gallery:
+    """A root that is indexed and served, and who may look at it."""
+
+    url: str
+    root: Path
+    settings: Settings
+    service: Service
+    tokens: int = field(default=0)
+
+    def open_context(self, browser: Browser, session: str | None = None, **options: Any) -> BrowserContext:
+        """A browser that has logged in, as somebody who may see all or one session."""
+        self.tokens += 1
+        tokens = Tokens.of(self.settings)
+        token = tokens.check(tokens.create(f"browser {self.tokens}", session=session))
+        assert token is not None
+        context = browser.new_context(base_url=self.url, **options)
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        page.goto(f"/login?code={Logins.of(self.settings).create_code(token)}")
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"{self.url}/")
+        page.close()
+        return context
+
+
+@contextmanager
+def running(folder: Path, *command: str) -> Iterator[Gallery]:
+    """`plotindex run` (or another command that serves) on `folder`/plots, once it answers."""
+    root = folder / "plots"
+    root.mkdir(exist_ok=True)
+    environment = {**own_environment(folder), "PLOTINDEX_ROOT": str(root)}
+    port = free_port()
+    service = Service([*(command or ["run"]), "--port", str(port)], environment, folder, folder / "log")
+    try:
+        url = f"http://127.0.0.1:{port}"
+        service.wait_for(lambda: answers(url))
+        yield Gallery(url, root, load_settings({"root": str(root)}, environment), service)
+    finally:
+        service.clean_up()
+
+
+@contextmanager
+def faultless(context: BrowserContext) -> Iterator[Page]:
+    """A page on which nothing goes wrong, but that what was just removed is asked for."""
+    watched = Watched(context)
+    yield watched.page
+    watched.page.close()
+    assert [text for text in watched.wrong if "404 (" not in text] == []
+
+
+class Watched:
+    """A page, what it asked for, and what went wrong there."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.page: Page = context.new_page()
+        self.wrong: list[str] = []
+        self.asked: list[Request] = []
+        self.page.on("console", lambda message: self.wrong.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.page.on("dialog", self._dismiss)
+        self.page.on("request", self._note)
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _note(self, request: Request) -> None:
+        self.asked.append(request)
+
+    @property
+    def images(self) -> list[str]:
+        """The addresses of plots that were asked for."""
+        return [request.url for request in self.asked if request.resource_type == "image" and "/plots/" in request.url]

@@ -1,0 +1,84 @@
+"""nginx from Debian's packages, with the configuration that docs/operations.md shows."""
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests import CHECKOUT
+from tests.support.processes import free_port, is_free, wait_until
+
+DOCUMENT = CHECKOUT / "docs/operations.md"
+ACCEL = "/plotindex-files"
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+MAIN = """
+{user}
+worker_processes 1;
+pid nginx.pid;
+error_log error.log info;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    include site.conf;
+}}
+"""
+"""What a distribution has around the documented file."""
+
+
+class Nginx(NamedTuple):
+    """A running nginx."""
+
+    url: str
+    pid: int
+
+
+@contextmanager
+def nginx(folder: Path, server: str, root: Path, places: Mapping[str, str] | None = None) -> Iterator[Nginx]:
+    """nginx in front of `server`, a URL, with the files below `root`. It works in `folder`, which is new.
+
+    `places` are further changes to the documented configuration.
+    """
+    assert NGINX is not None
+    folder.mkdir()
+    port = free_port()
+    own = {
+        "listen 80;": f"listen 127.0.0.1:{port};",
+        "server 127.0.0.1:8517;": f"server {server.removeprefix('http://')};",
+        "alias /srv/plots/;": f'alias "{root}/";',
+    }
+    (folder / "site.conf").write_text(_changed(_documented(), {**own, **(places or {})}))
+    # Started by root it would otherwise become nobody, who may not read what a test draws.
+    user = "" if os.geteuid() else f"user {pwd.getpwuid(0).pw_name};"
+    (folder / "nginx.conf").write_text(MAIN.format(user=user))
+    command = [NGINX, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]
+    with (folder / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+    try:
+        wait_until(lambda: process.poll() is not None or not is_free(port))
+        assert process.poll() is None, (folder / "stderr").read_text()
+        yield Nginx(f"http://127.0.0.1:{port}", process.pid)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _documented() -> str:
+    (block,) = re.findall(r"^```nginx\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
+    return str(block)
+
+
+def _changed(text: str, places: Mapping[str, str]) -> str:
+    for place, value in places.items():
+        assert text.count(place) == 1, place
+        text = text.replace(place, value)
+    return text

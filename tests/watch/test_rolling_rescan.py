@@ -1,0 +1,330 @@
+"""What no event tells of is found by looking round and round: by other hosts, or where there are no watches left."""
+
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plotindex.config.settings import Polling
+from plotindex.index.reconcile import reconcile
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.integrity import IntegrityCheck
+from plotindex.tree.plots import SETTLED_NS
+from plotindex.tree.tree import Tree
+from plotindex.watch import rolling_rescan as rolling_module
+from plotindex.watch import scheduler as turns_module
+from plotindex.watch import snapshots as stamps_module
+from plotindex.watch import watches as watches_module
+from plotindex.watch.pacing import PacedRound
+from plotindex.watch.polled_scopes import PolledScopes
+from plotindex.watch.rescan import Rescan
+from plotindex.watch.rolling_rescan import Rolling
+from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.snapshots import AGAIN, short_stamp_of
+from plotindex.watch.watcher import Watcher
+from plotindex.watch.watches import Watches
+from tests.guarantees.test_convergence import BEGINNING, STEPS, Step, fresh_catalog, plots_by_hand, steps, write
+from tests.support.postgres import NewDatabase
+from tests.support.processes import all_plots, draw, wait_until
+
+CLOCK_REALTIME_COARSE = 5
+"""clock_gettime(2): by which file systems date what changes."""
+AT_ONCE = 200
+"""A share with which each round goes on without a pause."""
+
+
+class Looking:
+    """All that looks of an indexer, but for its timing. What happens meanwhile another host does: nothing is told."""
+
+    def __init__(self, tree: Tree, catalog: Catalog, barriers: Path, polling: Polling, most: int | None = None) -> None:
+        barriers.mkdir(exist_ok=True)
+        self.tree, self.catalog = tree, catalog
+        self.polled = PolledScopes(tree, polling)
+        self.watcher = Watcher(tree, barriers, lambda: Watches(most, self.polled.covers))
+        self.turns = FairScheduler(tree, catalog, self.watcher)
+        parts = tree, catalog, self.turns, self.watcher, self.polled
+        self.rolling = Rolling(*parts, poll_seconds=0, share=AT_ONCE)
+        if polling is not Polling.ALWAYS:
+            self.watcher.start()
+        self.rescan()
+
+    def rescan(self) -> None:
+        check = partial(IntegrityCheck, self.catalog.database)
+        rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=False)
+        while rescan.ended is None:
+            self.turns.step()
+            rescan.go_on()
+
+    def go_on(self) -> None:
+        """One step of each round, and looks at what it has found."""
+        for _ in self.rolling.go_on():
+            self.rescan()
+        while self.turns:
+            self.turns.step()
+
+    def hear(self) -> None:
+        """Look at what was told, until nothing is any more."""
+        while scopes := self.watcher.take(0.05).scopes:
+            self.turns.add(scopes.by_session())
+
+    def go_round(self, each: PacedRound, *, alone: bool = False) -> None:
+        """One whole round, from its begin to its end; `alone` while the other one rests."""
+        for other in {self.rolling.by_folders, self.rolling.by_files} - {each}:
+            other._due = float("inf") if alone else 0.0
+        each._due = 0.0
+        began = each.began
+        while self.watches.stamps.folders and (each.is_open or each.targets or each.began == began):
+            self.go_on()
+
+    @property
+    def watches(self) -> Watches:
+        return self.watcher.watches
+
+    def is_right(self) -> bool:
+        return all_plots(self.catalog) == plots_by_hand(self.tree.root)
+
+    def close(self) -> None:
+        self.watcher.stop()
+        self.polled.close()
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pauses, and each session as a whole; what has not changed for a moment will not change within this tick."""
+    monkeypatch.setattr(turns_module, "TURN_SECONDS", 10)
+    monkeypatch.setattr(turns_module, "STEP_SECONDS", 10)
+    monkeypatch.setattr(rolling_module, "UNWATCHED_SECONDS", 0)
+    monkeypatch.setattr(rolling_module, "CHANGES_SECONDS", 0)
+    monkeypatch.setattr(stamps_module, "SETTLED_NS", -1)
+
+
+Look = Callable[..., Looking]
+
+
+@pytest.fixture
+def look(tree: Tree, catalog: Catalog, tmp_path: Path) -> Iterator[Look]:
+    made: list[Looking] = []
+
+    def make(polling: Polling = Polling.ALWAYS, most: int | None = None) -> Looking:
+        made.append(Looking(tree, catalog, tmp_path / "barriers", polling, most))
+        return made[0]
+
+    yield make
+    for looking in made:
+        looking.close()
+
+
+def let_the_clock_tick() -> None:
+    """Until files that change now get another time than those that changed before."""
+    before = time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
+    wait_until(lambda: time.clock_gettime_ns(CLOCK_REALTIME_COARSE) > before)
+
+
+def put_symlink(folder: Path) -> None:
+    """Where that folder was; it leads there."""
+    folder.rename(folder.parents[2] / "aside")
+    folder.symlink_to(folder.parents[2] / "aside")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a new plot": lambda root: draw(root, "s/project_a/new.png"),
+    "a new plot in a new project": lambda root: draw(root, "s/project_\n new/x.png"),
+    "a new plot in a folder that had none": lambda root: draw(root, "s/project_empty/x.png"),
+    "a new plot deep below": lambda root: draw(root, "s/project_a/sub/deep/new/x.png"),
+    "a new session": lambda root: draw(root, "new/project_a/x.png"),
+    "a plot that is gone": lambda root: (root / "s/project_a/sub/deep/x.png").unlink(),
+    "a project that is gone": lambda root: shutil.rmtree(root / "s/project_a"),
+    "a session that is gone": lambda root: shutil.rmtree(root / "s"),
+    "a plot that was replaced": lambda root: draw(root, "aside").rename(root / "s/project_a/x.png"),
+    "a renamed folder": lambda root: (root / "s/project_a/sub").rename(root / "s/project_b/renamed"),
+    "a renamed session": lambda root: (root / "s").rename(root / "renamed"),
+    "a session in another one's place": lambda root: [(root / "t").rename(root / "a"), (root / "s").rename(root / "t")],
+    "a symlink in a folder's place": lambda root: put_symlink(root / "s/project_a/sub"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_comes_goes_or_is_renamed_is_found_within_one_round_by_folders(
+    look: Look, root: Path, change: str
+) -> None:
+    for path in ("s/project_a/x.png", "s/project_a/sub/deep/x.png", "s/project_b/x.png", "t/project_a/x.png"):
+        draw(root, path)
+    (root / "s/project_empty").mkdir()
+    looking = look()
+    let_the_clock_tick()
+    CHANGES[change](root)
+    assert not looking.is_right()
+    looking.go_round(looking.rolling.by_folders, alone=True)
+    assert looking.is_right()
+
+
+def test_what_is_rewritten_in_place_is_found_within_one_round_by_files(look: Look, root: Path) -> None:
+    plots = [draw(root, f"s{number}/project_a/x.png") for number in range(4)]
+    looking = look()
+    let_the_clock_tick()
+    for plot in plots:
+        plot.write_bytes(b"rewritten")
+    looking.go_round(looking.rolling.by_folders, alone=True)
+    assert not looking.is_right()
+    looking.go_round(looking.rolling.by_files, alone=True)
+    assert looking.is_right()
+    assert looking.rolling.take_report().changed == 4
+
+
+def test_a_folder_that_changed_a_moment_ago_is_looked_at_again_whatever_its_time(
+    look: Look, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another change within the same tick of the clock would leave the same time."""
+    folder = draw(root, "s/project_a/x.png").parent
+    assert short_stamp_of(folder.stat()) != AGAIN
+    looking = look()
+
+    def found() -> list[str]:
+        stamps = looking.watches.stamps
+        return [path for paths in stamps.changed(looking.tree, "s") for path in paths]
+
+    assert found() == []
+    let_the_clock_tick()
+    draw(root, "s/project_a/y.png")
+    looking.go_round(looking.rolling.by_folders, alone=True)
+    # Whatever the clock of the file system says: it has changed since the round before.
+    assert found() == ["s/project_a"]
+    looking.go_round(looking.rolling.by_folders, alone=True)
+    assert found() == []
+    # By the clock of this host.
+    monkeypatch.setattr(stamps_module, "SETTLED_NS", SETTLED_NS * 1000)
+    looking.rescan()
+    for _ in range(2):
+        assert found() == ["s", "s/project_a"]
+        looking.go_round(looking.rolling.by_folders, alone=True)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, min_size=1, max_size=8), st.sampled_from([None, 3, 9]), st.randoms(use_true_random=False))
+def test_after_any_changes_one_round_by_folders_and_one_by_files_leave_no_difference(
+    new_database: NewDatabase, changes: list[Step], most: int | None, chance: random.Random
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "plots"
+        root.mkdir()
+        for number, path in enumerate(BEGINNING):
+            write(root, path, "", number % 5)
+        tree = Tree(root)
+        polling = Polling.ALWAYS if most is None else Polling.NEVER
+        with (
+            fresh_catalog(new_database, tree) as catalog,
+            closing(Looking(tree, catalog, Path(folder) / "barriers", polling, most)) as looking,
+        ):
+            let_the_clock_tick()
+            for kind, path, other, number in changes:
+                if kind in ("rename", "delete", "replace", "date"):
+                    path = chance.choice(sorted(e.relative_to(root).as_posix() for e in root.rglob("*")) or [path])  # noqa: PLW2901 - one that is there
+                try:
+                    STEPS[kind](root, path, other, number)
+                except OSError:
+                    (root / "new").unlink(missing_ok=True)
+            for each in (looking.rolling.by_folders, looking.rolling.by_files):
+                looking.hear()
+                looking.go_round(each)
+            assert looking.is_right()
+
+
+def draw_dozen(root: Path, name: str) -> None:
+    """A dozen sessions with three projects each: with the root 49 folders."""
+    for number in range(36):
+        draw(root, f"s{number // 3:02}/project_{number}/{name}")
+
+
+def test_of_a_budget_the_root_and_the_sessions_have_theirs_first_and_the_rest_is_looked_at(
+    look: Look, root: Path
+) -> None:
+    draw_dozen(root, "x.png")
+    looking = look(Polling.NEVER, most=40)
+    watches = looking.watches
+    assert len(watches) == 40
+    assert all(watches._labels.watch(path) for path in ("", *looking.tree.sessions()))
+    assert (watches.unwatched_count, watches.stamps.folders, len(watches.stamps)) == (9, 9, 3)
+    let_the_clock_tick()
+    draw_dozen(root, "y.png")
+    looking.hear()
+    looking.go_round(looking.rolling.by_folders)
+    assert looking.is_right()
+    for session in looking.tree.sessions():
+        shutil.rmtree(root / session)
+    looking.rescan()
+    assert (len(watches), watches.unwatched_count, watches.stamps.folders) == (1, 0, 0)
+
+
+def test_the_session_that_changes_gets_watches_and_the_one_quiet_longest_gives_up_its_own(
+    look: Look, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_dozen(root, "x.png")
+    looking = look(Polling.NEVER, most=40)
+    watches = looking.watches
+    looking.go_on()
+
+    def watched() -> list[str]:
+        return sorted(name for name in watches.sessions() if not watches.stamps.unwatched_of(name))
+
+    before, quietest = watched(), next(iter(watches._changed))
+    first, second, _ = sorted(set(watches.sessions()) - set(before))
+    # In none of those that are watched nothing has changed for a minute.
+    draw(root, f"{first}/project_{3 * int(first[1:])}/y.png")
+    reconcile(looking.tree, looking.catalog, [first])
+    for _ in range(3):
+        looking.go_on()
+    assert (watched(), len(watches)) == (before, 40)
+    monkeypatch.setattr(watches_module, "QUIET_SECONDS", -1)
+    # Whoever found it, such as a server that heals.
+    draw(root, f"{second}/project_{3 * int(second[1:])}/y.png")
+    reconcile(looking.tree, looking.catalog, [second])
+    looking.go_on()
+    assert second in watched()
+    assert set(before) - set(watched()) == {quietest}
+    assert watches._labels.size_of(quietest) == 1
+    assert len(watches) <= 40
+    looking.go_round(looking.rolling.by_folders)
+    assert looking.is_right()
+
+
+def test_each_round_keeps_to_its_share_and_tells_how_long_it_takes() -> None:
+    looked: list[str] = []
+
+    def looks(session: str) -> Iterator[list[str]]:
+        looked.append(session)
+        yield [session]
+
+    each = PacedRound(looks)
+    each.begin(["t", "s"])
+    assert each.step(0.05) == ["s"]
+    each.spend(1.0, 0.05)
+    assert 18 < each.seconds_to_next(0) <= 20
+    assert each.step(0.05) == ["t"]
+    assert each.is_open
+    assert each.step(0.05) == []
+    assert (each.is_open, looked) == (False, ["s", "t"])
+    assert each.seconds == 0
+    assert 3000 < each.seconds_to_next(3600) <= 3600
+    each.begin([])
+    assert each.seconds > 0
+    assert each.rate > 1
+
+
+def test_what_may_be_older_than_promised_is_not_called_fresh(
+    look: Look, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(root, "s/project_a/x.png")
+    looking = look(Polling.NEVER, most=2)
+    assert looking.rolling.is_fresh
+    looking.go_round(looking.rolling.by_files)
+    assert looking.rolling.is_fresh
+    monkeypatch.setattr(rolling_module, "FRESH_SECONDS", 0)
+    assert not looking.rolling.is_fresh

@@ -1,0 +1,243 @@
+"""Lists over HTTP: what they hold, page by page, and for whom."""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from plotindex.auth.tokens import Tokens
+from plotindex.config.settings import Settings
+from tests.support.postgres import on_both_engines
+from tests.support.processes import PNG, Index, Service, StartService, draw, wait_until
+
+PREFIX = "/api/smartstat"
+ODD = [
+    "100%.png",
+    "a#b.png",
+    "a;b.png",
+    "a b.png",
+    "a\nb.png",
+    "e\u0301.png",
+    "\u00e9.png",
+    "sub/+&=?.png",
+    "\U0001f600.svg",
+]
+
+
+class Reader:
+    """Somebody with a token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.token = token
+
+    def ask(self, path: str, **parameters: object) -> requests.Response:
+        given = {name: str(value) for name, value in parameters.items()}
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return requests.get(f"{self.url}{PREFIX}{path}", params=given, headers=headers, timeout=30)
+
+    def read(self, path: str, **parameters: object) -> Any:
+        answer = self.ask(path, **parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def pages(self, path: str, name: str, **parameters: object) -> Iterator[Any]:
+        after: str | None = ""
+        while after is not None:
+            page = self.read(path, after=after, **parameters)
+            yield page[name]
+            after = page["next"]
+
+
+@pytest.fixture
+def tokens(settings: Settings) -> Tokens:
+    return Tokens(settings.make_state_folder() / "tokens.json")
+
+
+@pytest.fixture
+def served(root: Path, server: StartService, index: Index) -> Iterator[Service]:
+    for number in range(7):
+        draw(root, f"s/project_a/p{number}.png", mtime_ns=1_700_000_000_000_000_000 + number)
+    draw(root, "s/project_b/p3.png", b"newer", mtime_ns=1_800_000_000_123_456_789)
+    draw(root, "s/project_b/sub/P3.svg", b"<svg/>", mtime_ns=-1)
+    for name in ODD:
+        draw(root, f"odd \u00e9#/project_%/{name}", name.encode())
+    draw(root, "other/project_a/x.png")
+    (root / "empty").mkdir()
+    index()
+    with server("--threads", "8") as running:
+        yield running
+
+
+@pytest.fixture
+def reader(served: Service, tokens: Tokens) -> Reader:
+    return Reader(served.url, tokens.create("all"))
+
+
+def test_an_entry_describes_its_key_and_every_copy_newest_first(reader: Reader) -> None:
+    listed = reader.read("/plots/s")
+    assert (listed["session"], listed["next"], type(listed["clock"])) == ("s", None, int)
+    entry = next(entry for entry in listed["plots"] if entry["filename"] == "p3.png")
+    assert [copy["project"] for copy in entry["copies"]] == ["project_b", "project_a"]
+    assert set(entry) == {"session", "filename", "url", "project", "size", "mtime", "version", "copies"}
+    assert all(set(copy) == {"project", "size", "mtime", "version", "url"} for copy in entry["copies"])
+    current = entry["copies"][0]
+    assert {name: entry[name] for name in ("project", "size", "mtime", "version")} == {
+        name: current[name] for name in ("project", "size", "mtime", "version")
+    }
+    assert (entry["mtime"], entry["size"]) == ("2027-01-15T08:00:00.123456789Z", 5)
+    old = next(entry for entry in listed["plots"] if entry["filename"] == "sub/P3.svg")
+    assert old["mtime"] == "1969-12-31T23:59:59.999999999Z"
+
+
+def test_each_address_in_a_list_opens_its_copy_for_whoever_has_it(reader: Reader) -> None:
+    entries = [*reader.read("/plots/s")["plots"], *reader.read(f"/plots/{quote('odd é#')}")["plots"]]
+    assert {entry["filename"] for entry in entries} >= set(ODD)
+    for entry in entries:
+        for told in (entry, *entry["copies"]):
+            answer = requests.get(reader.url + told["url"], timeout=10)
+            assert (answer.status_code, len(answer.content)) == (200, told["size"]), told
+            assert answer.headers["ETag"] == f'"{told["version"]}"'
+            assert reader.token not in told["url"]
+
+
+@on_both_engines
+def test_the_pages_together_are_the_list(reader: Reader) -> None:
+    for limit in (1, 2, 3, 7, 8, 1000):
+        pages = list(reader.pages("/plots/s", "plots", limit=limit))
+        names = [entry["filename"] for page in pages for entry in page]
+        assert names == [*(f"p{number}.png" for number in range(7)), "sub/P3.svg"]
+        assert all(len(page) == limit for page in pages[:-1])
+        sessions = [row["session"] for page in reader.pages("/plots", "sessions", limit=limit) for row in page]
+        assert sessions == ["odd \u00e9#", "other", "s"]
+
+
+def test_a_list_can_be_searched_by_a_part_of_the_name_or_a_glob(reader: Reader) -> None:
+    def names(query: str) -> list[str]:
+        return [entry["filename"] for page in reader.pages("/plots/s", "plots", q=query, limit=1) for entry in page]
+
+    assert names("P3") == ["p3.png", "sub/P3.svg"]
+    assert names("p[12].png") == ["p1.png", "p2.png"]
+    assert names("*.svg") == ["sub/P3.svg"]
+    assert names("%") == names("_") == names("nowhere") == []
+    assert [row["session"] for row in reader.read("/plots", q="OTH")["sessions"]] == ["other"]
+
+
+def test_only_what_the_token_may_see_is_listed(served: Service, tokens: Tokens) -> None:
+    for number, (limits, seen) in enumerate(
+        [({"session": "s"}, ["s"]), ({"session_glob": "o*"}, ["odd \u00e9#", "other"]), ({"session": "gone"}, [])]
+    ):
+        secret = tokens.create(f"limited {number}", **limits)  # type: ignore[arg-type]  # all are str
+        reader = Reader(served.url, secret)
+        assert [row["session"] for row in reader.read("/plots")["sessions"]] == seen
+        changed = reader.read("/changes", since=0)
+        assert changed["fresh"]
+        for session in ("s", "other", "nowhere"):
+            answers = [reader.ask(f"/plots/{session}"), reader.ask("/changes", session=session, since=changed["clock"])]
+            told = [(answer.status_code, answer.json()) for answer in answers]
+            if session not in seen:
+                assert told == [(404, {"error": "Session not found"})] * 2
+            else:
+                assert [status for status, _ in told] == [200, 200]
+
+
+def test_an_empty_session_is_an_empty_list_and_a_missing_one_is_none(reader: Reader) -> None:
+    assert reader.read("/plots/empty")["plots"] == []
+    assert reader.ask("/plots/nowhere").status_code == 404
+    assert reader.ask("/plots/%2e%2e").status_code == 404
+    assert reader.ask("/plots/a%00").status_code == 404
+
+
+BAD: list[tuple[str, dict[str, str]]] = [
+    ("/plots/s", {"limit": "0"}),
+    ("/plots/s", {"limit": "1001"}),
+    ("/plots/s", {"limit": "-1"}),
+    ("/plots/s", {"limit": " 1"}),
+    ("/plots/s", {"limit": "\u0663"}),
+    ("/plots/s", {"limit": ""}),
+    ("/plots", {"limit": "9" * 5000}),
+    ("/plots", {"q": "x" * 501}),
+    ("/changes", {"since": "-1"}),
+    ("/changes", {"since": "x"}),
+    ("/changes", {"since": "1.5"}),
+    ("/changes", {"since": "0", "wait": "21"}),
+    ("/changes", {"since": "0", "wait": "nan"}),
+    ("/changes", {"since": "0", "wait": "-1"}),
+    ("/changes", {"since": "0", "wait": ""}),
+    ("/changes", {"since": "0", "wait": "0.2_0"}),
+    ("/changes", {"since": "0", "wait": "\u0661"}),
+]
+
+
+def test_a_bad_parameter_is_400_and_one_sentence(reader: Reader) -> None:
+    for path, parameters in BAD:
+        answer = reader.ask(path, **parameters)
+        assert (answer.status_code, list(answer.json())) == (400, ["error"]), (path, parameters)
+        assert " must be " in answer.json()["error"]
+
+
+def test_without_a_token_no_list_is_told(served: Service) -> None:
+    for path in ("/plots", "/plots/s", "/changes?since=0"):
+        answer = requests.get(f"{served.url}{PREFIX}{path}", timeout=10)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+def test_without_a_catalogue_a_session_is_listed_by_looking_at_it(
+    root: Path, server: StartService, tokens: Tokens
+) -> None:
+    draw(root, "s/project_a/x.png")
+    draw(root, "s/project_b/x.png")
+    with server() as running:
+        reader = Reader(running.url, tokens.create("all"))
+        answer = reader.ask("/plots/s")
+        assert answer.headers["Cache-Status"] == "plotindex; fwd=miss"
+        listed = answer.json()
+        assert [(entry["filename"], len(entry["copies"])) for entry in listed["plots"]] == [("x.png", 2)]
+        for path in ("/plots", "/changes"):
+            refused = reader.ask(path, since=listed["clock"])
+            assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+
+
+def test_a_change_is_told_to_who_waits_and_only_a_quarter_of_the_threads_wait(
+    served: Service, root: Path, reader: Reader, indexer: StartService
+) -> None:
+    with indexer(), ThreadPoolExecutor(5) as pool:
+        clock = wait_until(lambda: reader.read("/changes")["clock"])
+        asked = [pool.submit(reader.read, "/changes", since=clock, wait=20) for _ in range(5)]
+        wait_until(lambda: sum(one.done() for one in asked) == 3)
+        at_once = [one.result() for one in asked if one.done()]
+        held = [one for one in asked if not one.done()]
+        draw(root, "s/project_new/new.png", PNG)
+        told = [one.result(20) for one in held]
+    assert [one["changed"] for one in at_once] == [[]] * 3
+    assert [[entry["filename"] for entry in one["changed"]] for one in told] == [["new.png"]] * 2
+
+
+def test_the_end_of_a_session_is_told_to_who_follows_it_alone(
+    served: Service, root: Path, reader: Reader, index: Index
+) -> None:
+    clock = reader.read("/plots/other")["clock"]
+    shutil.rmtree(root / "other")
+    index()
+    told = reader.read("/changes", since=clock, session="other")
+    assert (told["changed"], told["removed"]) == ([], [{"session": "other", "filename": "x.png"}])
+    assert reader.ask("/changes", since=told["clock"], session="other").status_code == 404
+
+
+def test_who_waits_is_told_nothing_after_the_token_was_revoked(
+    served: Service, root: Path, reader: Reader, tokens: Tokens, index: Index
+) -> None:
+    clock = reader.read("/changes")["clock"]
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(reader.ask, "/changes", since=clock, wait=20)
+        # The other one that waits for the same says when the first has long begun.
+        assert reader.ask("/changes", since=clock, wait=0.2).status_code == 200
+        assert tokens.revoke("all")
+        draw(root, "s/project_new/new.png")
+        index()
+        assert held.result(30).status_code == 401

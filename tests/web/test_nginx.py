@@ -1,0 +1,228 @@
+"""The contract through a real nginx, with the configuration of docs/operations.md: as plotindex alone holds it."""
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import requests
+
+from plotindex.auth.logins import Logins
+from plotindex.auth.tokens import Tokens
+from plotindex.config.settings import Settings, load_settings
+from tests.support.hostile_requests import encode
+from tests.support.hostile_tree import ODD, ODD_PROJECT, ODD_SESSION
+from tests.support.nginx import nginx
+from tests.support.processes import PNG, SVG, draw, free_port, wait_until
+from tests.support.proxy import Fronted, fronted
+from tests.support.site import PREFIX, Site
+
+HOP = {"Server", "Date", "Connection"}
+"""Headers of one connection, and of who answers on it."""
+LONG = "/".join(["\xe9" * 100] * 16) + "/long.png"
+"""3,225 bytes; three times that as they are sent."""
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronted]:
+    """The hostile tree and some more plots, with nginx in front and without."""
+    folder = tmp_path_factory.mktemp("nginx")
+    draw(folder, "plots/s/project_a/photo.JPG", b"jpeg", mtime_ns=0)
+    draw(folder, "plots/s/project_b/photo.JPG", b"newer jpeg")
+    draw(folder, "plots/s/project_a/moving.GIF", b"gif")
+    draw(folder, "plots/s/project_a/w.webp", b"webp")
+    draw(folder, "plots/s/project_a/large.png", PNG * 10_000)
+    draw(folder, "plots/s/project_a/young.png")
+    draw(folder, "plots/s/project_a/slow.png")
+    draw(folder, f"plots/s/project_a/{LONG}", b"long")
+    with fronted(folder) as both:
+        yield both
+
+
+def told(site: Site, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers in any order, and content."""
+    answer = site.get(path, method, **headers)
+    own = {name.title(): value for name, value in answer.headers.items()}
+    return answer.status_code, {name: value for name, value in own.items() if name not in HOP}, answer.content
+
+
+def told_alike(both: Fronted, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """What both say, which is the same, and each header once."""
+    through, alone = told(both.through, path, method, **headers), told(both.alone, path, method, **headers)
+    assert through == alone, (path, method, headers)
+    return through
+
+
+def test_each_kind_of_plot_has_its_type_and_every_header_through_nginx(both: Fronted) -> None:
+    for path, kind, content in [
+        ("/s/x.png", "image/png", PNG),
+        ("/s/sub/x.svg", "image/svg+xml", SVG),
+        ("/s/photo.JPG", "image/jpeg", b"newer jpeg"),
+        ("/s/photo.JPG?project=project_a", "image/jpeg", b"jpeg"),
+        ("/s/moving.GIF", "image/gif", b"gif"),
+        ("/s/w.webp", "image/webp", b"webp"),
+        ("/s/large.png", "image/png", PNG * 10_000),
+    ]:
+        status, headers, body = told_alike(both, path)
+        assert (status, headers["Content-Type"], body) == (200, kind, content)
+        assert headers["Content-Length"] == str(len(content))
+        assert re.fullmatch('"[0-9a-f]{16}"', headers["Etag"])
+        assert headers["Accept-Ranges"] == "bytes"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "private, no-cache"
+        assert headers["Cache-Status"] == "plotindex; hit; detail=unwatched"
+        assert headers["Last-Modified"].endswith("GMT")
+        policy = headers.get("Content-Security-Policy", "")
+        assert policy.startswith("sandbox; default-src 'none'") == (kind == "image/svg+xml")
+        assert ("Referrer-Policy" in headers) == (kind == "image/svg+xml")
+
+
+def test_a_head_is_a_get_without_its_body(both: Fronted) -> None:
+    for path in ("/s/x.png", "/s/sub/x.svg?download=1", "/s/large.png", "/s/gone.png"):
+        status, headers, body = told(both.through, path, "HEAD")
+        assert body == b""
+        assert (status, headers) == told(both.through, path)[:2] == told(both.alone, path, "HEAD")[:2]
+
+
+def test_the_version_decides_whether_a_plot_was_modified(both: Fronted) -> None:
+    tag, modified = (told(both.alone, "/s/x.png")[1][name] for name in ("Etag", "Last-Modified"))
+    for condition in (tag, f'"zzz", {tag}', f"W/{tag}", "*"):
+        for method in ("GET", "HEAD"):
+            status, headers, body = told_alike(both, "/s/x.png", method, If_None_Match=condition)
+            assert (status, headers["Etag"], body) == (304, tag, b"")
+    assert told_alike(both, "/s/x.png", If_Modified_Since=modified)[0] == 304
+    later = "Fri, 01 Jan 2100 00:00:00 GMT"
+    for conditions in (
+        {"If_None_Match": '"zzz"'},
+        {"If_None_Match": '"zzz"', "If_Modified_Since": later},
+        {"If_Modified_Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {"If_Match": tag},
+        {"If_Match": "*"},
+        {"If_Unmodified_Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
+    ):
+        assert told_alike(both, "/s/x.png", **conditions)[0] == 200, conditions
+
+
+def test_a_range_is_the_part_of_the_version_that_was_asked_for(both: Fronted) -> None:
+    tag, modified = (told(both.alone, "/s/x.png")[1][name] for name in ("Etag", "Last-Modified"))
+    for wanted, part in [("0-9", PNG[:10]), ("60-", PNG[60:]), ("-5", PNG[-5:]), ("0-0", PNG[:1]), ("9-999", PNG[9:])]:
+        for condition in ({}, {"If_Range": tag}, {"If_Range": modified}):
+            status, headers, body = told_alike(both, "/s/x.png", Range=f"bytes={wanted}", **condition)
+            assert (status, body, headers["Etag"]) == (206, part, tag), (wanted, condition)
+            assert headers["Content-Range"].endswith(f"/{len(PNG)}")
+    for other in ('"zzz"', "Thu, 01 Jan 1970 00:00:00 GMT"):
+        status, _, body = told_alike(both, "/s/x.png", Range="bytes=0-9", If_Range=other)
+        assert (status, body) == (200, PNG), other
+    assert told_alike(both, "/s/x.png", Range="bytes=0-9,20-29")[::2] == (200, PNG)
+    for unsatisfiable in ("bytes=9999-", "bytes=70-"):
+        status, headers, body = told_alike(both, "/s/x.png", Range=unsatisfiable)
+        assert (status, headers["Content-Range"]) == (416, f"bytes */{len(PNG)}")
+        assert body == b'{"error":"No such range is in the file"}\n'
+
+
+def test_a_version_in_the_address_is_cached_for_ever_once_it_is_settled(both: Fronted) -> None:
+    file = draw(both.alone.root, "s/project_a/young.png")
+    version = told(both.alone, "/s/young.png")[1]["Etag"].strip('"')
+    wait_until(lambda: time.time_ns() - file.stat().st_ctime_ns > 2_100_000_000)
+    headers = told_alike(both, f"/s/young.png?v={version}")[1]
+    assert headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert told_alike(both, "/s/young.png?v=0000")[1]["Cache-Control"] == "private, no-cache"
+
+
+def test_odd_names_arrive_at_their_own_file(both: Fronted) -> None:
+    for name in ODD:
+        session, project, filename = (encode(part.encode()).decode() for part in (ODD_SESSION, ODD_PROJECT, name))
+        for query in ("", f"?download=1&project={project}"):
+            # Whatever the client has left as it was goes to plotindex as it was.
+            answer = both.through.send(f"{PREFIX}/{session}/{filename}{query}".encode())
+            assert (answer.status, answer.body) == (200, name.encode()), name
+            assert (b"content-disposition" in answer.headers) == bool(query)
+            alone = both.alone.send(f"{PREFIX}/{session}/{filename}{query}".encode())
+            for header in (b"content-disposition", b"content-type", b"etag"):
+                assert answer.headers.get(header) == alone.headers.get(header), name
+
+
+def test_the_longest_names_pass_nginx_both_ways(both: Fronted) -> None:
+    status, _, body = told_alike(both, "/s/" + encode(LONG.encode()).decode())
+    assert (status, body) == (200, b"long")
+
+
+def test_errors_are_those_of_plotindex(both: Fronted) -> None:
+    for path, status in [("/s/gone.png", 404), ("/nowhere/x.png", 404), ("/s//x.png", 404), ("//s/x.png", 404)]:
+        answer = told_alike(both, path)
+        assert (answer[0], answer[1]["Cache-Status"]) == (status, "plotindex; fwd=miss")
+        assert answer[2] == b'{"error":"Plot not found"}\n' or path.startswith("//")
+    assert told(both.through, "/s/x.png", "DELETE")[::2] == told(both.alone, "/s/x.png", "DELETE")[::2]
+    answers = [requests.get(f"{site.url}{PREFIX}/s/x.png", timeout=20) for site in (both.through, both.alone)]
+    assert [(one.status_code, one.headers["WWW-Authenticate"], one.json()) for one in answers] == [
+        (401, "Bearer", {"error": "A bearer token is needed"})
+    ] * 2
+    aside = both.alone.root.with_name("aside")
+    both.alone.root.rename(aside)
+    try:
+        status, headers, _ = told_alike(both, "/s/never.png")
+    finally:
+        aside.rename(both.alone.root)
+    assert (status, headers["Retry-After"], headers["Cache-Status"]) == (503, "5", "plotindex; fwd=miss")
+
+
+def test_what_only_nginx_can_say_is_json_too(both: Fronted) -> None:
+    folder = both.shared.folder
+    with nginx(folder / "away", f"http://127.0.0.1:{free_port()}", folder / "plots") as front:
+        answer = requests.get(f"{front.url}{PREFIX}/s/x.png", timeout=20)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json() == {"error": "plotindex does not answer"}
+    for target, status in [(b"/%00", 400), (b"/\x1b", 400), (b"/../x", 400), (b"/" + b"x" * 20_000, 414)]:
+        refused = both.through.send(target)
+        assert (refused.status, refused.headers[b"content-type"]) == (status, b"application/json")
+        assert list(json.loads(refused.body)) == ["error"]
+
+
+def test_a_signed_address_opens_its_plot_without_a_token(both: Fronted) -> None:
+    plots = both.alone.get("/s?q=x.svg").json()["plots"]
+    (address,) = [entry["url"] for entry in plots if entry["filename"] == "sub/x.svg"]
+    answers = [requests.get(site.url + address, timeout=20) for site in (both.through, both.alone)]
+    assert [(one.status_code, one.content) for one in answers] == [(200, SVG)] * 2
+    for header in ("ETag", "Cache-Control", "Referrer-Policy", "Content-Security-Policy"):
+        assert answers[0].headers[header] == answers[1].headers[header]
+    assert requests.get(both.through.url + address.replace("x.svg", "y.svg"), timeout=20).status_code == 401
+
+
+def test_who_does_not_read_holds_no_thread_of_plotindex(both: Fronted) -> None:
+    os.truncate(both.alone.root / "s/project_a/slow.png", 1 << 26)
+    request = f"GET {PREFIX}/s/slow.png HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {both.through.token}\r\n\r\n"
+    host, port = both.through.url.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        for _ in range(2 * Settings.threads + 1):
+            slow = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            slow.sendall(request.encode())
+            assert slow.recv(12) == b"HTTP/1.1 200"
+        assert both.through.get("/s/x.png").content == PNG
+
+
+def test_the_pages_and_the_login_work_and_the_cookie_is_for_https_where_the_browser_uses_that(both: Fronted) -> None:
+    folder, environment = both.shared.folder, both.shared.environment
+    settings = load_settings({"root": str(both.alone.root)}, environment)
+    token = Tokens(settings.state_folder / "tokens.json").check(both.alone.token)
+    assert token is not None
+    # As a server that listens with TLS has it.
+    with nginx(folder / "tls", both.behind, folder / "way", {"$scheme;": "https;"}) as tls:
+        for url, secure in ((both.through.url, False), (tls.url, True)):
+            form = {"code": Logins.of(settings).create_code(token)}
+            said = requests.post(f"{url}/login", data=form, timeout=10, allow_redirects=False)
+            assert (said.status_code, said.headers["Location"]) == (303, "/")
+            cookie = said.headers["Set-Cookie"]
+            assert ("; Secure; " in cookie, cookie.startswith("__Host-")) == (secure, secure)
+            given = {"Cookie": cookie.partition(";")[0]}
+            page = requests.get(f"{url}/?session=s", headers=given, timeout=10)
+            assert (page.status_code, "x.png" in page.text) == (200, True)
+            assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+            assert requests.get(f"{url}{PREFIX}/s/x.png", headers=given, timeout=10).content == PNG
+        # Who asks cannot claim to be somebody else, or to be known by another name.
+        claims = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Proto": "https"}
+        page = requests.get(f"{both.through.url}/", headers=claims, timeout=10, allow_redirects=False)
+        assert (page.status_code, page.headers["Location"]) == (303, "/login")
