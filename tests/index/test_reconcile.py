@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pytest
 
 from plotindex.errors import LockTimeoutError, RootLostError
 from plotindex.index import diff as look
-from plotindex.index import reconcile as module
 from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.verify import differences
@@ -26,6 +26,9 @@ from plotindex.tree.plots import SETTLED_NS, PlotKey
 from plotindex.tree.tree import Glance, Tree
 from tests.support.postgres import on_both_engines
 from tests.support.processes import all_plots, draw, wait_until
+
+# The package's face has a function of that name.
+module = import_module("plotindex.index.reconcile")
 
 
 @on_both_engines
@@ -189,11 +192,11 @@ def test_an_empty_root_is_believed_when_it_is_said_so(tree: Tree, catalog: Catal
 UNREADABLE = """
 import os, sys
 from pathlib import Path
-from plotindex.catalog import Catalog
-from plotindex.database import Database
-from plotindex.look import Options
-from plotindex.reconcile import reconcile
-from plotindex.tree import Tree
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.database import Database
+from plotindex.index.report import Options
+from plotindex.index.reconcile import reconcile
+from plotindex.tree.tree import Tree
 root, database = Path(sys.argv[1]), Path(sys.argv[2])
 catalog = Catalog(Database(database))
 catalog.counts()

@@ -99,8 +99,8 @@ def confined(folder: Path, user: int, way: str) -> "subprocess.CompletedProcess[
 JOBS = """
 import ctypes, os, signal, socket, sys, threading, time
 from pathlib import Path
-from plotindex.drawing import do_in_a_child
-from plotindex.jobs import Word
+from plotindex.rendering.renderer import do_in_a_child
+from plotindex.rendering.protocol import Word
 
 def refused(*calls):
     for call in calls:

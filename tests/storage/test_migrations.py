@@ -142,7 +142,7 @@ def test_a_migration_killed_half_way_leaves_the_old_schema(place: Path, statemen
 import signal, sys
 from pathlib import Path
 from sqlalchemy import event
-from plotindex.database import Database
+from plotindex.storage.sqlite.database import Database
 
 database = Database(Path(sys.argv[1]))
 

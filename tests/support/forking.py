@@ -123,7 +123,7 @@ if __name__ == "__main__":
     from plotindex.cli.main import main
 
     # What the commands import when they run.
-    for module in ("configuration", "indexer", "verify", "waiting"):
+    for module in ("index", "ops.config_report", "watch"):
         import_module(f"plotindex.{module}")
 
     words = fork_on_request(socket.socket(fileno=int(sys.argv[1])))

@@ -6,13 +6,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from plotindex.cli.options import migrate_apart
 from plotindex.config.settings import Settings
-from plotindex.index import reconcile as reconciling
 from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
@@ -27,6 +27,9 @@ from tests.support.hostile_tree import draw_hostile_tree
 from tests.support.processes import draw, run_plotindex, wait_until
 from tests.tools.torture import folders_to_watch
 from tests.watch.test_watcher import Listening
+
+# The package's face has a function of that name.
+reconciling = import_module("plotindex.index.reconcile")
 
 
 @pytest.fixture(autouse=True)

@@ -186,8 +186,9 @@ def test_a_name_longer_than_the_file_system_allows_is_absent(tree: Tree, root: P
 UNPRIVILEGED = """
 import os, sys
 from pathlib import Path
-from plotindex.layout import PlotKey, Scope
-from plotindex.tree import Tree
+from plotindex.tree.plots import PlotKey
+from plotindex.tree.scopes import Scope
+from plotindex.tree.tree import Tree
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

@@ -20,8 +20,8 @@ from plotindex.storage.stats import IndexerStats
 from plotindex.tree.tree import Tree
 from plotindex.watch import heartbeat as heartbeats
 from plotindex.watch import indexer as indexer_module
+from plotindex.watch import inotify
 from plotindex.watch import rolling_rescan as rolling
-from plotindex.watch import watcher as watcher_module
 from plotindex.watch.barriers import ask
 from plotindex.watch.indexer import Indexer, Rhythm
 from plotindex.watch.inotify import InotifyReader, TreeEmitter
@@ -41,7 +41,7 @@ def run_indexer(
     monkeypatch.setattr(heartbeats, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(indexer_module, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(rolling, "UNWATCHED_SECONDS", 0.2)
-    monkeypatch.setattr(watcher_module, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(inotify, "CHECK_SECONDS", 0.05)
     stop = threading.Event()
     threads: list[threading.Thread] = []
 
