@@ -6,7 +6,7 @@ May import: errors, system, tree, config, storage.
 from plotindex.index.diff import ScopeDiff
 from plotindex.index.factory import ANSWER_SECONDS, make_lookup, open_catalog, prepare_catalog, tree_of
 from plotindex.index.indexer_lock import Indexing, indexing, sole_indexer
-from plotindex.index.liveness import require_indexer
+from plotindex.index.liveness import require_indexer, silence_of, state_of
 from plotindex.index.lookup import Lookup, Observer, Source
 from plotindex.index.reconcile import finish, reconcile, sessions_to_look_at, settle
 from plotindex.index.report import Options, Report
@@ -36,7 +36,9 @@ __all__ = [
     "require_indexer",
     "sessions_to_look_at",
     "settle",
+    "silence_of",
     "sole_indexer",
+    "state_of",
     "tree_of",
     "wait_for_plot",
 ]

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import LockTimeoutError, SettingsError
-from plotindex.system import open_private
-from plotindex.system.flock import lock
-from plotindex.system.private_files import explain_write_errors
+from plotindex.system import explain_write_errors, lock, open_private
 
 TOLD_BYTES = 1024
 """The size of an indexer's lock file, whatever it tells: what it tells later needs no room on a disk that is full."""

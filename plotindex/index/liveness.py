@@ -5,7 +5,7 @@ import socket
 from plotindex.errors import CatalogError
 from plotindex.index.indexer_lock import Indexing
 from plotindex.storage import Catalog, Heartbeat, is_heard, nearest_first
-from plotindex.system.humanize import seconds_ago
+from plotindex.system import seconds_ago
 
 
 def require_indexer(catalog: Catalog, *, is_here: bool = False) -> None:

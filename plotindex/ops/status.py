@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plotindex.index import Indexing, indexing
-from plotindex.index.liveness import silence_of, state_of
+from plotindex.index import Indexing, indexing, silence_of, state_of
 from plotindex.ops.probe import is_served
 from plotindex.ops.request_counts import SHOWN, Counts
 from plotindex.storage import (
@@ -19,8 +18,7 @@ from plotindex.storage import (
     nearest_first,
     overgrown,
 )
-from plotindex.system import printable
-from plotindex.system.humanize import seconds_ago
+from plotindex.system import printable, seconds_ago
 from plotindex.tree import Layout
 
 ANSWER_SECONDS = 0.5

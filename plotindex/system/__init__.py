@@ -3,7 +3,8 @@
 May import: errors.
 """
 
-from plotindex.system.humanize import ago, parse_duration, rfc3339, size
+from plotindex.system.flock import lock
+from plotindex.system.humanize import ago, parse_duration, rfc3339, seconds_ago, size
 from plotindex.system.logs import Access, AccessLog, configure_logs, request_id
 from plotindex.system.mounts import LOCAL, NETWORK, STAMPING, Mount, MountChanges, mount_of, mounts_of
 from plotindex.system.openat import (
@@ -16,7 +17,14 @@ from plotindex.system.openat import (
     status_beneath,
 )
 from plotindex.system.permissions import closed_to_user, create_private, group_name, make_folder, share, user_name
-from plotindex.system.private_files import changing, open_private, read_private, signature_of, write_private
+from plotindex.system.private_files import (
+    changing,
+    explain_write_errors,
+    open_private,
+    read_private,
+    signature_of,
+    write_private,
+)
 from plotindex.system.processes import (
     bare_environment,
     call_in_forks,
@@ -52,6 +60,7 @@ __all__ = [
     "create_private",
     "die_with_parent",
     "escape",
+    "explain_write_errors",
     "folder_beneath",
     "group_name",
     "has_terminal",
@@ -59,6 +68,7 @@ __all__ = [
     "is_alive",
     "is_of_server",
     "is_text",
+    "lock",
     "make_folder",
     "mount_of",
     "mounts_of",
@@ -70,6 +80,7 @@ __all__ = [
     "read_private",
     "request_id",
     "rfc3339",
+    "seconds_ago",
     "share",
     "signature_of",
     "size",

@@ -1,6 +1,7 @@
 """The layout of the code, read from its syntax trees: packages, and the one direction of their imports."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -36,16 +37,29 @@ STORAGE = (
     {"find", "overview"},
 )
 """The order inside storage: each of its modules imports from its own level and those before it."""
+FACELESS = {"rendering", "ops", "web", "cli"}
+"""Packages whose modules others import by full path, so that a program loads no more of them than it needs."""
+LIBRARIES = {
+    "watchdog": {"watch"},
+    "PIL": {"rendering/renderer.py"},
+    "flask": {"web"},
+    "granian": {"web/server"},
+    "click": {"cli"},
+    "platformdirs": {"config/settings.py"},
+    "prometheus_client": {"ops/metrics.py"},
+    "itsdangerous": {"auth/signing.py"},
+    "jinja2": {"web/templating.py"},
+    "psycopg": {"storage/postgres"},
+    "alembic": {"storage/schema.py"},
+    "sqlalchemy": {"storage"},
+}
+"""Library -> the one place that imports it."""
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def part_of(file: Path) -> str:
     """The package, or the single module, that a file belongs to."""
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-PACKAGES = {"system", "tree", "storage", "config", "auth", "index", "rendering", "watch", "ops", "web", "cli"}
-MOVED = [file for file in FILES if part_of(file) in PACKAGES]
 
 
 def imported_modules(file: Path) -> set[str]:
@@ -59,13 +73,55 @@ def imported_modules(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("file", MOVED, ids=lambda file: str(file.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if part_of(file) != "__init__"], ids=lambda file: str(file.relative_to(PACKAGE))
+)
 def test_imports_point_one_way(file: Path) -> None:
     own = part_of(file)
     for module in imported_modules(file):
         parts = module.split(".")
         if parts[0] == "plotindex" and len(parts) > 1 and parts[1] != own:
             assert RANKS[parts[1]] < RANKS[own], f"{own} imports {module}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_other_packages_are_imported_by_their_face(file: Path) -> None:
+    by_path = {
+        module
+        for module in imported_modules(file)
+        if module.count(".") > 1 and module.startswith("plotindex.") and module.split(".")[1] != part_of(file)
+    }
+    assert {module for module in by_path if module.split(".")[1] not in FACELESS} == set()
+
+
+def test_there_are_at_most_fourteen_packages_and_each_says_what_it_is_for_and_may_import() -> None:
+    packages = [folder for folder in PACKAGE.iterdir() if (folder / "__init__.py").is_file()]
+    assert len(packages) <= 14
+    for package in packages:
+        assert "May import: " in (ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""), package
+
+
+def test_the_renderer_starts_from_a_package_that_imports_nothing() -> None:
+    assert imported_modules(PACKAGE / "rendering/__init__.py") == set()
+
+
+@pytest.mark.parametrize(("library", "places"), LIBRARIES.items())
+def test_each_library_is_imported_in_one_place(library: str, places: set[str]) -> None:
+    users = [
+        str(file.relative_to(PACKAGE))
+        for file in FILES
+        if library in {name.split(".")[0] for name in imported_modules(file)}
+    ]
+    assert users
+    for user in users:
+        assert any(user == place or user.startswith(f"{place}/") for place in places), f"{user} imports {library}"
+
+
+def test_no_two_classes_share_a_name() -> None:
+    names = Counter(
+        node.name for file in FILES for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if part_of(file) == "storage"], ids=lambda file: file.stem)

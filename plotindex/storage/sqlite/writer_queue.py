@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plotindex.errors import REMEDIES, CatalogError
-from plotindex.system import open_private
-from plotindex.system.flock import lock
+from plotindex.system import lock, open_private
 
 
 class WriterQueue:
