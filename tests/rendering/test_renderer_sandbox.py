@@ -20,7 +20,7 @@ from tests.support.processes import draw, wait_until
 
 PROGRAM = """
 import encodings.idna, os, socket, sys
-from plotindex import confinement
+from plotindex.rendering import sandbox
 
 secret, user, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 listener = socket.create_server(("127.0.0.1", 0))
@@ -30,10 +30,10 @@ if user:
     os.chown(secret, user, user)
     os.setgroups([]); os.setresgid(user, user, user); os.setresuid(user, user, user)
 open(secret).close()
-ways = {name: confinement.WAYS[name] for name in way.split(",") if name}
+ways = {name: sandbox.WAYS[name] for name in way.split(",") if name}
 try:
-    print("confined:", *confinement.confine(1_000_000, ways), file=sys.stderr)
-except confinement.ConfinementError as error:
+    print("confined:", *sandbox.confine(1_000_000, ways), file=sys.stderr)
+except sandbox.ConfinementError as error:
     print("refused", file=sys.stderr)
     sys.exit(3)
 tried = {
@@ -59,7 +59,7 @@ for what, attempt in tried.items():
     except (OSError, ZeroDivisionError):
         continue
     print("did:", what, file=sys.stderr)
-confinement.limit_job(1, parent, keep=(0, 1, 2))
+sandbox.limit_job(1, parent, keep=(0, 1, 2))
 try:
     os.fork()
     print("did: fork", file=sys.stderr)
