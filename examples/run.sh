@@ -8,4 +8,4 @@ if [ -z "$(ls -A "$root")" ]; then
     # After the service is up, so that the plots can be seen arriving.
     (sleep 3 && PYTHONPATH="$(dirname "$0")/.." exec "$bin/python" -m examples.draw "$root" >/dev/null) &
 fi
-"$bin/plotindex" run --root "$root"
+"$bin/plotindex" run --root "$root" --access-log off

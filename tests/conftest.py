@@ -43,6 +43,20 @@ from tests.support.processes import (
 hypothesis.settings.register_profile("plotindex", deadline=None)
 hypothesis.settings.load_profile("plotindex")
 
+SLOW_FOLDERS = {"browser", "cli", "guarantees", "project", "rendering"}
+QUICK_FILES = {"test_imports.py"}
+SLOW_FIXTURES = {"browser", "plotindex", "postgres", "refused", "service", "small_disk", "unprivileged"}
+"""Fixtures that start programs, servers or browsers."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `make check` leaves out: it takes less than a minute."""
+    for item in items:
+        in_slow_folder = item.path.parent.name in SLOW_FOLDERS and item.path.name not in QUICK_FILES
+        needs_process = bool(SLOW_FIXTURES & set(getattr(item, "fixturenames", ())))
+        if in_slow_folder or needs_process or "nginx" in item.path.name or "postgresql" in item.name:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
