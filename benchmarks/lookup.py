@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.measure import in_turn, median_ratio, print_table
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey
 
@@ -47,10 +47,10 @@ def lookup() -> None:
 
 
 def _fill(path: Path, rows: int) -> Catalog:
-    database = Database(path)
+    database = SqliteDatabase(path)
     database.migrate()
     catalog = Catalog(database)
-    catalog.claim("/plots", Layout(), NOW_NS // 1000)
+    catalog.record_root("/plots", Layout(), NOW_NS // 1000)
     add_rows(catalog, rows)
     return catalog
 

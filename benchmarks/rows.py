@@ -12,7 +12,7 @@ from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartil
 from benchmarks.processes import Site
 from benchmarks.serving import Server, draw_session, sample, started_server
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 
 ROUNDS = 15
 
@@ -62,7 +62,7 @@ def _served(site: Site, size: int) -> Iterator[Server]:
 
 def _fill(file: Path, size: int) -> None:
     # Of sessions that are not there: the indexer, which looks at everything once an hour, leaves them alone so long.
-    catalog = Catalog(Database(file))
+    catalog = Catalog(SqliteDatabase(file))
     try:
         add_rows(catalog, size)
     finally:

@@ -16,12 +16,11 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.measure import print_table
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.database import AnyDatabase
-from plotindex.storage.find import Wanted
-from plotindex.storage.find import search as find
+from plotindex.storage.database import Database
+from plotindex.storage.find import PlotFilter, find_plots
 from plotindex.storage.overview import Overview
 from plotindex.storage.search.updater import IndexUpdater
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.layout import Layout
 
 SIZES = sorted({10_000, int(os.environ.get("PLOTS", "100000"))})
@@ -47,7 +46,7 @@ def search() -> None:
         small: dict[str, float] = {}
         for size in SIZES:
             path = Path(folder) / f"{size}.db"
-            with closing(Database(path)) as database:
+            with closing(SqliteDatabase(path)) as database:
                 catalog = _fill(database, size)
                 taken_in.append(_take_in(catalog, size))
                 for what, seek in SEARCHES.items():
@@ -103,8 +102,8 @@ def _everywhere(text: Callable[[random.Random, int], str], *, limited: str = "")
 def _finding(text: Callable[[random.Random, int], str]) -> Search:
     def seek(catalog: Catalog, _: Overview, number: int) -> tuple[int, bool | None]:
         sessions, _plots = catalog.counts()
-        wanted = Wanted(text(random.Random(number), sessions))
-        return len(list(islice(find(catalog.database, wanted), 1000))), None
+        wanted = PlotFilter(text(random.Random(number), sessions))
+        return len(list(islice(find_plots(catalog.database, wanted), 1000))), None
 
     return seek
 
@@ -148,7 +147,7 @@ def _take_in(catalog: Catalog, size: int) -> list[str]:
     intake = IndexUpdater(catalog)
     began = at = time.perf_counter()
     longest = 0.0
-    while intake.go_on():
+    while intake.step():
         now = time.perf_counter()
         longest, at = max(longest, now - at), now
     seconds = time.perf_counter() - began
@@ -162,19 +161,19 @@ def _take_in(catalog: Catalog, size: int) -> list[str]:
     ]
 
 
-def _bytes(database: AnyDatabase) -> int:
-    database.pinned_bytes()
+def _bytes(database: Database) -> int:
+    database.pinned_wal_bytes()
     with closing(sqlite3.connect(database.path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return database.path.stat().st_size
 
 
-def _fill(database: Database, size: int) -> Catalog:
+def _fill(database: SqliteDatabase, size: int) -> Catalog:
     """A catalogue of plots that are nowhere, as a rebuild would have left it: a thousand rows in each commit."""
     database.migrate()
     catalog = Catalog(database)
     clock = NOW_NS // 1000
-    catalog.claim("/plots", Layout(), clock)
+    catalog.record_root("/plots", Layout(), clock)
     plots = _rows(size, clock)
     with closing(sqlite3.connect(database.path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")

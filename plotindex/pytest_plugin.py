@@ -46,7 +46,7 @@ class DrawnPlots:
         try:
             reconcile(Tree(settings.root, settings.layout), catalog, [""])
             now = time.time()
-            catalog.beat(Heartbeat(socket.gethostname(), os.getpid(), now, now, "watching"))
+            catalog.store_heartbeat(Heartbeat(socket.gethostname(), os.getpid(), now, now, "watching"))
         finally:
             catalog.database.close()
 

@@ -18,8 +18,8 @@ from playwright.sync_api import Browser
 from plotindex.config.settings import Settings, load_settings
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.database import AnyDatabase, open_database
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.database import Database, open_database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.tree import Tree
 from tests.support.browser import chromium
 from tests.support.namespaces import small_disk_at
@@ -111,7 +111,7 @@ def catalog(settings: Settings) -> Iterator[Catalog]:
     database = open_database(settings.catalog_place)
     database.migrate()
     catalog = Catalog(database)
-    catalog.claim(str(settings.root), settings.layout, 1)
+    catalog.record_root(str(settings.root), settings.layout, 1)
     yield catalog
     database.close()
 
@@ -126,7 +126,7 @@ def index(tree: Tree, catalog: Catalog) -> Index:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database to copy: migrating one for each example of Hypothesis would take most of the time."""
     file = tmp_path_factory.mktemp("empty") / "catalog.db"
-    database = Database(file)
+    database = SqliteDatabase(file)
     database.migrate()
     database.close()
     return file
@@ -137,7 +137,7 @@ def new_database(empty_database: Path, request: pytest.FixtureRequest) -> NewDat
     """`with new_database(engine) as database:` is a database that has plotindex's tables, and nothing in them."""
 
     @contextmanager
-    def make(engine: str) -> Iterator[AnyDatabase]:
+    def make(engine: str) -> Iterator[Database]:
         if engine == "postgresql":
             server: Server = request.getfixturevalue("postgres")
             with server.emptied() as shared:

@@ -74,11 +74,11 @@ def rebuild(
     try:
         report = reconcile_all()
     except DamagedDatabaseError:
-        catalog.begin(str(settings.root), settings.layout)
+        catalog.initialise(str(settings.root), settings.layout)
         report = reconcile_all()
     seconds = time.monotonic() - began
     _print_report(report, seconds, as_json)
-    if not IndexUpdater(catalog).finish(math.inf if names else NAMES_SECONDS):
+    if not IndexUpdater(catalog).run(math.inf if names else NAMES_SECONDS):
         click.echo(
             "plotindex: the search does not have all names yet, and is slower until an indexer has taken them in; "
             "`plotindex rebuild --names` does so now.",

@@ -16,7 +16,7 @@ from plotindex.config import PARSERS, OneOf, Settings, load_settings
 from plotindex.errors import PlotIndexError
 
 if TYPE_CHECKING:
-    from plotindex.storage import AnyDatabase
+    from plotindex.storage import Database
 
 
 MOST = 500
@@ -70,7 +70,7 @@ def tokens(context: click.Context, _parameter: click.Parameter, begun: str) -> l
         return []
 
 
-def _from_catalog(context: click.Context, names: "Callable[[AnyDatabase], Iterator[str]]") -> list[CompletionItem]:
+def _from_catalog(context: click.Context, names: "Callable[[Database], Iterator[str]]") -> list[CompletionItem]:
     from plotindex.storage import open_database
 
     try:

@@ -65,7 +65,7 @@ def find(
     """
     from plotindex.cli.parameters import parse_moment
     from plotindex.index import is_away, open_catalog, tree_of
-    from plotindex.storage import Wanted, search
+    from plotindex.storage import PlotFilter, find_plots
 
     if not text and not (session or project or since or before):
         raise SettingsError("Say which plots: by a part of the path, or by --session, --project, --since or --before.")
@@ -74,7 +74,7 @@ def find(
     now = time.time_ns()
     settings = read_settings(config, options)
     check_root_unless_known(settings)
-    wanted = Wanted(
+    wanted = PlotFilter(
         text or "",
         session,
         project,
@@ -87,7 +87,7 @@ def find(
         click.echo(
             f"plotindex: the root {where} is not there now, so this is what was there: mount it again.", err=True
         )
-    found = search(catalog.database, wanted)
+    found = find_plots(catalog.database, wanted)
     show = _show_json if as_json else _show_raw if null else _show_columns if sys.stdout.isatty() else _show_paths
     if not show(found):
         click.echo(f"plotindex: nothing in the catalogue{_described(session, project, text)}.", err=True)

@@ -111,7 +111,7 @@ def _end(children: dict[str, "subprocess.Popen[bytes]"]) -> None:
 
 def _newest(catalog: Catalog) -> Plot | None:
     try:
-        catalog.database.check_file()
-        return catalog.newest()
+        catalog.database.check_replaced()
+        return catalog.newest_plot()
     except CatalogError:
         return None

@@ -169,7 +169,7 @@ class ScopeDiff:
         if not self._begun:
             self._begun = True
             self._tell_bounds(writer, found)
-        cut = writer.cut(self.session)
+        cut = writer.cutoff(self.session)
         if cut is not None and cut != self._cut:
             self._found = [row for row in self._found if row[2] < cut]
         self._cut = cut
@@ -177,12 +177,12 @@ class ScopeDiff:
     def _tell_bounds(self, writer: Writer, found: DifferenceBatch) -> None:
         walk = self._walk
         if self.scope.project is None:
-            writer.record_excess(self.session, walk.cut, walk.left_out, walk.deep)
+            writer.record_truncation(self.session, walk.cut, walk.left_out, walk.deep)
             return
         if walk.deep:
-            writer.note_deep_folders(self.session)
+            writer.mark_too_deep(self.session)
         if walk.cut is not None:
-            for row in writer.leave_out_from(self.session, walk.cut, walk.left_out):
+            for row in writer.truncate_from(self.session, walk.cut, walk.left_out):
                 found.suspect(Suspect(*row[:3], row, beyond=True, report=self.report))
 
     def _is_beyond(self, filename: str) -> bool:

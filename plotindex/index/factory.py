@@ -26,12 +26,12 @@ def prepare_catalog(settings: Settings, *, adopt: bool = False) -> Catalog:
     if not settings.database:
         settings.make_state_folder()
     catalog = Catalog(open_database(settings.catalog_place))
-    catalog.begin(str(settings.root), settings.layout, adopt=adopt)
+    catalog.initialise(str(settings.root), settings.layout, adopt=adopt)
     return catalog
 
 
 def open_catalog(settings: Settings, patience: float | None = None) -> Catalog:
-    """The catalogue as it is, for commands that change nothing; `patience` as that of `Database`."""
+    """The catalogue as it is, for commands that change nothing; `patience` as that of `SqliteDatabase`."""
     catalog = Catalog(open_database(settings.catalog_place, READ_SECONDS if patience is None else patience))
     catalog.require_root(str(settings.root))
     return catalog

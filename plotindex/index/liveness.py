@@ -4,7 +4,7 @@ import socket
 
 from plotindex.errors import CatalogError
 from plotindex.index.indexer_lock import Indexing
-from plotindex.storage import Catalog, Heartbeat, is_heard, nearest_first
+from plotindex.storage import Catalog, Heartbeat
 from plotindex.system import seconds_ago
 
 
@@ -14,7 +14,7 @@ def require_indexer(catalog: Catalog, *, is_here: bool = False) -> None:
     Raises:
         CatalogError: none does; the message says what to start.
     """
-    beats = nearest_first(catalog.heartbeats())
+    beats = catalog.heartbeats()
     if is_here and catalog.database.is_shared:
         beats = [beat for beat in beats if beat.host == socket.gethostname()]
     if trouble := silence_of(beats[0] if beats else None):
@@ -27,7 +27,7 @@ def state_of(beat: Heartbeat, alive: Indexing | None) -> str:
         return beat.state
     if _is_gone(beat, alive):
         return "gone"
-    return beat.state if is_heard(beat) else "silent"
+    return beat.state if beat.is_recent else "silent"
 
 
 def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
@@ -39,13 +39,13 @@ def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
 
 
 def silence_of(beat: Heartbeat | None, alive: Indexing | None = None) -> str | None:
-    if alive is not None and alive.is_held and (beat is None or beat.state == "stopped" or not is_heard(beat)):
+    if alive is not None and alive.is_held and (beat is None or beat.state == "stopped" or not beat.is_recent):
         since = f" and was last heard {seconds_ago(beat.heartbeat)}" if beat else ""
         return alive.trouble or f"The indexer runs{since}: its log says what it waits for."
     if beat is None or beat.state == "stopped":
         return "No indexer is running: start `plotindex watch`."
     if _is_gone(beat, alive):
         return f"The indexer, process {beat.pid}, is gone without having been stopped: start `plotindex watch` again."
-    if not is_heard(beat):
+    if not beat.is_recent:
         return f"The indexer was last heard {seconds_ago(beat.heartbeat)}: start `plotindex watch` again."
     return None

@@ -14,7 +14,7 @@ from plotindex.index.indexer_lock import indexing
 from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.scan_limiter import Scans
-from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat, is_heard
+from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat
 from plotindex.tree import OpenPlot, Plot, PlotKey, Scope, Tree
 
 ASKED_SECONDS = 1.0
@@ -171,7 +171,7 @@ class Lookup:
         if now - self._asked_at < ASKED_SECONDS:
             return
         try:
-            self.catalog.database.check_file()
+            self.catalog.database.check_replaced()
             self.catalog.database.require_schema()
             header, beats = self.catalog.header(), self.catalog.heartbeats()
         except CatalogError as error:
@@ -179,8 +179,8 @@ class Lookup:
         else:
             self._is_ours = header.root == str(self.tree.root)
             if self._is_ours:
-                self.catalog.database.recognise()
-            heard = [beat for beat in beats if is_heard(beat)]
+                self.catalog.database.mark_as_own()
+            heard = [beat for beat in beats if beat.is_recent]
             states = {beat.state for beat in heard if beat.behind < HEARTBEAT_SECONDS}
             is_of_grammar = header.is_of(self.tree.layout)
             # One that has fallen silent may have seen what no other one sees: the writes of its own host.
@@ -202,7 +202,7 @@ class Lookup:
         if self._heals and isinstance(error, DamagedDatabaseError):
             # What only readers come upon, the indexer would not see for long; that there is none, it sees at once.
             with suppress(CatalogError):
-                self.catalog.database.set_aside(HEAL_SECONDS)
+                self.catalog.database.quarantine(HEAL_SECONDS)
 
     def _row(self, key: PlotKey, project: str | None) -> Plot | None:
         if not self._is_ours:
@@ -251,4 +251,4 @@ def _keeps_up(beat: Heartbeat) -> bool:
     """Whether an indexer has stopped in order, or does what it is there for."""
     if beat.state in ("stopped", "starting"):
         return True
-    return is_heard(beat) and beat.behind < HEARTBEAT_SECONDS and beat.state in ("watching", "polling")
+    return beat.is_recent and beat.behind < HEARTBEAT_SECONDS and beat.is_healthy

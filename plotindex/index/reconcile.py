@@ -70,7 +70,7 @@ def reconcile(
         make = partial(ScopeDiff, glance, report=report, options=options)
         for looks in _batches(_ahead(targets, make, scout)):
             if soundness:
-                soundness.ended()
+                soundness.wait()
             # A folder is kept open within one batch, no longer: its path may lead elsewhere by then.
             glance.close()
             while looks:
@@ -78,7 +78,7 @@ def reconcile(
             if progress:
                 progress(settled, len(targets))
     if soundness:
-        soundness.ended(None)
+        soundness.wait(None)
     report.sessions = len({scope.session for scope in targets})
     if outermost == [""] and "" not in report.unreadable:
         finish(tree, catalog, options)
@@ -88,8 +88,8 @@ def reconcile(
 def finish(tree: Tree, catalog: Catalog, options: Options = DEFAULT) -> None:
     """Record that all was looked at: the catalogue now answers for this grammar."""
     with catalog.writing(options.timeout) as writer:
-        writer.record(layout=tree.layout)
-        writer.trim(keep=0) if options.rewrite else writer.trim()
+        writer.record_header(layout=tree.layout)
+        writer.trim_removals(keep=0) if options.rewrite else writer.trim_removals()
 
 
 def sessions_to_look_at(tree: Tree, catalog: Catalog, report: Report, enter: Enter | None = None) -> list[str]:
@@ -199,10 +199,12 @@ def _settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, op
             confirm_root(tree, writer, options)
             writer.apply(changes, [rows for _, rows in added])
         most_plots = tree.layout.max_plots
-        roomy = [name for name, plots in writer.tallies.items() if plots < most_plots and writer.cut(name) is not None]
-        for session, plots in list(writer.tallies.items()):
+        roomy = [
+            name for name, plots in writer.plot_counts.items() if plots < most_plots and writer.cutoff(name) is not None
+        ]
+        for session, plots in list(writer.plot_counts.items()):
             if plots > most_plots:
-                beyond = writer.leave_out_beyond(session, most_plots)
+                beyond = writer.truncate_to(session, most_plots)
                 writer.apply([Change(plot, None) for plot in beyond])
         for look in finished if options.rewrite else ():
             writer.recount(look.session)

@@ -40,7 +40,7 @@ def confirm_root(tree: Tree, writer: Writer, options: Options) -> None:
     sessions = writer.sessions()
     if sessions and not options.allow_empty and not any(map(tree.has_session, sessions)):
         raise RootLostError(lost_root(tree, "shares no session with the catalogue"))
-    writer.record(identity=identity)
+    writer.record_header(identity=identity)
 
 
 def lost_root(tree: Tree, what: str) -> str:

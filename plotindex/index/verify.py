@@ -40,7 +40,7 @@ def _within_session(tree: Tree, catalog: Catalog, session: str) -> Iterator[Diff
     walk = tree.walk(Scope(session))
     for path, error in sorted(walk.unreadable.items()):
         yield Difference(path, f"cannot be looked at: {error.strerror}")
-    cut = catalog.cut(session)
+    cut = catalog.cutoff(session)
     found = {plot.path: plot for plot in walk.plots if cut is None or plot.filename < cut}
     rows = {row.path: row for row in catalog.plots(session)}
     for path in sorted(found.keys() | rows.keys()):

@@ -39,7 +39,7 @@ def wait_for_plot(tree: Tree, catalog: Catalog, session: str, filename: str, tim
 
 def _look(tree: Tree, catalog: Catalog, key: PlotKey) -> Plot | None:
     try:
-        catalog.database.check_file()
+        catalog.database.check_replaced()
         row = catalog.current(key)
     except CatalogError:
         # The indexer may be making it anew; when there is none, `require_indexer` says so.

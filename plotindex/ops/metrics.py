@@ -23,12 +23,12 @@ from prometheus_client.registry import Collector
 from plotindex import __version__
 from plotindex.errors import CatalogError
 from plotindex.index import Source
-from plotindex.storage import SECONDS, Catalog, Heartbeat, IndexerStats, is_heard, log_bytes, nearest_first
+from plotindex.storage import BUCKET_SECONDS, Catalog, Heartbeat, IndexerStats, wal_bytes
 from plotindex.storage import Histogram as Counted
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 STATES = ("starting", "watching", "polling", "blocked", "lost", "stopped")
-QUICK = (0.00005, 0.0001, 0.00025, 0.0005, *SECONDS[:13])
+QUICK = (0.00005, 0.0001, 0.00025, 0.0005, *BUCKET_SECONDS[:13])
 """Bounds for what mostly takes less than a millisecond."""
 SOURCES = {Source.HIT: "hit", Source.UNWATCHED: "unwatched", Source.MISS: "miss", Source.STALE: "stale"}
 
@@ -99,7 +99,7 @@ def describe_catalogue(catalog: Catalog) -> Iterator[Metric]:
     """What the catalogue and its indexer are like now."""
     yield InfoMetricFamily("plotindex_build", "Which plotindex answers.", value={"version": __version__})
     try:
-        catalog.database.check_file()
+        catalog.database.check_replaced()
         sessions, plots = catalog.counts()
         beats = catalog.heartbeats()
     except CatalogError:
@@ -110,17 +110,17 @@ def describe_catalogue(catalog: Catalog) -> Iterator[Metric]:
     yield _gauge("plots", "Plots, each project's copy by itself.", plots)
     if path := catalog.database.file:
         yield _gauge("database_bytes", "Size of the database.", _size_of(path))
-        yield _gauge("database_log_bytes", "Size of the log beside the database (WAL).", log_bytes(path))
+        yield _gauge("database_log_bytes", "Size of the log beside the database (WAL).", wal_bytes(path))
         disk = os.statvfs(path.parent)
         yield _gauge("database_disk_free_bytes", "Room on the disk of the database.", disk.f_bavail * disk.f_frsize)
-    heard = [beat for beat in beats if is_heard(beat) and beat.state != "stopped"]
+    heard = [beat for beat in beats if beat.is_recent and beat.state != "stopped"]
     yield _gauge("indexers", "Indexers that were heard within the last 15 seconds.", len(heard))
     if beats:
-        yield from _describe_indexer(nearest_first(beats)[0])
+        yield from _describe_indexer(beats[0])
 
 
 def _describe_indexer(beat: Heartbeat) -> Iterator[Metric]:
-    heard = is_heard(beat) and beat.state != "stopped"
+    heard = beat.is_recent and beat.state != "stopped"
     yield _gauge("indexer_up", "Whether an indexer was heard within the last 15 seconds: 1, or 0.", heard)
     state = GaugeMetricFamily("plotindex_indexer_state", "1 for the state that the indexer is in.", labels=["state"])
     for name in STATES:

@@ -11,12 +11,10 @@ from plotindex.ops.request_counts import SHOWN, Counts
 from plotindex.storage import (
     HEARTBEAT_SECONDS,
     Catalog,
-    Excess,
     Heartbeat,
     IndexerStats,
-    is_heard,
-    nearest_first,
-    overgrown,
+    Truncation,
+    wal_problem,
 )
 from plotindex.system import printable, seconds_ago
 from plotindex.tree import Layout
@@ -50,7 +48,7 @@ class Status:
     """What the indexer has measured since it began."""
     answered: Counts | None
     """What all servers have answered in the last minutes; None when none tells."""
-    excess: list[Excess]
+    excess: list[Truncation]
     """Sessions of which not everything is indexed; of very many only some."""
     server: Server | None
     """The server that these settings name; None when it was not asked."""
@@ -119,11 +117,11 @@ def _described(beat: Heartbeat) -> dict[str, Any]:
 
 
 def _is_elected(beat: Heartbeat) -> bool:
-    return is_heard(beat) and beat.state != "stopped" and bool(IndexerStats.load(beat.measured).elected)
+    return beat.is_recent and beat.state != "stopped" and bool(IndexerStats.load(beat.measured).elected)
 
 
 def _sentence(beat: Heartbeat) -> str:
-    state = beat.state if is_heard(beat) or beat.state in ("stopped", "gone", "silent") else "silent"
+    state = beat.state if beat.is_recent or beat.state in ("stopped", "gone", "silent") else "silent"
     said = f"{state}, process {beat.pid} on {printable(beat.host)}, heard {seconds_ago(beat.heartbeat)}"
     elected = IndexerStats.load(beat.measured).elected
     if elected is None or state in ("stopped", "gone", "silent"):
@@ -153,7 +151,7 @@ def read_status(
     """
     header = catalog.header()
     sessions, plots = catalog.counts()
-    beats = nearest_first(catalog.heartbeats())
+    beats = catalog.heartbeats()
     beat = beats[0] if beats else None
     alive = indexing(lock) if lock else None
     file = catalog.database.file
@@ -161,7 +159,7 @@ def read_status(
         # On a disk where it can write nothing at all it cannot tell of that, either.
         alive = alive._replace(trouble=_of_disk(file))
     measured = IndexerStats.load(beat.measured if beat else None)
-    trouble = (overgrown(file) if file else None) or _trouble(beat, alive, measured)
+    trouble = (wal_problem(file) if file else None) or _trouble(beat, alive, measured)
     if not trouble and catalog.database.is_shared and not any(map(_is_elected, beats)):
         trouble = "No indexer looks at everything now: one takes that over within ten seconds, or its log says why not."
     if not trouble:
@@ -178,14 +176,14 @@ def read_status(
         beside=beats[1:],
         measured=measured,
         answered=answered,
-        excess=catalog.excess(MOST_NAMED),
+        excess=catalog.truncations(MOST_NAMED),
         server=server,
         trouble=trouble,
     )
 
 
 def _trouble_beside(beat: Heartbeat) -> str | None:
-    if is_heard(beat) or beat.state == "stopped":
+    if beat.is_recent or beat.state == "stopped":
         return None
     return f"The indexer on {printable(beat.host)} is silent, so hits say `unwatched`: start it there again."
 
@@ -220,7 +218,7 @@ def _trouble(beat: Heartbeat | None, alive: Indexing | None, measured: IndexerSt
     }.get(beat.state, f"The indexer is {beat.state}: its log says why.")
 
 
-def _left_out(excess: Excess) -> str:
+def _left_out(excess: Truncation) -> str:
     parts = []
     if excess.plots:
         parts.append(f"{excess.plots} plots of {printable(excess.session)}, over max_plots_per_session")

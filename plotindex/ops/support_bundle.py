@@ -25,7 +25,7 @@ from plotindex.ops.metrics import Metrics
 from plotindex.ops.redaction import Redactor, Replacement
 from plotindex.ops.request_counts import read_recent
 from plotindex.ops.status import read_status
-from plotindex.storage import Catalog, Database
+from plotindex.storage import Catalog, SqliteDatabase
 from plotindex.system import escape
 
 TELLS_NAMES = {"root-file-system", "root-folders", "symlinks", "clock"}
@@ -146,7 +146,7 @@ def numbers(catalog: Catalog) -> str:
 def describe_database(catalog: Catalog) -> dict[str, Any]:
     """Its schema and sizes: of its rows, only how many there are."""
     database = catalog.database
-    if isinstance(database, Database):
+    if isinstance(database, SqliteDatabase):
         return describe_file(database.path)
     return database.describe()
 

@@ -3,38 +3,35 @@
 May import: errors, system, tree. Other packages do not import SQLAlchemy.
 """
 
-from plotindex.storage.catalog import Catalog, Excess
-from plotindex.storage.database import AnyDatabase, check_url, open_database
-from plotindex.storage.find import FoundPlot, Wanted, filenames, project_names, search, session_names
-from plotindex.storage.heartbeat import HEARTBEAT_SECONDS, WELL, Heartbeat, is_heard, nearest_first
+from plotindex.storage.catalog import Catalog, Truncation
+from plotindex.storage.database import Database, check_url, open_database
+from plotindex.storage.find import FoundPlot, PlotFilter, filenames, find_plots, project_names, session_names
+from plotindex.storage.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from plotindex.storage.integrity import IntegrityCheck
 from plotindex.storage.listing import Allows, ChangesPage, Entry, Listing, entries_of, page_of
 from plotindex.storage.overview import Overview
 from plotindex.storage.schema import SCHEMA
 from plotindex.storage.search.search import SearchResult
 from plotindex.storage.search.updater import IndexUpdater
-from plotindex.storage.sqlite.database import READ_SECONDS, Database
-from plotindex.storage.sqlite.engine import KEPT_LOG_BYTES
-from plotindex.storage.sqlite.wal import MOST_BYTES, log_bytes, overgrown
-from plotindex.storage.stats import SECONDS, Histogram, IndexerStats
+from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
+from plotindex.storage.sqlite.engine import KEPT_WAL_BYTES
+from plotindex.storage.sqlite.wal import MAX_WAL_BYTES, wal_bytes, wal_problem
+from plotindex.storage.stats import BUCKET_SECONDS, Histogram, IndexerStats
 from plotindex.storage.writer import Change, Writer
 
 __all__ = [
+    "BUCKET_SECONDS",
     "HEARTBEAT_SECONDS",
-    "KEPT_LOG_BYTES",
-    "MOST_BYTES",
+    "KEPT_WAL_BYTES",
+    "MAX_WAL_BYTES",
     "READ_SECONDS",
     "SCHEMA",
-    "SECONDS",
-    "WELL",
     "Allows",
-    "AnyDatabase",
     "Catalog",
     "Change",
     "ChangesPage",
     "Database",
     "Entry",
-    "Excess",
     "FoundPlot",
     "Heartbeat",
     "Histogram",
@@ -43,19 +40,19 @@ __all__ = [
     "IntegrityCheck",
     "Listing",
     "Overview",
+    "PlotFilter",
     "SearchResult",
-    "Wanted",
+    "SqliteDatabase",
+    "Truncation",
     "Writer",
     "check_url",
     "entries_of",
     "filenames",
-    "is_heard",
-    "log_bytes",
-    "nearest_first",
+    "find_plots",
     "open_database",
-    "overgrown",
     "page_of",
     "project_names",
-    "search",
     "session_names",
+    "wal_bytes",
+    "wal_problem",
 ]

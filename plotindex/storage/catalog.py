@@ -1,5 +1,6 @@
 """The catalogue: what is kept of each plot, of its sessions and of its indexer. Lists for callers are in listing.py."""
 
+import socket
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, delete, func, insert, select, update
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
-from plotindex.storage.database import AnyDatabase
+from plotindex.storage.database import Database
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, excess, indexer, plot, session
@@ -30,7 +31,7 @@ class SessionRow(NamedTuple):
     mtime_ns: int
 
 
-class Excess(NamedTuple):
+class Truncation(NamedTuple):
     """A session of which not everything is indexed."""
 
     session: str
@@ -71,7 +72,7 @@ _SESSIONS_OF_PLOTS = _sessions_of_plots()
 class Catalog:
     """The plots of one root, as the last reconcile left them."""
 
-    def __init__(self, database: AnyDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
 
     def current(self, key: PlotKey) -> Plot | None:
@@ -104,7 +105,7 @@ class Catalog:
         with self.database.reading(is_long=True) as connection:
             names = sorted({*connection.execute(_TALLIED).scalars(), *connection.execute(_SESSIONS_OF_PLOTS).scalars()})
         if not all(isinstance(name, str) and is_name(name) for name in names):
-            raise self.database.found_damaged()
+            raise self.database.mark_damaged()
         return names
 
     def counts(self) -> tuple[int, int]:
@@ -126,18 +127,18 @@ class Catalog:
             ).first()
             return (row[0], row[1]) if row else None
 
-    def cut(self, name: str) -> str | None:
+    def cutoff(self, name: str) -> str | None:
         """The first filename of a session that is left out of the catalogue, or None."""
         with self.database.reading() as connection:
             return read_excess(connection, name)[0]
 
-    def excess(self, most: int) -> list[Excess]:
+    def truncations(self, most: int) -> list[Truncation]:
         """Sessions of which not everything is indexed; at most so many."""
         with self.database.reading() as connection:
-            query = select(*(excess.c[name] for name in Excess._fields)).order_by(excess.c.session).limit(most)
-            return [Excess._make(row) for row in connection.execute(query)]
+            query = select(*(excess.c[name] for name in Truncation._fields)).order_by(excess.c.session).limit(most)
+            return [Truncation._make(row) for row in connection.execute(query)]
 
-    def plots_of_inodes(self, inodes: Collection[int]) -> list[Plot]:
+    def plots_by_inode(self, inodes: Collection[int]) -> list[Plot]:
         """The plots that have one of those inodes. Reads every row: an index on it would cost each write."""
         found: list[Plot] = []
         with self.database.reading(is_long=True) as connection:
@@ -152,7 +153,7 @@ class Catalog:
         with self.database.reading() as connection:
             return list(map(SessionRow._make, _LATEST_SESSIONS(connection, {"skip": skip, "most": most})))
 
-    def sessions_since(self, clock: int | None) -> tuple[int | None, list[str]]:
+    def changed_sessions(self, clock: int | None) -> tuple[int | None, list[str]]:
         """The clock, and the sessions in which something has changed since another one; None is now."""
         with self.database.reading() as connection:
             now = connection.execute(select(catalogue.c.clock)).scalar()
@@ -177,7 +178,7 @@ class Catalog:
                     break
         return list(current.values())
 
-    def newest(self) -> Plot | None:
+    def newest_plot(self) -> Plot | None:
         """The current copy that was drawn last, of the session in which something was."""
         with self.database.reading() as connection:
             name = connection.execute(select(session.c.session).order_by(session.c.mtime_ns.desc()).limit(1)).scalar()
@@ -186,12 +187,14 @@ class Catalog:
             return Plot._make(row) if row else None
 
     def heartbeats(self) -> list[Heartbeat]:
-        """Every indexer that has said something, the latest first."""
+        """The heartbeats of all indexers: stopped ones last, then those of this host first, then the latest first."""
         with self.database.reading() as connection:
             query = select(*(indexer.c[name] for name in Heartbeat._fields)).order_by(indexer.c.heartbeat.desc())
             beats = [Heartbeat._make(row) for row in connection.execute(query)]
-            ahead = self.database.seconds_ahead(connection) if beats else 0.0
-            return [beat._replace(heartbeat=beat.heartbeat - ahead) for beat in beats]
+            ahead = self.database.clock_skew(connection) if beats else 0.0
+        host = socket.gethostname()
+        beats.sort(key=lambda beat: (beat.state == "stopped", beat.host != host))
+        return [beat._replace(heartbeat=beat.heartbeat - ahead) for beat in beats]
 
     @contextmanager
     def writing(self, timeout: float | None = None, sessions: Collection[str] = ()) -> Iterator[Writer]:
@@ -206,26 +209,26 @@ class Catalog:
             self.database.check_revision(connection)
             writer = Writer(connection)
             yield writer
-            if writer.has_ticked:
-                self.database.tell(connection)
+            if writer.has_changes:
+                self.database.notify(connection)
 
-    def begin(self, root: str, layout: Layout, *, adopt: bool = False) -> None:
+    def initialise(self, root: str, layout: Layout, *, adopt: bool = False) -> None:
         """Create or migrate the database, and make it the catalogue of `root`; set a damaged one of plotindex's aside.
 
-        Raises as `migrate` and `claim` do.
+        Raises as `migrate` and `record_root` do.
         """
         try:
-            self._begin(root, layout, adopt=adopt)
+            self._initialise(root, layout, adopt=adopt)
         except DamagedDatabaseError:
-            if not self.database.set_aside():
+            if not self.database.quarantine():
                 raise
-            self._begin(root, layout, adopt=adopt)
+            self._initialise(root, layout, adopt=adopt)
 
-    def _begin(self, root: str, layout: Layout, *, adopt: bool) -> None:
+    def _initialise(self, root: str, layout: Layout, *, adopt: bool) -> None:
         self.database.migrate()
-        self.claim(root, layout, time.time_ns() // 1000, adopt=adopt)
+        self.record_root(root, layout, time.time_ns() // 1000, adopt=adopt)
 
-    def claim(self, root: str, layout: Layout, now_us: int, *, adopt: bool = False) -> None:
+    def record_root(self, root: str, layout: Layout, now_us: int, *, adopt: bool = False) -> None:
         """Make this the catalogue of `root`: write its header when it has none.
 
         Raises:
@@ -243,7 +246,7 @@ class Catalog:
                 writer.connection.execute(update(catalogue).values(root=root))
             elif row[0] != root:
                 raise _of_another_root(row[0], root)
-        self.database.recognise()
+        self.database.mark_as_own()
 
     def require_root(self, root: str) -> None:
         """Check, without changing anything, that this is the catalogue of `root`.
@@ -257,22 +260,22 @@ class Catalog:
         if recorded != root:
             raise _of_another_root(recorded, root)
 
-    def beat(self, heartbeat: Heartbeat, timeout: float | None = None) -> None:
+    def store_heartbeat(self, heartbeat: Heartbeat, timeout: float | None = None) -> None:
         """Store what the indexer says of itself, and forget those that are surely dead when it is a new one."""
         with self.writing(timeout) as writer:
             mine = and_(indexer.c.host == heartbeat.host, indexer.c.pid == heartbeat.pid)
-            ahead = self.database.seconds_ahead(writer.connection)
+            ahead = self.database.clock_skew(writer.connection)
             values = {**heartbeat._asdict(), "heartbeat": heartbeat.heartbeat + ahead}
             if not writer.connection.execute(update(indexer).where(mine).values(**values)).rowcount:
                 self._bury(writer, heartbeat.host, heartbeat.heartbeat + ahead)
                 writer.connection.execute(insert(indexer).values(**values))
 
-    def forget_dead(self, host: str) -> None:
+    def delete_dead_indexers(self, host: str) -> None:
         """Forget indexers of which nothing was heard for long, so that nobody waits for their return."""
         if not self.database.is_shared:
             return
         with self.writing() as writer:
-            self._bury(writer, host, time.time() + self.database.seconds_ahead(writer.connection))
+            self._bury(writer, host, time.time() + self.database.clock_skew(writer.connection))
 
     def _bury(self, writer: Writer, host: str, now: float) -> None:
         if not self.database.is_shared:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from plotindex.storage.sqlite.database import READ_SECONDS, Database
+from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
 from plotindex.storage.sqlite.engine import parse_url
 from plotindex.storage.urls import parse_server_url
 from plotindex.system import is_of_server
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from plotindex.storage.postgres.database import PostgresDatabase
 
 
-AnyDatabase: TypeAlias = "Database | PostgresDatabase"
+Database: TypeAlias = "SqliteDatabase | PostgresDatabase"
 
 
-def open_database(place: str | Path, patience: float = READ_SECONDS, *, is_guest: bool = False) -> AnyDatabase:
+def open_database(place: str | Path, patience: float = READ_SECONDS, *, prefer_immutable: bool = False) -> Database:
     """The database at a place: a URL, or a file in a folder that is plotindex's own. Opens and creates nothing.
 
-    `patience` and `is_guest` are those of `Database`; a server has waits of its own.
+    `patience` and `prefer_immutable` are those of `SqliteDatabase`; a server has waits of its own.
 
     Raises:
         SettingsError: it is no place that a catalogue can have.
@@ -28,7 +28,7 @@ def open_database(place: str | Path, patience: float = READ_SECONDS, *, is_guest
         from plotindex.storage.postgres.database import PostgresDatabase  # noqa: PLC0415 - see above
 
         return PostgresDatabase(place)
-    return Database(place, patience, is_guest=is_guest)
+    return SqliteDatabase(place, patience, prefer_immutable=prefer_immutable)
 
 
 def check_url(url: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CTE, ColumnElement, Select, Text, and_, bindparam, column, func, or_, select, true, values
 
-from plotindex.storage.database import AnyDatabase
+from plotindex.storage.database import Database
 from plotindex.storage.search.search import NameSearch
 from plotindex.storage.search.trigrams import can_be_in_name, trigrams_of
 from plotindex.storage.tables import plot, session
@@ -14,7 +14,7 @@ from plotindex.system import is_text
 from plotindex.tree import Plot, PlotKey, glob_matcher, is_glob, literal_runs
 
 
-class Wanted(NamedTuple):
+class PlotFilter(NamedTuple):
     """What is looked for; what is None or empty does not matter. Times are nanoseconds since the epoch."""
 
     text: str = ""
@@ -52,7 +52,7 @@ _CURRENT = (
 )
 
 
-def search(database: AnyDatabase, wanted: Wanted) -> Iterator[FoundPlot]:
+def find_plots(database: Database, wanted: PlotFilter) -> Iterator[FoundPlot]:
     """Plots, by session and filename, of each key the newest first. Raises CatalogError when they cannot be read."""
     if not all(can_be_in_name(name or "") and len(name or "") <= LONGEST_PATH for name in wanted[:3]):
         return
@@ -75,7 +75,7 @@ def search(database: AnyDatabase, wanted: Wanted) -> Iterator[FoundPlot]:
                     yield FoundPlot(found, bool(current))
 
 
-def _likely_keys(database: AnyDatabase, text: str) -> set[PlotKey] | None:
+def _likely_keys(database: Database, text: str) -> set[PlotKey] | None:
     """The few keys that can have what is looked for in their paths; None where these are not few.
 
     Whatever each path has to hold is in its filename, and the search knows which have it, or it is in the name of the
@@ -98,7 +98,7 @@ def _likely_keys(database: AnyDatabase, text: str) -> set[PlotKey] | None:
     return keys
 
 
-def _projects_with(database: AnyDatabase, runs: Sequence[str]) -> list[list[tuple[str, str]]]:
+def _projects_with(database: Database, runs: Sequence[str]) -> list[list[tuple[str, str]]]:
     """For each run the projects whose path holds it, or ends so that a filename may go on; each with its session."""
     path = _PROJECTS.c.session + "/" + _PROJECTS.c.project + "/"
     have = []
@@ -142,7 +142,7 @@ _FILENAMES = select(plot.c.filename).where(
 )
 
 
-def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+def _conditions(wanted: PlotFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.text and not is_glob(wanted.text):
         path = plot.c.session + "/" + plot.c.project + "/" + plot.c.filename
         yield path.icontains(wanted.text, autoescape=True)
@@ -156,24 +156,24 @@ def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         yield plot.c.mtime_ns < wanted.before
 
 
-def session_names(database: AnyDatabase, beginning: str) -> Iterator[str]:
+def session_names(database: Database, beginning: str) -> Iterator[str]:
     """Names of sessions that begin so."""
     return _names(database, session.c.session, beginning)
 
 
-def filenames(database: AnyDatabase, name: str, beginning: str) -> Iterator[str]:
+def filenames(database: Database, name: str, beginning: str) -> Iterator[str]:
     """Filenames of a session that begin so."""
     return _names(database, plot.c.filename, beginning, plot.c.session == name)
 
 
-def project_names(database: AnyDatabase, name: str | None, beginning: str) -> Iterator[str]:
+def project_names(database: Database, name: str | None, beginning: str) -> Iterator[str]:
     """Names of a session's projects that begin so; without a session, of that in which something was drawn last."""
     latest = select(session.c.session).order_by(session.c.mtime_ns.desc()).limit(1).scalar_subquery()
     return _names(database, plot.c.project, beginning, plot.c.session == (latest if name is None else name))
 
 
 def _names(
-    database: AnyDatabase, column: ColumnElement[str], beginning: str, where: ColumnElement[bool] | None = None
+    database: Database, column: ColumnElement[str], beginning: str, where: ColumnElement[bool] | None = None
 ) -> Iterator[str]:
     """The values of a column that begin so, one after the other: each is one step of an index, however often it is."""
     if not is_text(beginning):

@@ -1,8 +1,10 @@
 """The heartbeat of an indexer: who indexes, in which state, and when it last reported."""
 
-import socket
 import time
 from typing import NamedTuple
+
+HEARTBEAT_SECONDS = 15.0
+"""How old an indexer's heartbeat may be before the catalogue counts as unwatched."""
 
 
 class Heartbeat(NamedTuple):
@@ -36,23 +38,14 @@ class Heartbeat(NamedTuple):
     polled: str | None = None
     """What is looked at again and again, since no event tells of it, and why."""
     measured: str | None = None
-    """What `Measured.dump` wrote."""
+    """JSON of `IndexerStats`."""
 
+    @property
+    def is_recent(self) -> bool:
+        """Whether the heartbeat is younger than HEARTBEAT_SECONDS."""
+        return abs(time.time() - self.heartbeat) < HEARTBEAT_SECONDS
 
-HEARTBEAT_SECONDS = 15.0
-"""How old an indexer's heartbeat may be before the catalogue counts as unwatched."""
-
-
-def is_heard(beat: Heartbeat) -> bool:
-    """Whether an indexer has said something in the last seconds."""
-    return abs(time.time() - beat.heartbeat) < HEARTBEAT_SECONDS
-
-
-WELL = ("watching", "polling")
-"""The states in which the catalogue is kept up to date."""
-
-
-def nearest_first(beats: list[Heartbeat]) -> list[Heartbeat]:
-    """Indexers, those of this host first; of each host the latest first, but those that have stopped behind."""
-    host = socket.gethostname()
-    return sorted(beats, key=lambda beat: (beat.state == "stopped", beat.host != host))
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the state is one in which the catalogue is kept up to date."""
+        return self.state in ("watching", "polling")

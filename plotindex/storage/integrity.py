@@ -3,7 +3,7 @@
 import threading
 
 from plotindex.errors import CatalogError
-from plotindex.storage.database import AnyDatabase
+from plotindex.storage.database import Database
 from plotindex.storage.sqlite import wal
 
 LONG_SECONDS = 1.0
@@ -13,18 +13,18 @@ LONG_SECONDS = 1.0
 class IntegrityCheck:
     """A check that has begun. What is written before it ends is no loss: of a damaged database nothing is kept."""
 
-    def __init__(self, database: AnyDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._error: CatalogError | None = None
         self._ended = threading.Event()
         threading.Thread(target=self._check, name="soundness", daemon=True).start()
 
     @property
-    def is_over(self) -> bool:
+    def is_done(self) -> bool:
         """Whether it has ended, whatever was found."""
         return self._ended.is_set()
 
-    def ended(self, seconds: float | None = 0.0) -> bool:
+    def wait(self, seconds: float | None = 0.0) -> bool:
         """Wait for its end, with None as long as it takes; return whether it has come.
 
         Raises:
@@ -42,7 +42,7 @@ class IntegrityCheck:
 
     def _check(self) -> None:
         try:
-            self._database.check_sound()
+            self._database.check_integrity()
         except CatalogError as error:
             self._error = error
         finally:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
 
 from plotindex.storage.catalog import SessionRow, not_begun, require_header
-from plotindex.storage.database import AnyDatabase
+from plotindex.storage.database import Database
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, plot, removal, session
 from plotindex.storage.writer import PLOT
@@ -57,7 +57,7 @@ class ChangesPage(NamedTuple):
 class Listing:
     """Lists from one catalogue. Every method raises CatalogError when it cannot be read."""
 
-    def __init__(self, database: AnyDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def clock(self) -> int:
@@ -70,11 +70,11 @@ class Listing:
     @property
     def told(self) -> int:
         """What `wait` is given: to be asked before the clock is."""
-        return self._database.told
+        return self._database.notifications
 
     def wait(self, told: int, seconds: float) -> None:
         """Return after so many seconds, or sooner: when plots may have changed since `told`."""
-        self._database.wait(told, seconds)
+        self._database.wait_for_commit(told, seconds)
 
     def plots(self, name: str, limit: int, after: str = "", query: str = "") -> Page:
         """The keys of a session by filename, from behind `after`, whose filename matches `query`."""

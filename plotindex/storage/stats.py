@@ -6,7 +6,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+BUCKET_SECONDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+    3600.0,
+)
 """The upper bounds of the buckets."""
 MOST = 2.0**63
 """What nothing that is counted or measured here comes to."""
@@ -16,20 +34,20 @@ class Histogram:
     """Durations in seconds: how many there were up to each bound, and their sum."""
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(SECONDS) + 1)
+        self.counts = [0] * (len(BUCKET_SECONDS) + 1)
         """Of each bucket by itself; the last one has no bound."""
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
         """Count a duration; one that is negative, by two clocks that differ, as none."""
         seconds = max(0.0, seconds)
-        self.counts[bisect_left(SECONDS, seconds)] += 1
+        self.counts[bisect_left(BUCKET_SECONDS, seconds)] += 1
         self.sum += seconds
 
     def observe_all(self, seconds: Iterable[float]) -> None:
         """Count very many."""
         durations = sorted(seconds)
-        ends = [*(bisect_right(durations, bound) for bound in SECONDS), len(durations)]
+        ends = [*(bisect_right(durations, bound) for bound in BUCKET_SECONDS), len(durations)]
         self.counts = [count + end - start for count, start, end in zip(self.counts, [0, *ends], ends, strict=False)]
         self.sum += sum(durations[bisect_left(durations, 0.0) :])
 
@@ -55,7 +73,7 @@ class Histogram:
         """How many durations there were up to each bound, as Prometheus has it."""
         total = 0
         pairs = []
-        for bound, count in zip([*map(str, SECONDS), "+Inf"], self.counts, strict=True):
+        for bound, count in zip([*map(str, BUCKET_SECONDS), "+Inf"], self.counts, strict=True):
             total += count
             pairs.append((bound, total))
         return pairs

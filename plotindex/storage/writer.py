@@ -66,9 +66,9 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._known_excess: dict[str, LeftOut] = {}
-        self.tallies: dict[str, int] = {}
+        self.plot_counts: dict[str, int] = {}
         """How many plots each session has that this transaction changed."""
-        self.has_ticked = False
+        self.has_changes = False
         """Whether it has moved the clock."""
 
     def header(self) -> Header | None:
@@ -110,11 +110,11 @@ class Writer:
         for name, own in by_session.items():
             self._tally(name, own, clock)
 
-    def cut(self, name: str) -> str | None:
+    def cutoff(self, name: str) -> str | None:
         """The first filename of a session that is left out, or None."""
         return self._excess(name)[0]
 
-    def record_excess(self, name: str, cut: str | None, plots: int, folders: int) -> None:
+    def record_truncation(self, name: str, cut: str | None, plots: int, folders: int) -> None:
         """Record what of a session is left out, as a look at all of it found."""
         known, found = self._excess(name), (cut, plots, folders)
         if known == found:
@@ -124,23 +124,23 @@ class Writer:
         if found != NOTHING_LEFT_OUT:
             self.connection.execute(insert(excess).values(session=name, cut=cut, plots=plots, folders=folders))
 
-    def note_deep_folders(self, name: str) -> None:
+    def mark_too_deep(self, name: str) -> None:
         """Record that something of a session lies too deep; how much, the next look at all of it counts."""
         cut, plots, folders = self._excess(name)
-        self.record_excess(name, cut, plots, folders or 1)
+        self.record_truncation(name, cut, plots, folders or 1)
 
-    def leave_out_beyond(self, name: str, most: int) -> list[Plot]:
-        """Leave out the filenames beyond `most` plots, each with all its copies; as `leave_out_from`."""
+    def truncate_to(self, name: str, most: int) -> list[Plot]:
+        """Leave out the filenames beyond `most` plots, each with all its copies; as `truncate_from`."""
         order = select(plot.c.filename).where(plot.c.session == name).order_by(plot.c.filename, plot.c.project)
-        return self.leave_out_from(name, self.connection.execute(order.offset(most).limit(1)).scalar_one())
+        return self.truncate_from(name, self.connection.execute(order.offset(most).limit(1)).scalar_one())
 
-    def leave_out_from(self, name: str, cut: str, unseen: int = 0) -> list[Plot]:
+    def truncate_from(self, name: str, cut: str, unseen: int = 0) -> list[Plot]:
         """Record that filenames from `cut` on are left out, so many of them never seen; return those to be removed."""
         known, plots, folders = self._excess(name)
         first = cut if known is None else min(cut, known)
         beyond = select(*PLOT).where(plot.c.session == name, plot.c.filename >= first)
         rows = [Plot._make(row) for row in self.connection.execute(beyond)]
-        self.record_excess(name, first, plots + len(rows) + unseen, folders)
+        self.record_truncation(name, first, plots + len(rows) + unseen, folders)
         return rows
 
     def recount(self, name: str) -> None:
@@ -150,7 +150,7 @@ class Writer:
         ).one()
         self._store_session(name, plots, newest, clock)
 
-    def record(self, *, identity: str | None = None, layout: Layout | None = None) -> None:
+    def record_header(self, *, identity: str | None = None, layout: Layout | None = None) -> None:
         """Record the root's identity, or the grammar that the catalogue now answers for."""
         if identity is not None:
             self.connection.execute(update(catalogue).values(identity=identity))
@@ -158,14 +158,14 @@ class Writer:
             pattern, suffixes = grammar(layout)
             self.connection.execute(update(catalogue).values(pattern=pattern, suffixes=suffixes))
 
-    def leap(self, now_us: int) -> None:
+    def expire_cursors(self, now_us: int) -> None:
         """Let every cursor start afresh, also one from behind the clock: commits that it has seen may be lost."""
         self._tick()
         ahead = case((catalogue.c.clock < now_us, now_us), else_=catalogue.c.clock)
         self.connection.execute(update(catalogue).values(clock=ahead))
-        self.trim(keep=0)
+        self.trim_removals(keep=0)
 
-    def trim(self, keep: int = KEPT_REMOVALS) -> None:
+    def trim_removals(self, keep: int = KEPT_REMOVALS) -> None:
         """Forget all but the latest removals: a cursor from before them starts afresh, with none kept every one."""
         if keep == 0:
             self._tick()
@@ -186,7 +186,7 @@ class Writer:
         return self._known_excess[name]
 
     def _tick(self) -> int:
-        self.has_ticked = True
+        self.has_changes = True
         ((clock,),) = _TICK(self.connection, {})
         return int(clock)
 
@@ -215,7 +215,7 @@ class Writer:
         self._store_session(name, (known[0][0] if known else 0) + len(rows), newest, clock)
 
     def _store_session(self, name: str, plots: int, newest: int | None, clock: int | None) -> None:
-        self.tallies[name] = plots
+        self.plot_counts[name] = plots
         if not plots:
             self.connection.execute(delete(session).where(session.c.session == name))
             return

@@ -53,7 +53,7 @@ class BlindSpots:
             self._loose_at = now + max(LINKS_SECONDS, self._links.loose_count / LINKS_PER_SECOND)
             yield from self._links.loose(now, young=False)
         if self._links.unknown and (at_once or now >= self._links_at):
-            yield from self._links.learn(self._catalog.plots_of_inodes(self._links.unknown))
+            yield from self._links.learn(self._catalog.plots_by_inode(self._links.unknown))
             self.asked += 1
             self._links_at = time.monotonic() + max(LINKS_SECONDS, LINKS_SHARE * (time.monotonic() - now))
 

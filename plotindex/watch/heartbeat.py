@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from plotindex.errors import CatalogError
-from plotindex.storage import WELL, Catalog, Heartbeat
+from plotindex.storage import Catalog, Heartbeat
 from plotindex.system import Supervisor
 
 HEARTBEAT_SECONDS = 3.0
@@ -40,7 +40,7 @@ class Heartbeats:
     @property
     def is_well(self) -> bool:
         """Whether everything was looked at once, and is kept up to date since."""
-        return self.state in WELL
+        return self._last.is_healthy
 
     def note_replaced(self) -> None:
         """Watching begins anew."""
@@ -59,7 +59,7 @@ class Heartbeats:
         self._due = time.monotonic() + HEARTBEAT_SECONDS
         self._last = self._last._replace(state=state, heartbeat=time.time(), **numbers)
         try:
-            self._catalog.beat(self._last, timeout=STORE_SECONDS)
+            self._catalog.store_heartbeat(self._last, timeout=STORE_SECONDS)
             self._mute = ""
         except CatalogError as error:
             if str(error) not in (self._mute, self.trouble):

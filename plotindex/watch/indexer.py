@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plotindex.config import Polling
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
-from plotindex.storage import Catalog, IndexerStats, IndexUpdater, is_heard
+from plotindex.storage import Catalog, IndexerStats, IndexUpdater
 from plotindex.system import ABSENT, Supervisor, printable
 from plotindex.tree import ScopeSet, Tree
 from plotindex.watch.barriers import Barriers
@@ -155,7 +155,7 @@ class Indexer:
         """Where several indexers share the catalogue, be the one that looks at everything, or leave it to another."""
         if not self._catalog.database.is_shared:
             return
-        before, elected = self._measured.elected, self._catalog.database.is_elected()
+        before, elected = self._measured.elected, self._catalog.database.is_leader()
         self._measured.elected = self._rescans.is_elected = self._rolling.is_elected = elected
         if elected and before is False:
             log.info("This indexer looks at everything from now on.")
@@ -292,15 +292,15 @@ class Indexer:
             self._tidy_at = time.monotonic() + TIDY_SECONDS
             if self._measured.elected is not False:
                 with self._catalog.writing() as writer:
-                    writer.trim()
-                self._catalog.forget_dead(socket.gethostname())
-            self._measured.pinned = self._catalog.database.pinned_bytes()
+                    writer.trim_removals()
+                self._catalog.delete_dead_indexers(socket.gethostname())
+            self._measured.pinned = self._catalog.database.pinned_wal_bytes()
 
     def _take_in_names(self) -> None:
         """Let the search know new names, when nobody waits for anything else."""
         is_mine = self._measured.elected is not False
         if is_mine and not self._is_busy and time.monotonic() >= self._names_at:
-            self._are_names_left = self._intake.go_on()
+            self._are_names_left = self._intake.step()
             self._names_at = time.monotonic() + (BREATH_SECONDS if self._are_names_left else NAMES_SECONDS)
 
     @property
@@ -358,10 +358,10 @@ class Indexer:
 
     def _check_database(self) -> None:
         """Somebody may have deleted the database, or put another in its place: then everything is owed to that."""
-        self._catalog.database.check_file()
-        replaced = self._catalog.database.replaced
+        self._catalog.database.check_replaced()
+        replaced = self._catalog.database.generation
         if self._replaced is None:
-            if self._catalog.database.is_shared and not any(map(is_heard, self._catalog.heartbeats())):
+            if self._catalog.database.is_shared and not any(beat.is_recent for beat in self._catalog.heartbeats()):
                 self._distrust_cursors()
         elif replaced != self._replaced:
             is_shared = self._catalog.database.is_shared
@@ -377,11 +377,11 @@ class Indexer:
     def _distrust_cursors(self) -> None:
         """A server that took the place of another, while nobody looked too, may not have had its last commits."""
         with self._catalog.writing() as writer:
-            writer.leap(time.time_ns() // 1000)
+            writer.expire_cursors(time.time_ns() // 1000)
 
     def _begin_anew(self) -> None:
         """The plots in the database are a cache: when it was deleted, there is a new one a moment later."""
         try:
-            self._catalog.begin(str(self._tree.root), self._tree.layout)
+            self._catalog.initialise(str(self._tree.root), self._tree.layout)
         except PlotIndexError as error:
             log.debug("still without a catalogue: %s", error)

@@ -70,11 +70,11 @@ class Rescan:
         Raises:
             DamagedDatabaseError: the database is damaged.
         """
-        self._soundness.ended()
+        self._soundness.wait()
         self._targets = [target for target in self._targets if not target.is_reached]
         while self._names and len(self._targets) < SESSIONS_AT_ONCE:
             self._targets.append(self._turns.rescan(self._names.pop(), self.report))
-        if not self._targets and self._soundness.ended(STEP_SECONDS):
+        if not self._targets and self._soundness.wait(STEP_SECONDS):
             self._unwatched = self._watcher.watches.end_audit()
             self._watcher.watches.expected = 0
             if "" not in self.report.unreadable:
@@ -170,7 +170,7 @@ class Rescans:
 
     def _check(self) -> IntegrityCheck:
         """A check of the database: the one that goes on, if the look it was for has been given up."""
-        if self._soundness is None or self._soundness.is_over:
+        if self._soundness is None or self._soundness.is_done:
             self._soundness = IntegrityCheck(self._database)
         return self._soundness
 

@@ -138,7 +138,7 @@ class Rolling:
     def _watch_where_changes_are(self) -> None:
         """Let a session in which something has changed, whoever found it, have watches: one at a time."""
         watches = self._watcher.watches
-        self._clock, changed = self._catalog.sessions_since(self._clock)
+        self._clock, changed = self._catalog.changed_sessions(self._clock)
         self._wanted.update(dict.fromkeys(filter(watches.note_change, changed)))
         while self._wanted:
             session = next(iter(self._wanted))

@@ -108,7 +108,7 @@ def plots_by_hand(root: Path) -> set[Plot]:
 def fresh_catalog(new_database: NewDatabase, tree: Tree, engine: str = "sqlite") -> Iterator[Catalog]:
     with new_database(engine) as database:
         catalog = Catalog(database)
-        catalog.claim(str(tree.root), Layout(), 1)
+        catalog.record_root(str(tree.root), Layout(), 1)
         yield catalog
 
 

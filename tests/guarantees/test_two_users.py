@@ -17,7 +17,7 @@ from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.storage.sqlite.immutable import rest_of
 from plotindex.system.permissions import make_folder
 from plotindex.system.private_files import open_private, write_private
@@ -149,8 +149,8 @@ def test_a_server_that_cannot_write_serves_while_the_indexer_comes_and_goes(
         assert (login.status_code, "may not write" in login.text) == (503, True)
         assert requests.post(f"{serving.url}/logout", allow_redirects=False).status_code == 303
     # The last one to close the database takes its log away, which this server could not make.
-    last = Catalog(Database(settings.catalog_place))
-    last.claim(str(root), settings.layout, 1)
+    last = Catalog(SqliteDatabase(settings.catalog_place))
+    last.record_root(str(root), settings.layout, 1)
     last.database.close()
     assert not list(shared.glob("*/*-wal"))
     with server(*options, prefix=prefix) as serving:
@@ -171,14 +171,14 @@ def test_what_was_read_while_somebody_wrote_is_not_believed(
     folder, mirror = settings.make_state_folder(), tmp_path / "mirror"
     mirror.mkdir()
     draw(root, "s/project_a/hist.png", b"old")
-    writer, key = Catalog(Database(folder / "catalog.db")), PlotKey("s", "hist.png")
-    writer.begin(str(root), settings.layout)
+    writer, key = Catalog(SqliteDatabase(folder / "catalog.db")), PlotKey("s", "hist.png")
+    writer.initialise(str(root), settings.layout)
     reconcile(tree, writer, [""])
     writer.database.close()
     with own_mounts():
         mount("--bind", folder, mirror)
         mount("-o", "remount,bind,ro", mirror)
-        reader = Catalog(Database(mirror / "catalog.db"))
+        reader = Catalog(SqliteDatabase(mirror / "catalog.db"))
         wait_until(lambda: rest_of(reader.database.path))
         before = reader.current(key)
         assert before is not None

@@ -22,7 +22,7 @@ from plotindex.index.lookup import Lookup, Source
 from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
 from plotindex.ops.status import read_status
-from plotindex.storage.catalog import Catalog, Excess
+from plotindex.storage.catalog import Catalog, Truncation
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
@@ -126,7 +126,7 @@ def test_for_every_tree_and_bound_the_index_answers_what_a_scan_answers_or_nothi
             rows = all_plots(catalog)
             assert rows == within_bounds(plots, tree.layout)
             shallow = {plot for plot in plots if plot.filename.count("/") <= max_depth}
-            left_out = catalog.excess(10)
+            left_out = catalog.truncations(10)
             assert sum(excess.plots for excess in left_out) == len(shallow - rows)
             assert {plot.session for plot in plots - rows} <= {excess.session for excess in left_out}
             assert_answers_equal_a_scan(tree, catalog, plots)
@@ -150,10 +150,10 @@ def test_lowering_and_raising_the_bounds_takes_effect_with_the_next_look_at_ever
         assert len([row for row in rows if row.session == "s"]) == min(12, max_plots - max_plots % 2)
         assert list(differences(tree, catalog)) == []
         assert_answers_equal_a_scan(tree, catalog, plots)
-        left_out = {excess.session: (excess.plots, bool(excess.folders)) for excess in catalog.excess(10)}
+        left_out = {excess.session: (excess.plots, bool(excess.folders)) for excess in catalog.truncations(10)}
         assert left_out.get("s", (0, False)) == (12 - min(12, max_plots - max_plots % 2), False)
         assert left_out.get("t", (0, False))[1] == (max_depth < 5)
-    assert catalog.excess(10) == []
+    assert catalog.truncations(10) == []
 
 
 def test_a_folder_with_more_plots_than_a_session_may_have_is_bounded_and_named_when_it_is_moved_into_a_session(
@@ -214,7 +214,7 @@ def test_beyond_max_plots_per_session_plots_are_answered_by_scan_named_and_come_
         assert answer("s", "0.png") == (b"0 again", "plotindex; hit")
         assert answer("s", "3.png") == (b"3", "plotindex; fwd=miss")
         assert answer("s", "9.png") == (b"9", "plotindex; fwd=miss")
-        wait_until(lambda: catalog.excess(10) == [Excess("s", "3.png", 6, 0)])
+        wait_until(lambda: catalog.truncations(10) == [Truncation("s", "3.png", 6, 0)])
         assert "left out   6 plots of s, over max_plots_per_session\n" in read_status(catalog, tree.layout).as_text()
         status, verify = at_once(plotindex, ["status", "--json"], ["verify"])
         assert json.loads(status.stdout)["left_out"] == [{"session": "s", "cut": "3.png", "plots": 6, "folders": 0}]
@@ -226,7 +226,7 @@ def test_beyond_max_plots_per_session_plots_are_answered_by_scan_named_and_come_
         wait_until(lambda: names(catalog.plots("s")) == within)
         (root / "s/project_b/1.png").unlink()
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
-        wait_until(lambda: catalog.excess(10) == [])
+        wait_until(lambda: catalog.truncations(10) == [])
         assert answer("s", "9.png") == (b"9", "plotindex; hit")
         assert list(differences(tree, catalog)) == []
         assert "Traceback" not in watching.stderr
@@ -281,7 +281,7 @@ def test_what_lies_deeper_than_max_depth_is_answered_by_scan_and_named_and_troub
             assert "Traceback" not in running.stderr
         # A look at all of the session counts anew what is left out.
         reconcile(tree, catalog, ["s"])
-        assert [excess.session for excess in catalog.excess(10)] == ["flood"]
+        assert [excess.session for excess in catalog.truncations(10)] == ["flood"]
     finally:
         # shutil.rmtree cannot: its path would be too long.
         subprocess.run(["rm", "-rf", root / "flood"], check=True)
@@ -300,6 +300,6 @@ def test_what_was_left_out_comes_in_as_soon_as_there_is_room(
             (root / f"s/project_a/{number}.png").unlink()
         listening.drain()
         assert all_plots(catalog) == plots_by_hand(root)
-        assert catalog.excess(10) == []
+        assert catalog.truncations(10) == []
     finally:
         listening.watcher.stop()

@@ -17,7 +17,7 @@ from plotindex.index.reconcile import reconcile
 from plotindex.index.scan_limiter import REMEMBERED_KEYS, Scans, ScansBusyError
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
 from tests.support.postgres import on_both_engines
@@ -41,7 +41,7 @@ class Reader:
 @pytest.fixture
 def ask(tree: Tree, catalog: Catalog) -> Iterator[Reader]:
     now = time.time()
-    catalog.beat(Heartbeat("here", 1, now, now + 10, "watching"))
+    catalog.store_heartbeat(Heartbeat("here", 1, now, now + 10, "watching"))
     yield Reader(Lookup(tree, catalog))
 
 
@@ -93,21 +93,21 @@ def test_a_hit_says_when_nobody_watches(tree: Tree, catalog: Catalog, root: Path
     draw(root, "s/project_a/x.png", b"a")
     reconcile(tree, catalog, [""])
     now = time.time()
-    catalog.beat(Heartbeat("here", 1, now, now - age, state))
+    catalog.store_heartbeat(Heartbeat("here", 1, now, now - age, state))
     assert Reader(Lookup(tree, catalog))("s", "x.png") == (b"a", Source.UNWATCHED)
 
 
 def test_without_a_catalogue_every_answer_comes_from_a_scan_until_there_is_one(
     tree: Tree, root: Path, tmp_path: Path
 ) -> None:
-    database = Database(tmp_path / "later.db")
+    database = SqliteDatabase(tmp_path / "later.db")
     ask = Reader(Lookup(tree, Catalog(database)))
     draw(root, "s/project_a/x.png", b"a")
     assert ask("s", "x.png") == (b"a", Source.MISS)
     assert ask("s", "gone.png") == (None, Source.MISS)
     assert not (tmp_path / "later.db").exists()
     database.migrate()
-    Catalog(database).claim(str(root), tree.layout, 1)
+    Catalog(database).record_root(str(root), tree.layout, 1)
     reconcile(tree, Catalog(database), [""])
     wait_until(lambda: ask("s", "x.png") == (b"a", Source.UNWATCHED))
     database.close()
@@ -116,7 +116,7 @@ def test_without_a_catalogue_every_answer_comes_from_a_scan_until_there_is_one(
 def test_a_damaged_catalogue_does_not_stop_the_answer(tree: Tree, root: Path, tmp_path: Path) -> None:
     (tmp_path / "damaged.db").write_bytes(b"this is no database" * 1000)
     draw(root, "s/project_a/x.png", b"a")
-    assert Reader(Lookup(tree, Catalog(Database(tmp_path / "damaged.db"))))("s", "x.png") == (b"a", Source.MISS)
+    assert Reader(Lookup(tree, Catalog(SqliteDatabase(tmp_path / "damaged.db"))))("s", "x.png") == (b"a", Source.MISS)
 
 
 @on_both_engines
@@ -253,7 +253,7 @@ def test_nothing_is_called_absent_while_the_indexer_says_that_the_root_is_lost(
     tree: Tree, catalog: Catalog, root: Path
 ) -> None:
     now = time.time()
-    catalog.beat(Heartbeat("here", 1, now, now, "lost"))
+    catalog.store_heartbeat(Heartbeat("here", 1, now, now, "lost"))
     with pytest.raises(RootLostError):
         Lookup(tree, catalog).open("s", "x.png")
 

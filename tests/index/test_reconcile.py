@@ -19,7 +19,7 @@ from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.storage.writer import Writer
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import SETTLED_NS, PlotKey
@@ -193,12 +193,12 @@ UNREADABLE = """
 import os, sys
 from pathlib import Path
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.index.report import Options
 from plotindex.index.reconcile import reconcile
 from plotindex.tree.tree import Tree
 root, database = Path(sys.argv[1]), Path(sys.argv[2])
-catalog = Catalog(Database(database))
+catalog = Catalog(SqliteDatabase(database))
 catalog.counts()
 if os.getuid() == 0:
     os.setgid(65534)
@@ -281,7 +281,7 @@ def test_writers_take_turns(catalog: Catalog) -> None:
     stop = threading.Event()
 
     def write(name: str) -> None:
-        own = Database(catalog.database.path)
+        own = SqliteDatabase(catalog.database.path)
         while not stop.is_set():
             with own.writing():
                 turns.append(name)
@@ -323,7 +323,7 @@ def test_removals_are_trimmed_and_a_cursor_can_tell(tree: Tree, catalog: Catalog
         reconcile(tree, catalog, ["s"])
     clock = catalog.header().clock
     with catalog.writing() as writer:
-        writer.trim(keep=2)
+        writer.trim_removals(keep=2)
     assert catalog.header().trimmed == clock - 2
     assert removals(catalog) == [clock - 1, clock]
     reconcile(tree, catalog, [""], Options(rewrite=True))

@@ -137,27 +137,27 @@ def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
         return status.trouble, Lookup(tree, catalog, lock=lock).doubt(), status.indexer.state
 
     here = Heartbeat(socket.gethostname(), os.getpid(), now, now, "watching")
-    catalog.beat(here)
+    catalog.store_heartbeat(here)
     # The kernel takes the lock from a dead process as from one that closes it.
     with sole_indexer(lock) as tell:
         assert says() == (None, None, "watching")
-        catalog.beat(here._replace(state="blocked"))
+        catalog.store_heartbeat(here._replace(state="blocked"))
         tell("Room is needed.")
         trouble, doubt, state = says()
         assert (trouble, state) == ("Room is needed.", "blocked")
         assert str(doubt).startswith("An indexer runs, but cannot")
-        catalog.beat(here._replace(heartbeat=now - 60))
+        catalog.store_heartbeat(here._replace(heartbeat=now - 60))
         assert says() == (trouble, doubt, "silent")
         tell("")
         assert "runs and was last heard 6" in str(says()[0])
-    catalog.beat(here)
+    catalog.store_heartbeat(here)
     trouble, doubt, state = says()
     assert (state, "is gone" in str(trouble), "No indexer" in str(doubt)) == ("gone", True, True)
     # A lock of this machine says nothing of an indexer on another, nor of one with another lock.
     for other in (here._replace(host="elsewhere"), here._replace(pid=1)):
         with catalog.writing() as writer:
             writer.connection.execute(indexer.delete())
-        catalog.beat(other)
+        catalog.store_heartbeat(other)
         assert says() == (None, None, "watching")
 
 
@@ -201,7 +201,9 @@ def test_every_number_that_the_alerts_and_the_dashboard_ask_for_exists(catalog: 
     for expression in asked:
         promql_parser.parse(expression)
     now = time.time()
-    catalog.beat(Heartbeat("host", 1, now, now, "watching", watch_limit=1, reconciled=now, missed=0, proven=now))
+    catalog.store_heartbeat(
+        Heartbeat("host", 1, now, now, "watching", watch_limit=1, reconciled=now, missed=0, proven=now)
+    )
     metrics = Metrics()
     metrics.count_response("plot", 200)
     _, text = metrics.exposition(catalog, "")

@@ -15,7 +15,7 @@ from plotindex.ops.redaction import Redactor, Replacement
 from plotindex.ops.support_bundle import Gathering
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from tests.support.processes import Index, RunPlotindex, draw
 
 NAMES = ("confidential-session", "project_confidential", "confidential.png", "confidential-folder")
@@ -84,10 +84,10 @@ def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
     config.write_text(f'root = "{root}"\ndatabase = "sqlite:///{place}/confidential.db"\n')
     monkeypatch.setenv("HOME", "/")
     settings = load_settings({}, environment, config)
-    with closing(Database(settings.catalog_place)) as database:
+    with closing(SqliteDatabase(settings.catalog_place)) as database:
         catalog = Catalog(database)
-        catalog.begin(str(root), settings.layout)
-        catalog.beat(Heartbeat("host-of-somebody", 1, time.time(), time.time(), "watching"))
+        catalog.initialise(str(root), settings.layout)
+        catalog.store_heartbeat(Heartbeat("host-of-somebody", 1, time.time(), time.time(), "watching"))
     found = Gathering(settings, {}, config, names=False).parts()
     for text in (*NAMES, "confidential", "analysts", "host-of-somebody", str(root), str(tmp_path)):
         assert not [name for name, content in found.items() if text in content], text

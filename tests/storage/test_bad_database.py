@@ -12,7 +12,7 @@ from plotindex.config.settings import Settings
 from plotindex.errors import SettingsError
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.tree import Tree
 from plotindex.web import create_app
 from tests.support.processes import PNG, Refused, all_plots, draw
@@ -97,7 +97,7 @@ def test_a_database_in_no_folder_and_one_that_is_a_folder_and_one_of_another_kin
 @pytest.mark.parametrize("url", ["mysql://localhost/x", "catalog.db", "sqlite://", "sqlite+nothing:///x.db"])
 def test_a_database_that_cannot_be_a_catalogue(url: str) -> None:
     with pytest.raises(SettingsError, match=r"write sqlite:////absolute/path/catalog\.db(, or postgresql.*)?\.$"):
-        Database(url)
+        SqliteDatabase(url)
 
 
 def test_a_damaged_database_that_was_named_is_refused_with_what_to_do(

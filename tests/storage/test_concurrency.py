@@ -15,11 +15,11 @@ RECONCILER = """
 import random, sys, time
 from pathlib import Path
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.index.reconcile import Options, reconcile
 from plotindex.tree.tree import Tree
 root, database, seed, seconds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
-catalog, tree, chance = Catalog(Database(database)), Tree(root), random.Random(seed)
+catalog, tree, chance = Catalog(SqliteDatabase(database)), Tree(root), random.Random(seed)
 scopes = ["", "s0", "s1", "s2", "s0/project_a", "s1/project_b", "s0/project_a/sub", "s1/project_c/0.png"]
 deadline = time.monotonic() + seconds
 while time.monotonic() < deadline:

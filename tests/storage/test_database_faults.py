@@ -71,7 +71,7 @@ class Healing:
 
     def rebuild(self) -> None:
         """As `plotindex rebuild` does; nothing of the database is open here afterwards."""
-        self.catalog.begin(str(self.root), self.tree.layout)
+        self.catalog.initialise(str(self.root), self.tree.layout)
         reconcile(self.tree, self.catalog, [""])
         self.catalog.database.close()
 
@@ -99,7 +99,7 @@ class Healing:
 
     def indexed(self) -> set[Plot]:
         try:
-            self.catalog.database.check_file()
+            self.catalog.database.check_replaced()
             return all_plots(self.catalog)
         except CatalogError:
             return set()

@@ -21,8 +21,8 @@ from plotindex.errors import SettingsError
 from plotindex.index.root_identity import is_away
 from plotindex.storage import find as finding
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.database import AnyDatabase
-from plotindex.storage.find import FoundPlot, Wanted, filenames, project_names, search, session_names
+from plotindex.storage.database import Database
+from plotindex.storage.find import FoundPlot, PlotFilter, filenames, find_plots, project_names, session_names
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.tables import plot, session
 from plotindex.system.humanize import rfc3339
@@ -41,7 +41,7 @@ parts = st.sampled_from(["", "a", "B", "%", "_", "a*", "*/b", "[ab]", "ä", "?"]
 moments = st.none() | st.integers(0, 6)
 
 
-def fill(database: AnyDatabase, plots: list[Plot]) -> None:
+def fill(database: Database, plots: list[Plot]) -> None:
     """Let a database have these plots."""
     with database.writing() as connection:
         connection.execute(plot.delete())
@@ -84,7 +84,7 @@ def test_find_finds_what_a_look_at_each_plot_would(
 
     with new_database(engine) as database:
         fill(database, plots)
-        found = list(search(database, Wanted(text, of, project, since, before)))
+        found = list(find_plots(database, PlotFilter(text, of, project, since, before)))
     assert set(found) == {FoundPlot(one, one == newest(one)) for one in plots if is_wanted(one)}
     keys = [(one.plot.session.encode(), one.plot.filename.encode()) for one in found]
     assert keys == sorted(keys)
@@ -128,12 +128,12 @@ def test_what_the_search_narrows_down_is_all_there_is_to_find(
     with new_database(engine) as database, pytest.MonkeyPatch.context() as patch:
         fill(database, plots)
         if taken_in:
-            Catalog(database).claim("/srv", Layout(), 1)
-            assert IndexUpdater(Catalog(database)).finish(60)
+            Catalog(database).record_root("/srv", Layout(), 1)
+            assert IndexUpdater(Catalog(database)).run(60)
         patch.setattr(finding, "MOST_PROJECTS", most)
         patch.setattr(finding, "MOST_KEYS", most)
         for text in texts:
-            found = {one.plot for one in search(database, Wanted(text))}
+            found = {one.plot for one in find_plots(database, PlotFilter(text))}
             assert found == {one for one in plots if is_so_called(one, text)}, text
 
 
@@ -155,7 +155,7 @@ def test_of_a_long_text_the_search_knows_the_few_keys_that_may_have_it(
     }
     for _ in ("before", "after"):
         assert {text: finding._likely_keys(catalog.database, text) for text in keys} == keys
-        assert IndexUpdater(catalog).finish(60)
+        assert IndexUpdater(catalog).run(60)
 
 
 @on_both_engines
@@ -201,7 +201,7 @@ def test_an_age_is_so_long_ago() -> None:
 @pytest.mark.parametrize("text", ["9999-12-31T23:59", "2300-01-01", "1600-01-01", "999999w"])
 def test_a_time_that_no_plot_can_have_is_looked_for_like_any_other(catalog: Catalog, text: str) -> None:
     moment = parse_moment("--since", text, NOW_NS)
-    assert list(search(catalog.database, Wanted(since=moment, before=moment))) == []
+    assert list(find_plots(catalog.database, PlotFilter(since=moment, before=moment))) == []
 
 
 def test_find_says_that_what_it_found_cannot_be_seen_now(

@@ -52,7 +52,7 @@ def test_a_look_that_begins_anew_goes_on_with_the_check_that_has_begun(
     def check() -> None:
         begun.append(released.wait(20))
 
-    monkeypatch.setattr(catalog.database, "check_sound", check)
+    monkeypatch.setattr(catalog.database, "check_integrity", check)
     watcher = Watcher(tree, tmp_path / "barriers", Watches)
     rescans = Rescans(tree, catalog, FairScheduler(tree, catalog, watcher), watcher, 3600)
     for _ in range(5):
@@ -69,11 +69,11 @@ def test_whoever_writes_waits_for_the_check_before_the_log_reaches_its_bound(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
-    monkeypatch.setattr(catalog.database, "check_sound", released.wait)
+    monkeypatch.setattr(catalog.database, "check_integrity", released.wait)
     check = IntegrityCheck(catalog.database)
-    assert not check.ended()
+    assert not check.wait()
     with catalog.writing() as writer:
-        writer.leap(0)
-    monkeypatch.setattr(wal, "MOST_BYTES", 1)
+        writer.expire_cursors(0)
+    monkeypatch.setattr(wal, "MAX_WAL_BYTES", 1)
     threading.Timer(0.1, released.set).start()
-    assert check.ended()
+    assert check.wait()

@@ -73,7 +73,7 @@ def made(new_database: NewDatabase, engine: str) -> Iterator[Made]:
     with TemporaryDirectory() as folder, new_database(engine) as database:
         root = Path(folder)
         tree, catalog = Tree(root), Catalog(database)
-        catalog.claim(str(root), tree.layout, 1000)
+        catalog.record_root(str(root), tree.layout, 1000)
         yield Made(root, tree, catalog, Listing(database))
 
 
@@ -95,7 +95,7 @@ def change(made: Made, step: str, path: str, number: int) -> None:
         shutil.rmtree(root / path, ignore_errors=True)
     elif step == "trim":
         with catalog.writing() as writer:
-            writer.trim(number)
+            writer.trim_removals(number)
     reconcile(tree, catalog, [path], Options(rewrite=step == "rewrite", allow_empty=True))
 
 

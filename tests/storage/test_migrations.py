@@ -17,7 +17,7 @@ from sqlalchemy import URL
 
 from plotindex.errors import CatalogError, SettingsError
 from plotindex.storage.schema import SCHEMA, known_revisions, migrations_folder
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.storage.tables import TRIGRAMS, metadata
 from tests import CHECKOUT
 from tests.support.processes import RunPlotindex, draw
@@ -43,7 +43,7 @@ def run_alembic(place: Path, environment: dict[str, str], *args: str) -> "subpro
 
 
 def migrate(place: Path) -> None:
-    database = Database(place)
+    database = SqliteDatabase(place)
     try:
         database.migrate()
         database.require_schema()
@@ -142,9 +142,9 @@ def test_a_migration_killed_half_way_leaves_the_old_schema(place: Path, statemen
 import signal, sys
 from pathlib import Path
 from sqlalchemy import event
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 
-database = Database(Path(sys.argv[1]))
+database = SqliteDatabase(Path(sys.argv[1]))
 
 @event.listens_for(database.writer, "after_cursor_execute")
 def stop_half_way(_connection, _cursor, statement, *_others):
@@ -170,7 +170,7 @@ def test_a_database_of_a_newer_schema_is_refused_and_stays_as_it_is(plotindex: R
     with closing(sqlite3.connect(place)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     before = hashlib.sha256(place.read_bytes()).digest()
-    database = Database(place)
+    database = SqliteDatabase(place)
     with pytest.raises(SettingsError, match="of a newer plotindex"):
         database.migrate()
     with pytest.raises((CatalogError, SettingsError), match="of a newer plotindex"):

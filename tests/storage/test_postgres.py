@@ -166,15 +166,15 @@ def test_who_waits_is_woken_by_the_commit_also_after_what_he_listens_on_broke(
 
     def wakes(path: str) -> bool:
         draw(root, path)
-        told = database.told
+        told = database.notifications
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(database.wait, told, 60.0)
+            waiting = pool.submit(database.wait_for_commit, told, 60.0)
             reconcile(tree, catalog, [path])
             waiting.result(timeout=20)
-        return database.told != told
+        return database.notifications != told
 
     # The first one makes the connection.
-    database.wait(database.told, 10.0)
+    database.wait_for_commit(database.notifications, 10.0)
     listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%' AND datname = current_database()"
     wait_until(lambda: value_of(url, listening))
     assert wakes("s/project_1/x.png")
@@ -182,7 +182,7 @@ def test_who_waits_is_woken_by_the_commit_also_after_what_he_listens_on_broke(
     assert value_of(url, ended)
     wait_until(lambda: value_of(url, listening) == 0)
     # Until it listens again everybody looks for himself, after a moment.
-    database.wait(database.told, 60.0)
+    database.wait_for_commit(database.notifications, 60.0)
     wait_until(lambda: value_of(url, listening))
     assert wakes("s/project_1/y.png")
 
@@ -227,7 +227,7 @@ def test_of_two_indexers_one_is_elected_and_the_other_takes_over_when_it_is_sile
         assert f"watching, process {one.pid} on" in told and f"beside     silent, process {two.pid} on" in told, told
         with connected(url) as connection:
             connection.execute(make_older, (60, two.pid))
-        catalog.forget_dead("another host")
+        catalog.delete_dead_indexers("another host")
         wait_until(lambda: lookup.open("s", "x.png").source is Source.HIT)
         assert watch("three").stop() == 0
         told = plotindex("status", env={"PLOTINDEX_STATE_DIR": str(tmp_path / "three")}).stdout
@@ -414,21 +414,21 @@ def test_what_lies_beyond_bounds_and_other_names_of_a_file_are_known_there_too(
         draw(root, f"s/project_1/{number}.png")
     draw(root, "s/project_1/a/b/deep.png")
     reconcile(tree, catalog, [""])
-    assert catalog.excess(10) == [("s", "3.png", 2, 1)]
-    assert (catalog.cut("s"), catalog.counts()) == ("3.png", (1, 3))
+    assert catalog.truncations(10) == [("s", "3.png", 2, 1)]
+    assert (catalog.cutoff("s"), catalog.counts()) == ("3.png", (1, 3))
     draw(root, "s/project_1/00.png")
     reconcile(tree, catalog, ["s/project_1/00.png"])
-    assert (catalog.cut("s"), catalog.counts()) == ("2.png", (1, 3))
+    assert (catalog.cutoff("s"), catalog.counts()) == ("2.png", (1, 3))
     shutil.rmtree(root / "s/project_1/a")
     (root / "s/project_1/4.png").unlink()
     (root / "s/project_1/3.png").unlink()
     (root / "s/project_1/2.png").unlink()
     reconcile(tree, catalog, ["s"])
-    assert (catalog.excess(10), catalog.cut("s")) == ([], None)
+    assert (catalog.truncations(10), catalog.cutoff("s")) == ([], None)
     known = {plot.filename: plot for plot in catalog.plots("s")}
-    assert catalog.plots_of_inodes([known["0.png"].inode, 1]) == [known["0.png"]]
+    assert catalog.plots_by_inode([known["0.png"].inode, 1]) == [known["0.png"]]
     assert catalog.copy(PlotKey("s", "0.png"), "project_1") == known["0.png"]
-    assert catalog.newest() == known["00.png"]
+    assert catalog.newest_plot() == known["00.png"]
 
 
 def test_statements_have_an_end_and_readers_write_nothing(catalog: Catalog) -> None:

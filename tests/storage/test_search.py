@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.storage.catalog import Catalog, SessionRow
-from plotindex.storage.database import AnyDatabase
+from plotindex.storage.database import Database
 from plotindex.storage.search import search as subject
 from plotindex.storage.search.fulltext import OutOfTimeError, at_most
 from plotindex.storage.search.search import NameSearch, SearchResult
@@ -59,7 +59,7 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
 ) -> None:
     with new_database(engine) as database:
         catalog = Catalog(database)
-        catalog.claim("/srv", Layout(), 1)
+        catalog.record_root("/srv", Layout(), 1)
         intake = IndexUpdater(catalog)
         there: dict[tuple[str, str, str], Plot] = {}
         for step in steps:
@@ -67,12 +67,12 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
                 there = change(catalog, there, step)
             elif step == "trim":
                 with catalog.writing() as writer:
-                    writer.trim(keep=0)
+                    writer.trim_removals(keep=0)
             elif step == "forget":
                 with database.writing() as connection:
                     connection.execute(searched.delete())
             else:
-                intake.go_on(most=1000 if step == "take in all" else 3)
+                intake.step(most=1000 if step == "take in all" else 3)
         names = NameSearch(database, at_once=at_once, seconds=60)
         for text in [*texts, *(plot.filename[1:6] for plot in there.values())]:
             found = names.search(text, catalog.latest_sessions(), 1000, everywhere=True)
@@ -81,7 +81,7 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
                 key: current for key, current in current_copies(there.values()).items() if matcher(text)(key.filename)
             }
             assert [plot.mtime_ns for plot in found.plots] == sorted((p.mtime_ns for p in found.plots), reverse=True)
-        assert intake.finish(60)
+        assert intake.run(60)
         assert taken_in(database) == set(current_copies(there.values()))
         check_index(database)
 
@@ -111,12 +111,12 @@ def by_key(found: list[Plot]) -> dict[PlotKey, Plot]:
     return {PlotKey(plot.session, plot.filename): plot for plot in found}
 
 
-def taken_in(database: AnyDatabase) -> set[PlotKey]:
+def taken_in(database: Database) -> set[PlotKey]:
     with database.reading() as connection:
         return {PlotKey(*row) for row in connection.execute(select(name.c.session, name.c.filename))}
 
 
-def check_index(database: AnyDatabase) -> None:
+def check_index(database: Database) -> None:
     """Ask FTS5 whether its index is that of what is taken in."""
     if database.file is not None:
         with closing(sqlite3.connect(database.file)) as connection, connection:
@@ -158,12 +158,12 @@ def test_of_those_that_changed_last_the_latest_drawn_come_first(
     for number in range(9):
         draw(root, f"s/project_a/hist_{number}.png", mtime_ns=10**18 + number)
     index()
-    assert IndexUpdater(catalog).finish(60)
+    assert IndexUpdater(catalog).run(60)
     draw(root, "s/project_b/hist_0.png", mtime_ns=10**18 + 100)
     for expected in ("behind", "taken in"):
         index()
         assert filenames(search("hist")) == [f"hist_{number}.png" for number in (0, 8, 7, 6, 5)], expected
-        assert IndexUpdater(catalog).finish(60)
+        assert IndexUpdater(catalog).run(60)
 
 
 def test_names_come_back_after_a_rebuild_from_scratch_and_when_somebody_empties_them(
@@ -172,7 +172,7 @@ def test_names_come_back_after_a_rebuild_from_scratch_and_when_somebody_empties_
     draw(root, "s/project_a/hist.png")
     gone = draw(root, "s/project_a/gone.png")
     reconcile(tree, catalog, [""])
-    assert IndexUpdater(catalog).finish(60)
+    assert IndexUpdater(catalog).run(60)
     gone.unlink()
     reconcile(tree, catalog, [""], Options(rewrite=True))
     keys = {PlotKey("s", "hist.png")}
@@ -180,7 +180,7 @@ def test_names_come_back_after_a_rebuild_from_scratch_and_when_somebody_empties_
         with closing(sqlite3.connect(catalog.database.path)) as connection:
             connection.executescript(statement)
         assert (filenames(search("hist")), filenames(search("gone"))) == (["hist.png"], [])
-        assert IndexUpdater(catalog).finish(60)
+        assert IndexUpdater(catalog).run(60)
         assert taken_in(catalog.database) == keys
         check_index(catalog.database)
         assert (filenames(search("hist")), filenames(search("gone"))) == (["hist.png"], [])
@@ -200,7 +200,7 @@ def test_a_search_says_when_it_did_not_look_at_all_names(catalog: Catalog) -> No
     assert filenames(hasty.search("old", sessions, 5, everywhere=True)) == ["old.png"]
     with catalog.writing() as writer:
         writer.apply([Change(None, Plot("u", "p", f"abc {number} xyz", 1, 0, 1, 1)) for number in range(500)])
-    assert IndexUpdater(catalog).finish(60)
+    assert IndexUpdater(catalog).run(60)
     late = NameSearch(catalog.database, at_once=0, seconds=0)
     assert late.search("*xyz*abc*", catalog.latest_sessions(), 5, everywhere=True) == ([], False)
     assert late.search("old", sessions, 5).is_complete
@@ -211,7 +211,7 @@ def test_a_server_is_asked_no_longer_than_somebody_waits_and_can_be_asked_again(
     rows: list[Row] = [("s", "p", f"abc {number} xyz", 1, 0, 1, 1) for number in range(20_000)]
     with catalog.writing() as writer:
         writer.apply([], [rows])
-    assert IndexUpdater(catalog).finish(60)
+    assert IndexUpdater(catalog).run(60)
     sessions = catalog.latest_sessions()
     hasty = NameSearch(catalog.database, at_once=0, seconds=0)
     assert hasty.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], False)
@@ -236,7 +236,7 @@ def test_a_search_of_some_sessions_reads_no_name_of_others(root: Path, index: In
     draw(root, "mine/project_a/hist.png")
     draw(root, "secret/project_a/hist.png")
     index()
-    assert IndexUpdater(catalog).finish(60)
+    assert IndexUpdater(catalog).run(60)
     with closing(sqlite3.connect(catalog.database.path)) as connection:
         connection.executescript("DROP TABLE name_trigram; DROP TABLE name; DELETE FROM plot WHERE session = 'secret'")
     names = NameSearch(catalog.database, at_once=0)

@@ -17,7 +17,7 @@ from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.schema import SCHEMA, known_revisions, migrations_folder
-from plotindex.storage.sqlite.database import Database
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
 from tests.support.processes import draw
@@ -40,19 +40,19 @@ def tables(database: Path) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(params=REVISIONS)
-def released(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def released(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteDatabase]:
     """A catalogue with data, as the version of that schema left it."""
     file = tmp_path / f"{request.param}.db"
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript((DATA / f"catalogue-{request.param}.sql").read_text())
         connection.execute("PRAGMA journal_mode = WAL")
-    database = Database(file)
+    database = SqliteDatabase(file)
     yield database
     database.close()
 
 
 def test_each_released_catalogue_becomes_this_versions_and_goes_back_with_nothing_lost(
-    released: Database, empty_database: Path
+    released: SqliteDatabase, empty_database: Path
 ) -> None:
     before, revision = rows(released.path), released.revision()
     assert revision is not None
@@ -81,7 +81,7 @@ def test_each_released_catalogue_becomes_this_versions_and_goes_back_with_nothin
 
 
 def test_a_server_of_this_version_beside_an_older_database_answers_by_scan_and_says_what_to_do(
-    tree: Tree, root: Path, released: Database, caplog: pytest.LogCaptureFixture
+    tree: Tree, root: Path, released: SqliteDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     draw(root, "s/project_a/x.png")
     with closing(sqlite3.connect(released.path)) as connection, connection:
@@ -110,7 +110,7 @@ def test_whoever_is_older_than_the_database_writes_nothing_from_the_moment_it_is
     with pytest.raises(UnusableDatabaseError, match=r"of a newer plotindex \(schema 9999\): upgrade plotindex"):
         reconcile(tree, catalog, ["s"])
     with pytest.raises(CatalogError, match="of a newer plotindex"):
-        catalog.beat(Heartbeat("host", 1, time.time(), time.time(), "watching"))
+        catalog.store_heartbeat(Heartbeat("host", 1, time.time(), time.time(), "watching"))
     for name in ("x.png", "y.png"):
         opened, source = lookup.open("s", name)
         assert opened is not None

@@ -23,12 +23,12 @@ MEGABYTE = 1 << 20
 def test_a_reader_without_end_keeps_the_log_at_its_bound_and_is_named_until_it_ends(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wal, "MOST_BYTES", MEGABYTE)
+    monkeypatch.setattr(wal, "MAX_WAL_BYTES", MEGABYTE)
     for number in range(1_500):
         draw(root, f"s/project_a/{'long' * 50}{number}.png", b"")
     reconcile(tree, catalog, [""])
     database = catalog.database
-    assert database.pinned_bytes() == 0
+    assert database.pinned_wal_bytes() == 0
     with closing(sqlite3.connect(database.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM plot").fetchone()
@@ -38,12 +38,12 @@ def test_a_reader_without_end_keeps_the_log_at_its_bound_and_is_named_until_it_e
             for _ in range(20):
                 touch_all(root)
                 reconcile(tree, catalog, [""])
-        assert database.pinned_bytes() >= MEGABYTE / 2
-        assert wal.log_bytes(database.path) < 4 * MEGABYTE, "a transaction more than the bound, and no two"
+        assert database.pinned_wal_bytes() >= MEGABYTE / 2
+        assert wal.wal_bytes(database.path) < 4 * MEGABYTE, "a transaction more than the bound, and no two"
         assert "end that program" in str(read_status(catalog, Layout()).trouble)
         reader.execute("COMMIT")
     reconcile(tree, catalog, [""])
-    assert database.pinned_bytes() == 0
+    assert database.pinned_wal_bytes() == 0
     assert {plot.mtime_ns for plot in catalog.plots("s")} == {any_of(root).stat().st_mtime_ns}
 
 

@@ -17,14 +17,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from plotindex.storage.database import AnyDatabase, open_database
+from plotindex.storage.database import Database, open_database
 from plotindex.storage.tables import metadata
 from plotindex.system.processes import die_with_parent
 from tests.support.processes import wait_until
 
 on_both_engines = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 """What is marked so is proved with SQLite, and with PostgreSQL."""
-NewDatabase = Callable[[str], AbstractContextManager[AnyDatabase]]
+NewDatabase = Callable[[str], AbstractContextManager[Database]]
 """The type of the fixture `new_database`."""
 on_postgresql = pytest.mark.parametrize("engine", ["postgresql"])
 TEMPLATE = "migrated"
@@ -39,7 +39,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count(1)
         self._kept = ExitStack()
-        self._free: list[AnyDatabase] = []
+        self._free: list[Database] = []
         # The server refuses to be root's.
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
         os.chown(folder, self._user, -1)
@@ -81,7 +81,7 @@ class Server:
             self._do(f"DROP DATABASE {name} WITH (FORCE)")
 
     @contextmanager
-    def emptied(self) -> Iterator[AnyDatabase]:
+    def emptied(self) -> Iterator[Database]:
         """A database with plotindex's tables, and nothing in them; it was used before, which costs least."""
         if not self._free:
             self._free.append(open_database(self._kept.enter_context(self.database())))

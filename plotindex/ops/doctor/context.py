@@ -11,7 +11,7 @@ from pathlib import Path
 from plotindex.config import Settings
 from plotindex.errors import CatalogError
 from plotindex.ops.doctor.tree_survey import Survey, survey
-from plotindex.storage import Catalog, Heartbeat, is_heard, log_bytes, nearest_first, open_database
+from plotindex.storage import Catalog, Heartbeat, open_database, wal_bytes
 from plotindex.tree import Tree
 
 PATIENCE = 2.0
@@ -54,7 +54,7 @@ class Subject:
     def indexer(self) -> Heartbeat | None:
         """What the last indexer said of itself; None where there was none, or the catalogue does not say."""
         try:
-            return next(iter(nearest_first(self.catalog.heartbeats())), None)
+            return next(iter(self.catalog.heartbeats()), None)
         except (CatalogError, OSError):
             return None
 
@@ -62,7 +62,7 @@ class Subject:
     def indexer_pid(self) -> int | None:
         """The indexer's process, while it runs on this machine."""
         beat = self.indexer
-        is_here = beat and beat.state != "stopped" and is_heard(beat) and beat.host == socket.gethostname()
+        is_here = beat and beat.state != "stopped" and beat.is_recent and beat.host == socket.gethostname()
         return beat.pid if beat and is_here else None
 
     @cached_property
@@ -84,10 +84,10 @@ def opened(
     Raises:
         SettingsError: `database` is no URL of a database.
     """
-    database = open_database(settings.catalog_place, PATIENCE, is_guest=True)
+    database = open_database(settings.catalog_place, PATIENCE, prefer_immutable=True)
     try:
         tree = Tree(settings.root, settings.layout)
-        log = log_bytes(database.file) if database.file else 0
+        log = wal_bytes(database.file) if database.file else 0
         yield Subject(settings, tree, Catalog(database), log, command, progress)
     finally:
         database.close()

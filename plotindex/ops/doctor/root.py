@@ -157,7 +157,7 @@ def check_clock(subject: Subject) -> Iterator[Finding]:
     if mount and mount.fs_type not in LOCAL and os.access(state, os.W_OK):
         yield judge_state_clock(clock_ahead(state))
     try:
-        newest = subject.catalog.newest()
+        newest = subject.catalog.newest_plot()
     except CatalogError:
         newest = None
     if newest and newest.mtime_ns > time.time_ns() + SKEW_SECONDS * NS:

@@ -13,7 +13,7 @@ from plotindex.ops.probe import is_served
 from plotindex.ops.status import read_status
 from plotindex.rendering.protocol import MOST_BYTES
 from plotindex.rendering.sandbox import ConfinementError, confine
-from plotindex.storage import WELL, IndexerStats, is_heard
+from plotindex.storage import IndexerStats
 from plotindex.system import escape
 
 ANSWER_SECONDS = 3.0
@@ -30,7 +30,7 @@ def check_indexer(subject: Subject) -> Iterator[Finding]:
         yield warn("indexer", "No indexer has begun yet, so nobody follows what is drawn", "start `plotindex watch`")
         return
     measured = IndexerStats.load(beat.measured)
-    if is_heard(beat) and beat.state in WELL and measured.closed:
+    if beat.is_recent and beat.is_healthy and measured.closed:
         which = f"{counted(measured.closed, 'folder')} that its user may not read"
         yield warn(
             "indexer",

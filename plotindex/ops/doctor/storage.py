@@ -9,7 +9,7 @@ from typing import NamedTuple
 from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
 from plotindex.ops.doctor.context import Subject
 from plotindex.ops.doctor.findings import Finding, bad, ok, size, split, warn
-from plotindex.storage import KEPT_LOG_BYTES, MOST_BYTES, SCHEMA, Database
+from plotindex.storage import KEPT_WAL_BYTES, MAX_WAL_BYTES, SCHEMA, SqliteDatabase
 from plotindex.system import LOCAL, NETWORK, Mount, escape, mount_of, printable
 
 MEGABYTE = 1 << 20
@@ -38,11 +38,11 @@ def check_database(subject: Subject) -> Iterator[Finding]:
         return
     yield ok("database", f"{shown} opens: schema {SCHEMA}, {plots} plots in {sessions} sessions")
     try:
-        database.check_sound()
+        database.check_integrity()
     except CatalogError as error:
         yield _unusable(error)
         return
-    if isinstance(database, Database):
+    if isinstance(database, SqliteDatabase):
         yield ok("database-integrity", "Every page of the database is sound (quick_check)")
         yield judge_journal(database.journal_mode())
     else:
@@ -117,13 +117,13 @@ def check_log(subject: Subject) -> Iterator[Finding]:
 
 def judge_log(length: int, database: str) -> Finding:
     """What the length of the write-ahead log means."""
-    if length <= KEPT_LOG_BYTES:
+    if length <= KEPT_WAL_BYTES:
         return ok("database-log", f"The database's log (WAL) has {size(length)}")
     seen = f"The database's log (WAL) has {size(length)}: a program reads in one transaction without end"
     remedy = f"`fuser -v {quote(database)}` says who has it open: end what is not plotindex, then restart the server"
-    if length > MOST_BYTES:
+    if length > MAX_WAL_BYTES:
         return bad("database-log", f"{seen}, and nothing more is indexed", remedy)
-    return warn("database-log", f"{seen}; at {size(MOST_BYTES)} nothing more is indexed", remedy)
+    return warn("database-log", f"{seen}; at {size(MAX_WAL_BYTES)} nothing more is indexed", remedy)
 
 
 class Room(NamedTuple):
@@ -146,7 +146,7 @@ def check_disks(subject: Subject) -> Iterator[Finding]:
     if database:
         place = _existing(database.parent)
         stored = database.stat().st_size if database.exists() else 0
-        needs = {"database": (place, stored + KEPT_LOG_BYTES), **needs}
+        needs = {"database": (place, stored + KEPT_WAL_BYTES), **needs}
         if place.stat().st_dev == state.stat().st_dev:
             needs = {"database and thumbnails": (place, sum(needed for _, needed in needs.values()))}
     for what, (folder, needed) in needs.items():
@@ -174,7 +174,7 @@ def judge_room(room: Room) -> Iterator[Finding]:
     """What it means for what lies there."""
     seen = f"{size(room.free)} are free for {room.what} at {room.folder}, which may still take {size(room.needed)}"
     remedy = "make room there, or lower thumbnails_mb" if "thumbnails" in room.what else "make room there"
-    if "database" in room.what and room.free < KEPT_LOG_BYTES:
+    if "database" in room.what and room.free < KEPT_WAL_BYTES:
         yield bad("disk-space", f"{seen}: what is drawn is soon not indexed any more", remedy)
     elif room.free < room.needed:
         yield warn("disk-space", seen, remedy)

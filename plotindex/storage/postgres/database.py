@@ -51,7 +51,7 @@ _OF_PARENTS: list[object] = []
 
 
 class PostgresDatabase:
-    """One database of a PostgreSQL server, as `Database` is one of SQLite. Nothing is opened before it is used."""
+    """A database on a PostgreSQL server. Connects on first use."""
 
     file: ClassVar[None] = None
     is_shared: ClassVar[bool] = True
@@ -68,7 +68,7 @@ class PostgresDatabase:
         self._election = Election(self._connect)
         self._identity: tuple[Any, ...] | None = None
         self._checked_at = -CHECK_SECONDS
-        self.replaced = 0
+        self.generation = 0
         """How often the server was seen to be another one than before, or begun anew; the first is counted too."""
         atexit.register(self.close)
         call_in_forks(self._forget)
@@ -95,20 +95,20 @@ class PostgresDatabase:
                 connection.execute(_LOCK_SESSIONS, {"names": list(sessions)})
             yield connection
 
-    def tell(self, connection: Connection) -> None:
+    def notify(self, connection: Connection) -> None:
         """Let all who wait know, once this transaction is committed, that plots have changed."""
         connection.execute(_TELL)
 
     @property
-    def told(self) -> int:
+    def notifications(self) -> int:
         """How often something was told so far: to be asked before the clock is, and given to `wait`."""
         return self._news.count
 
-    def wait(self, told: int, seconds: float) -> None:
+    def wait_for_commit(self, seen: int, seconds: float) -> None:
         """Return when more was told, or after so many seconds; sooner while nothing can be heard."""
-        self._news.wait(told, seconds)
+        self._news.wait(seen, seconds)
 
-    def is_elected(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether the indexer that asks is the one that looks at everything now and then, and trims."""
         return self._election.ask()
 
@@ -150,7 +150,7 @@ class PostgresDatabase:
         idle.give_back(connection)
         return row
 
-    def check_file(self) -> None:
+    def check_replaced(self) -> None:
         """Take note of a server that was begun anew, or that another one took the place of: once a second.
 
         Raises:
@@ -164,24 +164,24 @@ class PostgresDatabase:
         if identity != self._identity:
             self._election.resign()
             self._identity = identity
-            self.replaced += 1
+            self.generation += 1
         self._checked_at = time.monotonic()
 
-    def check_sound(self) -> None:
+    def check_integrity(self) -> None:
         """The server itself says when it reads a bad page."""
 
-    def found_damaged(self) -> DamagedDatabaseError:
+    def mark_damaged(self) -> DamagedDatabaseError:
         """What to raise when what is read makes no sense."""
         return not_believed(self.shown)
 
-    def recognise(self) -> None:
+    def mark_as_own(self) -> None:
         """Nothing is ever set aside on a server."""
 
-    def set_aside(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - as that of `Database`
+    def quarantine(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - as that of `SqliteDatabase`
         """Nothing is ever set aside on a server."""
         return False
 
-    def pinned_bytes(self) -> int:
+    def pinned_wal_bytes(self) -> int:
         """The server keeps its own log."""
         return 0
 
@@ -190,7 +190,7 @@ class PostgresDatabase:
         with self.reading() as connection:
             return described_by(connection)
 
-    def seconds_ahead(self, connection: Connection) -> float:
+    def clock_skew(self, connection: Connection) -> float:
         """How far the server's clock is ahead of this host's: heartbeats of several hosts are told by the server's."""
         before = time.time()
         return float(connection.execute(_AHEAD).scalar_one()) - (before + time.time()) / 2

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, Connection, bindparam, func, select, tuple_
 
 from plotindex.storage.catalog import SessionRow
-from plotindex.storage.database import AnyDatabase
+from plotindex.storage.database import Database
 from plotindex.storage.search.fulltext import Matching, OutOfTimeError, Row, at_most
 from plotindex.storage.search.trigrams import ESCAPE, can_be_in_name, pattern, trigrams_of
 from plotindex.storage.search.updater import read_position
@@ -54,7 +54,7 @@ class NameSearch:
     """The names in one catalogue. Every method raises CatalogError when they cannot be read. Safe to share."""
 
     def __init__(
-        self, database: AnyDatabase, *, at_once: int = AT_ONCE, at_most: int = AT_MOST, seconds: float = SECONDS
+        self, database: Database, *, at_once: int = AT_ONCE, at_most: int = AT_MOST, seconds: float = SECONDS
     ) -> None:
         """How many names are read and for how long the index is asked, as said above."""
         self._database = database

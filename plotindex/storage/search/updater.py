@@ -74,7 +74,7 @@ class IndexUpdater:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def go_on(self, most: int = MOST_TAKEN) -> bool:
+    def step(self, most: int = MOST_TAKEN) -> bool:
         """One transaction at most, of so many changes; return whether there are more.
 
         Raises:
@@ -92,10 +92,10 @@ class IndexUpdater:
             position = read_position(connection, header) if header else None
             return header is not None and (position is None or position.is_behind(header) or position.outdated > 0)
 
-    def finish(self, seconds: float) -> bool:
-        """Take in all there is, for at most so long; return whether that is all. Raises as `go_on` does."""
+    def run(self, seconds: float) -> bool:
+        """Take in all there is, for at most so long; return whether that is all. Raises as `step` does."""
         deadline = time.monotonic() + seconds
-        while is_more := self.go_on():
+        while is_more := self.step():
             if time.monotonic() >= deadline:
                 break
         return not is_more

@@ -16,7 +16,7 @@ from plotindex.storage.pool import ConnectionPool
 from plotindex.storage.schema import SCHEMA, known_revisions, of_another_schema, upgrade
 from plotindex.storage.sqlite import wal
 from plotindex.storage.sqlite.engine import begin_waiting, make_engine, parse_url
-from plotindex.storage.sqlite.file import Identity, create_file, damaged, described, identity_of, missing, set_aside
+from plotindex.storage.sqlite.file import Identity, create_file, damaged, described, identity_of, missing, quarantine
 from plotindex.storage.sqlite.immutable import ReadConnection, is_in_wal_mode
 from plotindex.storage.sqlite.writer_queue import WriterQueue
 from plotindex.storage.statements import Prepared
@@ -30,7 +30,7 @@ READ_SECONDS = 5.0
 """How long a reader waits for one that holds it for itself alone."""
 
 
-class Database:
+class SqliteDatabase:
     """One SQLite database in WAL mode: a read engine, a write engine and the queue of its writers.
 
     Nothing is opened or created before it is used.
@@ -39,7 +39,7 @@ class Database:
     is_shared: ClassVar[bool] = False
     """Whether indexers and servers of several hosts use it at once."""
 
-    def __init__(self, place: str | Path, patience: float = READ_SECONDS, *, is_guest: bool = False) -> None:
+    def __init__(self, place: str | Path, patience: float = READ_SECONDS, *, prefer_immutable: bool = False) -> None:
         """`place` is a database URL, or the file itself, in a folder that is plotindex's own.
 
         `patience` in seconds is how long a reader waits for a program that is not plotindex. A guest
@@ -53,14 +53,14 @@ class Database:
         self.shown = str(self.path)
         """As it is named in messages, without any password."""
         self.queue = WriterQueue(self.path)
-        self.reader = make_engine(self.url, patience, read_only=True, is_guest=is_guest)
+        self.reader = make_engine(self.url, patience, read_only=True, prefer_immutable=prefer_immutable)
         self.writer = make_engine(self.url, patience, read_only=False)
         self._idle: ConnectionPool[ReadConnection] = ConnectionPool(self.reader)
         self._is_own_place = isinstance(place, Path)
         self._opened: Identity | None = None
         self._recognised: Identity | None = None
         self._damaged: Identity | None = None
-        self.replaced = 0
+        self.generation = 0
         """How often the file was seen to be another one than before; the first is counted too."""
 
     @contextmanager
@@ -81,27 +81,27 @@ class Database:
             with begin_waiting(connection, busy):
                 yield connection
 
-    def tell(self, connection: Connection) -> None:
+    def notify(self, connection: Connection) -> None:
         """Nobody listens: who waits for the next commit asks for it."""
 
     @property
-    def told(self) -> int:
+    def notifications(self) -> int:
         """Nothing is told."""
         return 0
 
-    def wait(self, told: int, seconds: float) -> None:  # noqa: ARG002 - as that of a server's database
+    def wait_for_commit(self, seen: int, seconds: float) -> None:  # noqa: ARG002 - as that of a server's database
         """Let somebody who waits for the next commit wait before he asks again."""
         time.sleep(min(seconds, ASK_SECONDS))
 
-    def is_elected(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether the indexer that asks is the one that looks at everything now and then: there is one."""
         return True
 
-    def seconds_ahead(self, connection: Connection) -> float:  # noqa: ARG002 - as that of a server's database
+    def clock_skew(self, connection: Connection) -> float:  # noqa: ARG002 - as that of a server's database
         """How far the database's clock is ahead of this host's: it has none of its own."""
         return 0.0
 
-    def pinned_bytes(self) -> int:
+    def pinned_wal_bytes(self) -> int:
         """How much of the log cannot be put into the database, since a reader still sees what was before it.
 
         Raises:
@@ -110,7 +110,7 @@ class Database:
         with self._translated(), self.queue.turn(), self._connected_writer() as connection:
             return wal.checkpoint(connection, "PASSIVE")
 
-    def check_file(self) -> None:
+    def check_replaced(self) -> None:
         """Let go of a database file that was deleted or replaced: what is open is no longer what its path leads to.
 
         Raises:
@@ -121,13 +121,13 @@ class Database:
         if found != self._opened:
             self.close()
             self._opened = found
-            self.replaced += 1
+            self.generation += 1
         if found is None:
             raise CatalogError(missing(self.path))
         if found == self._damaged:
             raise damaged(self.path, is_own=self._is_own)
 
-    def check_sound(self) -> None:
+    def check_integrity(self) -> None:
         """Read every page: what is damaged would answer with nonsense. Half a second for a million plots.
 
         Raises:
@@ -151,7 +151,7 @@ class Database:
             # Of a file that it takes for one that does not change SQLite says so whatever the mode.
             return "wal" if told == "delete" and is_in_wal_mode(self.path) else told
 
-    def found_damaged(self) -> DamagedDatabaseError:
+    def mark_damaged(self) -> DamagedDatabaseError:
         """What to raise when what is read makes no sense."""
         return self._damaged_as(self._opened)
 
@@ -159,11 +159,11 @@ class Database:
         self._damaged = opened
         return damaged(self.path, is_own=self._is_own)
 
-    def recognise(self) -> None:
+    def mark_as_own(self) -> None:
         """The file that is open is a catalogue of plotindex: should it be damaged one day, it may be set aside."""
         self._recognised = self._opened
 
-    def set_aside(self, timeout: float | None = None) -> bool:
+    def quarantine(self, timeout: float | None = None) -> bool:
         """Rename a database that was found to be damaged and is surely plotindex's; return False where it is not.
 
         Raises:
@@ -176,7 +176,7 @@ class Database:
             self.close()
             # Another process may have been first: what is there now is its new one.
             if identity_of(self.path) == self._damaged:
-                set_aside(self.path)
+                quarantine(self.path)
         return True
 
     @contextmanager
@@ -267,7 +267,7 @@ class Database:
         with self.queue.turn():
             # Once more: it may have been set aside meanwhile.
             create_file(self.path)
-            self.check_file()
+            self.check_replaced()
             if self._known_revision() == SCHEMA:
                 return
             with self._translated(), self.writer.connect() as connection:
@@ -293,7 +293,7 @@ class Database:
         elif revision not in known_revisions():
             raise of_another_schema(self.path, revision)
         elif revision == SCHEMA and not self._has_all_tables():
-            raise self.found_damaged()
+            raise self.mark_damaged()
         return revision
 
     def _has_all_tables(self) -> bool:
@@ -323,7 +323,7 @@ class Database:
     @contextmanager
     def _connected_writer(self) -> Iterator[Connection]:
         # Within one's turn: nobody sets the file aside meanwhile.
-        self.check_file()
+        self.check_replaced()
         with self.writer.connect() as connection:
             yield connection
 

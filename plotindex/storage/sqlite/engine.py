@@ -15,7 +15,7 @@ from plotindex.storage.sqlite.file import is_busy
 from plotindex.storage.sqlite.immutable import AT_REST, WRITABLE, ReadConnection, Rest, rest_of, way_to_read
 from plotindex.storage.urls import EXAMPLES, parse
 
-KEPT_LOG_BYTES = 1 << 26
+KEPT_WAL_BYTES = 1 << 26
 """What the log of the database keeps of a disk once its content is in the database."""
 CHECKPOINT_PAGES = 8_192
 """After so many pages of the log they are put into the database: each time the disk is waited for."""
@@ -24,7 +24,7 @@ SIGNAL_SECONDS = 0.25
 """How often whoever waits for another program hears signals: SQLite, waiting by itself, lets none through."""
 
 
-def make_engine(url: URL, patience: float, *, read_only: bool, is_guest: bool = False) -> Engine:
+def make_engine(url: URL, patience: float, *, read_only: bool, prefer_immutable: bool = False) -> Engine:
     """An engine for one SQLite file. `patience` in seconds is for a program that is not plotindex and holds it."""
     path = Path(url.database or "")
     engine = create_engine(
@@ -36,7 +36,7 @@ def make_engine(url: URL, patience: float, *, read_only: bool, is_guest: bool = 
     @event.listens_for(engine, "do_connect")
     def open_file(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> sqlite3.Connection:
         # Who reads keeps the file open for writing where he can, but query_only refuses every write.
-        way, rest = _way_to_read(path, is_guest=is_guest) if read_only else (WRITABLE, None)
+        way, rest = _way_to_read(path, prefer_immutable=prefer_immutable) if read_only else (WRITABLE, None)
         connection = sqlite3.connect(f"file:{_quoted(str(path))}?{way}", uri=True, factory=ReadConnection, **parameters)
         connection.rest = rest
         return connection
@@ -52,7 +52,7 @@ def make_engine(url: URL, patience: float, *, read_only: bool, is_guest: bool = 
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
+            connection.execute(f"PRAGMA journal_size_limit = {KEPT_WAL_BYTES}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
     @event.listens_for(engine, "begin")
@@ -62,8 +62,8 @@ def make_engine(url: URL, patience: float, *, read_only: bool, is_guest: bool = 
     return engine
 
 
-def _way_to_read(path: Path, *, is_guest: bool) -> tuple[str, Rest | None]:
-    rest = rest_of(path) if is_guest else None
+def _way_to_read(path: Path, *, prefer_immutable: bool) -> tuple[str, Rest | None]:
+    rest = rest_of(path) if prefer_immutable else None
     return (AT_REST, rest) if rest else way_to_read(path)
 
 

@@ -106,7 +106,7 @@ def damaged(path: Path, *, is_own: bool, is_database: bool = True) -> DamagedDat
     return DamagedDatabaseError(what)
 
 
-def set_aside(path: Path) -> None:
+def quarantine(path: Path) -> None:
     """Set a database aside, in place of one that was set aside earlier. Nothing in this process has it open.
 
     Raises:

@@ -6,11 +6,11 @@ from sqlalchemy import Connection
 
 from plotindex.errors import CatalogError
 
-MOST_BYTES = 1 << 30
+MAX_WAL_BYTES = 1 << 30
 """Beyond this nothing is added to it: a reader that never ends would let it fill the disk."""
 
 
-def log_bytes(database: Path) -> int:
+def wal_bytes(database: Path) -> int:
     """How large the log is now."""
     try:
         return database.with_name(f"{database.name}-wal").stat().st_size
@@ -20,13 +20,13 @@ def log_bytes(database: Path) -> int:
 
 def is_long(database: Path) -> bool:
     """Whether it has grown so much that whoever reads for long should end first."""
-    return log_bytes(database) > MOST_BYTES // 2
+    return wal_bytes(database) > MAX_WAL_BYTES // 2
 
 
-def overgrown(database: Path) -> str | None:
+def wal_problem(database: Path) -> str | None:
     """What to do about a log that has grown beyond its bound, or None."""
-    size = log_bytes(database)
-    if size <= MOST_BYTES:
+    size = wal_bytes(database)
+    if size <= MAX_WAL_BYTES:
         return None
     return (
         f"The log of the database {database} has grown to {size >> 20} MB, since a program reads in one transaction "
@@ -40,9 +40,9 @@ def bound(connection: Connection, database: Path) -> None:
     Raises:
         CatalogError: a reader still needs what is in it.
     """
-    if overgrown(database):
+    if wal_problem(database):
         checkpoint(connection, "TRUNCATE")
-        if trouble := overgrown(database):
+        if trouble := wal_problem(database):
             raise CatalogError(trouble)
 
 

@@ -135,7 +135,7 @@ def test_folders_that_may_not_be_read_are_told_apart_from_those_without_a_watch(
 ) -> None:
     now, measured = time.time(), IndexerStats(closed=closed, rolled_folders=unwatched)
     beat = Heartbeat("here", 1, now, now, "watching", watched=1, unwatched=unwatched, measured=measured.dump())
-    catalog.beat(beat)
+    catalog.store_heartbeat(beat)
     (finding,) = examined(settings, "indexer")
     assert (finding.verdict, "may not read" in finding.text) == (("warn", True) if closed else ("ok", False))
     assert f"{unwatched} folders it looks at round and round" in finding.text or closed

@@ -14,8 +14,8 @@ from plotindex.ops.doctor import context as subject
 from plotindex.ops.doctor.findings import Finding
 from plotindex.ops.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.engine import KEPT_LOG_BYTES
-from plotindex.storage.sqlite.wal import MOST_BYTES
+from plotindex.storage.sqlite.engine import KEPT_WAL_BYTES
+from plotindex.storage.sqlite.wal import MAX_WAL_BYTES
 from plotindex.system.mounts import Mount
 from plotindex.tree.layout import Layout
 from tests.ops.doctor.test_checks import examined
@@ -113,7 +113,7 @@ def test_a_server_without_an_index_for_the_search_is_named(
     new_database: NewDatabase, engine: str, settings: Settings
 ) -> None:
     with new_database(engine) as database:
-        Catalog(database).begin(str(settings.root), Layout())
+        Catalog(database).initialise(str(settings.root), Layout())
         url = database.url.render_as_string(hide_password=False)
         (opens, search) = examined(replace(settings, database=url), "database")
         has_trigrams = bool(value_of(url, "SELECT count(*) FROM pg_indexes WHERE indexname = 'name_trigram'"))
@@ -162,10 +162,10 @@ def test_a_database_on_a_network_file_system_is_bad(fs_type: str, verdict: str) 
 def test_a_log_that_somebody_pins_is_told(settings: Settings, database: Path) -> None:
     (finding,) = examined(settings, "database-log")
     assert finding.verdict == "ok"
-    assert judge_log(KEPT_LOG_BYTES, "x").verdict == "ok"
-    finding = judge_log(KEPT_LOG_BYTES + 1, "/x/catalog.db")
+    assert judge_log(KEPT_WAL_BYTES, "x").verdict == "ok"
+    finding = judge_log(KEPT_WAL_BYTES + 1, "/x/catalog.db")
     assert (finding.verdict, "`fuser -v /x/catalog.db`" in finding.remedy) == ("warn", True)
-    assert judge_log(MOST_BYTES + 1, "x").verdict == "bad"
+    assert judge_log(MAX_WAL_BYTES + 1, "x").verdict == "bad"
 
 
 def test_a_disk_without_room_is_bad(tiny_disk: Path, settings: Settings, database: Path) -> None:
@@ -199,13 +199,13 @@ def test_thumbnails_that_are_kept_need_no_more_room(settings: Settings, database
 @pytest.mark.parametrize(
     ("free", "inodes", "expected"),
     [
-        (KEPT_LOG_BYTES - 1, None, ["bad", "ok"]),
-        (KEPT_LOG_BYTES, 100_000, ["warn", "ok"]),
-        (100 * KEPT_LOG_BYTES, 100_000, ["ok", "ok"]),
-        (100 * KEPT_LOG_BYTES, 9_999, ["ok", "warn"]),
-        (100 * KEPT_LOG_BYTES, 99, ["ok", "bad"]),
+        (KEPT_WAL_BYTES - 1, None, ["bad", "ok"]),
+        (KEPT_WAL_BYTES, 100_000, ["warn", "ok"]),
+        (100 * KEPT_WAL_BYTES, 100_000, ["ok", "ok"]),
+        (100 * KEPT_WAL_BYTES, 9_999, ["ok", "warn"]),
+        (100 * KEPT_WAL_BYTES, 99, ["ok", "bad"]),
     ],
 )
 def test_room_is_judged_by_what_may_still_come(free: int, inodes: int | None, expected: list[str]) -> None:
-    room = Room("database", "/x", free, 2 * KEPT_LOG_BYTES, inodes)
+    room = Room("database", "/x", free, 2 * KEPT_WAL_BYTES, inodes)
     assert [finding.verdict for finding in judge_room(room)] == expected
