@@ -232,7 +232,7 @@ def indexer(service: StartService, environment: dict[str, str]) -> StartService:
     @contextmanager
     def start(*args: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Iterator[Service]:
         with service("watch", *args, env=env, prefix=prefix) as running:
-            running.wait_for(lambda: "Everything was looked at" in running.stderr)
+            running.wait_for(lambda: "Full scan finished" in running.stderr)
             url = environment.get("PLOTINDEX_DATABASE_URL")
             places = [url] if url else Path(environment["PLOTINDEX_STATE_DIR"]).glob("*/catalog.db")
             for place in places:

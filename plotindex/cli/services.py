@@ -18,7 +18,7 @@ from plotindex.cli.options import (
     reread_on_hangup,
     setting_options,
 )
-from plotindex.config import INDEXER, SERVER, Settings
+from plotindex.config import INDEXER, SERVER
 from plotindex.errors import CatalogError
 from plotindex.system import Supervisor
 
@@ -88,22 +88,8 @@ def watch(config: Path | None, **options: str | None) -> None:
     It looks at everything when it starts, and goes on until it is stopped. There is one for each root; where the
     catalogue is on a PostgreSQL server, one on each host that writes plots.
     """
-    from plotindex.config import Polling
     from plotindex.index import prepare_catalog, sole_indexer, tree_of
-    from plotindex.watch import Indexer, Rhythm
-
-    def rhythm_of(settings: Settings) -> Rhythm:
-        return Rhythm(
-            settings.rescan_seconds,
-            settings.poll_seconds,
-            Polling(settings.polling),
-            settings.rescan_share,
-            settings.max_watches,
-        )
-
-    def new_rhythm() -> Rhythm | None:
-        found = rereading.due()
-        return rhythm_of(found) if found else None
+    from plotindex.watch import Indexer
 
     supervisor = Supervisor.of()
     settings = read_settings(config, options)
@@ -118,8 +104,8 @@ def watch(config: Path | None, **options: str | None) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         stop = _stop_on_signals(grace=1.5)
         try:
-            parts = tree_of(settings), catalog, settings.barrier_folder, rhythm_of(settings), stop
-            Indexer(*parts, supervisor=supervisor, new_rhythm=new_rhythm, tell=tell).run()
+            parts = tree_of(settings), catalog, settings, stop
+            Indexer(*parts, supervisor=supervisor, reload=rereading.due, report=tell).run()
         except KeyboardInterrupt:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
             if not stop.is_set():

@@ -21,12 +21,12 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
     Exits with 1 when it is not in time, or nobody indexes. To be put between drawing and asking.
     """
     from plotindex.index import open_catalog, require_indexer
-    from plotindex.watch import wait_for_answer
+    from plotindex.watch import wait_for_sync
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     catalog = open_catalog(settings)
-    if not wait_for_answer(settings.barrier_folder, timeout, lambda: require_indexer(catalog, is_here=True)):
+    if not wait_for_sync(settings.barrier_folder, timeout, lambda: require_indexer(catalog, is_here=True)):
         beat = catalog.heartbeats()[0]
         click.echo(f"plotindex: not within {timeout:g} seconds; the indexer is {beat.state}.", err=True)
         sys.exit(1)

@@ -3,11 +3,10 @@
 May import: errors, system, tree, config, storage, index.
 """
 
-from plotindex.watch.barriers import wait_for_answer
-from plotindex.watch.indexer import Indexer, Rhythm
+from plotindex.watch.barriers import wait_for_sync
+from plotindex.watch.indexer import Indexer
 
 __all__ = [
     "Indexer",
-    "Rhythm",
-    "wait_for_answer",
+    "wait_for_sync",
 ]

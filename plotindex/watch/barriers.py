@@ -13,17 +13,17 @@ from pathlib import Path
 
 from plotindex.errors import CatalogError
 from plotindex.system import make_folder
-from plotindex.watch.scheduler import Target
+from plotindex.watch.scheduler import Ticket
 
 POLL_SECONDS = 0.005
 CHECK_SECONDS = 1.0
 SELF_TEST = "self-"
 
 
-class Batch:
+class BarrierBatch:
     """Barriers that were met at one moment, and what they wait for."""
 
-    def __init__(self, names: Iterable[str], targets: Iterable[Target], rescan: int) -> None:
+    def __init__(self, names: Iterable[str], targets: Iterable[Ticket], rescan: int) -> None:
         self.names = list(names)
         self.rescan = rescan
         self.asked: int | None = None
@@ -32,7 +32,7 @@ class Batch:
         # What is found out in a round belongs into the next two. Further on it is news, of which there may be no end.
         self._most = {job: rounds + 2 for job, rounds in self._targets.items()}
 
-    def extend(self, targets: Iterable[Target]) -> None:
+    def extend(self, targets: Iterable[Ticket]) -> None:
         """More came to light that may belong before these barriers."""
         for job, rounds in targets:
             most = self._most.setdefault(job, rounds)
@@ -48,7 +48,7 @@ class Barriers:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._batches: list[Batch] = []
+        self._batches: list[BarrierBatch] = []
         self._met: set[str] = set()
         self.asked_at: float | None = None
         """When the self-test that has not come back was asked, by `time.monotonic()`."""
@@ -87,14 +87,14 @@ class Barriers:
         """Whether one of these is not the indexer's own."""
         return not all(name.startswith(SELF_TEST) for name in names)
 
-    def meet(self, names: Iterable[str], targets: Iterable[Target], rescan: int) -> None:
+    def meet(self, names: Iterable[str], targets: Iterable[Ticket], rescan: int) -> None:
         """Answer these when the targets are reached, and the rescan of that number is done."""
         new = [name for name in names if name not in self._met]
         if new:
-            self._batches.append(Batch(new, targets, rescan))
+            self._batches.append(BarrierBatch(new, targets, rescan))
             self._met.update(new)
 
-    def extend(self, targets: Iterable[Target], asked: int) -> None:
+    def extend(self, targets: Iterable[Ticket], asked: int) -> None:
         """More came to light that may belong before the barriers met; the catalogue was asked so often."""
         for batch in self._batches:
             if batch.asked is None or asked <= batch.asked:
@@ -141,7 +141,7 @@ def ask(folder: Path, name: str) -> Path:
     return file
 
 
-def wait_for_answer(folder: Path, timeout: float, require_indexer: Callable[[], None]) -> bool:
+def wait_for_sync(folder: Path, timeout: float, require_indexer: Callable[[], None]) -> bool:
     """Ask whether all that was drawn until now is in the catalogue; return whether the answer came in time.
 
     `require_indexer` is called each second and raises when nobody will answer.
@@ -155,7 +155,7 @@ def wait_for_answer(folder: Path, timeout: float, require_indexer: Callable[[], 
         file = ask(folder, f"sync-{os.getpid()}-{secrets.token_hex(8)}")
     except OSError as error:
         raise CatalogError(
-            f"The indexer cannot be asked: {folder} ({error.strerror}). Run this as the user that runs the indexer."
+            f"Cannot create a barrier file in {folder} ({error.strerror}): run this as the indexer's user."
         ) from None
     check_at = time.monotonic() + CHECK_SECONDS
     try:
@@ -169,5 +169,5 @@ def wait_for_answer(folder: Path, timeout: float, require_indexer: Callable[[], 
     finally:
         file.unlink(missing_ok=True)
     if not folder.exists():
-        raise CatalogError(f"The indexer was asked, but {folder} is gone: ask again in a moment.")
+        raise CatalogError(f"{folder} was deleted while waiting: run `plotindex sync` again.")
     return True

@@ -16,7 +16,7 @@ MANY_NAMES = 100
 YOUNG_SECONDS = 60.0
 
 
-class Links:
+class HardLinks:
     """The names of each inode that was seen to have several."""
 
     def __init__(self) -> None:

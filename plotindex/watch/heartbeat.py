@@ -19,7 +19,7 @@ STORE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-class Heartbeats:
+class HeartbeatWriter:
     """One heartbeat after another, of the indexer that this process is."""
 
     def __init__(self, catalog: Catalog, supervisor: Supervisor, tell: Callable[[str], None]) -> None:
@@ -63,7 +63,7 @@ class Heartbeats:
             self._mute = ""
         except CatalogError as error:
             if str(error) not in (self._mute, self.trouble):
-                log.warning("The heartbeat was not stored: %s", error)
+                log.warning("Cannot store the heartbeat: %s", error)
             self._mute = str(error)
         self._tell(self.trouble or self._mute)
         if self._supervisor.listens:

@@ -5,22 +5,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
-from plotindex.config import Polling
+from plotindex.config import Polling, Settings
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.storage import Catalog, IndexerStats, IndexUpdater
 from plotindex.system import ABSENT, Supervisor, printable
 from plotindex.tree import ScopeSet, Tree
 from plotindex.watch.barriers import Barriers
-from plotindex.watch.blind_spots import BlindSpots
-from plotindex.watch.heartbeat import Heartbeats
-from plotindex.watch.path_errors import Troubles
+from plotindex.watch.full_scan import FullScan, FullScanSchedule
+from plotindex.watch.heartbeat import HeartbeatWriter
+from plotindex.watch.path_errors import PathErrors
 from plotindex.watch.polled_scopes import PolledScopes
-from plotindex.watch.rescan import Rescan, Rescans
-from plotindex.watch.rolling_rescan import Rolling
+from plotindex.watch.rolling_rescan import RollingRescan
 from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.silent_changes import SilentChanges
 from plotindex.watch.watcher import Watcher
 from plotindex.watch.watches import Watches
 
@@ -45,18 +43,6 @@ class StopRequested(Exception):  # noqa: N818 - no error: somebody asked
     """Raised between two steps when the service was asked to stop."""
 
 
-@dataclass(frozen=True)
-class Rhythm:
-    """How often the indexer looks at what no event tells of. Seconds."""
-
-    rescan: float = 3600
-    poll: float = 30
-    polling: Polling = Polling.AUTO
-    share: float = 5
-    """Of one core, in percent: what the rolling rescan may take."""
-    most_watches: int | None = None
-
-
 class Indexer:
     """Keeps the catalogue of one root equal to its tree until it is asked to stop."""
 
@@ -64,38 +50,39 @@ class Indexer:
         self,
         tree: Tree,
         catalog: Catalog,
-        barriers: Path,
-        rhythm: Rhythm,
+        settings: Settings,
         stop: threading.Event,
         *,
         supervisor: Supervisor | None = None,
-        new_rhythm: Callable[[], Rhythm | None] = lambda: None,
-        tell: Callable[[str], None] = lambda _: None,
+        reload: Callable[[], Settings | None] = lambda: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`barriers` is the folder in which `plotindex sync` asks; `new_rhythm` is asked for one in each step.
+        """Create an indexer; `run` starts it.
 
-        `tell` is told what is wrong, also where the database cannot be.
+        `reload` returns new settings, if any, and is called in each step. `report` receives the current problem, or
+        an empty text, with each heartbeat, also while the database is unavailable.
         """
         self._tree = tree
         self._catalog = catalog
-        self._rhythm = rhythm
         self._stop = stop
         self._supervisor = supervisor or Supervisor()
-        self._new_rhythm = new_rhythm
-        self._polled = PolledScopes(tree, rhythm.polling)
-        self._watcher = Watcher(tree, barriers, lambda: Watches(rhythm.most_watches, self._polled.covers))
+        self._reload = reload
+        self._polling = Polling(settings.polling)
+        self._polled = PolledScopes(tree, self._polling)
+        barriers = settings.barrier_folder
+        self._watcher = Watcher(tree, barriers, lambda: Watches(settings.max_watches, self._polled.covers))
         self._barriers = Barriers(barriers)
         self._turns = FairScheduler(tree, catalog, self._watcher)
-        self._rescans = Rescans(tree, catalog, self._turns, self._watcher, rhythm.rescan)
-        self._gaps = BlindSpots(tree, catalog, self._watcher, self._polled)
+        self._rescans = FullScanSchedule(tree, catalog, self._turns, self._watcher, settings.rescan_seconds)
+        self._gaps = SilentChanges(tree, catalog, self._watcher, self._polled)
         parts = tree, catalog, self._turns, self._watcher, self._polled
-        self._rolling = Rolling(*parts, poll_seconds=rhythm.poll, share=rhythm.share)
+        self._rolling = RollingRescan(*parts, poll_seconds=settings.poll_seconds, share=settings.rescan_share)
         self._intake = IndexUpdater(catalog)
         self._are_names_left = False
         self._listen_at = self._test_at = self._tidy_at = self._names_at = 0.0
-        self._heartbeats = Heartbeats(catalog, self._supervisor, tell)
+        self._heartbeats = HeartbeatWriter(catalog, self._supervisor, report)
         self._measured = IndexerStats()
-        self._troubles = Troubles()
+        self._troubles = PathErrors()
         self._replaced: int | None = None
 
     def run(self) -> None:
@@ -116,7 +103,7 @@ class Indexer:
 
     def _step(self) -> None:
         try:
-            self._adopt(self._new_rhythm())
+            self._apply(self._reload())
             self._check_database()
             self._stand()
             if self._is_blind:
@@ -143,13 +130,13 @@ class Indexer:
             self._endure("blocked", str(error))
             self._begin_anew()
         except OSError as error:
-            self._endure("blocked", f"The system refuses what the indexer needs: {error}; it is tried again.")
+            self._endure("blocked", f"System call failed: {error}; retrying.")
 
-    def _adopt(self, rhythm: Rhythm | None) -> None:
-        """Look at what no event tells of as often as that says from now on; how it is polled stays."""
-        if rhythm is not None:
-            self._rescans.set_seconds(rhythm.rescan)
-            self._rolling.poll_seconds, self._rolling.share = rhythm.poll, rhythm.share
+    def _apply(self, settings: Settings | None) -> None:
+        """Apply the settings that can change without a restart."""
+        if settings is not None:
+            self._rescans.set_seconds(settings.rescan_seconds)
+            self._rolling.poll_seconds, self._rolling.share = settings.poll_seconds, settings.rescan_share
 
     def _stand(self) -> None:
         """Where several indexers share the catalogue, be the one that looks at everything, or leave it to another."""
@@ -158,23 +145,21 @@ class Indexer:
         before, elected = self._measured.elected, self._catalog.database.is_leader()
         self._measured.elected = self._rescans.is_elected = self._rolling.is_elected = elected
         if elected and before is False:
-            log.info("This indexer looks at everything from now on.")
+            log.info("Leadership acquired: this indexer now runs the periodic full scans.")
             self._rescans.owe()
         elif before and not elected:
-            log.warning(
-                "Looking at everything is left to another indexer: the server has not heard this one for too long."
-            )
+            log.warning("Leadership lost: another indexer now runs the periodic full scans.")
 
     @property
     def _is_blind(self) -> bool:
         """Whether there are no events, for now or for good."""
-        if self._rhythm.polling is Polling.ALWAYS:
+        if self._polling is Polling.ALWAYS:
             return True
         return self._polled.blind is not None and time.monotonic() < self._listen_at
 
     def _listen(self, why: str) -> None:
         if self._watcher.is_started:
-            log.warning("Watching was lost: %s; it begins anew and everything is looked at again.", why)
+            log.warning("Watcher failed (%s); restarting with a full scan.", why)
             self._heartbeats.note_replaced()
         self._forget_all()
         try:
@@ -182,9 +167,9 @@ class Indexer:
             self._watcher.start()
         except OSError as error:
             if error.errno in ABSENT:
-                lost = f"The root {printable(str(self._tree.root))} is not there: mount it again."
+                lost = f"The root {printable(str(self._tree.root))} does not exist: mount it again."
                 raise RootLostError(lost) from error
-            self._polled.judge(f"no events can be had: {error.strerror}")
+            self._polled.judge(f"inotify is unavailable: {error.strerror}")
             self._listen_at = time.monotonic() + LISTEN_SECONDS
         else:
             self._polled.judge()
@@ -230,9 +215,9 @@ class Indexer:
         plots, folders = self._rescans.missed or (0, 0)
         if self._rescans.missed is not missed and (plots or folders):
             self._measured.missed += plots + folders
-            log.warning("The rescan found %d plots and %d folders that the watcher had missed.", plots, folders)
+            log.warning("The full scan found %d plots and %d folders missed by the watcher.", plots, folders)
 
-    def _conclude(self, rescan: Rescan) -> None:
+    def _conclude(self, rescan: FullScan) -> None:
         """Everything was looked at."""
         self._gaps.doubt()
         report = rescan.report
@@ -244,7 +229,7 @@ class Indexer:
         self._heartbeats.note_reconciled()
         if not self._heartbeats.is_well:
             log.info(
-                "Everything was looked at in %.1f seconds: %d plots in %d sessions; %d added, %d changed, %d removed.",
+                "Full scan finished in %.1f s: %d plots in %d sessions; %d added, %d changed, %d removed.",
                 *(self._measured.rescan, report.plots, report.sessions),
                 *(report.added, report.changed, report.removed),
             )
@@ -284,7 +269,7 @@ class Indexer:
             self._test_at = now + SELF_TEST_SECONDS
             self._barriers.ask_self()
         elif asked is not None and now - max(asked, self._watcher.read_at) > SILENT_SECONDS and not self._turns:
-            self._listen("a self-test did not come back")
+            self._listen("self-test timed out")
 
     def _tidy(self) -> None:
         """Forget old removals before there are very many."""
@@ -365,9 +350,8 @@ class Indexer:
                 self._distrust_cursors()
         elif replaced != self._replaced:
             is_shared = self._catalog.database.is_shared
-            server = "The server was begun anew, or another one has taken its place"
-            what = server if is_shared else "The database is another one than before"
-            log.warning("%s; everything is looked at again.", what)
+            what = "The database server restarted or was replaced" if is_shared else "The database was replaced"
+            log.warning("%s; starting a full scan.", what)
             self._begin_anew()
             if is_shared:
                 self._distrust_cursors()
@@ -384,4 +368,4 @@ class Indexer:
         try:
             self._catalog.initialise(str(self._tree.root), self._tree.layout)
         except PlotIndexError as error:
-            log.debug("still without a catalogue: %s", error)
+            log.debug("Cannot create the catalogue yet: %s", error)

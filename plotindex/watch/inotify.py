@@ -111,7 +111,7 @@ class BarrierFolder(WatchCallback):
             self._emitter.hint_barrier(os.fsdecode(event.name))
 
     def on_watch_deleted(self, _wd: WatchDescriptor) -> None:
-        self._emitter.lose("the folder of barriers was deleted")
+        self._emitter.lose("the barrier folder was deleted")
 
     def on_queue_overflow(self) -> None:
         """The emitter is told, too."""
@@ -154,7 +154,7 @@ class TreeEmitter(EventEmitter):
         path = os.fsencode(self._barrier_folder)
         # The first number is the barrier folder's; watches count on from there.
         if self.reader.add_callback(path, BARRIER_MASK, BarrierFolder(self), CallbackId(0)) == -1:
-            raise PermissionError(f"{self._barrier_folder} cannot be watched")
+            raise PermissionError(f"Cannot watch {self._barrier_folder}")
         self._watches.begin(self._add_watch, self._remove_watch, self.reader.descriptor)
 
     def on_thread_stop(self) -> None:
@@ -199,7 +199,7 @@ class TreeEmitter(EventEmitter):
         self.overflows += 1
         now = time.monotonic()
         if now >= self._say_overflow_at:
-            log.warning("The kernel's queue of events overflowed; everything is looked at again.")
+            log.warning("inotify queue overflow; starting a full scan.")
             self._say_overflow_at = now + SAY_SECONDS
         self._hint("")
 
@@ -221,15 +221,15 @@ class TreeEmitter(EventEmitter):
 
     def _check_root(self) -> None:
         if self.reader is None or not self.reader.is_alive():
-            self.lose(f"the reader of events ended ({self.reader and self.reader.died!r})")
+            self.lose(f"the inotify reader thread died ({self.reader and self.reader.died!r})")
             return
         try:
             seen = self._see_root()
         except OSError as error:
-            self.lose(f"the root cannot be seen ({error.strerror})")
+            self.lose(f"cannot stat the root ({error.strerror})")
             return
         if seen != self._root_seen:
-            self.lose("the root is another directory than the one watched")
+            self.lose("the root was replaced by another directory")
 
     def _see_root(self) -> tuple[int, int]:
         status = self._tree.root.stat()

@@ -10,7 +10,7 @@ MOST_NAMED = 10_000
 log = logging.getLogger(__name__)
 
 
-class Troubles:
+class PathErrors:
     """What was met since the last look at everything."""
 
     def __init__(self) -> None:
@@ -37,6 +37,6 @@ class Troubles:
             return
         self._named.add(line)
         if len(self._named) > MOST_NAMED:
-            log.warning("More than %d paths are in trouble; no more are named.", MOST_NAMED)
+            log.warning("More than %d paths have errors; not logging any further ones.", MOST_NAMED)
         else:
             log.warning("%s", line)

@@ -61,7 +61,7 @@ class PolledScopes:
         else:
             self.scopes = {path: why for path, mount in self._mounts.items() if (why := self._why(path, mount))}
         if self.scopes != before and self.scopes:
-            log.warning("Not every change is told by events; polled instead: %s.", self.described())
+            log.warning("Polling instead of watching: %s.", self.described())
 
     def _why(self, path: str, mount: Mount) -> str | None:
         if mount.fs_type in LOCAL or (path and self._tree.layout.parse_scope(path) is None):

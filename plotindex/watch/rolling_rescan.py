@@ -12,10 +12,10 @@ from plotindex.index import Report
 from plotindex.storage import Catalog, Histogram, IndexerStats
 from plotindex.system import ABSENT
 from plotindex.tree import ScopeSet, Tree
-from plotindex.watch.pacing import PacedRound
 from plotindex.watch.polled_scopes import PolledScopes
-from plotindex.watch.scheduler import FairScheduler, Target
-from plotindex.watch.snapshots import Stamps
+from plotindex.watch.scheduler import FairScheduler, Ticket
+from plotindex.watch.snapshots import FolderSnapshots
+from plotindex.watch.throttled_round import ThrottledRound
 from plotindex.watch.watcher import Watcher
 
 UNWATCHED_SECONDS = 5.0
@@ -28,7 +28,7 @@ FRESH_SECONDS = 15.0
 """What the catalogue says is to be no older than this; where it may be, hits say so."""
 
 
-class Rolling:
+class RollingRescan:
     """Both rounds, and which sessions are watched because something changes in them."""
 
     def __init__(
@@ -52,8 +52,8 @@ class Rolling:
         self.share = share
         self.is_elected = True
         """Whether it is this indexer that looks at what others change, and no other host's."""
-        self.by_folders = PacedRound(self._changed)
-        self.by_files = PacedRound(self._all_of)
+        self.by_folders = ThrottledRound(self._changed)
+        self.by_files = ThrottledRound(self._all_of)
         self._report = Report(delay=Histogram())
         self._clock: int | None = None
         self._clock_at = 0.0
@@ -107,7 +107,7 @@ class Rolling:
             each.targets = [target for name, paths in found.items() for target in self._wait(name, paths, each)]
         return []
 
-    def _wait(self, session: str, paths: set[str], by: PacedRound) -> list[Target]:
+    def _wait(self, session: str, paths: set[str], by: ThrottledRound) -> list[Ticket]:
         if by is self.by_files and paths == {session}:
             # As in a rescan: nothing has told of it.
             return [self._turns.rescan(session, self._report)]
@@ -166,7 +166,7 @@ class Rolling:
         measured.folders_round, measured.files_round = round(folders.seconds, 3), round(files.seconds, 3)
         measured.folders_age, measured.files_age = round(folders.age(), 3), round(files.age(), 3)
 
-    def _rounds(self) -> list[tuple[PacedRound, float]]:
+    def _rounds(self) -> list[tuple[ThrottledRound, float]]:
         """Each, and how often one begins at most, in seconds."""
         by_files = min(
             self.poll_seconds if self._polled.scopes else UNWATCHED_SECONDS,
@@ -180,10 +180,10 @@ class Rolling:
         return self._polled.everything and not self._polled.blind and not self.is_elected
 
     @property
-    def _stamps(self) -> Stamps:
+    def _stamps(self) -> FolderSnapshots:
         return self._watcher.watches.stamps
 
-    def _share_of(self, each: PacedRound) -> float:
+    def _share_of(self, each: ThrottledRound) -> float:
         """Half of it is for folders; for files what these leave of it, which is most of it where there are few."""
         half = self.share / 200
         return half if each is self.by_folders else 2 * half - min(half, self.by_folders.rate)

@@ -30,7 +30,7 @@ BRISK_PLOTS = 50
 """As the above, while some session comes anew now and then: it waits for no more than such a step of the others."""
 
 
-class Job:
+class SessionJob:
     """What waits to be looked at in one session, and how far the look has come."""
 
     def __init__(self, session: str) -> None:
@@ -127,10 +127,10 @@ class Job:
             self._look.close()
 
 
-class Target(NamedTuple):
+class Ticket(NamedTuple):
     """A job and how many rounds of it are awaited."""
 
-    job: Job
+    job: SessionJob
     rounds: int
 
     @property
@@ -138,7 +138,7 @@ class Target(NamedTuple):
         return self.job.rounds >= self.rounds
 
 
-class Step(NamedTuple):
+class StepResult(NamedTuple):
     """What one step found out."""
 
     changes: list[Change]
@@ -148,8 +148,8 @@ class Step(NamedTuple):
     linked_anew: list[Linked]
     """Those of them that something was told of, not found by a rescan."""
 
-    def and_then(self, later: "Step") -> "Step":
-        return Step(
+    def and_then(self, later: "StepResult") -> "StepResult":
+        return StepResult(
             self.changes + later.changes,
             self.added + later.added,
             self.linked + later.linked,
@@ -164,9 +164,9 @@ class FairScheduler:
         self._tree = tree
         self._catalog = catalog
         self._watcher = watcher
-        self._jobs: dict[str, Job] = {}
-        self._fresh: deque[Job] = deque()
-        self._others: deque[Job] = deque()
+        self._jobs: dict[str, SessionJob] = {}
+        self._fresh: deque[SessionJob] = deque()
+        self._others: deque[SessionJob] = deque()
         self._busy: dict[str, float] = {}
         """When a session last needed more than one turn."""
         self._fresh_at = -REST_SECONDS
@@ -195,34 +195,34 @@ class FairScheduler:
         """All that waits or is being looked at."""
         return [path for job in self._jobs.values() for path in (*job.waiting, *(job.scopes if job.in_round else ()))]
 
-    def add(self, scopes: Mapping[str, Iterable[str]], *, is_rescan: bool = False) -> list[Target]:
+    def add(self, scopes: Mapping[str, Iterable[str]], *, is_rescan: bool = False) -> list[Ticket]:
         """Let scopes wait, each under its session; return what to wait for until they have been dealt with."""
         now = time.monotonic()
         targets = []
         for session, paths in scopes.items():
             job = self._jobs.get(session)
             if job is None:
-                job = self._jobs[session] = Job(session)
+                job = self._jobs[session] = SessionJob(session)
                 # Who needed more than one turn a moment ago is not first again.
                 comes_anew = not is_rescan and now - self._busy.get(session, -REST_SECONDS) >= REST_SECONDS
                 (self._fresh if comes_anew else self._others).append(job)
             if not job.waiting:
                 job.since = now
             job.wait_for(paths)
-            targets.append(Target(job, job.next_round))
+            targets.append(Ticket(job, job.next_round))
         return targets
 
-    def rescan(self, session: str, report: Report) -> Target:
+    def rescan(self, session: str, report: Report) -> Ticket:
         """Let a whole session wait, and tell `report` of it."""
         (target,) = self.add({session: [session]}, is_rescan=True)
         target.job.rescan = report
         return target
 
-    def targets(self) -> list[Target]:
+    def targets(self) -> list[Ticket]:
         """What to wait for until all that waits now has been dealt with."""
-        return [Target(job, job.next_round) for job in self._jobs.values()]
+        return [Ticket(job, job.next_round) for job in self._jobs.values()]
 
-    def step(self) -> Step:
+    def step(self) -> StepResult:
         """Serve those who come anew, then some of the others, in at most some 0.1 seconds.
 
         Raises as `reconcile` does.
@@ -251,10 +251,10 @@ class FairScheduler:
         self._fresh.clear()
         self._others.clear()
 
-    def _serve(self, queue: deque[Job], seconds: float, most: int) -> Step:
+    def _serve(self, queue: deque[SessionJob], seconds: float, most: int) -> StepResult:
         until = time.monotonic() + seconds
-        served: dict[str, Job] = {}
-        again: deque[Job] = deque()
+        served: dict[str, SessionJob] = {}
+        again: deque[SessionJob] = deque()
         plots = 0
         while (queue or again) and plots < most and (now := time.monotonic()) < until:
             job = (queue or again).popleft()
@@ -273,11 +273,11 @@ class FairScheduler:
             self._put_back(job)
         return step
 
-    def _settle(self, served: Mapping[str, Job], most: int) -> Step:
+    def _settle(self, served: Mapping[str, SessionJob], most: int) -> StepResult:
         # The small ones first: a large one takes several transactions.
         looks = deque(sorted((look for job in served.values() for look in job.ready), key=lambda look: look.plots))
         if not looks:
-            return Step([], [], [], [])
+            return StepResult([], [], [], [])
         linked = [each for look in looks for each in look.linked]
         linked_anew = [each for look in looks if look.report is self.report for each in look.linked]
         usual = STEP_PLOTS * 2 if len(self._jobs) == 1 else STEP_CHANGES
@@ -287,7 +287,7 @@ class FairScheduler:
         done = set(finished)
         for session in {look.session for look in finished}:
             served[session].settled(done)
-        return Step(changes, added, linked, linked_anew)
+        return StepResult(changes, added, linked, linked_anew)
 
     def _widen(self, sessions: Iterable[str]) -> None:
         """Look at these as a whole, but each only once a minute."""
@@ -298,7 +298,7 @@ class FairScheduler:
                 self._widened[session] = now
                 self.add({session: [session]}, is_rescan=True)
 
-    def _put_back(self, job: Job) -> None:
+    def _put_back(self, job: SessionJob) -> None:
         if not job.in_round:
             self._watcher.watches.leave(job.scopes, job.entered, job.closed)
             job.rounds += 1

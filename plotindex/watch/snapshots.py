@@ -23,7 +23,7 @@ MOST_SCOPES = 100
 """A session of which more than so many parts are to be looked at is looked at as a whole."""
 
 
-def short_stamp_of(status: os.stat_result) -> int:
+def fingerprint_of(status: os.stat_result) -> int:
     """What `walk.Stamp` says, in 64 bits, since many are kept; AGAIN when it may change within one tick."""
     # The ctime, too: no script can set it back.
     if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) <= SETTLED_NS:
@@ -31,10 +31,10 @@ def short_stamp_of(status: os.stat_result) -> int:
     return hash((status.st_mtime_ns, status.st_ctime_ns, status.st_ino)) or 1
 
 
-def short_stamp_of_open(fd: int) -> int:
+def fingerprint_of_open(fd: int) -> int:
     """The same of a folder that is open and about to be listed."""
     try:
-        return short_stamp_of(os.fstat(fd))
+        return fingerprint_of(os.fstat(fd))
     except OSError:
         return AGAIN
 
@@ -56,7 +56,7 @@ class SessionSnapshot(NamedTuple):
         return zip(self.names.decode().split("\0"), self.stamps, strict=True)
 
 
-class Stamps:
+class FolderSnapshots:
     """The stamps of folders, by session; the root is a session called ""."""
 
     def __init__(self) -> None:
@@ -162,6 +162,6 @@ class Stamps:
 
 def _stamp_at(fd: int, name: str) -> int:
     try:
-        return short_stamp_of(os.stat(name or ".", dir_fd=fd, follow_symlinks=False))
+        return fingerprint_of(os.stat(name or ".", dir_fd=fd, follow_symlinks=False))
     except OSError:
         return CLOSED

@@ -15,7 +15,7 @@ NUMBER_BITS = 40
 """A Watch is kept as one number, its callback in so many bits: a tuple would take three times as much memory."""
 
 
-class Labels:
+class WatchMap:
     """One watch for each path, and mostly one path for each watch; what lies below a path is found without a search.
 
     The kernel knows a folder by its inode: one that was renamed has the watch it had, under both names until the old

@@ -28,7 +28,7 @@ class PendingChanges(NamedTuple):
     barriers: list[str]
 
 
-class Collector(FileSystemEventHandler):
+class ChangeQueue(FileSystemEventHandler):
     """What watchdog's dispatcher hands changes to. It only collects, and never raises."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Watcher:
         """`barriers` is a folder outside the tree: the name of each new file in it comes behind earlier changes."""
         self._tree = tree
         self._barriers = barriers
-        self._collector = Collector()
+        self._collector = ChangeQueue()
         self._make_watches = make_watches
         self.watches = make_watches()
         self._observer: BaseObserver | None = None
@@ -109,10 +109,10 @@ class Watcher:
     def why_deaf(self) -> str | None:
         """Why no more changes will be seen until the next `start`, or None while they are."""
         if self._observer is None or self._emitter is None:
-            return "it is not started"
+            return "not started"
         if self._emitter.lost or not self._emitter.is_alive():
-            return self._emitter.lost or "the emitter of events ended"
-        return None if self._observer.is_alive() else "the dispatcher of events ended"
+            return self._emitter.lost or "the emitter thread died"
+        return None if self._observer.is_alive() else "the dispatcher thread died"
 
     @property
     def read_at(self) -> float:

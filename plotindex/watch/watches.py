@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from pathlib import Path
 
-from plotindex.watch.snapshots import Stamps, short_stamp_of_open
-from plotindex.watch.watch_map import Labels, Watch
+from plotindex.watch.snapshots import FolderSnapshots, fingerprint_of_open
+from plotindex.watch.watch_map import Watch, WatchMap
 
 FDINFO = Path("/proc/self/fdinfo")
 
@@ -40,7 +40,7 @@ class Watches:
         self._info = FDINFO
         self._lock = threading.Lock()
         self._numbers = count(1)
-        self._labels = Labels()
+        self._labels = WatchMap()
         self._audit: set[int] | None = None
         self._found: list[str] = []
         self._changed: dict[str, float] = {}
@@ -50,7 +50,7 @@ class Watches:
         self.expected = 0
         """How many sessions are being looked at, each of which is to have a watch for its own folder."""
         self.limit: int | None = None
-        self.stamps = Stamps()
+        self.stamps = FolderSnapshots()
         """Of the folders that are not watched, or polled."""
 
     def begin(self, add: Add, remove: Remove, descriptor: int) -> None:
@@ -89,7 +89,7 @@ class Watches:
         """Watch the folder `path`, open as `fd`. Its caller lists it afterwards, so that nothing falls in between."""
         is_watched = self._add is not None and self._watch(path, fd, self._add)
         if self._is_polled(path) or not (is_watched or self._add is None):
-            self.stamps.note(path, short_stamp_of_open(fd))
+            self.stamps.note(path, fingerprint_of_open(fd))
         if not path:
             self._settle("", ("",), ())
 

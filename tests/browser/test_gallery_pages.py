@@ -62,7 +62,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
         draw(root, f"shapes/project_a/shape-{name}.png", encoded(striped(size)))
     (root / "empty/project_a").mkdir(parents=True)
     with running(folder) as gallery:
-        gallery.service.wait_for(lambda: "Everything was looked at" in gallery.service.stderr)
+        gallery.service.wait_for(lambda: "Full scan finished" in gallery.service.stderr)
         yield gallery
 
 

@@ -187,7 +187,7 @@ def test_run_has_both_read_their_settings_again(service: StartService, tmp_path:
     file.write_text("rescan_seconds = 3600\n")
     port = str(free_port())
     with service("run", "--port", port, env={"PLOTINDEX_CONFIG": str(file)}) as running:
-        running.wait_for(lambda: "Open this" in running.stdout and "Everything was looked at" in running.stderr)
+        running.wait_for(lambda: "Open this" in running.stdout and "Full scan finished" in running.stderr)
         file.write_text("rescan_seconds = 60\nthreads = 3\n")
         running.process.send_signal(signal.SIGHUP)
         running.wait_for(lambda: "were read again: new are rescan_seconds." in running.stderr)

@@ -30,8 +30,8 @@ from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
 from plotindex.watch import heartbeat as heartbeats
 from plotindex.watch import indexer as indexer_module
-from plotindex.watch.barriers import wait_for_answer
-from plotindex.watch.indexer import Indexer, Rhythm
+from plotindex.watch.barriers import wait_for_sync
+from plotindex.watch.indexer import Indexer
 from tests import CHECKOUT
 from tests.guarantees.test_convergence import plots_by_hand
 from tests.support.processes import RunPlotindex, StartService, all_plots, draw, free_port, wait_until
@@ -209,7 +209,7 @@ def test_a_database_that_another_program_locks_for_long_loses_nothing_and_holds_
     monkeypatch.setattr(heartbeats, "HEARTBEAT_SECONDS", 0.2)
     draw(root, "s/project_a/x.png", b"x")
     stop = threading.Event()
-    thread = threading.Thread(target=Indexer(tree, catalog, settings.barrier_folder, Rhythm(), stop).run)
+    thread = threading.Thread(target=Indexer(tree, catalog, settings, stop).run)
     thread.start()
     other = sqlite3.connect(catalog.database.path, isolation_level=None)
     try:
@@ -291,6 +291,6 @@ def test_a_clock_that_is_set_back_makes_nobody_believe_in_an_indexer_nor_doubt_i
         wait_until(lambda: (ask(), trouble()) == (Source.HIT, "None"))
         # Set back by its writer, too: a change that leaves name, size and time as they were.
         draw(root, "s/project_a/x.png", b"of Tomorrow", mtime_ns=2**62)
-        assert wait_for_answer(settings.barrier_folder, 20, lambda: require_indexer(catalog))
+        assert wait_for_sync(settings.barrier_folder, 20, lambda: require_indexer(catalog))
         assert all_plots(catalog) == plots_by_hand(root)
         assert "Traceback" not in running.stderr

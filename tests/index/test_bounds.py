@@ -26,7 +26,7 @@ from plotindex.storage.catalog import Catalog, Truncation
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
-from plotindex.watch.barriers import wait_for_answer
+from plotindex.watch.barriers import wait_for_sync
 from tests.guarantees.test_convergence import current_by_hand, fresh_catalog, plots_by_hand
 from tests.support.postgres import NewDatabase
 from tests.support.processes import RunPlotindex, StartService, all_plots, at_once, draw, wait_until
@@ -270,7 +270,7 @@ def test_what_lies_deeper_than_max_depth_is_answered_by_scan_and_named_and_troub
             draw(root, "other/project_a/x.png")
             wait_until(lambda: len(catalog.plots("other")) == 6)
             wait_until(lambda: len(catalog.plots("flood")) == 32)
-            assert wait_for_answer(settings.barrier_folder, 20, lambda: require_indexer(catalog))
+            assert wait_for_sync(settings.barrier_folder, 20, lambda: require_indexer(catalog))
             status = read_status(catalog, tree.layout)
             assert status.trouble is None
             assert re.search("left out .* folders of s, deeper than max_depth", status.as_text())

@@ -131,7 +131,7 @@ class Shell:
         self.running[kind] = new = Service(
             [f"exec env {line}"], self._environment, self._folder, logs, (), ["bash", "-c"]
         )
-        new.wait_for(lambda: kind == "serve" or "Everything was looked at" in new.stderr)
+        new.wait_for(lambda: kind == "serve" or "Full scan finished" in new.stderr)
         new.wait_for(lambda: kind == "watch" or "Serving the plots below" in new.stderr)
 
 

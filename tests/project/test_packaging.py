@@ -77,7 +77,7 @@ def work_through_examples(root: Path, run: RunPlotindex, start: StartService) ->
     draw(root, "abc123/project_1/correlation_plot.png")
     names = [name for name, _ in commands() if name not in SERVICES]
     with start(*example_of("watch", root)) as watch, start(*example_of("serve", root)) as serve:
-        watch.wait_for(lambda: "Everything was looked at" in watch.stderr)
+        watch.wait_for(lambda: "Full scan finished" in watch.stderr)
         assert isinstance(serve.process.args, list)
         url = f"http://127.0.0.1:{serve.process.args[-1]}"
         serve.wait_for(lambda: answers(url))

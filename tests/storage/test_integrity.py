@@ -13,7 +13,7 @@ from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
 from plotindex.storage.sqlite import wal
 from plotindex.tree.tree import Tree
-from plotindex.watch.rescan import Rescans
+from plotindex.watch.full_scan import FullScanSchedule
 from plotindex.watch.scheduler import FairScheduler
 from plotindex.watch.watcher import Watcher
 from plotindex.watch.watches import Watches
@@ -54,7 +54,7 @@ def test_a_look_that_begins_anew_goes_on_with_the_check_that_has_begun(
 
     monkeypatch.setattr(catalog.database, "check_integrity", check)
     watcher = Watcher(tree, tmp_path / "barriers", Watches)
-    rescans = Rescans(tree, catalog, FairScheduler(tree, catalog, watcher), watcher, 3600)
+    rescans = FullScanSchedule(tree, catalog, FairScheduler(tree, catalog, watcher), watcher, 3600)
     for _ in range(5):
         rescans.begin()
         assert rescans.go_on() is None, "the check has not ended"

@@ -194,7 +194,7 @@ def test_of_two_indexers_one_is_elected_and_the_other_takes_over_when_it_is_sile
 
     def watch(name: str) -> Service:
         running = stack.enter_context(service("watch", env={"PLOTINDEX_STATE_DIR": str(tmp_path / name)}))
-        running.wait_for(lambda: "Everything was looked at" in running.stderr)
+        running.wait_for(lambda: "Full scan finished" in running.stderr)
         return running
 
     def elected() -> list[int]:
@@ -208,15 +208,15 @@ def test_of_two_indexers_one_is_elected_and_the_other_takes_over_when_it_is_sile
         wait_until(lambda: {beat.pid for beat in catalog.heartbeats()} == {one.pid, two.pid})
         assert elected() == [one.pid]
         os.kill(one.pid, signal.SIGSTOP)
-        two.wait_for(lambda: "This indexer looks at everything from now on" in two.stderr)
+        two.wait_for(lambda: "Leadership acquired" in two.stderr)
         # Its own events come to each of them: nobody waits for the one that is stopped.
         draw(root, "s/project_1/y.png")
         wait_until(lambda: len(all_plots(catalog)) == 2)
         os.kill(one.pid, signal.SIGCONT)
-        one.wait_for(lambda: "is left to another indexer" in one.stderr)
+        one.wait_for(lambda: "Leadership lost" in one.stderr)
         wait_until(lambda: elected() == [two.pid])
         os.kill(two.pid, signal.SIGKILL)
-        one.wait_for(lambda: "This indexer looks at everything from now on" in one.stderr)
+        one.wait_for(lambda: "Leadership acquired" in one.stderr)
         # What the dead one alone may have seen nobody knows, until it is forgotten.
         lookup = Lookup(tree, catalog)
         make_older = "UPDATE indexer SET heartbeat = heartbeat - %s WHERE pid = %s"
@@ -241,7 +241,7 @@ def test_nothing_is_lost_while_the_server_is_away_and_answers_come_by_scan(
     with server_of_tests() as server, server.database() as url, ExitStack() as stack:
         env = {"PLOTINDEX_DATABASE_URL": url}
         running = stack.enter_context(service("watch", env=env))
-        running.wait_for(lambda: "Everything was looked at" in running.stderr)
+        running.wait_for(lambda: "Full scan finished" in running.stderr)
         settings = Settings(
             root=root, database=url, state_dir=tmp_path / "state", secret_key=("one-key-of-all-the-nodes",)
         )

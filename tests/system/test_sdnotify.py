@@ -51,7 +51,7 @@ def test_an_indexer_is_ready_when_all_was_looked_at_and_lives_by_its_steps_alone
     file.write_text("rescan_seconds = 3600\n")
     with service("watch", env={**listener.environment, "PLOTINDEX_CONFIG": str(file)}) as running:
         running.wait_for(lambda: "STATUS=watching 3 folders, 1 plots in 1 sessions" in listener.hear())
-        assert "Everything was looked at" in running.stderr
+        assert "Full scan finished" in running.stderr
         before = listener.heard[: listener.heard.index("READY=1")]
         assert {message.partition("=")[0] for message in before} <= {"EXTEND_TIMEOUT_USEC", "STATUS"}
         running.wait_for(lambda: "WATCHDOG=1" in listener.hear())

@@ -55,7 +55,7 @@ def test_a_barrier_folder_that_is_deleted_is_made_anew(
 ) -> None:
     with indexer() as running:
         shutil.rmtree(settings.barrier_folder)
-        wait_until(lambda: "the folder of barriers was deleted" in running.stderr)
+        wait_until(lambda: "the barrier folder was deleted" in running.stderr)
         wait_until(settings.barrier_folder.exists)
         draw(root, "s/project_a/x.png")
         assert plotindex("sync").returncode == 0

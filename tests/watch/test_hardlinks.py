@@ -3,7 +3,7 @@
 from plotindex.storage.writer import Change
 from plotindex.tree.plots import Plot
 from plotindex.tree.walk import Linked
-from plotindex.watch.hardlinks import MANY_NAMES, Links
+from plotindex.watch.hardlinks import MANY_NAMES, HardLinks
 
 
 def plot(path: str, *, size: int = 1, inode: int = 7) -> Plot:
@@ -16,7 +16,7 @@ def linked(*paths: str, names: int | None = None) -> list[Linked]:
 
 
 def test_a_change_through_one_name_is_a_change_of_the_others() -> None:
-    links = Links()
+    links = HardLinks()
     links.see(linked("s/p/a", "t/p/b", "s/p/c"), 0, anew=True)
     assert links.unknown == {7}
     assert sorted(links.affected([Change(plot("s/p/a"), plot("s/p/a", size=2))])) == ["s/p/c", "t/p/b"]
@@ -27,7 +27,7 @@ def test_a_change_through_one_name_is_a_change_of_the_others() -> None:
 
 
 def test_names_that_changed_together_are_looked_at_again_only_where_they_disagree() -> None:
-    links = Links()
+    links = HardLinks()
     links.see(linked("s/p/a", "s/p/b"), 0, anew=True)
     same = [Change(plot(path), plot(path, size=2)) for path in ("s/p/a", "s/p/b")]
     assert links.affected(same) == []
@@ -37,7 +37,7 @@ def test_names_that_changed_together_are_looked_at_again_only_where_they_disagre
 
 
 def test_very_many_names_stand_for_their_sessions_and_are_told_once() -> None:
-    links = Links()
+    links = HardLinks()
     names = [f"{'st'[number % 2]}/p/{number}" for number in range(MANY_NAMES + 10)]
     links.see(linked(*names), 0, anew=True)
     changes = [Change(plot(name), plot(name, size=2)) for name in names[:5]]
@@ -45,7 +45,7 @@ def test_very_many_names_stand_for_their_sessions_and_are_told_once() -> None:
 
 
 def test_a_file_with_a_name_that_is_not_known_is_to_be_looked_at_until_it_has_none() -> None:
-    links = Links()
+    links = HardLinks()
     links.see(linked("s/p/a", names=2), 100.0, anew=True)
     links.see(linked("s/p/b", names=3), 100.0, anew=False)
     assert links.loose(101.0, young=True) == ["s/p/a"]

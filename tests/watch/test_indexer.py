@@ -51,7 +51,7 @@ def test_a_full_reconcile_comes_round_and_finds_what_no_event_told(
         mapped[:5] = b"mmap!"
         mapped.flush()
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root) != before)
-        wait_until(lambda: "found 1 plots and 0 folders that the watcher had missed" in running.stderr)
+        wait_until(lambda: "found 1 plots and 0 folders missed by the watcher" in running.stderr)
 
 
 def test_the_rescan_counts_nothing_as_missed_that_the_watcher_tells_of(
@@ -80,7 +80,7 @@ def test_a_lost_root_is_said_kept_and_recovered_from(
         beat = catalog.heartbeats()[0]
         wait_until(lambda: catalog.heartbeats()[0].heartbeat >= beat.heartbeat + 2)
         # However long it is away.
-        assert running.stderr.count("Watching was lost") == catalog.heartbeats()[0].replaced == 1
+        assert running.stderr.count("Watcher failed") == catalog.heartbeats()[0].replaced == 1
         root.mkdir()
         draw(root, "stranger/project_a/x.png")
         wait_until(lambda: "shares no session" in running.stderr)

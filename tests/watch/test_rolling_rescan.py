@@ -19,16 +19,16 @@ from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
 from plotindex.tree.plots import SETTLED_NS
 from plotindex.tree.tree import Tree
-from plotindex.watch import rolling_rescan as rolling_module
-from plotindex.watch import scheduler as turns_module
-from plotindex.watch import snapshots as stamps_module
+from plotindex.watch import rolling_rescan as rolling_rescan_module
+from plotindex.watch import scheduler as scheduler_module
+from plotindex.watch import snapshots as snapshots_module
 from plotindex.watch import watches as watches_module
-from plotindex.watch.pacing import PacedRound
+from plotindex.watch.full_scan import FullScan
 from plotindex.watch.polled_scopes import PolledScopes
-from plotindex.watch.rescan import Rescan
-from plotindex.watch.rolling_rescan import Rolling
+from plotindex.watch.rolling_rescan import RollingRescan
 from plotindex.watch.scheduler import FairScheduler
-from plotindex.watch.snapshots import AGAIN, short_stamp_of
+from plotindex.watch.snapshots import AGAIN, fingerprint_of
+from plotindex.watch.throttled_round import ThrottledRound
 from plotindex.watch.watcher import Watcher
 from plotindex.watch.watches import Watches
 from tests.guarantees.test_convergence import BEGINNING, STEPS, Step, fresh_catalog, plots_by_hand, steps, write
@@ -51,14 +51,14 @@ class Looking:
         self.watcher = Watcher(tree, barriers, lambda: Watches(most, self.polled.covers))
         self.turns = FairScheduler(tree, catalog, self.watcher)
         parts = tree, catalog, self.turns, self.watcher, self.polled
-        self.rolling = Rolling(*parts, poll_seconds=0, share=AT_ONCE)
+        self.rolling = RollingRescan(*parts, poll_seconds=0, share=AT_ONCE)
         if polling is not Polling.ALWAYS:
             self.watcher.start()
         self.rescan()
 
     def rescan(self) -> None:
         check = partial(IntegrityCheck, self.catalog.database)
-        rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=False)
+        rescan = FullScan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=False)
         while rescan.ended is None:
             self.turns.step()
             rescan.go_on()
@@ -75,7 +75,7 @@ class Looking:
         while scopes := self.watcher.take(0.05).scopes:
             self.turns.add(scopes.by_session())
 
-    def go_round(self, each: PacedRound, *, alone: bool = False) -> None:
+    def go_round(self, each: ThrottledRound, *, alone: bool = False) -> None:
         """One whole round, from its begin to its end; `alone` while the other one rests."""
         for other in {self.rolling.by_folders, self.rolling.by_files} - {each}:
             other._due = float("inf") if alone else 0.0
@@ -99,11 +99,11 @@ class Looking:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses, and each session as a whole; what has not changed for a moment will not change within this tick."""
-    monkeypatch.setattr(turns_module, "TURN_SECONDS", 10)
-    monkeypatch.setattr(turns_module, "STEP_SECONDS", 10)
-    monkeypatch.setattr(rolling_module, "UNWATCHED_SECONDS", 0)
-    monkeypatch.setattr(rolling_module, "CHANGES_SECONDS", 0)
-    monkeypatch.setattr(stamps_module, "SETTLED_NS", -1)
+    monkeypatch.setattr(scheduler_module, "TURN_SECONDS", 10)
+    monkeypatch.setattr(scheduler_module, "STEP_SECONDS", 10)
+    monkeypatch.setattr(rolling_rescan_module, "UNWATCHED_SECONDS", 0)
+    monkeypatch.setattr(rolling_rescan_module, "CHANGES_SECONDS", 0)
+    monkeypatch.setattr(snapshots_module, "SETTLED_NS", -1)
 
 
 Look = Callable[..., Looking]
@@ -184,7 +184,7 @@ def test_a_folder_that_changed_a_moment_ago_is_looked_at_again_whatever_its_time
 ) -> None:
     """Another change within the same tick of the clock would leave the same time."""
     folder = draw(root, "s/project_a/x.png").parent
-    assert short_stamp_of(folder.stat()) != AGAIN
+    assert fingerprint_of(folder.stat()) != AGAIN
     looking = look()
 
     def found() -> list[str]:
@@ -200,7 +200,7 @@ def test_a_folder_that_changed_a_moment_ago_is_looked_at_again_whatever_its_time
     looking.go_round(looking.rolling.by_folders, alone=True)
     assert found() == []
     # By the clock of this host.
-    monkeypatch.setattr(stamps_module, "SETTLED_NS", SETTLED_NS * 1000)
+    monkeypatch.setattr(snapshots_module, "SETTLED_NS", SETTLED_NS * 1000)
     looking.rescan()
     for _ in range(2):
         assert found() == ["s", "s/project_a"]
@@ -302,7 +302,7 @@ def test_each_round_keeps_to_its_share_and_tells_how_long_it_takes() -> None:
         looked.append(session)
         yield [session]
 
-    each = PacedRound(looks)
+    each = ThrottledRound(looks)
     each.begin(["t", "s"])
     assert each.step(0.05) == ["s"]
     each.spend(1.0, 0.05)
@@ -326,5 +326,5 @@ def test_what_may_be_older_than_promised_is_not_called_fresh(
     assert looking.rolling.is_fresh
     looking.go_round(looking.rolling.by_files)
     assert looking.rolling.is_fresh
-    monkeypatch.setattr(rolling_module, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(rolling_rescan_module, "FRESH_SECONDS", 0)
     assert not looking.rolling.is_fresh

@@ -20,7 +20,7 @@ from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
-from plotindex.watch.barriers import wait_for_answer
+from plotindex.watch.barriers import wait_for_sync
 from plotindex.web import PlotIndex
 from tests.guarantees.test_convergence import plots_by_hand
 from tests.support.namespaces import mount, own_mounts, unmount
@@ -71,7 +71,7 @@ class Synced:
         self.root, self.catalog, self.folder = root, catalog, settings.barrier_folder
 
     def __call__(self) -> set[Plot]:
-        assert wait_for_answer(self.folder, 20, lambda: None)
+        assert wait_for_sync(self.folder, 20, lambda: None)
         rows = all_plots(self.catalog)
         assert rows == plots_by_hand(self.root)
         return rows
@@ -253,7 +253,7 @@ def test_what_lies_on_a_foreign_file_system_is_polled_as_soon_and_as_long_as_it_
         assert cache_status(settings, "near/x.png") == "plotindex; hit"
         mount("--bind", tmp_path / "far/session", root / "far")
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
-        assert "polled instead: far (file system hugetlbfs)" in running.stderr
+        assert "Polling instead of watching: far (file system hugetlbfs)" in running.stderr
         os.utime(tmp_path / "far/other-host.png", ns=(7, 7))
         wait_until(lambda: {row.mtime_ns for row in catalog.plots("far")} == {7})
         wait_until(lambda: catalog.heartbeats()[0].polled == "far (file system hugetlbfs)")
@@ -291,7 +291,7 @@ def test_a_root_on_a_foreign_file_system_is_polled_from_the_start(
         assert cache_status(settings, "s/x.png") == "plotindex; hit; detail=unwatched"
         assert catalog.heartbeats()[0].polled == "the root (file system hugetlbfs)"
         os.utime(tmp_path / "far/other-host.png", ns=(8, 8))
-        assert wait_for_answer(settings.barrier_folder, 20, lambda: require_indexer(catalog))
+        assert wait_for_sync(settings.barrier_folder, 20, lambda: require_indexer(catalog))
         assert {row.mtime_ns for row in catalog.plots("s") if row.filename == "x.png"} == {8}
         folders = {**folders_to_watch(root), settings.barrier_folder.stat().st_ino: "barriers"}
         assert list(compare_watches(watched_inodes(running.pid), folders)) == []

@@ -5,12 +5,13 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, WatchDescriptor
 
-from plotindex.config.settings import Polling, Settings
+from plotindex.config.settings import Settings
 from plotindex.index.lookup import Lookup
 from plotindex.ops.metrics import Metrics
 from plotindex.ops.status import read_status
@@ -23,7 +24,7 @@ from plotindex.watch import indexer as indexer_module
 from plotindex.watch import inotify
 from plotindex.watch import rolling_rescan as rolling
 from plotindex.watch.barriers import ask
-from plotindex.watch.indexer import Indexer, Rhythm
+from plotindex.watch.indexer import Indexer
 from plotindex.watch.inotify import InotifyReader, TreeEmitter
 from tests.guarantees.test_convergence import plots_by_hand
 from tests.support.processes import StartService, all_plots, draw, wait_until
@@ -45,9 +46,9 @@ def run_indexer(
     stop = threading.Event()
     threads: list[threading.Thread] = []
 
-    def run(rescan: float = 3600, most_watches: int | None = None) -> Indexer:
-        rhythm = Rhythm(rescan, 30, Polling.AUTO, share=100, most_watches=most_watches)
-        indexer = Indexer(tree, catalog, settings.barrier_folder, rhythm, stop)
+    def run(rescan_seconds: int = 3600, max_watches: int | None = None) -> Indexer:
+        own = replace(settings, rescan_seconds=rescan_seconds, rescan_share=100, max_watches=max_watches)
+        indexer = Indexer(tree, catalog, own, stop)
         threads.append(threading.Thread(target=indexer.run))
         threads[0].start()
         wait_until(lambda: [beat.state for beat in catalog.heartbeats()] == ["watching"])
@@ -123,7 +124,7 @@ def test_a_part_that_dies_is_noticed_replaced_counted_and_everything_is_looked_a
     wait_until(lambda: beat_of(catalog).state == "watching" and all_plots(catalog) == plots_by_hand(root))
     draw(root, "s/project_a/z.png")
     wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
-    assert caplog.text.count("Watching was lost") == 1
+    assert caplog.text.count("Watcher failed") == 1
     assert beat_of(catalog).replaced == 1
 
 
@@ -132,7 +133,7 @@ def test_the_audit_finds_a_folder_that_is_not_watched_though_the_books_say_so(
 ) -> None:
     draw(root, "s/project_a/sub/x.png")
     draw(root, "s/project_b/x.png")
-    indexer = run_indexer(rescan=2)
+    indexer = run_indexer(rescan_seconds=2)
     watches = indexer._watcher.watches
     watch = watches._labels.watch("s/project_a/sub")
     assert watch is not None
@@ -171,7 +172,7 @@ def test_what_is_not_to_be_watched_is_found_all_the_same_and_how_late_is_said(
     root: Path, tree: Tree, catalog: Catalog, settings: Settings, run_indexer: RunIndexer
 ) -> None:
     plots = [draw(root, f"s/project_{number}/x.png") for number in range(20)]
-    indexer = run_indexer(most_watches=6)
+    indexer = run_indexer(max_watches=6)
 
     def measured() -> IndexerStats:
         return IndexerStats.load(beat_of(catalog).measured)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.tree.scopes import is_within
-from plotindex.watch.watch_map import Labels, Watch
+from plotindex.watch.watch_map import Watch, WatchMap
 
 paths = st.lists(st.sampled_from("ab"), max_size=4).map("/".join)
 moves = st.one_of(st.tuples(st.just("put"), paths, st.integers(1, 9)), st.tuples(st.just("remove"), paths, st.just(0)))
@@ -12,7 +12,7 @@ moves = st.one_of(st.tuples(st.just("put"), paths, st.integers(1, 9)), st.tuples
 
 @given(st.lists(moves))
 def test_each_path_has_one_watch_and_each_watch_its_paths(steps: list[tuple[str, str, int]]) -> None:
-    labels = Labels()
+    labels = WatchMap()
     expected: dict[str, Watch] = {}
     for number, (step, path, descriptor) in enumerate(steps):
         if step == "put":
@@ -31,8 +31,8 @@ def test_each_path_has_one_watch_and_each_watch_its_paths(steps: list[tuple[str,
 
 
 def test_nothing_is_kept_of_paths_that_are_forgotten() -> None:
-    labels = Labels()
+    labels = WatchMap()
     for number in range(1000):
         labels.put(f"s{number}/project_a/sub", Watch(number, number))
         labels.remove(f"s{number}/project_a/sub")
-    assert vars(Labels()) == vars(labels)
+    assert vars(WatchMap()) == vars(labels)

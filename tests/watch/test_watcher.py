@@ -20,7 +20,7 @@ from plotindex.storage.integrity import IntegrityCheck
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import ScopeSet, collapse, is_within
 from plotindex.tree.tree import Tree
-from plotindex.watch.rescan import Rescan
+from plotindex.watch.full_scan import FullScan
 from plotindex.watch.scheduler import FairScheduler
 from plotindex.watch.watcher import Watcher
 from tests.support.processes import draw, wait_until
@@ -47,7 +47,7 @@ class Listening:
         waiting = ScopeSet(paths).by_session()
         if waiting.pop("", None):
             check = partial(IntegrityCheck, self.catalog.database)
-            rescan = Rescan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=True)
+            rescan = FullScan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=True)
             while rescan.ended is None:
                 self.turns.step()
                 rescan.go_on()

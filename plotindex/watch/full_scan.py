@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from plotindex.index import Report, finish, sessions_to_look_at
 from plotindex.storage import Catalog, IntegrityCheck
 from plotindex.tree import ScopeSet, Tree, scout_for
-from plotindex.watch.scheduler import FairScheduler, Target
+from plotindex.watch.scheduler import FairScheduler, Ticket
 from plotindex.watch.watcher import Watcher
 
 SESSIONS_AT_ONCE = 64
@@ -16,7 +16,7 @@ GRACE_SECONDS = 1.0
 """How long after the look an event may still come that explains a difference."""
 
 
-class Rescan:
+class FullScan:
     """A full reconcile that is under way: the root session by session."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Rescan:
         # of the watches.
         self._names = sorted({*names, *watches.sessions()}, key=lambda name: (latest.get(name, -1), name), reverse=True)
         self.report.sessions = watches.expected = len(self._names)
-        self._targets: list[Target] = []
+        self._targets: list[Ticket] = []
         self._unwatched: list[str] = []
         if is_first:
             turns.scout = scout_for(tree, len(self._names))
@@ -99,7 +99,7 @@ class Rescan:
         return plots, sum(not self._explained.covers(path) for path in self._unwatched)
 
 
-class Rescans:
+class FullScanSchedule:
     """When everything is looked at: now and then, and whenever events were lost."""
 
     def __init__(self, tree: Tree, catalog: Catalog, turns: FairScheduler, watcher: Watcher, seconds: float) -> None:
@@ -109,7 +109,7 @@ class Rescans:
         self._seconds = seconds
         self._due = 0.0
         self._begun = 0
-        self._current: Rescan | None = None
+        self._current: FullScan | None = None
         self.done = 0
         """How many came to their end."""
         self.owed = 1
@@ -158,14 +158,14 @@ class Rescans:
             self._current.explain(paths)
 
     def begin(self) -> bool:
-        """Begin one if one is due; return whether it makes up for what was lost. Raises as `Rescan` does."""
+        """Begin one if one is due; return whether it makes up for what was lost. Raises as `FullScan` does."""
         if self._current is not None or time.monotonic() < self._due:
             return False
         self._due = time.monotonic() + self._seconds
         if not self.is_elected and self.owed <= self._begun:
             return False
         self._begun += 1
-        self._current = Rescan(*self._parts, is_first=not self.done)
+        self._current = FullScan(*self._parts, is_first=not self.done)
         return self._begun == self.owed
 
     def _check(self) -> IntegrityCheck:
@@ -174,7 +174,7 @@ class Rescans:
             self._soundness = IntegrityCheck(self._database)
         return self._soundness
 
-    def go_on(self) -> Rescan | None:
+    def go_on(self) -> FullScan | None:
         """Go on with the one that has begun; return it when it has just come to its end."""
         rescan = self._current
         if rescan is None:

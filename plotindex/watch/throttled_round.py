@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Iterator
 
-from plotindex.watch.scheduler import Target
+from plotindex.watch.scheduler import Ticket
 
 STEP_SECONDS = 0.01
 """How long folders are asked for their times in one step, but of a few folders at least."""
 
 
-class PacedRound:
+class ThrottledRound:
     """One look after another, again and again: each as soon as the share of the time allows it."""
 
     def __init__(self, looks: Callable[[str], Iterator[list[str]]]) -> None:
@@ -19,7 +19,7 @@ class PacedRound:
         self._left: list[str] = []
         self._due = 0.0
         self.began: float | None = None
-        self.targets: list[Target] = []
+        self.targets: list[Ticket] = []
         """What it found, as long as that waits to be looked at."""
         self.seconds = 0.0
         """How long the last whole one took, until the next one began; 0 before there was any."""

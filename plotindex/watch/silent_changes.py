@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from plotindex.storage import Catalog
 from plotindex.system import ABSENT, printable
 from plotindex.tree import Tree
-from plotindex.watch.hardlinks import Links
+from plotindex.watch.hardlinks import HardLinks
 from plotindex.watch.polled_scopes import PolledScopes
-from plotindex.watch.scheduler import Step
+from plotindex.watch.scheduler import StepResult
 from plotindex.watch.watcher import Watcher
 
 LINKS_SECONDS = 1.0
@@ -20,7 +20,7 @@ LINKS_SHARE = 20
 """The catalogue is asked for other names of files for a twentieth of the time, at most."""
 
 
-class BlindSpots:
+class SilentChanges:
     """Mounts, whether the root can be read, other names of a file."""
 
     def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher, polled: PolledScopes) -> None:
@@ -28,7 +28,7 @@ class BlindSpots:
         self._catalog = catalog
         self._watcher = watcher
         self._polled = polled
-        self._links = Links()
+        self._links = HardLinks()
         self._links_at = self._loose_at = self._root_at = 0.0
         self.closed = ""
         """Why the root cannot be read, with the remedy; empty while it can, or is not there."""
@@ -62,7 +62,9 @@ class BlindSpots:
         if refusal is None or refusal.errno in ABSENT:
             return ""
         shown = printable(str(self._tree.root))
-        return f"The root {shown} cannot be read ({refusal.strerror}): let the indexer's user read and enter it."
+        return (
+            f"The root {shown} cannot be read ({refusal.strerror}): give the indexer's user read and search permission."
+        )
 
     def before_barrier(self, *, is_asked: bool) -> Iterator[str]:
         """What is to be looked at before a barrier is answered, since no event may have told of it.
@@ -77,7 +79,7 @@ class BlindSpots:
             for session in filter(None, stamps.sessions()):
                 yield from stamps.scopes(session)
 
-    def learn(self, step: Step) -> list[str]:
+    def learn(self, step: StepResult) -> list[str]:
         """Take note of files with several names; return the names that may have changed with what has changed."""
         now = time.monotonic()
         self._links.see(step.linked_anew, now, anew=True)
