@@ -54,7 +54,7 @@ def rebuild(
 
     Works beside an indexer and without one. Nothing is written when the root seems to be a lost mount.
     """
-    from plotindex.index import Options, prepare_catalog, reconcile, tree_of
+    from plotindex.index import Options, make_tree, prepare_catalog, reconcile
     from plotindex.storage import IndexUpdater
 
     settings = read_settings(config, options)
@@ -69,7 +69,7 @@ def rebuild(
 
     def reconcile_all() -> "Report":
         with Progress("sessions") as progress:
-            return reconcile(tree_of(settings), catalog, [""], how, progress=progress)
+            return reconcile(make_tree(settings), catalog, [""], how, progress=progress)
 
     try:
         report = reconcile_all()
@@ -97,13 +97,13 @@ def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
 
     Lists where they differ, and exits with 1 then.
     """
-    from plotindex.index import differences, open_catalog, tree_of
+    from plotindex.index import differences, make_tree, open_catalog
 
     settings = read_settings(config, options)
     settings.check_root()
     catalog = open_catalog(settings)
     with Progress("sessions") as progress:
-        found = list(differences(tree_of(settings), catalog, progress))
+        found = list(differences(make_tree(settings), catalog, progress))
     if as_json:
         click.echo(json.dumps([difference._asdict() for difference in found], indent=2))
     else:

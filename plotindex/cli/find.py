@@ -64,7 +64,7 @@ def find(
     a path below the root.
     """
     from plotindex.cli.parameters import parse_moment
-    from plotindex.index import is_away, open_catalog, tree_of
+    from plotindex.index import is_root_lost, make_tree, open_catalog
     from plotindex.storage import PlotFilter, find_plots
 
     if not text and not (session or project or since or before):
@@ -82,7 +82,7 @@ def find(
         parse_moment("--before", before, now) if before else None,
     )
     catalog = open_catalog(settings)
-    if is_away(tree_of(settings), catalog):
+    if is_root_lost(make_tree(settings), catalog):
         where = printable(str(settings.root))
         click.echo(
             f"plotindex: the root {where} is not there now, so this is what was there: mount it again.", err=True

@@ -56,7 +56,7 @@ def run(config: Path | None, **options: str | None) -> None:
     Prints an address that logs a browser in, once, and a command that fetches a plot. Ctrl-C ends both.
     """
     from plotindex.cli.launcher import ChildDiedError, run_both
-    from plotindex.index import prepare_catalog, sole_indexer
+    from plotindex.index import hold_indexer_lock, prepare_catalog
     from plotindex.web.server.sockets import check_address
 
     # Whoever supervises this process hears nothing, and its children are not its voice.
@@ -67,7 +67,7 @@ def run(config: Path | None, **options: str | None) -> None:
     check_address(settings)
     # Whether it is free: the indexer itself takes it a moment later.
     settings.make_state_folder()
-    with sole_indexer(settings.indexer_lock):
+    with hold_indexer_lock(settings.indexer_lock):
         catalog = prepare_catalog(settings)
     stop = _stop_on_signals()
     commands = {"watch": [*INDEXING, "log_format"], "serve": [*SERVING, "max_depth", "log_format"]}
@@ -88,7 +88,7 @@ def watch(config: Path | None, **options: str | None) -> None:
     It looks at everything when it starts, and goes on until it is stopped. There is one for each root; where the
     catalogue is on a PostgreSQL server, one on each host that writes plots.
     """
-    from plotindex.index import prepare_catalog, sole_indexer, tree_of
+    from plotindex.index import hold_indexer_lock, make_tree, prepare_catalog
     from plotindex.watch import Indexer
 
     supervisor = Supervisor.of()
@@ -96,7 +96,7 @@ def watch(config: Path | None, **options: str | None) -> None:
     rereading = reread_on_hangup(settings, config, options, INDEXER)
     check_root_unless_known(settings)
     settings.make_state_folder()
-    with sole_indexer(settings.indexer_lock) as tell:
+    with hold_indexer_lock(settings.indexer_lock) as tell:
         migrate_apart(settings)
         catalog = prepare_catalog(settings)
         # The reader of events and the loop that looks pass the interpreter to and fro with each system call: in a flood
@@ -104,7 +104,7 @@ def watch(config: Path | None, **options: str | None) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         stop = _stop_on_signals(grace=1.5)
         try:
-            parts = tree_of(settings), catalog, settings, stop
+            parts = make_tree(settings), catalog, settings, stop
             Indexer(*parts, supervisor=supervisor, reload=rereading.due, report=tell).run()
         except KeyboardInterrupt:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
@@ -124,7 +124,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     Whoever asks needs a token (`plotindex token create`). `plotindex watch` has to run beside it: what is not in the
     catalogue is answered by a scan.
     """
-    from plotindex.index import ANSWER_SECONDS, open_catalog
+    from plotindex.index import REQUEST_DATABASE_SECONDS, open_catalog
     from plotindex.web.server.service import serve as serve_http
 
     supervisor = Supervisor.of()
@@ -134,7 +134,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     keys_of(settings)
     check_root_unless_known(settings)
     try:
-        open_catalog(settings, ANSWER_SECONDS).database.close()
+        open_catalog(settings, REQUEST_DATABASE_SECONDS).database.close()
     except CatalogError as error:
         click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
     serve_http(rereading, supervisor)

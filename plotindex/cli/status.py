@@ -42,11 +42,11 @@ def wait(config: Path | None, session: str, filename: str, timeout: float, **opt
 
     Prints its current copy's path below the root. Exits with 1 when there is none in time, or nobody indexes.
     """
-    from plotindex.index import open_catalog, tree_of, wait_for_plot
+    from plotindex.index import make_tree, open_catalog, wait_for_plot
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)
-    found = wait_for_plot(tree_of(settings), open_catalog(settings), session, filename, timeout)
+    found = wait_for_plot(make_tree(settings), open_catalog(settings), session, filename, timeout)
     if found is None:
         click.echo(f"plotindex: {printable(f'{session}/{filename}')} was not drawn within {timeout:g} s.", err=True)
         sys.exit(1)

@@ -4,41 +4,41 @@ May import: errors, system, tree, config, storage.
 """
 
 from plotindex.index.diff import ScopeDiff
-from plotindex.index.factory import ANSWER_SECONDS, make_lookup, open_catalog, prepare_catalog, tree_of
-from plotindex.index.indexer_lock import Indexing, indexing, sole_indexer
-from plotindex.index.liveness import require_indexer, silence_of, state_of
-from plotindex.index.lookup import Lookup, Observer, Source
-from plotindex.index.reconcile import finish, reconcile, sessions_to_look_at, settle
+from plotindex.index.factory import REQUEST_DATABASE_SECONDS, make_lookup, make_tree, open_catalog, prepare_catalog
+from plotindex.index.indexer_lock import LockState, hold_indexer_lock, read_indexer_lock
+from plotindex.index.liveness import indexer_problem, indexer_state, require_indexer
+from plotindex.index.lookup import CacheStatus, Lookup, LookupObserver
+from plotindex.index.reconcile import list_sessions, reconcile, record_full_scan, write_batch
 from plotindex.index.report import Options, Report
-from plotindex.index.root_identity import is_away
+from plotindex.index.root_identity import is_root_lost
 from plotindex.index.scan_limiter import ScansBusyError
 from plotindex.index.verify import differences
 from plotindex.index.wait import wait_for_plot
 
 __all__ = [
-    "ANSWER_SECONDS",
-    "Indexing",
+    "REQUEST_DATABASE_SECONDS",
+    "CacheStatus",
+    "LockState",
     "Lookup",
-    "Observer",
+    "LookupObserver",
     "Options",
     "Report",
     "ScansBusyError",
     "ScopeDiff",
-    "Source",
     "differences",
-    "finish",
-    "indexing",
-    "is_away",
+    "hold_indexer_lock",
+    "indexer_problem",
+    "indexer_state",
+    "is_root_lost",
+    "list_sessions",
     "make_lookup",
+    "make_tree",
     "open_catalog",
     "prepare_catalog",
+    "read_indexer_lock",
     "reconcile",
+    "record_full_scan",
     "require_indexer",
-    "sessions_to_look_at",
-    "settle",
-    "silence_of",
-    "sole_indexer",
-    "state_of",
-    "tree_of",
     "wait_for_plot",
+    "write_batch",
 ]

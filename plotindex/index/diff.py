@@ -106,7 +106,7 @@ class ScopeDiff:
         """Folders that could not be looked into."""
         return self._walk.closed
 
-    def go_on(self, until: float = float("inf")) -> bool:
+    def scan(self, until: float = float("inf")) -> bool:
         """Look on until done or `time.monotonic()` is past `until`; return whether done."""
         if not self._walk.go_on(until):
             return False

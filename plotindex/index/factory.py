@@ -5,18 +5,18 @@ from plotindex.index.lookup import Lookup
 from plotindex.storage import READ_SECONDS, Catalog, open_database
 from plotindex.tree import Tree
 
-ANSWER_SECONDS = 0.25
+REQUEST_DATABASE_SECONDS = 0.25
 """How long a request waits for a program that holds the database; after that it is answered by a scan."""
 
 
 def make_lookup(settings: Settings) -> Lookup:
     """The look-up that settings describe. Opens and creates nothing."""
     tree = Tree(settings.root, settings.layout)
-    database = open_database(settings.catalog_place, ANSWER_SECONDS)
+    database = open_database(settings.catalog_place, REQUEST_DATABASE_SECONDS)
     return Lookup(tree, Catalog(database), heal=settings.heal, lock=settings.indexer_lock)
 
 
-def tree_of(settings: Settings) -> Tree:
+def make_tree(settings: Settings) -> Tree:
     """The tree of the root."""
     return Tree(settings.root, settings.layout)
 

@@ -18,7 +18,7 @@ ASKED_SECONDS = 0.3
 """How long an indexer waits for one who only asks whether there is any."""
 
 
-class Indexing(NamedTuple):
+class LockState(NamedTuple):
     """What the lock file of an indexer tells."""
 
     is_held: bool
@@ -28,7 +28,7 @@ class Indexing(NamedTuple):
     holder: str = ""
     """Which process it is or was; empty where nobody has said so."""
 
-    def has_lost(self, host: str, pid: int) -> bool:
+    def is_abandoned_by(self, host: str, pid: int) -> bool:
         """Whether that process was the last to hold it, and is gone."""
         return not self.is_held and self.holder == _holder(host, pid)
 
@@ -39,7 +39,7 @@ def _holder(host: str, pid: int) -> str:
 
 
 @contextmanager
-def sole_indexer(path: Path) -> Iterator[Callable[[str], None]]:
+def hold_indexer_lock(path: Path) -> Iterator[Callable[[str], None]]:
     """Be the one indexer that holds the lock file `path`; call what is yielded to tell there what is wrong.
 
     Raises:
@@ -66,7 +66,7 @@ def sole_indexer(path: Path) -> Iterator[Callable[[str], None]]:
         os.close(fd)
 
 
-def indexing(path: Path) -> Indexing | None:
+def read_indexer_lock(path: Path) -> LockState | None:
     """Whether an indexer holds the lock file `path`, and what it tells; None where that cannot be seen."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -76,11 +76,11 @@ def indexing(path: Path) -> Indexing | None:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         holder, trouble = _told_in(fd)
-        return Indexing(True, trouble, holder)
+        return LockState(True, trouble, holder)
     except OSError:
         return None
     else:
-        return Indexing(False, "", _told_in(fd)[0])
+        return LockState(False, "", _told_in(fd)[0])
     finally:
         os.close(fd)
 

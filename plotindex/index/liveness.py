@@ -3,7 +3,7 @@
 import socket
 
 from plotindex.errors import CatalogError
-from plotindex.index.indexer_lock import Indexing
+from plotindex.index.indexer_lock import LockState
 from plotindex.storage import Catalog, Heartbeat
 from plotindex.system import seconds_ago
 
@@ -17,11 +17,11 @@ def require_indexer(catalog: Catalog, *, is_here: bool = False) -> None:
     beats = catalog.heartbeats()
     if is_here and catalog.database.is_shared:
         beats = [beat for beat in beats if beat.host == socket.gethostname()]
-    if trouble := silence_of(beats[0] if beats else None):
+    if trouble := indexer_problem(beats[0] if beats else None):
         raise CatalogError(trouble)
 
 
-def state_of(beat: Heartbeat, alive: Indexing | None) -> str:
+def indexer_state(beat: Heartbeat, alive: LockState | None) -> str:
     """What it is now, which may be another state than the last one that it has told of."""
     if beat.state == "stopped":
         return beat.state
@@ -30,15 +30,15 @@ def state_of(beat: Heartbeat, alive: Indexing | None) -> str:
     return beat.state if beat.is_recent else "silent"
 
 
-def _is_gone(beat: Heartbeat, alive: Indexing | None) -> bool:
+def _is_gone(beat: Heartbeat, alive: LockState | None) -> bool:
     """Whether the lock, which the kernel takes from the dead, says that there is none: its own holder alone.
 
     Another one of this host has a state folder of its own.
     """
-    return alive is not None and beat.host == socket.gethostname() and alive.has_lost(beat.host, beat.pid)
+    return alive is not None and beat.host == socket.gethostname() and alive.is_abandoned_by(beat.host, beat.pid)
 
 
-def silence_of(beat: Heartbeat | None, alive: Indexing | None = None) -> str | None:
+def indexer_problem(beat: Heartbeat | None, alive: LockState | None = None) -> str | None:
     if alive is not None and alive.is_held and (beat is None or beat.state == "stopped" or not beat.is_recent):
         since = f" and was last heard {seconds_ago(beat.heartbeat)}" if beat else ""
         return alive.trouble or f"The indexer runs{since}: its log says what it waits for."

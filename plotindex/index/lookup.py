@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, RootLostError
-from plotindex.index.indexer_lock import indexing
+from plotindex.index.indexer_lock import read_indexer_lock
 from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
-from plotindex.index.scan_limiter import Scans
+from plotindex.index.scan_limiter import ScanLimiter
 from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat
 from plotindex.tree import OpenPlot, Plot, PlotKey, Scope, Tree
 
@@ -25,7 +25,7 @@ HEAL_SECONDS = 0.05
 log = logging.getLogger(__name__)
 
 
-class Source(StrEnum):
+class CacheStatus(StrEnum):
     """Where an answer came from, as Cache-Status says it (RFC 9211)."""
 
     HIT = "hit"
@@ -34,18 +34,18 @@ class Source(StrEnum):
     STALE = "fwd=stale"
 
 
-class Answer(NamedTuple):
+class LookupResult(NamedTuple):
     """A plot that is open for reading, or None when there is none; and who said so."""
 
     opened: OpenPlot | None
-    source: Source
+    cache_status: CacheStatus
 
 
-class Observer(NamedTuple):
+class LookupObserver(NamedTuple):
     """Who is told how long each look-up and each scan took, in seconds."""
 
-    looked_up: Callable[[Source, float], None]
-    scanned: Callable[[float], None]
+    on_lookup: Callable[[CacheStatus, float], None]
+    on_scan: Callable[[float], None]
 
 
 class Lookup:
@@ -55,10 +55,10 @@ class Lookup:
         """`lock` is the lock file of the indexer, which says more of it than the catalogue."""
         self.tree = tree
         self.catalog = catalog
-        self.observer: Observer | None = None
+        self.observer: LookupObserver | None = None
         self._heals = heal
         self._lock = lock
-        self._scans = Scans()
+        self._scans = ScanLimiter()
         self._heals_again = 0.0
         self._asked_at = -ASKED_SECONDS
         self._is_ours = False
@@ -68,7 +68,7 @@ class Lookup:
         self._near: list[Heartbeat] = []
         self._trouble = self._unhealed = ""
 
-    def open(self, session: str, filename: str, project: str | None = None) -> Answer:
+    def open(self, session: str, filename: str, project: str | None = None) -> LookupResult:
         """Open the current copy of a key or, when a project is named, that project's copy.
 
         The caller closes the descriptor.
@@ -82,13 +82,13 @@ class Lookup:
             return self._open(session, filename, project)
         began = time.perf_counter()
         answer = self._open(session, filename, project)
-        self.observer.looked_up(answer.source, time.perf_counter() - began)
+        self.observer.on_lookup(answer.cache_status, time.perf_counter() - began)
         return answer
 
-    def _open(self, session: str, filename: str, project: str | None) -> Answer:
+    def _open(self, session: str, filename: str, project: str | None) -> LookupResult:
         key = self.tree.layout.parse_key(session, filename)
         if key is None or (project is not None and not self.tree.layout.is_project(project)):
-            return Answer(None, Source.MISS)
+            return LookupResult(None, CacheStatus.MISS)
         self._ask_catalogue()
         row = self._row(key, project)
         if row is not None:
@@ -96,13 +96,13 @@ class Lookup:
             if opened is not None:
                 if opened.plot != row:
                     self._heal([row])
-                return Answer(opened, self.hit)
-        source = Source.STALE if row else Source.MISS
+                return LookupResult(opened, self.hit_status)
+        cache_status = CacheStatus.STALE if row else CacheStatus.MISS
         opened = self._open_first(key, self._find(key, project, row))
         opened = opened or self._open_first(key, self._find_again(key, project))
         if opened is None:
             self._require_root()
-        return Answer(opened, source)
+        return LookupResult(opened, cache_status)
 
     def _open_first(self, key: PlotKey, copies: Sequence[Plot]) -> OpenPlot | None:
         return next(filter(None, (self.tree.open(key, copy.project) for copy in copies)), None)
@@ -113,12 +113,12 @@ class Lookup:
         if self._is_lost or not self.tree.is_there():
             raise RootLostError("The plots cannot be seen now")
 
-    def has_catalogue(self) -> bool:
+    def has_catalog(self) -> bool:
         """Whether there is a catalogue of this root to ask."""
         self._ask_catalogue()
         return self._is_ours
 
-    def doubt(self) -> str | None:
+    def degraded_reason(self) -> str | None:
         """Why an answer may not be true now, or may be late; None when there is no reason. It names nothing."""
         self._ask_catalogue()
         if self._is_lost or not self.tree.is_there():
@@ -127,8 +127,8 @@ class Lookup:
             return "There is no catalogue of this root that can be read: every answer comes from a scan"
         if not self.tree.may_be_entered():
             return "The root cannot be read by the server"
-        indexer = indexing(self._lock) if self._lock else None
-        is_dead = indexer is not None and any(indexer.has_lost(beat.host, beat.pid) for beat in self._near)
+        indexer = read_indexer_lock(self._lock) if self._lock else None
+        is_dead = indexer is not None and any(indexer.is_abandoned_by(beat.host, beat.pid) for beat in self._near)
         if self._is_kept and not is_dead:
             return None
         if indexer and indexer.is_held:
@@ -136,9 +136,9 @@ class Lookup:
         return "No indexer keeps the catalogue up to date: answers may be older than the files"
 
     @property
-    def hit(self) -> Source:
+    def hit_status(self) -> CacheStatus:
         """What an answer from the catalogue says of itself."""
-        return Source.HIT if self._is_watched else Source.UNWATCHED
+        return CacheStatus.HIT if self._is_watched else CacheStatus.UNWATCHED
 
     def has_session(self, session: str) -> bool:
         """Whether there is such a session, with plots or without.
@@ -152,7 +152,7 @@ class Lookup:
         self._require_root()
         return False
 
-    def walk(self, session: str) -> list[Plot]:
+    def scan_session(self, session: str) -> list[Plot]:
         """Every plot of a session by filename, by looking at all of it: for a list while there is no catalogue.
 
         Raises:
@@ -223,7 +223,7 @@ class Lookup:
             began = time.perf_counter()
             copies = self.tree.find(key)
             if self.observer is not None:
-                self.observer.scanned(time.perf_counter() - began)
+                self.observer.on_scan(time.perf_counter() - began)
             self._heal([row, *copies])
             return copies
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from plotindex.errors import ConflictError, RootLostError
 from plotindex.index.diff import DifferenceBatch, NewPlots, ScopeDiff, Suspect
 from plotindex.index.report import DEFAULT, Options, Report
-from plotindex.index.root_identity import confirm_root, lost_root
+from plotindex.index.root_identity import check_root, lost_root
 from plotindex.storage import Catalog, Change, IntegrityCheck
 from plotindex.system import ABSENT
 from plotindex.tree import (
@@ -32,14 +32,14 @@ from plotindex.tree import (
     scout_for,
 )
 
-MOST_CHANGES = 4_000
+MAX_CHANGES = 4_000
 """Rows that one transaction writes at most: so long, at most, does anybody wait for a turn, some 20 ms."""
 MOST_SESSIONS = 1_000
 """Sessions that one transaction settles at most: on a server it holds a lock for each."""
 ROWS_PER_CHANGE = 8
 """So many times as many rows does one transaction compare, but not more than these."""
-MOST_COMPARED = 8_000
-CHANCES = 3
+MAX_COMPARED_ROWS = 8_000
+MAX_ATTEMPTS = 3
 """So often is a transaction tried that the database takes back."""
 
 
@@ -74,25 +74,25 @@ def reconcile(
             # A folder is kept open within one batch, no longer: its path may lead elsewhere by then.
             glance.close()
             while looks:
-                settled += len(settle(looks, tree, catalog, MOST_CHANGES, options).finished)
+                settled += len(write_batch(looks, tree, catalog, MAX_CHANGES, options).finished)
             if progress:
                 progress(settled, len(targets))
     if soundness:
         soundness.wait(None)
     report.sessions = len({scope.session for scope in targets})
     if outermost == [""] and "" not in report.unreadable:
-        finish(tree, catalog, options)
+        record_full_scan(tree, catalog, options)
     return report
 
 
-def finish(tree: Tree, catalog: Catalog, options: Options = DEFAULT) -> None:
+def record_full_scan(tree: Tree, catalog: Catalog, options: Options = DEFAULT) -> None:
     """Record that all was looked at: the catalogue now answers for this grammar."""
     with catalog.writing(options.timeout) as writer:
         writer.record_header(layout=tree.layout)
         writer.trim_removals(keep=0) if options.rewrite else writer.trim_removals()
 
 
-def sessions_to_look_at(tree: Tree, catalog: Catalog, report: Report, enter: Enter | None = None) -> list[str]:
+def list_sessions(tree: Tree, catalog: Catalog, report: Report, enter: Enter | None = None) -> list[str]:
     """Every session that there is, in the tree or in the catalogue. What cannot be one is told in the report.
 
     Raises:
@@ -114,7 +114,7 @@ def _targets(tree: Tree, catalog: Catalog, scopes: Iterable[str], report: Report
     for given in scopes:
         scope = tree.layout.parse_scope(given)
         if scope == ROOT_SCOPE:
-            yield from map(Scope, sessions_to_look_at(tree, catalog, report))
+            yield from map(Scope, list_sessions(tree, catalog, report))
         elif scope is not None:
             yield scope
 
@@ -138,17 +138,17 @@ def _batches(looks: Iterable[ScopeDiff]) -> Iterator[deque[ScopeDiff]]:
     batch: deque[ScopeDiff] = deque()
     plots = 0
     for look in looks:
-        look.go_on()
+        look.scan()
         batch.append(look)
         plots += look.plots
-        if plots >= MOST_CHANGES or len(batch) >= MOST_SESSIONS:
+        if plots >= MAX_CHANGES or len(batch) >= MOST_SESSIONS:
             yield batch
             batch, plots = deque(), 0
     if batch:
         yield batch
 
 
-class Settled(NamedTuple):
+class BatchResult(NamedTuple):
     """What one transaction settled and changed."""
 
     finished: list[ScopeDiff]
@@ -159,13 +159,15 @@ class Settled(NamedTuple):
     """Sessions of which something is left out, though there is room for it now: a look at all of it lets it in."""
 
 
-def settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, options: Options = DEFAULT) -> Settled:
+def write_batch(
+    looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, options: Options = DEFAULT
+) -> BatchResult:
     """One transaction of at most so many changes: settled looks leave the queue, an unsettled one goes to its end.
 
     Raises as `reconcile` does.
     """
     waiting = [(look, look.mark()) for look in looks]
-    for chances in range(CHANCES - 1, -1, -1):
+    for chances in range(MAX_ATTEMPTS - 1, -1, -1):
         try:
             return _settle(looks, tree, catalog, most, options)
         except ConflictError:
@@ -178,11 +180,11 @@ def settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, opt
     raise AssertionError("it has returned or raised")
 
 
-def _settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, options: Options) -> Settled:
+def _settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, options: Options) -> BatchResult:
     sessions = {look.session for look in looks}
     finished: list[ScopeDiff] = []
     found = DifferenceBatch(most)
-    compared, most_compared = 0, min(most * ROWS_PER_CHANGE, MOST_COMPARED)
+    compared, most_compared = 0, min(most * ROWS_PER_CHANGE, MAX_COMPARED_ROWS)
     with catalog.writing(options.timeout, sessions) as writer, tree.looking() as glance:
         while looks and found.room > 0 and compared < most_compared:
             settled, count = looks[0].advance(writer, found)
@@ -196,7 +198,7 @@ def _settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, op
         again = list(_look_again(found.suspects, glance, options))
         changes = [change for change, _ in again]
         if changes or added:
-            confirm_root(tree, writer, options)
+            check_root(tree, writer, options)
             writer.apply(changes, [rows for _, rows in added])
         most_plots = tree.layout.max_plots
         roomy = [
@@ -212,7 +214,7 @@ def _settle(looks: deque[ScopeDiff], tree: Tree, catalog: Catalog, most: int, op
         report.add(change)
     for report, rows in added:
         report.add_rows(rows)
-    return Settled(finished, changes, [row for _, rows in added for row in rows], roomy)
+    return BatchResult(finished, changes, [row for _, rows in added for row in rows], roomy)
 
 
 def _certain(news: NewPlots, found: DifferenceBatch, glance: Glance) -> list[Row]:

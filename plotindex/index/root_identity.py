@@ -9,7 +9,7 @@ from plotindex.tree import (
 )
 
 
-def is_away(tree: Tree, catalog: Catalog) -> bool:
+def is_root_lost(tree: Tree, catalog: Catalog) -> bool:
     """Whether the root is gone or, as under a lost mount, another folder in which no session of the catalogue is.
 
     Raises:
@@ -24,7 +24,7 @@ def is_away(tree: Tree, catalog: Catalog) -> bool:
         return error.errno in ABSENT
 
 
-def confirm_root(tree: Tree, writer: Writer, options: Options) -> None:
+def check_root(tree: Tree, writer: Writer, options: Options) -> None:
     """Refuse to write what was seen below a root that is not the catalogue's.
 
     A root without its file system looks empty, and an empty root means that every plot was deleted. The same

@@ -13,7 +13,7 @@ from plotindex.tree import Plot, PlotKey
 
 REMEMBERED_SECONDS = 1.0
 """How long the result of a scan stands for the next request of the same key."""
-REMEMBERED_KEYS = 10_000
+MAX_RESULTS = 10_000
 REMEMBERED_COPIES = 16
 SCANS_AT_ONCE = 2
 CONTENDED_SECONDS = 3.0
@@ -27,7 +27,7 @@ class ScansBusyError(PlotIndexError):
     """As many scans as may run at once are running; ask again in a second."""
 
 
-class Scans:
+class ScanLimiter:
     """The scans of one process. Requests for one key share a scan and, for a second, its result."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class Scans:
         now = time.monotonic()
         while self._known:
             started, result = next(iter(self._known.values()))
-            is_old = now - started >= REMEMBERED_SECONDS or len(self._known) > REMEMBERED_KEYS
+            is_old = now - started >= REMEMBERED_SECONDS or len(self._known) > MAX_RESULTS
             if not is_old or not result.done():
                 break
             self._known.popitem(last=False)

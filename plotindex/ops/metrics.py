@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from plotindex import __version__
 from plotindex.errors import CatalogError
-from plotindex.index import Source
+from plotindex.index import CacheStatus
 from plotindex.storage import BUCKET_SECONDS, Catalog, Heartbeat, IndexerStats, wal_bytes
 from plotindex.storage import Histogram as Counted
 
@@ -30,7 +30,12 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 STATES = ("starting", "watching", "polling", "blocked", "lost", "stopped")
 QUICK = (0.00005, 0.0001, 0.00025, 0.0005, *BUCKET_SECONDS[:13])
 """Bounds for what mostly takes less than a millisecond."""
-SOURCES = {Source.HIT: "hit", Source.UNWATCHED: "unwatched", Source.MISS: "miss", Source.STALE: "stale"}
+SOURCES = {
+    CacheStatus.HIT: "hit",
+    CacheStatus.UNWATCHED: "unwatched",
+    CacheStatus.MISS: "miss",
+    CacheStatus.STALE: "stale",
+}
 
 
 class Metrics:
@@ -63,7 +68,7 @@ class Metrics:
             registry=self._registry,
         )
 
-    def count_lookup(self, source: Source, seconds: float) -> None:
+    def count_lookup(self, source: CacheStatus, seconds: float) -> None:
         self._lookups[source].observe(seconds)
 
     def count_scan(self, seconds: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plotindex.index import Indexing, indexing, silence_of, state_of
+from plotindex.index import LockState, indexer_problem, indexer_state, read_indexer_lock
 from plotindex.ops.probe import is_served
 from plotindex.ops.request_counts import SHOWN, Counts
 from plotindex.storage import (
@@ -153,7 +153,7 @@ def read_status(
     sessions, plots = catalog.counts()
     beats = catalog.heartbeats()
     beat = beats[0] if beats else None
-    alive = indexing(lock) if lock else None
+    alive = read_indexer_lock(lock) if lock else None
     file = catalog.database.file
     if file and alive and not alive.trouble:
         # On a disk where it can write nothing at all it cannot tell of that, either.
@@ -172,7 +172,7 @@ def read_status(
         sessions=sessions,
         plots=plots,
         clock=header.clock,
-        indexer=beat._replace(state=state_of(beat, alive)) if beat else None,
+        indexer=beat._replace(state=indexer_state(beat, alive)) if beat else None,
         beside=beats[1:],
         measured=measured,
         answered=answered,
@@ -199,8 +199,8 @@ def _of_disk(path: Path) -> str:
     return "" if disk.f_bavail else f"The database {shown} cannot be written (disk is full): make room on its disk."
 
 
-def _trouble(beat: Heartbeat | None, alive: Indexing | None, measured: IndexerStats) -> str | None:
-    silence = silence_of(beat, alive)
+def _trouble(beat: Heartbeat | None, alive: LockState | None, measured: IndexerStats) -> str | None:
+    silence = indexer_problem(beat, alive)
     if silence or beat is None:
         return silence
     if beat.state == "blocked" and alive and alive.trouble:

@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from plotindex.errors import SettingsError
-from plotindex.rendering.protocol import MOST_BYTES
+from plotindex.rendering.protocol import MAX_RESULT_BYTES
 from plotindex.system import call_in_forks, make_folder, share
 from plotindex.tree import Plot
 
@@ -54,7 +54,7 @@ class FileCache:
         self._said = ""
         call_in_forks(self._forget)
 
-    def find(self, name: str) -> CachedFile | None:
+    def get(self, name: str) -> CachedFile | None:
         """What is kept under that name."""
         if not self._most:
             return None
@@ -64,14 +64,14 @@ class FileCache:
             return None
         try:
             status = os.fstat(fd)
-            return CachedFile(os.read(fd, min(status.st_size, MOST_BYTES)), time.time() - status.st_mtime)
+            return CachedFile(os.read(fd, min(status.st_size, MAX_RESULT_BYTES)), time.time() - status.st_mtime)
         except OSError as error:
             self._say(error)
             return None
         finally:
             os.close(fd)
 
-    def keep(self, name: str, content: bytes) -> None:
+    def put(self, name: str, content: bytes) -> None:
         """Keep that under that name; forget the oldest when there is too much."""
         if not self._most:
             return

@@ -11,7 +11,7 @@ import weakref
 from contextlib import suppress
 from typing import NamedTuple
 
-from plotindex.rendering.protocol import JOB_SECONDS, MOST_BYTES, PATIENCE, READY, Word, is_webp
+from plotindex.rendering.protocol import JOB_SECONDS, MAX_RESULT_BYTES, PATIENCE, READY, Outcome, is_webp
 from plotindex.system import bare_environment, call_in_forks, own_command
 
 START_SECONDS = 20.0
@@ -47,7 +47,7 @@ class RendererClient:
         self._finalizer: weakref.finalize[..., RendererClient] | None = None
         call_in_forks(self._forget)
 
-    def do(self, job: str, plot: int) -> tuple[Word, bytes]:
+    def run(self, job: str, plot: int) -> tuple[Outcome, bytes]:
         """What became of a job with a plot that is open, and the WebP that was drawn.
 
         The descriptor's position is the same afterwards.
@@ -55,16 +55,16 @@ class RendererClient:
         with self._turn:
             running = self._running()
             if running is None:
-                return Word.BUSY, b""
+                return Outcome.BUSY, b""
             result = os.memfd_create("thumbnail")
             try:
-                word = self._ask(running, job, [plot, result])
-                if word is not Word.DRAWN:
-                    return word, b""
-                drawn = os.pread(result, MOST_BYTES + 1, 0)
+                outcome = self._ask(running, job, [plot, result])
+                if outcome is not Outcome.RENDERED:
+                    return outcome, b""
+                drawn = os.pread(result, MAX_RESULT_BYTES + 1, 0)
             finally:
                 os.close(result)
-        return (Word.DRAWN, drawn) if is_webp(drawn) else (Word.FAILED, b"")
+        return (Outcome.RENDERED, drawn) if is_webp(drawn) else (Outcome.FAILED, b"")
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -77,21 +77,21 @@ class RendererClient:
         running = self._process
         return running.process.pid if running else None
 
-    def _ask(self, running: _Process, job: str, fds: list[int]) -> Word:
+    def _ask(self, running: _Process, job: str, fds: list[int]) -> Outcome:
         try:
             socket.send_fds(running.jobs, [job.encode()], fds)
             answer = running.jobs.recv(64)
         except TimeoutError:
             self._end()
-            return Word.FAILED
+            return Outcome.FAILED
         except OSError:
             answer = b""
         try:
-            return Word(answer.decode("ascii", "replace"))
+            return Outcome(answer.decode("ascii", "replace"))
         except ValueError:
             # It has ended, or says what it never would.
             self._end()
-            return Word.BUSY
+            return Outcome.BUSY
 
     def _running(self) -> _Process | None:
         if self._process is None and time.monotonic() >= self._not_before:

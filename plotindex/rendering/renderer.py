@@ -14,8 +14,8 @@ from functools import partial
 
 from PIL import GifImagePlugin, Image, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from plotindex.rendering.protocol import JOB_SECONDS, MOST_BYTES, MOST_SVG_BYTES, PATIENCE, READY, SVG, Word
-from plotindex.rendering.sandbox import ConfinementError, confine, limit_job
+from plotindex.rendering.protocol import JOB_SECONDS, MAX_RESULT_BYTES, MAX_SVG_BYTES, PATIENCE, READY, SVG_JOB, Outcome
+from plotindex.rendering.sandbox import ConfinementError, confine, confine_job
 from plotindex.rendering.svg_cost import judge
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
@@ -40,7 +40,7 @@ TURNS = {
 SIDEWAYS = (5, 6, 7, 8)
 _LOADED = (GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 """All that the four formats need: no file can be opened later."""
-_CODES = {Word.DRAWN: 10, Word.QUICK: 11, Word.SLOW: 12, Word.FAILED: 13}
+_CODES = {Outcome.RENDERED: 10, Outcome.CHEAP: 11, Outcome.EXPENSIVE: 12, Outcome.FAILED: 13}
 
 
 class PlotFile(io.RawIOBase):
@@ -75,7 +75,7 @@ def main() -> None:
     with socket.socket(fileno=0) as jobs:
         try:
             _warm_up()
-            confine(MOST_BYTES)
+            confine(MAX_RESULT_BYTES)
         except ConfinementError as error:
             jobs.send(str(error).encode())
             return
@@ -86,14 +86,14 @@ def main() -> None:
                 return
             plot, result = fds
             try:
-                word = do_in_a_child(partial(_do, job.decode(), plot, result), JOB_SECONDS, (plot, result))
+                outcome = run_in_child(partial(_do, job.decode(), plot, result), JOB_SECONDS, (plot, result))
             finally:
                 os.close(plot)
                 os.close(result)
-            jobs.send(word.encode())
+            jobs.send(outcome.encode())
 
 
-def do_in_a_child(work: Callable[[], Word], seconds: float, keep: Collection[int]) -> Word:
+def run_in_child(work: Callable[[], Outcome], seconds: float, keep: Collection[int]) -> Outcome:
     """What becomes of a job in its own process, which keeps these descriptors; `seconds` are of CPU time.
 
     It is killed when it takes more of them, or `PATIENCE` times as long by the clock.
@@ -103,18 +103,18 @@ def do_in_a_child(work: Callable[[], Word], seconds: float, keep: Collection[int
     try:
         pid = os.fork()
     except OSError:
-        return Word.BUSY
+        return Outcome.BUSY
     if pid == 0:
-        code = _CODES[Word.FAILED]
+        code = _CODES[Outcome.FAILED]
         try:
-            limit_job(seconds, parent, keep)
+            confine_job(seconds, parent, keep)
             code = _CODES[work()]
         finally:
             os._exit(code)
     return _await(pid, seconds)
 
 
-def _await(pid: int, seconds: float) -> Word:
+def _await(pid: int, seconds: float) -> Outcome:
     deadline = time.monotonic() + PATIENCE * seconds
     ended, status, used = os.wait4(pid, os.WNOHANG)
     while not ended:
@@ -122,25 +122,25 @@ def _await(pid: int, seconds: float) -> Word:
         if left <= 0:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return Word.FAILED
+            return Outcome.FAILED
         signal.sigtimedwait({signal.SIGCHLD}, left)
         ended, status, used = os.wait4(pid, os.WNOHANG)
     if os.WIFSIGNALED(status):
         # Killed by an operator, or by the kernel for want of memory: nothing that the plot can be blamed for.
         is_others_doing = os.WTERMSIG(status) == signal.SIGKILL and used.ru_utime + used.ru_stime < seconds
-        return Word.BUSY if is_others_doing else Word.FAILED
-    words = {code: word for word, code in _CODES.items()}
-    return words.get(os.WEXITSTATUS(status), Word.FAILED)
+        return Outcome.BUSY if is_others_doing else Outcome.FAILED
+    words = {code: outcome for outcome, code in _CODES.items()}
+    return words.get(os.WEXITSTATUS(status), Outcome.FAILED)
 
 
-def _do(job: str, plot: int, result: int) -> Word:
-    if job == SVG:
-        return judge(os.pread(plot, MOST_SVG_BYTES + 1, 0))
+def _do(job: str, plot: int, result: int) -> Outcome:
+    if job == SVG_JOB:
+        return judge(os.pread(plot, MAX_SVG_BYTES + 1, 0))
     drawn = draw(io.BufferedReader(PlotFile(plot)), int(job))
     view = memoryview(drawn)
     while view:
         view = view[os.write(result, view) :]
-    return Word.DRAWN
+    return Outcome.RENDERED
 
 
 def draw(file: io.BufferedIOBase, width: int) -> bytes:

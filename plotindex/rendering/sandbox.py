@@ -52,7 +52,7 @@ def confine(most_bytes: int, ways: Mapping[str, Callable[[], None]] | None = Non
     _limit(most_bytes)
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     done, refused = [], []
-    for name, way in (WAYS if ways is None else ways).items():
+    for name, way in (METHODS if ways is None else ways).items():
         try:
             way()
             done.append(name)
@@ -70,7 +70,7 @@ def confine(most_bytes: int, ways: Mapping[str, Callable[[], None]] | None = Non
     return done
 
 
-def limit_job(seconds: float, parent: int, keep: Collection[int] = ()) -> None:
+def confine_job(seconds: float, parent: int, keep: Collection[int] = ()) -> None:
     """In the child that does one job: so much CPU time, no other process, an end with `parent`, and no other calls.
 
     Of all descriptors it has those that it is to `keep`.
@@ -156,7 +156,7 @@ def forbid_all() -> None:
         os.close(fd)
 
 
-WAYS: dict[str, Callable[[], None]] = {"chroot": enter_empty_folder, "Landlock": forbid_all}
+METHODS: dict[str, Callable[[], None]] = {"chroot": enter_empty_folder, "Landlock": forbid_all}
 """Each is enough; the first must come before the second, under which no directory can be made."""
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
 
-from plotindex.rendering.protocol import MOST_SVG_BYTES, Word
+from plotindex.rendering.protocol import MAX_SVG_BYTES, Outcome
 from plotindex.rendering.svg_elements import canvas_of, dashes_of, effort_of_outline, enlarges, is_thick, pixels_of
 
 MOST_EFFORT = 20_000
@@ -72,15 +72,15 @@ class _Element:
     """While its total is being found: whoever comes here again goes in a circle."""
 
 
-def judge(content: bytes) -> Word:
+def judge(content: bytes) -> Outcome:
     """Whether an SVG is quick to draw, or slow."""
-    if len(content) > MOST_SVG_BYTES:
-        return Word.SLOW
+    if len(content) > MAX_SVG_BYTES:
+        return Outcome.EXPENSIVE
     try:
         root, named = _Reading().read(content)
-        return Word.QUICK if _total(root, named, 0) <= MOST_EFFORT else Word.SLOW
+        return Outcome.CHEAP if _total(root, named, 0) <= MOST_EFFORT else Outcome.EXPENSIVE
     except (_SlowError, expat.ExpatError, ValueError):
-        return Word.SLOW
+        return Outcome.EXPENSIVE
 
 
 def _total(element: _Element, named: dict[str, _Element], depth: int) -> float:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from plotindex.config import Settings
 from plotindex.rendering.cache import FileCache, name_of
 from plotindex.rendering.client import RendererClient
-from plotindex.rendering.protocol import MOST_SVG_BYTES, SVG, Word, is_webp
+from plotindex.rendering.protocol import MAX_SVG_BYTES, SVG_JOB, Outcome, is_webp
 from plotindex.system import call_in_forks
 from plotindex.tree import OpenPlot, plot_of
 
@@ -19,20 +19,20 @@ FAILED_SECONDS = 86_400.0
 MOST_REMEMBERED = 4096
 """Words that are remembered without a look at the disk."""
 WIDTHS = ("160", "320", "640", "1280")
-WRONG_WIDTH = f"A thumbnail's width is {', '.join(WIDTHS[:-1])} or {WIDTHS[-1]}"
+WIDTH_ERROR = f"A thumbnail's width is {', '.join(WIDTHS[:-1])} or {WIDTHS[-1]}"
 MEGABYTE = 1 << 20
 
 
-class Made(NamedTuple):
+class RenderResult(NamedTuple):
     """What became of a thumbnail or a verdict."""
 
-    word: Word
+    outcome: Outcome
     content: bytes = b""
-    is_lasting: bool = True
+    is_final: bool = True
     """Whether the same would be said of this version at any other time."""
 
 
-NOT_NOW = Made(Word.BUSY, is_lasting=False)
+NOT_NOW = RenderResult(Outcome.BUSY, is_final=False)
 
 
 class Thumbnails:
@@ -40,23 +40,23 @@ class Thumbnails:
 
     def __init__(self, settings: Settings, waiters: int) -> None:
         """So many callers may wait for drawings at once; the others do without."""
-        self._kept = FileCache(
+        self._cache = FileCache(
             settings.thumbnails_folder, settings.thumbnails_mb * MEGABYTE, settings.make_state_folder
         )
         self._waiters = waiters
-        self._remembered: OrderedDict[str, tuple[Word, float]] = OrderedDict()
-        self.drawer = RendererClient()
+        self._remembered: OrderedDict[str, tuple[Outcome, float]] = OrderedDict()
+        self.renderer = RendererClient()
         self._begin()
         call_in_forks(self._begin)
 
-    def kept(self, opened: OpenPlot, job: str) -> Made | None:
+    def cached(self, opened: OpenPlot, job: str) -> RenderResult | None:
         """What was made before of this version: at the price of opening a file."""
         plot = opened.plot
-        if job == SVG and plot.size > MOST_SVG_BYTES:
-            return Made(Word.SLOW)
+        if job == SVG_JOB and plot.size > MAX_SVG_BYTES:
+            return RenderResult(Outcome.EXPENSIVE)
         return self._find(name_of(plot, job))
 
-    def make(self, opened: OpenPlot, job: str) -> Made:
+    def render(self, opened: OpenPlot, job: str) -> RenderResult:
         """What is made of this version now; BUSY when it would take longer than this caller may wait."""
         slots = self._slots
         if not slots.acquire(blocking=False):
@@ -70,7 +70,7 @@ class Thumbnails:
                 return others.result()
             try:
                 # Who was first may have ended in between.
-                made = self._find(name) or self._make(opened, job, name)
+                made = self._find(name) or self._render(opened, job, name)
                 own.set_result(made)
             except BaseException as error:
                 own.set_exception(error)
@@ -82,40 +82,40 @@ class Thumbnails:
         finally:
             slots.release()
 
-    def _make(self, opened: OpenPlot, job: str, name: str) -> Made:
+    def _render(self, opened: OpenPlot, job: str, name: str) -> RenderResult:
         plot, fd = opened
         settled = plot.is_settled(time.time_ns())
-        word, content = self.drawer.do(job, fd)
-        if plot_of(plot.session, plot.project, plot.filename, os.fstat(fd)) != plot or word is Word.BUSY:
+        outcome, content = self.renderer.run(job, fd)
+        if plot_of(plot.session, plot.project, plot.filename, os.fstat(fd)) != plot or outcome is Outcome.BUSY:
             return NOT_NOW
-        if job == SVG and word is not Word.QUICK:
-            word = Word.SLOW
+        if job == SVG_JOB and outcome is not Outcome.CHEAP:
+            outcome = Outcome.EXPENSIVE
         if not settled:
             # It may change and show the same version: nobody believes this later.
-            return Made(word, content, is_lasting=False)
-        self._kept.keep(name, content or word.encode())
+            return RenderResult(outcome, content, is_final=False)
+        self._cache.put(name, content or outcome.encode())
         if not content:
-            self._remember(name, word, time.time())
-        return Made(word, content)
+            self._remember(name, outcome, time.time())
+        return RenderResult(outcome, content)
 
-    def _find(self, name: str) -> Made | None:
-        word, since = self._remembered.get(name, (None, 0.0))
-        if word is not None and _is_good(word, time.time() - since):
-            return Made(word)
-        found = self._kept.find(name)
+    def _find(self, name: str) -> RenderResult | None:
+        outcome, since = self._remembered.get(name, (None, 0.0))
+        if outcome is not None and _is_good(outcome, time.time() - since):
+            return RenderResult(outcome)
+        found = self._cache.get(name)
         if found is None:
             return None
         if is_webp(found.content):
-            return Made(Word.DRAWN, found.content)
-        word = next((word for word in Word if word.encode() == found.content), None)
-        if word is None or not _is_good(word, found.age):
+            return RenderResult(Outcome.RENDERED, found.content)
+        outcome = next((outcome for outcome in Outcome if outcome.encode() == found.content), None)
+        if outcome is None or not _is_good(outcome, found.age):
             return None
-        self._remember(name, word, time.time() - found.age)
-        return Made(word)
+        self._remember(name, outcome, time.time() - found.age)
+        return RenderResult(outcome)
 
-    def _remember(self, name: str, word: Word, since: float) -> None:
+    def _remember(self, name: str, outcome: Outcome, since: float) -> None:
         with self._lock:
-            self._remembered[name] = word, since
+            self._remembered[name] = outcome, since
             if len(self._remembered) > MOST_REMEMBERED:
                 self._remembered.popitem(last=False)
 
@@ -123,8 +123,8 @@ class Thumbnails:
         """Also in a forked child: whoever waits or draws is in its parent."""
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(self._waiters)
-        self._drawing: dict[str, Future[Made]] = {}
+        self._drawing: dict[str, Future[RenderResult]] = {}
 
 
-def _is_good(word: Word, age: float) -> bool:
-    return word is not Word.FAILED or age < FAILED_SECONDS
+def _is_good(outcome: Outcome, age: float) -> bool:
+    return outcome is not Outcome.FAILED or age < FAILED_SECONDS

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 
-from plotindex.index import Report, finish, sessions_to_look_at
+from plotindex.index import Report, list_sessions, record_full_scan
 from plotindex.storage import Catalog, IntegrityCheck
 from plotindex.tree import ScopeSet, Tree, scout_for
 from plotindex.watch.scheduler import FairScheduler, Ticket
@@ -48,7 +48,7 @@ class FullScan:
         # Where nobody watches, nobody has missed anything: not in these, and of the root no new session.
         self._explained = ScopeSet([*turns.scopes(), *watches.stamps.sessions()])
         watches.begin_audit()
-        names = sessions_to_look_at(tree, catalog, self.report, watches.enter)
+        names = list_sessions(tree, catalog, self.report, watches.enter)
         self._soundness = check()
         latest = {row.session: number for number, row in enumerate(catalog.latest_sessions())}
         # From the end: those that nobody knows, then those in which something was drawn last. They have first choice
@@ -78,7 +78,7 @@ class FullScan:
             self._unwatched = self._watcher.watches.end_audit()
             self._watcher.watches.expected = 0
             if "" not in self.report.unreadable:
-                finish(self._tree, self._catalog)
+                record_full_scan(self._tree, self._catalog)
             self.ended = time.monotonic()
             self.close()
         return self.ended is not None

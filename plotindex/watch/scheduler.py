@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from plotindex.index import Report, ScopeDiff, settle
+from plotindex.index import Report, ScopeDiff, write_batch
 from plotindex.storage import Catalog, Change, Histogram
 from plotindex.tree import MOST_OF_SESSION, Linked, Row, Scope, Tree, WalkProcess, collapse
 from plotindex.watch.watcher import Watcher
@@ -107,7 +107,7 @@ class SessionJob:
                     if scope.project is None and self.rescan is not None:
                         mine, ahead, self.rescan = self.rescan, scout, None
                     self._look = ScopeDiff(glance, scope, mine, enter=enter, scout=ahead)
-                if not self._look.go_on(until):
+                if not self._look.scan(until):
                     break
                 self.closed.update(self._look.closed)
                 self.ready.append(self._look)
@@ -282,7 +282,7 @@ class FairScheduler:
         linked_anew = [each for look in looks if look.report is self.report for each in look.linked]
         usual = STEP_PLOTS * 2 if len(self._jobs) == 1 else STEP_CHANGES
         most_changes = usual if most == STEP_PLOTS else most
-        finished, changes, added, roomy = settle(looks, self._tree, self._catalog, most_changes)
+        finished, changes, added, roomy = write_batch(looks, self._tree, self._catalog, most_changes)
         self._widen(roomy)
         done = set(finished)
         for session in {look.session for look in finished}:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.config import Settings, load_settings
 from plotindex.errors import PlotIndexError
-from plotindex.index import Source, make_lookup
+from plotindex.index import CacheStatus, make_lookup
 from plotindex.ops.metrics import Metrics
 from plotindex.ops.request_counts import Recent
 from plotindex.rendering.thumbnails import Thumbnails
@@ -131,7 +131,7 @@ def _answer_http_error(error: HTTPException) -> Response:
     message = "There is nothing at this address" if is_absent else error.description or error.name
     response = respond_with_error(error.code or 500, message)
     if is_absent:
-        response.headers["Cache-Status"] = f"plotindex; {Source.MISS}"
+        response.headers["Cache-Status"] = f"plotindex; {CacheStatus.MISS}"
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value

@@ -5,7 +5,7 @@ import logging
 from flask import Request, Response, jsonify
 
 from plotindex.errors import RootLostError
-from plotindex.index import ScansBusyError, Source
+from plotindex.index import CacheStatus, ScansBusyError
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,12 @@ def respond_later(error: ScansBusyError | RootLostError | OSError) -> Response:
     if isinstance(error, OSError):
         log.warning("A plot cannot be read: %s", error.strerror)
         message = "The plot cannot be read now"
-    return respond_with_error(503, message, Retry_After=seconds, Cache_Status=f"plotindex; {Source.MISS}")
+    return respond_with_error(503, message, Retry_After=seconds, Cache_Status=f"plotindex; {CacheStatus.MISS}")
 
 
-def respond_not_found(source: Source = Source.MISS, message: str = NOT_FOUND) -> Response:
+def respond_not_found(cache_status: CacheStatus = CacheStatus.MISS, message: str = NOT_FOUND) -> Response:
     """The one answer for what is not there and for what the caller may not see."""
-    return respond_with_error(404, message, Cache_Status=f"plotindex; {source}")
+    return respond_with_error(404, message, Cache_Status=f"plotindex; {cache_status}")
 
 
 def is_utf8(request: Request) -> bool:

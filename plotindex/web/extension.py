@@ -13,7 +13,7 @@ from plotindex.auth import Addresses, GivenKeys, addresses_salt
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.index import Lookup, make_lookup
-from plotindex.rendering.thumbnails import WIDTHS, WRONG_WIDTH, Thumbnails
+from plotindex.rendering.thumbnails import WIDTH_ERROR, WIDTHS, Thumbnails
 from plotindex.storage import Entry, Listing, entries_of
 from plotindex.system import printable
 from plotindex.tree import PlotKey
@@ -147,7 +147,7 @@ class PlotIndex:
         if key is None:
             raise PlotIndexError(f"{printable(f'{session_id}/{filename}')} can be no plot: check session and filename.")
         if width is not None and str(width) not in WIDTHS:
-            raise PlotIndexError(f"{WRONG_WIDTH}, not {width!r}.")
+            raise PlotIndexError(f"{WIDTH_ERROR}, not {width!r}.")
         if not keys_of_host(current_app, here.settings):
             raise SettingsError("Addresses cannot be signed without a key: set app.secret_key or PLOTINDEX_SECRET_KEY.")
         wanted = {
@@ -281,8 +281,8 @@ class PlotIndex:
 
 
 def _entries(lookup: Lookup, session: str) -> Iterator[Entry]:
-    if not lookup.has_catalogue():
-        yield from entries_of(lookup.walk(session))
+    if not lookup.has_catalog():
+        yield from entries_of(lookup.scan_session(session))
         return
     listing = Listing(lookup.catalog.database)
     after: str | None = ""

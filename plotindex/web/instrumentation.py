@@ -7,7 +7,7 @@ import time
 from flask import Flask, Response, request
 
 from plotindex.config import Settings
-from plotindex.index import Lookup, Observer, Source
+from plotindex.index import CacheStatus, Lookup, LookupObserver
 from plotindex.ops.metrics import Metrics
 from plotindex.ops.request_counts import HITS, MISSES, SCANS, Recent
 from plotindex.system import Access, AccessLog, request_id
@@ -15,7 +15,7 @@ from plotindex.system import Access, AccessLog, request_id
 ID = re.compile(r"[\w.:+/=-]{1,64}", re.ASCII)
 ASKED_OFTEN = {"healthz", "readyz", "metrics", "gallery.static"}
 """Endpoints of which each answer that is as it should be is no line of the log."""
-CATALOGUED = {Source.HIT, Source.UNWATCHED}
+CATALOGUED = {CacheStatus.HIT, CacheStatus.UNWATCHED}
 BEGAN = "plotindex.began"
 
 
@@ -59,12 +59,12 @@ def _describe(response: Response) -> Access:
 def observe_lookups(lookup: Lookup, metrics: Metrics, recent: Recent) -> None:
     """Count each look-up and each scan."""
 
-    def looked_up(source: Source, seconds: float) -> None:
-        metrics.count_lookup(source, seconds)
-        recent.count(HITS if source in CATALOGUED else MISSES)
+    def on_lookup(cache_status: CacheStatus, seconds: float) -> None:
+        metrics.count_lookup(cache_status, seconds)
+        recent.count(HITS if cache_status in CATALOGUED else MISSES)
 
-    def scanned(seconds: float) -> None:
+    def on_scan(seconds: float) -> None:
         metrics.count_scan(seconds)
         recent.count(SCANS)
 
-    lookup.observer = Observer(looked_up, scanned)
+    lookup.observer = LookupObserver(on_lookup, on_scan)

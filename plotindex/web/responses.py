@@ -13,8 +13,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date, parse_date
 
-from plotindex.index import Source
-from plotindex.rendering.thumbnails import Made
+from plotindex.index import CacheStatus
+from plotindex.rendering.thumbnails import RenderResult
 from plotindex.tree import MEDIA_TYPES, OpenPlot, Plot
 from plotindex.web.errors import respond_with_error
 
@@ -85,7 +85,13 @@ class PlotResponse(Response):
 
 
 def respond_with_plot(
-    opened: OpenPlot, source: Source, request: Request, now_ns: int, accel: str | None = None, *, for_now: bool = False
+    opened: OpenPlot,
+    cache_status: CacheStatus,
+    request: Request,
+    now_ns: int,
+    accel: str | None = None,
+    *,
+    for_now: bool = False,
 ) -> Response:
     """The image, or what the request's conditions make of it: 304, 206 or 416.
 
@@ -99,7 +105,7 @@ def respond_with_plot(
     environ = request.environ
     arguments: Mapping[str, str] = request.args if environ.get("QUERY_STRING") else {}
     body = FileBody(fd, plot.size)
-    headers = Headers(_headers(plot, source, arguments, now_ns, for_now=for_now))
+    headers = Headers(_headers(plot, cache_status, arguments, now_ns, for_now=for_now))
     response = PlotResponse(body, headers=headers, direct_passthrough=True)
     try:
         if any(condition in environ for condition in CONDITIONS):
@@ -169,7 +175,7 @@ def _send_at_once(response: Response, content: bytes, size: int) -> None:
 
 
 def _headers(
-    plot: Plot, source: Source, arguments: Mapping[str, str], now_ns: int, *, for_now: bool
+    plot: Plot, cache_status: CacheStatus, arguments: Mapping[str, str], now_ns: int, *, for_now: bool
 ) -> Iterable[tuple[str, str]]:
     suffix = plot.suffix
     yield "Content-Type", MEDIA_TYPES[suffix]
@@ -177,19 +183,19 @@ def _headers(
     yield "ETag", f'"{plot.version}"'
     yield "Accept-Ranges", "bytes"
     lasts = not for_now and plot.is_settled(now_ns)
-    yield from _common_headers(plot, source, arguments, plot.filename, lasts=lasts)
+    yield from _common_headers(plot, cache_status, arguments, plot.filename, lasts=lasts)
     if suffix == ".svg":
         yield "Content-Security-Policy", SVG_POLICY
 
 
 def _common_headers(
-    plot: Plot, source: Source, arguments: Mapping[str, str], filename: str, *, lasts: bool
+    plot: Plot, cache_status: CacheStatus, arguments: Mapping[str, str], filename: str, *, lasts: bool
 ) -> Iterable[tuple[str, str]]:
     """What the image itself and its thumbnails have alike; `lasts` when its version says all."""
     yield "Last-Modified", _date(plot.mtime_ns // 1_000_000_000)
     yield "X-Content-Type-Options", "nosniff"
     yield "Cache-Control", IMMUTABLE if lasts and arguments.get("v") == plot.version else CACHED
-    yield "Cache-Status", f"plotindex; {source}"
+    yield "Cache-Status", f"plotindex; {cache_status}"
     if "sig" in arguments or plot.suffix == ".svg":
         # A link in an SVG would tell the address, and with it the signature.
         yield "Referrer-Policy", "no-referrer"
@@ -199,15 +205,15 @@ def _common_headers(
 
 
 def respond_with_thumbnail(
-    plot: Plot, width: str, made: Made | None, source: Source, request: Request
+    plot: Plot, width: str, made: RenderResult | None, cache_status: CacheStatus, request: Request
 ) -> Response | None:
     """A thumbnail, or what the request's conditions make of it. With none made: only if none is needed, else None."""
     environ = request.environ
     filename = f"{plot.filename.removesuffix(plot.filename[-len(plot.suffix) :])}.webp"
     response = PlotResponse([made.content] if made else [], content_type=THUMBNAIL_TYPE, direct_passthrough=True)
     response.headers["ETag"] = f'"{plot.version}-{width}"'
-    lasts = made is not None and made.is_lasting
-    response.headers.extend(_common_headers(plot, source, request.args, filename, lasts=lasts))
+    lasts = made is not None and made.is_final
+    response.headers.extend(_common_headers(plot, cache_status, request.args, filename, lasts=lasts))
     if made is not None:
         response.headers["Content-Length"] = str(len(made.content))
     if any(condition in environ for condition in CONDITIONS):

@@ -20,7 +20,7 @@ from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError
 from plotindex.index import lookup
 from plotindex.index.liveness import require_indexer
-from plotindex.index.lookup import Lookup, Source
+from plotindex.index.lookup import CacheStatus, Lookup
 from plotindex.index.verify import differences
 from plotindex.ops import status
 from plotindex.ops.status import read_status
@@ -154,17 +154,17 @@ def test_a_full_disk_under_the_database_is_said_and_lived_through_and_no_reader_
     def trouble() -> str:
         return str(read_status(catalog, tree.layout).trouble)
 
-    def ask(filename: str) -> tuple[bytes | None, Source]:
+    def ask(filename: str) -> tuple[bytes | None, CacheStatus]:
         answer = Lookup(tree, catalog).open("s", filename)
         if answer.opened is None:
-            return None, answer.source
+            return None, answer.cache_status
         with os.fdopen(answer.opened.fd, "rb") as file:
-            return file.read(), answer.source
+            return file.read(), answer.cache_status
 
     for number in range(10):
         draw(root, f"s/project_a/{number}.png", b"before")
     with indexer() as running:
-        assert ask("0.png") == (b"before", Source.HIT)
+        assert ask("0.png") == (b"before", CacheStatus.HIT)
         filling = fill(small_disk)
         for number in range(600):
             draw(root, f"s/project_a/{number}.png", b"after")
@@ -173,15 +173,15 @@ def test_a_full_disk_under_the_database_is_said_and_lived_through_and_no_reader_
         # Whether from the catalogue or by a scan: what is there now is what is answered.
         assert ask("0.png")[0] == ask("599.png")[0] == b"after"
         assert ask("1.png")[0] is ask("600.png")[0] is None
-        wait_until(lambda: ask("0.png") == (b"after", Source.UNWATCHED))
+        wait_until(lambda: ask("0.png") == (b"after", CacheStatus.UNWATCHED))
         assert re.search("last heard|blocked", trouble())
         lock = settings.indexer_lock
         told = str(read_status(catalog, tree.layout, lock=lock).trouble)
         assert re.search("disk is full.*: make room", told), told
-        assert "An indexer runs, but" in str(Lookup(tree, catalog, lock=lock).doubt())
+        assert "An indexer runs, but" in str(Lookup(tree, catalog, lock=lock).degraded_reason())
         filling.unlink()
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
-        wait_until(lambda: (ask("599.png"), trouble()) == ((b"after", Source.HIT), "None"))
+        wait_until(lambda: (ask("599.png"), trouble()) == ((b"after", CacheStatus.HIT), "None"))
         draw(root, "s/project_a/last.png")
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
         assert running.stderr.count("disk is full") < 20
@@ -219,7 +219,7 @@ def test_a_database_that_another_program_locks_for_long_loses_nothing_and_holds_
             draw(root, f"s/project_a/drawn-{seconds}.png", b"new")
             (root / "s/project_a/x.png").write_bytes(b"changed")
             answer = Lookup(tree, catalog).open("s", f"drawn-{seconds}.png")
-            assert (answer.source, os.read(getattr(answer.opened, "fd", -1), 9)) == (Source.MISS, b"new")
+            assert (answer.cache_status, os.read(getattr(answer.opened, "fd", -1), 9)) == (CacheStatus.MISS, b"new")
             os.close(getattr(answer.opened, "fd", -1))
             release_at = time.monotonic() + seconds
             wait_until(partial(is_past, release_at))
@@ -260,10 +260,10 @@ def test_a_clock_that_is_set_back_makes_nobody_believe_in_an_indexer_nor_doubt_i
     shift.write_text("86400")
     shifted = {"PYTHONPATH": f"{tmp_path}:{CHECKOUT}", "SHIFT": str(shift)}
 
-    def ask() -> Source:
+    def ask() -> CacheStatus:
         answer = Lookup(tree, catalog).open("s", "x.png")
         os.close(getattr(answer.opened, "fd", -1))
-        return answer.source
+        return answer.cache_status
 
     def trouble() -> str:
         return str(read_status(catalog, tree.layout).trouble)
@@ -276,19 +276,19 @@ def test_a_clock_that_is_set_back_makes_nobody_believe_in_an_indexer_nor_doubt_i
     # Killed, and the clock set back: a heartbeat of tomorrow keeps nobody alive.
     assert catalog.heartbeats()[0].heartbeat > time.time() + 80_000
     draw(root, "s/project_b/y.png")
-    assert ask() == Source.UNWATCHED
+    assert ask() == CacheStatus.UNWATCHED
     with pytest.raises(CatalogError, match="start `plotindex watch`"):
         require_indexer(catalog)
     with indexer(env=shifted) as running:
         assert all_plots(catalog) == plots_by_hand(root)
         assert [beat.pid for beat in catalog.heartbeats()] == [running.pid]
         # Nor of one that runs, while clocks differ.
-        assert ask() == Source.UNWATCHED
+        assert ask() == CacheStatus.UNWATCHED
         assert "start `plotindex watch`" in trouble()
         # Set back while it runs: the next heartbeat says so, and nothing waits for a day.
         (tmp_path / "no-shift").write_text("0")
         (tmp_path / "no-shift").rename(shift)
-        wait_until(lambda: (ask(), trouble()) == (Source.HIT, "None"))
+        wait_until(lambda: (ask(), trouble()) == (CacheStatus.HIT, "None"))
         # Set back by its writer, too: a change that leaves name, size and time as they were.
         draw(root, "s/project_a/x.png", b"of Tomorrow", mtime_ns=2**62)
         assert wait_for_sync(settings.barrier_folder, 20, lambda: require_indexer(catalog))

@@ -10,7 +10,7 @@ import pytest
 
 from plotindex.config.settings import Settings
 from plotindex.errors import RootLostError
-from plotindex.index.lookup import Lookup, Source
+from plotindex.index.lookup import CacheStatus, Lookup
 from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.verify import differences
@@ -175,7 +175,7 @@ def test_a_root_restored_from_a_copy_is_believed_and_so_is_one_that_was_honestly
     draw(root, "t/project_a/x.png")
     draw(root, "u/project_a/x.png")
     lookup = Lookup(watched.tree, watched.catalog)
-    assert lookup.open("s", "drawn-2.png") == (None, Source.STALE)
+    assert lookup.open("s", "drawn-2.png") == (None, CacheStatus.STALE)
     assert all_plots(watched.catalog) == set()
     reconcile(watched.tree, watched.catalog, [""])
     assert plots_named(all_plots(watched.catalog)) == {"t/project_a/x.png", "u/project_a/x.png"}
@@ -262,7 +262,10 @@ def test_what_cannot_be_read_keeps_its_rows_is_told_of_and_needs_nothing_but_a_c
         lambda: told in str(read_status(watched.catalog, watched.tree.layout, lock=settings.indexer_lock).trouble)
     )
     wait_until(
-        lambda: "An indexer runs, but" in str(Lookup(watched.tree, watched.catalog, lock=settings.indexer_lock).doubt())
+        lambda: (
+            "An indexer runs, but"
+            in str(Lookup(watched.tree, watched.catalog, lock=settings.indexer_lock).degraded_reason())
+        )
     )
     assert all_plots(watched.catalog) == before
     root.chmod(0o755)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from plotindex.config.settings import Settings, load_settings
 from plotindex.index.liveness import require_indexer
-from plotindex.index.lookup import Lookup, Source
+from plotindex.index.lookup import CacheStatus, Lookup
 from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
 from plotindex.ops.status import read_status
@@ -52,13 +52,13 @@ def within_bounds(plots: set[Plot], layout: Layout) -> set[Plot]:
     return kept
 
 
-def ask(tree: Tree, catalog: Catalog, key: PlotKey) -> tuple[Plot | None, Source]:
+def ask(tree: Tree, catalog: Catalog, key: PlotKey) -> tuple[Plot | None, CacheStatus]:
     """What a server with no memory of earlier requests answers."""
-    opened, source = Lookup(tree, catalog).open(*key)
+    opened, cache_status = Lookup(tree, catalog).open(*key)
     if opened is None:
-        return None, source
+        return None, cache_status
     os.close(opened.fd)
-    return opened.plot, source
+    return opened.plot, cache_status
 
 
 def assert_answers_equal_a_scan(tree: Tree, catalog: Catalog, plots: set[Plot]) -> None:
@@ -69,9 +69,9 @@ def assert_answers_equal_a_scan(tree: Tree, catalog: Catalog, plots: set[Plot]) 
         copies = {plot for plot in plots if (plot.session, plot.filename) == key}
         indexed = {plot for plot in rows if (plot.session, plot.filename) == key}
         assert indexed in (copies, set()), "a key with some of its copies"
-        answer, source = ask(tree, catalog, key)
+        answer, cache_status = ask(tree, catalog, key)
         assert answer == current_by_hand(plots, key)
-        assert (source is Source.MISS) == (not indexed)
+        assert (cache_status is CacheStatus.MISS) == (not indexed)
 
 
 SESSIONS, PROJECTS = ["s", "t"], ["project_a", "project_b", "aside"]
@@ -258,8 +258,8 @@ def test_what_lies_deeper_than_max_depth_is_answered_by_scan_and_named_and_troub
             draw(root, f"s/project_a/{'d/' * 32}last.png")
             wait_until(lambda: catalog.current(PlotKey("s", "d/" * 32 + "last.png")))
             for name in ("before.png", "drawn.png"):
-                answer, source = ask(tree, catalog, PlotKey("s", "d/" * 40 + name))
-                assert (answer is not None, source) == (True, Source.MISS)
+                answer, cache_status = ask(tree, catalog, PlotKey("s", "d/" * 40 + name))
+                assert (answer is not None, cache_status) == (True, CacheStatus.MISS)
                 assert catalog.current(PlotKey("s", "d/" * 40 + name)) is None
             command = [sys.executable, "-c", DEEP, str(root / "flood/project_a"), "2000"]
             with subprocess.Popen(command) as flood:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from plotindex.errors import RootLostError
-from plotindex.index.lookup import Answer, Lookup, Source
+from plotindex.index.lookup import CacheStatus, Lookup, LookupResult
 from plotindex.index.reconcile import reconcile
-from plotindex.index.scan_limiter import REMEMBERED_KEYS, Scans, ScansBusyError
+from plotindex.index.scan_limiter import MAX_RESULTS, ScanLimiter, ScansBusyError
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.sqlite.database import SqliteDatabase
@@ -30,12 +30,12 @@ class Reader:
     def __init__(self, lookup: Lookup) -> None:
         self.lookup = lookup
 
-    def __call__(self, session: str, filename: str, project: str | None = None) -> tuple[bytes | None, Source]:
-        answer: Answer = self.lookup.open(session, filename, project)
+    def __call__(self, session: str, filename: str, project: str | None = None) -> tuple[bytes | None, CacheStatus]:
+        answer: LookupResult = self.lookup.open(session, filename, project)
         if answer.opened is None:
-            return None, answer.source
+            return None, answer.cache_status
         with os.fdopen(answer.opened.fd, "rb") as file:
-            return file.read(), answer.source
+            return file.read(), answer.cache_status
 
 
 @pytest.fixture
@@ -51,15 +51,15 @@ def test_a_hit_needs_no_look_at_the_other_projects(ask: Reader, tree: Tree, cata
     draw(root, "s/project_b/x.png", b"b", mtime_ns=2)
     reconcile(tree, catalog, [""])
     draw(root, "s/project_c/x.png", b"not indexed yet", mtime_ns=3)
-    assert ask("s", "x.png") == (b"b", Source.HIT)
-    assert ask("s", "x.png", "project_a") == (b"a", Source.HIT)
+    assert ask("s", "x.png") == (b"b", CacheStatus.HIT)
+    assert ask("s", "x.png", "project_a") == (b"a", CacheStatus.HIT)
 
 
 @on_both_engines
 def test_a_miss_is_found_by_scan_healed_and_a_hit_afterwards(ask: Reader, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/sub/x.png", b"a")
-    assert ask("s", "sub/x.png") == (b"a", Source.MISS)
-    assert ask("s", "sub/x.png") == (b"a", Source.HIT)
+    assert ask("s", "sub/x.png") == (b"a", CacheStatus.MISS)
+    assert ask("s", "sub/x.png") == (b"a", CacheStatus.HIT)
     assert catalog.counts() == (1, 1)
 
 
@@ -69,11 +69,11 @@ def test_a_stale_row_is_answered_by_scan_and_healed(ask: Reader, tree: Tree, cat
     draw(root, "s/project_b/x.png", b"b", mtime_ns=2)
     reconcile(tree, catalog, [""])
     (root / "s/project_b/x.png").unlink()
-    assert ask("s", "x.png") == (b"a", Source.STALE)
-    assert ask("s", "x.png") == (b"a", Source.HIT)
+    assert ask("s", "x.png") == (b"a", CacheStatus.STALE)
+    assert ask("s", "x.png") == (b"a", CacheStatus.HIT)
     (root / "s/project_a/x.png").unlink()
-    assert ask("s", "x.png", "project_a") == (None, Source.STALE)
-    assert ask("s", "x.png") == (None, Source.MISS)
+    assert ask("s", "x.png", "project_a") == (None, CacheStatus.STALE)
+    assert ask("s", "x.png") == (None, CacheStatus.MISS)
     assert all_plots(catalog) == set()
 
 
@@ -83,7 +83,7 @@ def test_a_file_that_was_rewritten_is_served_as_it_is_now(
     draw(root, "s/project_a/x.png", b"first")
     reconcile(tree, catalog, [""])
     draw(root, "s/project_a/x.png", b"second")
-    assert ask("s", "x.png") == (b"second", Source.HIT)
+    assert ask("s", "x.png") == (b"second", CacheStatus.HIT)
     assert all_plots(catalog) == {tree.look("s", "project_a", "x.png")}
 
 
@@ -94,7 +94,7 @@ def test_a_hit_says_when_nobody_watches(tree: Tree, catalog: Catalog, root: Path
     reconcile(tree, catalog, [""])
     now = time.time()
     catalog.store_heartbeat(Heartbeat("here", 1, now, now - age, state))
-    assert Reader(Lookup(tree, catalog))("s", "x.png") == (b"a", Source.UNWATCHED)
+    assert Reader(Lookup(tree, catalog))("s", "x.png") == (b"a", CacheStatus.UNWATCHED)
 
 
 def test_without_a_catalogue_every_answer_comes_from_a_scan_until_there_is_one(
@@ -103,20 +103,23 @@ def test_without_a_catalogue_every_answer_comes_from_a_scan_until_there_is_one(
     database = SqliteDatabase(tmp_path / "later.db")
     ask = Reader(Lookup(tree, Catalog(database)))
     draw(root, "s/project_a/x.png", b"a")
-    assert ask("s", "x.png") == (b"a", Source.MISS)
-    assert ask("s", "gone.png") == (None, Source.MISS)
+    assert ask("s", "x.png") == (b"a", CacheStatus.MISS)
+    assert ask("s", "gone.png") == (None, CacheStatus.MISS)
     assert not (tmp_path / "later.db").exists()
     database.migrate()
     Catalog(database).record_root(str(root), tree.layout, 1)
     reconcile(tree, Catalog(database), [""])
-    wait_until(lambda: ask("s", "x.png") == (b"a", Source.UNWATCHED))
+    wait_until(lambda: ask("s", "x.png") == (b"a", CacheStatus.UNWATCHED))
     database.close()
 
 
 def test_a_damaged_catalogue_does_not_stop_the_answer(tree: Tree, root: Path, tmp_path: Path) -> None:
     (tmp_path / "damaged.db").write_bytes(b"this is no database" * 1000)
     draw(root, "s/project_a/x.png", b"a")
-    assert Reader(Lookup(tree, Catalog(SqliteDatabase(tmp_path / "damaged.db"))))("s", "x.png") == (b"a", Source.MISS)
+    assert Reader(Lookup(tree, Catalog(SqliteDatabase(tmp_path / "damaged.db"))))("s", "x.png") == (
+        b"a",
+        CacheStatus.MISS,
+    )
 
 
 @on_both_engines
@@ -124,7 +127,7 @@ def test_healing_waits_for_nobody(ask: Reader, catalog: Catalog, root: Path) -> 
     draw(root, "s/project_a/x.png", b"a")
     with catalog.writing(sessions=["s"]):
         began = time.monotonic()
-        assert ask("s", "x.png") == (b"a", Source.MISS)
+        assert ask("s", "x.png") == (b"a", CacheStatus.MISS)
         assert time.monotonic() - began < 5
     assert all_plots(catalog) == set()
 
@@ -139,16 +142,16 @@ def test_healing_below_a_lost_root_deletes_nothing(
     with pytest.raises(RootLostError):
         ask("s", "x.png")
     root.mkdir()
-    assert ask("s", "x.png") == (None, Source.STALE)
+    assert ask("s", "x.png") == (None, CacheStatus.STALE)
     draw(root, "t/project_a/x.png", b"t")
-    assert ask("t", "x.png") == (b"t", Source.MISS)
+    assert ask("t", "x.png") == (b"t", CacheStatus.MISS)
     assert all_plots(catalog) == before
 
 
 def test_with_healing_off_nothing_is_written(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a")
     ask = Reader(Lookup(tree, catalog, heal=False))
-    assert ask("s", "x.png") == (b"a", Source.MISS)
+    assert ask("s", "x.png") == (b"a", CacheStatus.MISS)
     assert all_plots(catalog) == set()
 
 
@@ -179,8 +182,8 @@ def test_concurrent_misses_of_one_key_share_one_scan_and_too_many_keys_are_refus
         with pytest.raises(ScansBusyError):
             lookup.open("s", "z.png")
         slow.go.set()
-        assert {answer.result(20) for answer in same} <= {(b"a", Source.MISS), (b"a", Source.UNWATCHED)}
-        assert other.result(20) == (None, Source.MISS)
+        assert {answer.result(20) for answer in same} <= {(b"a", CacheStatus.MISS), (b"a", CacheStatus.UNWATCHED)}
+        assert other.result(20) == (None, CacheStatus.MISS)
     assert sorted(slow.scans) == [PlotKey("s", "x.png"), PlotKey("s", "y.png")]
 
 
@@ -193,7 +196,7 @@ def test_a_session_whose_unknown_names_are_asked_for_leaves_a_scan_to_others(tre
         with pytest.raises(ScansBusyError):
             lookup.open("other", "x.png")
         slow.go.set()
-        assert [one.result(20) for one in greedy] == [Answer(None, Source.MISS)] * 2
+        assert [one.result(20) for one in greedy] == [LookupResult(None, CacheStatus.MISS)] * 2
         slow.go.clear()
         first = pool.submit(lookup.open, "s", "next.png")
         wait_until(lambda: len(slow.scans) == 3)
@@ -202,16 +205,16 @@ def test_a_session_whose_unknown_names_are_asked_for_leaves_a_scan_to_others(tre
         theirs = pool.submit(lookup.open, "other", "x.png")
         wait_until(lambda: len(slow.scans) == 4)
         slow.go.set()
-        assert first.result(20) == theirs.result(20) == Answer(None, Source.MISS)
+        assert first.result(20) == theirs.result(20) == LookupResult(None, CacheStatus.MISS)
 
 
 def test_nothing_is_kept_of_names_that_were_asked_for_a_second_ago(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    scans = Scans()
+    scans = ScanLimiter()
     for number in range(30_000):
         assert scans.share(PlotKey("s", f"{number}.png"), list) == []
-    assert len(scans._known) <= REMEMBERED_KEYS + 1
+    assert len(scans._known) <= MAX_RESULTS + 1
     now = 2.0
     copy = Plot("s", "project_a", "x.png", 1, 1, 1, 1)
     assert len(scans.share(PlotKey("s", "x.png"), lambda: [copy] * 1000)) < 100
@@ -224,7 +227,7 @@ def test_a_name_that_does_not_exist_is_scanned_for_once_a_second(tree: Tree, cat
     lookup = Lookup(slow, catalog)
     began = time.monotonic()
     for _ in range(200):
-        assert lookup.open("s", "gone.png") == Answer(None, Source.MISS)
+        assert lookup.open("s", "gone.png") == LookupResult(None, CacheStatus.MISS)
     assert len(slow.scans) <= 1 + (time.monotonic() - began)
 
 
@@ -238,14 +241,14 @@ def test_a_failed_scan_is_tried_again(
         for _ in range(3):
             with pytest.raises(OSError, match="provoked"):
                 ask("s", "x.png")
-    assert ask("s", "x.png") == (b"a", Source.MISS)
+    assert ask("s", "x.png") == (b"a", CacheStatus.MISS)
 
 
 def test_a_project_renamed_right_after_a_scan_is_found_where_it_is_now(ask: Reader, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a")
-    assert ask("s", "x.png") == (b"a", Source.MISS)
+    assert ask("s", "x.png") == (b"a", CacheStatus.MISS)
     (root / "s/project_a").rename(root / "s/project_b")
-    assert ask("s", "x.png") == (b"a", Source.STALE)
+    assert ask("s", "x.png") == (b"a", CacheStatus.STALE)
 
 
 @on_both_engines
@@ -265,8 +268,8 @@ def test_a_row_that_points_outside_leads_nowhere(ask: Reader, catalog: Catalog, 
         for project, name in [("project_a/../../..", "secret.png"), ("project_a", "../../../secret.png")]:
             connection.execute("INSERT INTO plot VALUES ('s', ?, ?, 1, 1, 1, 1, 1)", (name, project))
     connection.close()
-    assert ask("s", "secret.png") == (None, Source.STALE)
-    assert ask("s", "../../../secret.png") == (None, Source.MISS)
+    assert ask("s", "secret.png") == (None, CacheStatus.STALE)
+    assert ask("s", "../../../secret.png") == (None, CacheStatus.MISS)
 
 
 def test_answers_leave_no_descriptor_open(ask: Reader, tree: Tree, catalog: Catalog, root: Path) -> None:

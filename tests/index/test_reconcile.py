@@ -67,7 +67,7 @@ def test_clock_removal_and_session_change_in_the_commit_that_changes_plots(
 def test_a_session_of_many_transactions_is_written_whole(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_CHANGES", 7)
+    monkeypatch.setattr(module, "MAX_CHANGES", 7)
     monkeypatch.setattr(look, "ROWS_AT_ONCE", 5)
     monkeypatch.setattr(module, "ROWS_PER_CHANGE", 1)
     for number in range(60):

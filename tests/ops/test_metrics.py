@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
-from plotindex.index.indexer_lock import sole_indexer
+from plotindex.index.indexer_lock import hold_indexer_lock
 from plotindex.index.lookup import Lookup
 from plotindex.ops.metrics import Metrics
 from plotindex.ops.request_counts import Counts, read_recent
@@ -134,12 +134,12 @@ def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
     def says() -> tuple[str | None, str | None, str]:
         status = read_status(catalog, tree.layout, lock=lock)
         assert status.indexer
-        return status.trouble, Lookup(tree, catalog, lock=lock).doubt(), status.indexer.state
+        return status.trouble, Lookup(tree, catalog, lock=lock).degraded_reason(), status.indexer.state
 
     here = Heartbeat(socket.gethostname(), os.getpid(), now, now, "watching")
     catalog.store_heartbeat(here)
     # The kernel takes the lock from a dead process as from one that closes it.
-    with sole_indexer(lock) as tell:
+    with hold_indexer_lock(lock) as tell:
         assert says() == (None, None, "watching")
         catalog.store_heartbeat(here._replace(state="blocked"))
         tell("Room is needed.")
@@ -162,12 +162,12 @@ def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
 
 
 def test_a_server_that_cannot_answer_truthfully_says_why(tree: Tree, catalog: Catalog) -> None:
-    assert "No indexer" in str(Lookup(tree, catalog).doubt())
+    assert "No indexer" in str(Lookup(tree, catalog).degraded_reason())
     catalog.database.close()
     catalog.database.path.unlink()
-    assert "no catalogue" in str(Lookup(tree, catalog).doubt())
+    assert "no catalogue" in str(Lookup(tree, catalog).degraded_reason())
     shutil.rmtree(tree.root)
-    assert "root is not there" in str(Lookup(tree, catalog).doubt())
+    assert "root is not there" in str(Lookup(tree, catalog).degraded_reason())
 
 
 def test_a_line_of_the_access_log_has_an_id_and_no_secret_and_none_comes_when_it_is_off(

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from plotindex.rendering.client import RendererClient
-from plotindex.rendering.protocol import SVG, Word
+from plotindex.rendering.protocol import SVG_JOB, Outcome
 from tests.support.images import encoded, halves
 from tests.support.processes import draw, wait_until
 
@@ -30,7 +30,7 @@ if user:
     os.chown(secret, user, user)
     os.setgroups([]); os.setresgid(user, user, user); os.setresuid(user, user, user)
 open(secret).close()
-ways = {name: sandbox.WAYS[name] for name in way.split(",") if name}
+ways = {name: sandbox.METHODS[name] for name in way.split(",") if name}
 try:
     print("confined:", *sandbox.confine(1_000_000, ways), file=sys.stderr)
 except sandbox.ConfinementError as error:
@@ -59,7 +59,7 @@ for what, attempt in tried.items():
     except (OSError, ZeroDivisionError):
         continue
     print("did:", what, file=sys.stderr)
-sandbox.limit_job(1, parent, keep=(0, 1, 2))
+sandbox.confine_job(1, parent, keep=(0, 1, 2))
 try:
     os.fork()
     print("did: fork", file=sys.stderr)
@@ -99,8 +99,8 @@ def confined(folder: Path, user: int, way: str) -> "subprocess.CompletedProcess[
 JOBS = """
 import ctypes, os, signal, socket, sys, threading, time
 from pathlib import Path
-from plotindex.rendering.renderer import do_in_a_child
-from plotindex.rendering.protocol import Word
+from plotindex.rendering.renderer import run_in_child
+from plotindex.rendering.protocol import Outcome
 
 def refused(*calls):
     for call in calls:
@@ -108,8 +108,8 @@ def refused(*calls):
             call()
         except PermissionError:
             continue
-        return Word.SLOW
-    return Word.QUICK
+        return Outcome.EXPENSIVE
+    return Outcome.CHEAP
 
 def open_fds():
     for fd in range(16):
@@ -117,15 +117,15 @@ def open_fds():
             os.fstat(fd)
         except OSError:
             continue
-        return Word.SLOW
-    return Word.QUICK
+        return Outcome.EXPENSIVE
+    return Outcome.CHEAP
 
 def kill_children():
     for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         os.kill(int(pid), signal.SIGKILL)
 
 works = {
-    "good": lambda: Word.QUICK,
+    "good": lambda: Outcome.CHEAP,
     "fails": lambda: 1 / 0,
     "hangs": lambda: time.sleep(60),
     "spins": lambda: [None for _ in iter(int, 1)],
@@ -138,36 +138,36 @@ works = {
         lambda: os.utime("/dev/null"), lambda: os.readlink("/proc/self/exe"),
     ),
     "lies": lambda: os._exit(77),
-    "good again": lambda: Word.DRAWN,
+    "good again": lambda: Outcome.RENDERED,
 }
 for name, work in works.items():
     if name == "is killed":
         threading.Timer(0.1, kill_children).start()
-    print(f"{name}: {do_in_a_child(work, 0.3, ())}")
+    print(f"{name}: {run_in_child(work, 0.3, ())}")
 """
 
 
 def test_each_job_ends_and_none_takes_another_with_it() -> None:
     done = subprocess.run([sys.executable, "-c", JOBS], capture_output=True, text=True, check=False, timeout=30)
     assert dict(line.split(": ") for line in done.stdout.splitlines()) == {
-        "good": Word.QUICK,
-        "fails": Word.FAILED,
-        "hangs": Word.FAILED,
-        "spins": Word.FAILED,
-        "crashes": Word.FAILED,
-        "is killed": Word.BUSY,
-        "has no descriptor": Word.QUICK,
-        "calls nothing": Word.QUICK,
-        "lies": Word.FAILED,
-        "good again": Word.DRAWN,
+        "good": Outcome.CHEAP,
+        "fails": Outcome.FAILED,
+        "hangs": Outcome.FAILED,
+        "spins": Outcome.FAILED,
+        "crashes": Outcome.FAILED,
+        "is killed": Outcome.BUSY,
+        "has no descriptor": Outcome.CHEAP,
+        "calls nothing": Outcome.CHEAP,
+        "lies": Outcome.FAILED,
+        "good again": Outcome.RENDERED,
     }
 
 
 @pytest.fixture
-def drawer() -> Iterator[RendererClient]:
-    drawer = RendererClient(seconds=1.0)
-    yield drawer
-    drawer.close()
+def renderer() -> Iterator[RendererClient]:
+    renderer = RendererClient(seconds=1.0)
+    yield renderer
+    renderer.close()
 
 
 @pytest.fixture
@@ -177,26 +177,26 @@ def plot(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def process_of(drawer: RendererClient) -> psutil.Process:
-    assert drawer.pid is not None
-    return psutil.Process(drawer.pid)
+def process_of(renderer: RendererClient) -> psutil.Process:
+    assert renderer.pid is not None
+    return psutil.Process(renderer.pid)
 
 
-def test_it_starts_when_it_is_needed_and_draws_from_the_descriptor(drawer: RendererClient, plot: int) -> None:
-    assert drawer.pid is None
-    word, drawn = drawer.do("160", plot)
-    assert (word, drawn[:4], drawn[8:12]) == (Word.DRAWN, b"RIFF", b"WEBP")
+def test_it_starts_when_it_is_needed_and_draws_from_the_descriptor(renderer: RendererClient, plot: int) -> None:
+    assert renderer.pid is None
+    outcome, drawn = renderer.run("160", plot)
+    assert (outcome, drawn[:4], drawn[8:12]) == (Outcome.RENDERED, b"RIFF", b"WEBP")
     assert os.lseek(plot, 0, os.SEEK_CUR) == 0
-    assert drawer.do(SVG, plot) == (Word.SLOW, b"")
+    assert renderer.run(SVG_JOB, plot) == (Outcome.EXPENSIVE, b"")
 
 
 def test_it_has_no_key_no_descriptor_and_no_privilege(
-    drawer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch
+    renderer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLOTINDEX_SECRET_KEY", "k" * 32)
     monkeypatch.setenv("DATABASE_PASSWORD", "p")
-    drawer.do("160", plot)
-    process = process_of(drawer)
+    renderer.run("160", plot)
+    process = process_of(renderer)
     assert set(process.environ()) <= {"PYTHONPATH", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME"}
     assert set(os.listdir(f"/proc/{process.pid}/fd")) == {"0", "1", "2"}
     assert process.nice() >= 10
@@ -206,26 +206,26 @@ def test_it_has_no_key_no_descriptor_and_no_privilege(
     assert process.num_threads() == 1
 
 
-def test_one_that_hangs_is_killed_and_another_takes_its_place(drawer: RendererClient, plot: int) -> None:
-    drawer.do("160", plot)
-    process = process_of(drawer)
+def test_one_that_hangs_is_killed_and_another_takes_its_place(renderer: RendererClient, plot: int) -> None:
+    renderer.run("160", plot)
+    process = process_of(renderer)
     process.suspend()
-    assert drawer.do("160", plot) == (Word.FAILED, b"")
+    assert renderer.run("160", plot) == (Outcome.FAILED, b"")
     assert not process.is_running()
-    assert drawer.do("160", plot)[0] is Word.DRAWN
+    assert renderer.run("160", plot)[0] is Outcome.RENDERED
 
 
-def test_one_that_is_killed_while_it_draws_costs_one_job(drawer: RendererClient, plot: int) -> None:
-    drawer.do("160", plot)
-    process = process_of(drawer)
+def test_one_that_is_killed_while_it_draws_costs_one_job(renderer: RendererClient, plot: int) -> None:
+    renderer.run("160", plot)
+    process = process_of(renderer)
     process.suspend()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(drawer.do, "160", plot)
+        asked = pool.submit(renderer.run, "160", plot)
         # The job is in the socket: the plot is one of the descriptors that nobody has taken yet.
         wait_until(asked.running)
         process.kill()
-        assert asked.result() == (Word.BUSY, b"")
-    assert drawer.do("160", plot)[0] is Word.DRAWN
+        assert asked.result() == (Outcome.BUSY, b"")
+    assert renderer.run("160", plot)[0] is Outcome.RENDERED
 
 
 def has_ended(pid: int) -> bool:
@@ -238,7 +238,7 @@ def has_ended(pid: int) -> bool:
 def test_it_ends_with_whoever_started_it(tmp_path: Path, plot: int) -> None:
     code = (
         "import sys, os, signal\nfrom plotindex.rendering.client import RendererClient\n"
-        "d = RendererClient()\nd.do('160', int(sys.argv[1]))\n"
+        "d = RendererClient()\nd.run('160', int(sys.argv[1]))\n"
     )
     for end in ("os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "pass"):
         command = [sys.executable, "-W", "error", "-c", f"{code}print(d.pid, flush=True)\n{end}", str(plot)]
@@ -248,49 +248,51 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path, plot: int) -> None:
         wait_until(partial(has_ended, pid))
 
 
-def test_what_it_sends_back_must_be_a_webp(drawer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_sends_back_must_be_a_webp(
+    renderer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for content in (b"", b"<html>", b"RIFF\0\0\0\0WEBP", b"RIFF\x04\0\0\0WEBPmore"):
 
-        def lie(_running: object, _job: str, fds: list[int], content: bytes = content) -> Word:
+        def lie(_running: object, _job: str, fds: list[int], content: bytes = content) -> Outcome:
             os.write(fds[1], content)
-            return Word.DRAWN
+            return Outcome.RENDERED
 
-        monkeypatch.setattr(drawer, "_ask", lie)
-        assert drawer.do("160", plot) == (Word.FAILED, b"")
+        monkeypatch.setattr(renderer, "_ask", lie)
+        assert renderer.run("160", plot) == (Outcome.FAILED, b"")
 
 
 def test_where_none_can_be_started_the_log_says_so_once(
-    drawer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    renderer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("plotindex.system.processes.own_interpreter", lambda: "/bin/false")
     began = time.monotonic()
-    assert [drawer.do("160", plot)[0] for _ in range(3)] == [Word.BUSY] * 3
+    assert [renderer.run("160", plot)[0] for _ in range(3)] == [Outcome.BUSY] * 3
     assert time.monotonic() - began < 5
     assert caplog.text.count("No thumbnails are made") == 1
     assert "Landlock" in caplog.text
     monkeypatch.setattr("plotindex.system.processes.own_interpreter", lambda: sys.executable)
     monkeypatch.setattr("plotindex.rendering.client.START_SECONDS", 0.001)
     late = RendererClient()
-    assert late.do("160", plot) == (Word.BUSY, b"")
+    assert late.run("160", plot) == (Outcome.BUSY, b"")
     assert "timed out" in caplog.text
     assert late.pid is None
 
 
 def test_an_image_of_the_most_pixels_is_drawn_in_time_and_within_its_memory(tmp_path: Path) -> None:
-    drawer = RendererClient()
+    renderer = RendererClient()
     file = tmp_path / "x.png"
     Image.new("RGBA", (8000, 8000)).save(file, compress_level=1)
     fd = os.open(file, os.O_RDONLY)
     try:
-        assert drawer.do("320", fd)[0] is Word.DRAWN
+        assert renderer.run("320", fd)[0] is Outcome.RENDERED
     finally:
         os.close(fd)
-        drawer.close()
+        renderer.close()
 
 
 def test_a_drawer_that_nobody_needs_any_more_leaves_no_process_behind(plot: int) -> None:
-    drawer = RendererClient()
-    drawer.do("160", plot)
-    pid = process_of(drawer).pid
-    del drawer
+    renderer = RendererClient()
+    renderer.run("160", plot)
+    pid = process_of(renderer).pid
+    del renderer
     assert not psutil.pid_exists(pid)

@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
-from plotindex.rendering.protocol import Word
+from plotindex.rendering.protocol import Outcome
 from plotindex.rendering.svg_cost import judge
 from tests.support.images import RED, encoded, png
 
@@ -53,7 +53,7 @@ def test_real_plots_are_quick(drawing: Callable[[Figure], None], fonts: str) -> 
     with rc_context({"svg.fonttype": fonts}):
         drawing(figure)
         figure.savefig(file, format="svg")
-    assert judge(file.getvalue()) is Word.QUICK
+    assert judge(file.getvalue()) is Outcome.CHEAP
 
 
 def uses(levels: int, each: int) -> str:
@@ -129,12 +129,12 @@ SLOW = {
 
 @pytest.mark.parametrize("name", QUICK)
 def test_what_plots_are_made_of_is_quick(name: str) -> None:
-    assert judge(f"{HEAD}{QUICK[name]}</svg>".encode()) is Word.QUICK
+    assert judge(f"{HEAD}{QUICK[name]}</svg>".encode()) is Outcome.CHEAP
 
 
 @pytest.mark.parametrize("name", SLOW)
 def test_what_holds_a_browser_up_is_slow(name: str) -> None:
-    assert judge(f"{HEAD}{SLOW[name]}</svg>".encode()) is Word.SLOW
+    assert judge(f"{HEAD}{SLOW[name]}</svg>".encode()) is Outcome.EXPENSIVE
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_what_holds_a_browser_up_is_slow(name: str) -> None:
     ],
 )
 def test_what_is_no_plain_svg_is_slow(content: bytes) -> None:
-    assert judge(content) is Word.SLOW
+    assert judge(content) is Outcome.EXPENSIVE
 
 
 NEAR = '<path fill="none" stroke="red" {} d="M0 0C300 900 600 0 399 299"/>'
@@ -185,7 +185,7 @@ HIDDEN = {
 
 @pytest.mark.parametrize("what", HIDDEN)
 def test_what_is_meant_to_look_cheap_is_slow(what: str) -> None:
-    assert judge(HIDDEN[what].encode()) is Word.SLOW
+    assert judge(HIDDEN[what].encode()) is Outcome.EXPENSIVE
 
 
 def test_a_long_sheet_is_judged_at_once() -> None:

@@ -25,7 +25,7 @@ from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import PlotIndexError
 from plotindex.rendering.cache import FileCache
-from plotindex.rendering.protocol import SVG, Word
+from plotindex.rendering.protocol import SVG_JOB, Outcome
 from plotindex.rendering.thumbnails import WIDTHS, Thumbnails
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import OpenPlot, Tree
@@ -319,15 +319,15 @@ def opened(root: Path, tree: Tree) -> Iterator[OpenPlot]:
 def counted(thumbnails: Thumbnails, monkeypatch: pytest.MonkeyPatch, gate: threading.Event | None = None) -> list[str]:
     """The jobs that are done from now on."""
     jobs: list[str] = []
-    do = thumbnails.drawer.do
+    run = thumbnails.renderer.run
 
-    def note(job: str, plot: int) -> tuple[Word, bytes]:
+    def note(job: str, plot: int) -> tuple[Outcome, bytes]:
         jobs.append(job)
         if gate is not None:
             gate.wait(10)
-        return do(job, plot)
+        return run(job, plot)
 
-    monkeypatch.setattr(thumbnails.drawer, "do", note)
+    monkeypatch.setattr(thumbnails.renderer, "run", note)
     return jobs
 
 
@@ -337,14 +337,14 @@ def test_one_drawing_serves_all_who_ask_for_it(
     thumbnails, gate = Thumbnails(settings, 5), threading.Event()
     jobs = counted(thumbnails, monkeypatch, gate)
     with ThreadPoolExecutor(6) as pool:
-        asked = [pool.submit(thumbnails.make, opened, "160") for _ in range(6)]
+        asked = [pool.submit(thumbnails.render, opened, "160") for _ in range(6)]
         wait_until(lambda: sum(one.done() for one in asked) == 1)
         gate.set()
         made = [one.result() for one in asked]
     assert jobs == ["160"]
-    assert sorted(one.word for one in made) == [Word.BUSY, *[Word.DRAWN] * 5]
-    assert thumbnails.kept(opened, "160") in made
-    thumbnails.drawer.close()
+    assert sorted(one.outcome for one in made) == [Outcome.BUSY, *[Outcome.RENDERED] * 5]
+    assert thumbnails.cached(opened, "160") in made
+    thumbnails.renderer.close()
 
 
 def test_a_plot_that_changes_while_it_is_drawn_is_not_drawn(
@@ -352,14 +352,14 @@ def test_a_plot_that_changes_while_it_is_drawn_is_not_drawn(
 ) -> None:
     thumbnails = Thumbnails(settings, 1)
 
-    def do(*_: object) -> tuple[Word, bytes]:
+    def run(*_: object) -> tuple[Outcome, bytes]:
         (root / "s/project_a/x.png").touch()
-        return Word.DRAWN, b"RIFF"
+        return Outcome.RENDERED, b"RIFF"
 
-    monkeypatch.setattr(thumbnails.drawer, "do", do)
-    made = thumbnails.make(opened, "160")
-    assert (made.word, made.is_lasting) == (Word.BUSY, False)
-    assert thumbnails.kept(opened, "160") is None
+    monkeypatch.setattr(thumbnails.renderer, "run", run)
+    made = thumbnails.render(opened, "160")
+    assert (made.outcome, made.is_final) == (Outcome.BUSY, False)
+    assert thumbnails.cached(opened, "160") is None
 
 
 def test_what_is_drawn_of_a_young_plot_is_drawn_again_once_it_is_settled(
@@ -370,13 +370,13 @@ def test_what_is_drawn_of_a_young_plot_is_drawn_again_once_it_is_settled(
     assert young is not None
     thumbnails = Thumbnails(settings, 1)
     jobs = counted(thumbnails, monkeypatch)
-    made = thumbnails.make(young, "160")
-    assert (made.word, made.is_lasting, thumbnails.kept(young, "160")) == (Word.DRAWN, False, None)
+    made = thumbnails.render(young, "160")
+    assert (made.outcome, made.is_final, thumbnails.cached(young, "160")) == (Outcome.RENDERED, False, None)
     settle(file)
-    assert thumbnails.make(young, "160").is_lasting
-    assert thumbnails.make(young, "160").is_lasting
+    assert thumbnails.render(young, "160").is_final
+    assert thumbnails.render(young, "160").is_final
     assert jobs == ["160", "160"]
-    thumbnails.drawer.close()
+    thumbnails.renderer.close()
     os.close(young.fd)
 
 
@@ -387,30 +387,30 @@ def test_where_nothing_can_be_kept_it_is_drawn_each_time_and_said_once(
     settings = load_settings({"root": str(root), "state_dir": str(tmp_path / "file")}, {})
     thumbnails = Thumbnails(settings, 1)
     jobs = counted(thumbnails, monkeypatch)
-    assert [thumbnails.make(opened, "160").word for _ in range(2)] == [Word.DRAWN] * 2
+    assert [thumbnails.render(opened, "160").outcome for _ in range(2)] == [Outcome.RENDERED] * 2
     assert jobs == ["160", "160"]
     assert caplog.text.count("No thumbnails are kept") == 1
     none = Thumbnails(load_settings({"root": str(root), "thumbnails_mb": "0"}, {"PLOTINDEX_STATE_DIR": "/nowhere"}), 1)
-    assert none.make(opened, "160").word is Word.DRAWN
-    assert none.kept(opened, "160") is None
-    none.drawer.close()
-    thumbnails.drawer.close()
+    assert none.render(opened, "160").outcome is Outcome.RENDERED
+    assert none.cached(opened, "160") is None
+    none.renderer.close()
+    thumbnails.renderer.close()
 
 
 def test_the_folder_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
     folder = tmp_path / "thumbnails"
     most = 100 * 4096
-    kept, other = (FileCache(folder, most, lambda: None) for _ in range(2))
+    cache, other = (FileCache(folder, most, lambda: None) for _ in range(2))
     for number in range(250):
-        (kept, other)[number % 2].keep(f"{number:03}", bytes(3000))
+        (cache, other)[number % 2].put(f"{number:03}", bytes(3000))
         os.utime(folder / f"{number:03}", ns=(number * 10**9,) * 2)
     names = sorted(file.name for file in folder.iterdir())
     assert 80 <= len(names) <= 100
     assert names == [f"{number:03}" for number in range(250 - len(names), 250)]
-    found = kept.find("249")
+    found = cache.get("249")
     assert found is not None
     assert found.content == bytes(3000)
-    assert kept.find("000") is None
+    assert cache.get("000") is None
 
 
 def test_a_host_signs_the_width_and_refuses_another(root: Path, tmp_path: Path) -> None:
@@ -436,17 +436,17 @@ from plotindex.web import PlotIndex
 
 app = Flask("host")
 plots = PlotIndex(app, root=sys.argv[1], state_dir=sys.argv[2], may_see=lambda _: True, thumbnails_mb=0)
-drawer = plots._mounted[app].thumbnails.drawer
+renderer = plots._mounted[app].thumbnails.renderer
 
 def ask():
     answer = app.test_client().get("/api/smartstat/plots/s/x.png?width=160")
-    return answer.content_type, drawer.pid
+    return answer.content_type, renderer.pid
 
-first = ask() if sys.argv[3] == "used" else (None, drawer.pid)
+first = ask() if sys.argv[3] == "used" else (None, renderer.pid)
 read, write = os.pipe()
 if (pid := os.fork()) == 0:
     os.write(write, json.dumps(ask()).encode())
-    drawer.close()
+    renderer.close()
     os._exit(0)
 os.waitpid(pid, 0)
 print(json.dumps([first, json.loads(os.read(read, 1000)), ask()]))
@@ -481,9 +481,9 @@ def test_a_verdict_is_kept_like_a_thumbnail(
     for _ in range(2):
         thumbnails = Thumbnails(settings, 1)
         jobs = counted(thumbnails, monkeypatch)
-        made = thumbnails.kept(svg, SVG) or thumbnails.make(svg, SVG)
-        assert made.word is Word.QUICK
-        thumbnails.drawer.close()
+        made = thumbnails.cached(svg, SVG_JOB) or thumbnails.render(svg, SVG_JOB)
+        assert made.outcome is Outcome.CHEAP
+        thumbnails.renderer.close()
     assert jobs == []
     os.close(svg.fd)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from plotindex.cli.parameters import parse_moment
 from plotindex.errors import SettingsError
-from plotindex.index.root_identity import is_away
+from plotindex.index.root_identity import is_root_lost
 from plotindex.storage import find as finding
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.database import Database
@@ -209,16 +209,16 @@ def test_find_says_that_what_it_found_cannot_be_seen_now(
 ) -> None:
     draw(root, "a/project_1/x.png")
     index()
-    assert not is_away(tree, catalog)
+    assert not is_root_lost(tree, catalog)
     gone = root.rename(root.with_name("gone"))
     away = plotindex("find", "x")
     assert (away.returncode, away.stdout) == (0, "a/project_1/x.png\n")
     assert away.stderr == (f"plotindex: the root {root} is not there now, so this is what was there: mount it again.\n")
     # As a lost mount leaves it; and another root with the same sessions.
     root.mkdir()
-    assert is_away(tree, catalog)
+    assert is_root_lost(tree, catalog)
     shutil.copytree(gone, root, dirs_exist_ok=True)
-    assert not is_away(tree, catalog)
+    assert not is_root_lost(tree, catalog)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "0h", "-2h", "2026-13-01", "25:00", "0001-01-01T00:00+14:00", "\udcff"])

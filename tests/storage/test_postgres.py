@@ -18,7 +18,7 @@ from sqlalchemy import text
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError, SettingsError, UnusableDatabaseError
-from plotindex.index.lookup import Lookup, Source
+from plotindex.index.lookup import CacheStatus, Lookup
 from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
@@ -222,13 +222,13 @@ def test_of_two_indexers_one_is_elected_and_the_other_takes_over_when_it_is_sile
         make_older = "UPDATE indexer SET heartbeat = heartbeat - %s WHERE pid = %s"
         with connected(url) as connection:
             connection.execute(make_older, (20, two.pid))
-        assert lookup.open("s", "x.png").source is Source.UNWATCHED
+        assert lookup.open("s", "x.png").cache_status is CacheStatus.UNWATCHED
         told = plotindex("status").stdout
         assert f"watching, process {one.pid} on" in told and f"beside     silent, process {two.pid} on" in told, told
         with connected(url) as connection:
             connection.execute(make_older, (60, two.pid))
         catalog.delete_dead_indexers("another host")
-        wait_until(lambda: lookup.open("s", "x.png").source is Source.HIT)
+        wait_until(lambda: lookup.open("s", "x.png").cache_status is CacheStatus.HIT)
         assert watch("three").stop() == 0
         told = plotindex("status", env={"PLOTINDEX_STATE_DIR": str(tmp_path / "three")}).stdout
         assert f"watching, process {one.pid} on" in told, told

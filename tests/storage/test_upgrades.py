@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 
 from plotindex.errors import CatalogError, UnusableDatabaseError
-from plotindex.index.lookup import Lookup, Source
+from plotindex.index.lookup import CacheStatus, Lookup
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
@@ -90,7 +90,7 @@ def test_a_server_of_this_version_beside_an_older_database_answers_by_scan_and_s
     opened, source = Lookup(tree, Catalog(released)).open("s", "x.png")
     assert opened is not None
     os.close(opened.fd)
-    assert source is Source.MISS
+    assert source is CacheStatus.MISS
     if before["alembic_version"] == [(SCHEMA,)]:
         return
     assert "is of an older schema; run `plotindex migrate`" in caplog.text
@@ -115,6 +115,6 @@ def test_whoever_is_older_than_the_database_writes_nothing_from_the_moment_it_is
         opened, source = lookup.open("s", name)
         assert opened is not None
         os.close(opened.fd)
-        assert source is Source.MISS
+        assert source is CacheStatus.MISS
     assert "of a newer plotindex" in caplog.text
     assert rows(catalog.database.path) == before

@@ -61,10 +61,10 @@ def any_of(root: Path) -> Path:
 def test_thumbnails_leave_the_last_of_a_disk_to_the_catalogue(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = FileCache(small_disk / "thumbnails", 10 * MEGABYTE, lambda: None)
+    cache = FileCache(small_disk / "thumbnails", 10 * MEGABYTE, lambda: None)
     for number in range(600):
-        kept.keep(f"{number}", b"x" * 4096)
+        cache.put(f"{number}", b"x" * 4096)
     disk = os.statvfs(small_disk)
     assert 0.03 < disk.f_bavail / disk.f_blocks < 0.06
-    assert kept.find("0") is not None
+    assert cache.get("0") is not None
     assert caplog.text.count("the disk is nearly full") == 1

@@ -146,7 +146,7 @@ def test_nobody_waits_for_a_scout_that_is_slow(
 
     was_asked = WalkProcess.ask
     monkeypatch.setattr(WalkProcess, "ask", ask)
-    monkeypatch.setattr(reconciling, "MOST_CHANGES", 1)
+    monkeypatch.setattr(reconciling, "MAX_CHANGES", 1)
     assert reconcile(tree, catalog, [""], progress=progress).added == module.MOST_AHEAD + 10
     assert len(scouts) == module.MOST_AHEAD
 

@@ -194,7 +194,7 @@ def test_what_is_not_to_be_watched_is_found_all_the_same_and_how_late_is_said(
     events, rounds = status.as_json()["indexer"]["parts"]
     assert (events["means"], rounds["means"], rounds["folders"]) == ("events", "rounds", beat_of(catalog).unwatched)
     assert 0 < rounds["by_files"]["seconds"] <= rounds["by_files"]["age"]
-    assert Lookup(tree, catalog).doubt() is None
+    assert Lookup(tree, catalog).degraded_reason() is None
     _, text = Metrics().exposition(catalog, "")
     numbers = dict(re.findall(r'^plotindex_indexer_(\w+(?:{by="\w+"})?) (\S+)$', text.decode(), re.MULTILINE))
     assert float(numbers["unwatched_folders"]) == float(numbers["rolled_folders"]) == rounds["folders"]

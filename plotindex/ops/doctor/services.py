@@ -11,7 +11,7 @@ from plotindex.ops.doctor.context import Subject
 from plotindex.ops.doctor.findings import Finding, bad, counted, ok, split, warn
 from plotindex.ops.probe import is_served
 from plotindex.ops.status import read_status
-from plotindex.rendering.protocol import MOST_BYTES
+from plotindex.rendering.protocol import MAX_RESULT_BYTES
 from plotindex.rendering.sandbox import ConfinementError, confine
 from plotindex.storage import IndexerStats
 from plotindex.system import escape
@@ -107,7 +107,7 @@ def _try_to_confine(descriptor: int) -> NoReturn:
         os.dup2(descriptor, ANSWER_FD)
         os.closerange(ANSWER_FD + 1, max(ANSWER_FD, descriptor, os.sysconf("SC_OPEN_MAX")) + 1)
         try:
-            told = " and ".join(confine(MOST_BYTES))
+            told = " and ".join(confine(MAX_RESULT_BYTES))
             code = 0
         except (ConfinementError, OSError) as error:
             told = str(error)

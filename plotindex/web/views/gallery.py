@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import CatalogError, RootLostError
-from plotindex.index import Lookup, ScansBusyError, Source
+from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.storage import Entry, Overview, SearchResult
 from plotindex.tree import Plot, PlotKey, is_name
 from plotindex.web.errors import is_utf8
@@ -231,7 +231,7 @@ class Gallery:
         return {
             "api": request.script_root + self._api,
             "log_out": url_for(self._log_out) if self._log_out else None,
-            "is_watched": self._lookup.hit is Source.HIT,
+            "is_watched": self._lookup.hit_status is CacheStatus.HIT,
         }
 
 

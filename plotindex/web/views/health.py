@@ -20,7 +20,7 @@ def add_health(app: Flask, lookup: Lookup, metrics: Metrics, callers: Callers) -
         return _uncached(response)
 
     def readyz() -> Response:
-        reason = lookup.doubt()
+        reason = lookup.degraded_reason()
         response = jsonify({"ready": reason is None} if reason is None else {"ready": False, "reason": reason})
         response.status_code = 503 if reason else 200
         if reason:

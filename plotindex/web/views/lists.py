@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from flask import Request, Response, jsonify, request
 
 from plotindex.errors import CatalogError, RootLostError
-from plotindex.index import Lookup, ScansBusyError, Source
+from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.storage import Allows, ChangesPage, Entry, Listing, entries_of, page_of
 from plotindex.system import rfc3339
 from plotindex.tree import Plot, PlotKey, is_name, matcher
@@ -103,21 +103,21 @@ class Lists:
         limit, after, query = _page_of_request(request)
         if not is_utf8(request) or not is_name(session) or not viewer.allows(session):
             return respond_not_found(message=NO_SESSION)
-        if self._lookup.has_catalogue():
+        if self._lookup.has_catalog():
             clock, entries, following = self._listing.plots(session, limit, after, query)
-            source = self._lookup.hit
+            cache_status = self._lookup.hit_status
         else:
             # There is no clock to begin with; a reader of /changes is told to list again.
-            clock, source = 0, Source.MISS
+            clock, cache_status = 0, CacheStatus.MISS
             entries, following = self._walk(session, limit, after, query)
         if not entries and not self._lookup.has_session(session):
             return respond_not_found(message=NO_SESSION)
         listed = [describe_entry(entry, viewer.address) for entry in entries]
-        return _respond(source, session=session, clock=clock, plots=listed, next=following)
+        return _respond(cache_status, session=session, clock=clock, plots=listed, next=following)
 
     def _walk(self, session: str, limit: int, after: str, query: str) -> tuple[list[Entry], str | None]:
         wanted, behind = matcher(query), after.encode(errors="replace")
-        entries = entries_of(plot for plot in self._lookup.walk(session) if wanted(plot.filename))
+        entries = entries_of(plot for plot in self._lookup.scan_session(session) if wanted(plot.filename))
         return page_of((entry for entry in entries if entry.key.filename.encode() > behind), limit)
 
     def _sessions(self, viewer: Viewer) -> Response:
@@ -125,7 +125,7 @@ class Lists:
         self._require_catalogue()
         clock, rows, following = self._listing.sessions(viewer.allows, limit, after, query)
         listed = [{"session": name, "plots": plots, "mtime": rfc3339(mtime_ns)} for name, plots, mtime_ns in rows]
-        return _respond(self._lookup.hit, clock=clock, sessions=listed, next=following)
+        return _respond(self._lookup.hit_status, clock=clock, sessions=listed, next=following)
 
     def _changes(self, viewer: Viewer) -> Response:
         since = _whole(request, "since", 0, 0, None)
@@ -153,7 +153,7 @@ class Lists:
 
     def _tell(self, found: ChangesPage, viewer: Viewer, **headers: str) -> Response:
         response = _respond(
-            self._lookup.hit,
+            self._lookup.hit_status,
             clock=found.clock,
             fresh=found.fresh,
             more=found.more,
@@ -177,7 +177,7 @@ class Lists:
         return self._lookup.catalog.session_row(session) is not None or self._lookup.has_session(session)
 
     def _require_catalogue(self) -> None:
-        if not self._lookup.has_catalogue():
+        if not self._lookup.has_catalog():
             raise CatalogError("There is no catalogue of this root.")
 
 
@@ -212,10 +212,10 @@ def _is_nothing(found: ChangesPage) -> bool:
     return not (found.fresh or found.more or found.changed or found.removed)
 
 
-def _respond(source: Source, **content: object) -> Response:
+def _respond(cache_status: CacheStatus, **content: object) -> Response:
     response: Response = jsonify(content)
     response.headers["Cache-Control"] = CACHED
-    response.headers["Cache-Status"] = f"plotindex; {source}"
+    response.headers["Cache-Status"] = f"plotindex; {cache_status}"
     return response
 
 
