@@ -30,7 +30,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from plotindex.system.text import is_text
+from plotindex.system.text import is_encodable
 from plotindex.tree.layout import Layout
 
 # Neither opens nor reads: without a filter its own looking makes events, on many folders without end.
@@ -64,7 +64,7 @@ class Table:
     def look(self, path: str) -> None:
         """Make what the table says of a path, and of all below it, equal to what is there."""
         parts = self._parts(path)
-        if not parts or not is_text(path):
+        if not parts or not is_encodable(path):
             return
         rows = list(self._rows(path))
         self._connection.execute("BEGIN IMMEDIATE")

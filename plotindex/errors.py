@@ -1,43 +1,43 @@
-"""What plotindex raises on purpose. Every message is one sentence that says the remedy."""
+"""The errors of plotindex. Each message says what is wrong and how to fix it."""
 
 import errno
 
 
 class PlotIndexError(Exception):
-    """Something the caller or the operator can mend; the message says how."""
+    """Base class; the caller or operator can fix the cause."""
 
 
 class SettingsError(PlotIndexError):
-    """Wrong use or configuration: the command line exits with 2."""
+    """Wrong usage or configuration; the command line exits with 2."""
 
 
 class CatalogError(PlotIndexError):
-    """The catalogue cannot be read or written now; the tree still answers by scan."""
+    """The catalogue cannot be read or written at the moment; requests are answered by scan."""
 
 
 class UnusableDatabaseError(CatalogError, SettingsError):
-    """The database will stay unusable until somebody acts: newer, or of another program."""
+    """The database needs an operator: it is newer than this version, or not plotindex's."""
 
 
 class DamagedDatabaseError(UnusableDatabaseError):
-    """The database cannot be believed; an indexer sets it aside and makes it anew when it is surely plotindex's."""
+    """The database is corrupt. The indexer quarantines and rebuilds it, if it is certainly plotindex's."""
 
 
 class LockTimeoutError(CatalogError):
-    """Another writer held the catalogue for longer than the caller would wait."""
+    """Another writer held the catalogue's lock until the deadline."""
 
 
 class ConflictError(CatalogError):
-    """Two writers were in each other's way, and this one's transaction was taken back: it can be tried again."""
+    """The transaction was rolled back because of a concurrent one; it can be retried."""
 
 
 class RootLostError(PlotIndexError):
-    """The root is gone, or is another file system that shares no session with the catalogue."""
+    """The root is missing, or is another file system that shares no session with the catalogue."""
 
 
-REMEDIES = {
+WRITE_ERROR_REMEDIES = {
     errno.ENOSPC: "make room on that disk",
-    errno.EDQUOT: "make room there for this user",
+    errno.EDQUOT: "raise this user's disk quota, or make room there",
     errno.EROFS: "mount that disk writable, or set PLOTINDEX_STATE_DIR",
 }
-"""What mends it that a file cannot be written, where that is no matter of permissions."""
+"""Fixes for write errors other than missing permission, by errno."""

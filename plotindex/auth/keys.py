@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.system import changing, printable, read_private, signature_of, write_private
+from plotindex.system import exclusive_lock, file_signature, printable, read_private, write_private
 
 KEYS_FILE = "secret.key"
 KEPT_KEYS = 2
@@ -50,7 +50,7 @@ class KeyFile:
         Raises:
             SettingsError: this user cannot read the file, or it holds something else.
         """
-        signature = signature_of(self._file)
+        signature = file_signature(self._file)
         if not signature:
             return []
         seen = self._seen
@@ -65,7 +65,7 @@ class KeyFile:
             SettingsError: this user can neither read nor make it, or it holds something else.
         """
         if not self._file.exists():
-            with changing(self._file):
+            with exclusive_lock(self._file):
                 if not self._file.exists():
                     self._write([_new_key()])
         return self.known()
@@ -76,7 +76,7 @@ class KeyFile:
         Raises:
             SettingsError: this user cannot write the file, or it holds something else.
         """
-        with changing(self._file):
+        with exclusive_lock(self._file):
             before = self._read() if self._file.exists() else []
             self._write([_new_key(), *before[:keep]])
 

@@ -15,7 +15,7 @@ from plotindex.auth.signing import Cookies
 from plotindex.auth.tokens import Token, Tokens, digest_of
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.system import changing, printable, read_private, signature_of, write_private
+from plotindex.system import exclusive_lock, file_signature, printable, read_private, write_private
 
 CODES_FILE, LOGOUTS_FILE = "logins.json", "logouts.json"
 CODE_SECONDS = 600
@@ -45,7 +45,7 @@ class Logins:
             SettingsError: this user cannot write the state folder.
         """
         code = secrets.token_urlsafe(24)
-        with changing(self._codes):
+        with exclusive_lock(self._codes):
             codes = self._read_codes()
             codes[digest_of(code)] = {"token": token.sha256, "expires": time.time() + CODE_SECONDS}
             self._write_codes(codes)
@@ -53,7 +53,7 @@ class Logins:
 
     def consume_code(self, code: str) -> str | None:
         """The value of a cookie for whoever brings that code first, or None."""
-        with changing(self._codes):
+        with exclusive_lock(self._codes):
             codes = self._read_codes()
             entry = codes.pop(digest_of(code), None)
             if entry is None:
@@ -108,7 +108,7 @@ class Ended:
 
     def holds(self, login: str) -> bool:
         """Whether that login is over; while the file is damaged every one is."""
-        seen = signature_of(self._file)
+        seen = file_signature(self._file)
         known = self._known
         if seen != known[0]:
             self._known = known = seen, self._read()
@@ -116,7 +116,7 @@ class Ended:
 
     def add(self, login: str, until: float) -> None:
         """Keep, across restarts, that a login is over."""
-        with changing(self._file):
+        with exclusive_lock(self._file):
             now = time.time()
             kept = {name: end for name, end in (self._read() or {}).items() if end > now}
             write_private(self._file, json.dumps({**kept, login: until}).encode())

@@ -16,7 +16,7 @@ from typing import Self
 
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.system import changing, parse_duration, printable, read_private, signature_of, write_private
+from plotindex.system import exclusive_lock, file_signature, parse_duration, printable, read_private, write_private
 from plotindex.tree import glob_matcher, is_name
 
 TOKENS_FILE = "tokens.json"
@@ -131,7 +131,7 @@ class Tokens:
 
     def find(self, name: str) -> Token | None:
         """The token whose secret has that SHA-256, or whose id it is. Raises as `check` does."""
-        seen = signature_of(self._file)
+        seen = file_signature(self._file)
         known = self._known
         if seen != known[0]:
             # One assignment: two threads that read it again around a change never mix what they read.
@@ -158,7 +158,7 @@ class Tokens:
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Token]]:
-        with changing(self._file):
+        with exclusive_lock(self._file):
             tokens = self._read()
             yield tokens
             content = {name: _fields_of(token) for name, token in tokens.items()}

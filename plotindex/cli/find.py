@@ -99,10 +99,11 @@ def _show_paths(found: "Iterator[FoundPlot]") -> bool:
 
 
 def _show_columns(found: "Iterator[FoundPlot]") -> bool:
-    from plotindex.system import ago, size
+    from plotindex.system import format_age, format_size
 
     return _echo(
-        f"{size(plot.size):>8}  {ago(plot.mtime_ns):>10}  {'*' if current else ' '} {printable(plot.path)}\n"
+        f"{format_size(plot.size):>8}  {format_age(plot.mtime_ns):>10}  "
+        f"{'*' if current else ' '} {printable(plot.path)}\n"
         for plot, current in found
     )
 

@@ -14,7 +14,7 @@ from plotindex.config import PARSERS, Settings, unknown_variables
 from plotindex.errors import CatalogError
 from plotindex.ops.probe import is_served
 from plotindex.storage import Catalog
-from plotindex.system import die_with_parent, has_terminal, import_path, own_command, printable
+from plotindex.system import die_with_parent, has_terminal, printable, python_command, python_path
 from plotindex.tree import Plot
 
 STOP_SECONDS = 5.0
@@ -87,9 +87,9 @@ def _start(words: Sequence[str]) -> "subprocess.Popen[bytes]":
     unknown = unknown_variables(PARSERS, os.environ)
     known = {name: value for name, value in os.environ.items() if name not in unknown}
     return subprocess.Popen(  # noqa: S603 - this program itself
-        own_command("-m", "plotindex", *words),
+        python_command("-m", "plotindex", *words),
         # What is wrong in it, this process has said.
-        env={**known, "PYTHONPATH": import_path()},
+        env={**known, "PYTHONPATH": python_path()},
         stdin=subprocess.DEVNULL,
         preexec_fn=partial(die_with_parent, parent=os.getpid()),  # noqa: PLW1509 - no other thread is running
         # A group of its own: a terminal's Ctrl-C reaches this process alone, which ends both in order.

@@ -25,7 +25,7 @@ from plotindex.config import (
 )
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.ops.config_checks import state_below_root, state_of_a_service
-from plotindex.system import configure_logs, escape, has_terminal, import_path, own_command
+from plotindex.system import configure_logs, escape, has_terminal, python_command, python_path
 
 Command = Callable[..., Any]
 SETTINGS = {
@@ -149,9 +149,9 @@ def migrate_apart(settings: Settings) -> None:
     """Create or migrate the database in a process of its own: what that needs would stay in the indexer's memory."""
     if _is_ready(settings):
         return
-    environment = {**other_variables(os.environ), **settings.as_environment(), "PYTHONPATH": import_path()}
+    environment = {**other_variables(os.environ), **settings.as_environment(), "PYTHONPATH": python_path()}
     # What is wrong, it has said.
-    command = own_command("-m", "plotindex", "migrate")
+    command = python_command("-m", "plotindex", "migrate")
     done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - itself
     if done.returncode:
         sys.exit(done.returncode)

@@ -20,7 +20,7 @@ from plotindex.cli.options import (
 )
 from plotindex.config import INDEXER, SERVER
 from plotindex.errors import CatalogError
-from plotindex.system import Supervisor
+from plotindex.system import SystemdNotifier
 
 SWITCH_SECONDS = 0.0005
 SERVING = (
@@ -60,7 +60,7 @@ def run(config: Path | None, **options: str | None) -> None:
     from plotindex.web.server.sockets import check_address
 
     # Whoever supervises this process hears nothing, and its children are not its voice.
-    Supervisor.of()
+    SystemdNotifier.from_environment()
     settings = read_settings(config, options)
     settings.check_root()
     keys_of(settings)
@@ -91,7 +91,7 @@ def watch(config: Path | None, **options: str | None) -> None:
     from plotindex.index import hold_indexer_lock, make_tree, prepare_catalog
     from plotindex.watch import Indexer
 
-    supervisor = Supervisor.of()
+    notifier = SystemdNotifier.from_environment()
     settings = read_settings(config, options)
     rereading = reread_on_hangup(settings, config, options, INDEXER)
     check_root_unless_known(settings)
@@ -105,7 +105,7 @@ def watch(config: Path | None, **options: str | None) -> None:
         stop = _stop_on_signals(grace=1.5)
         try:
             parts = make_tree(settings), catalog, settings, stop
-            Indexer(*parts, supervisor=supervisor, reload=rereading.due, report=tell).run()
+            Indexer(*parts, notifier=notifier, reload=rereading.due, report=tell).run()
         except KeyboardInterrupt:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
             if not stop.is_set():
@@ -127,7 +127,7 @@ def serve(config: Path | None, **options: str | None) -> None:
     from plotindex.index import REQUEST_DATABASE_SECONDS, open_catalog
     from plotindex.web.server.service import serve as serve_http
 
-    supervisor = Supervisor.of()
+    notifier = SystemdNotifier.from_environment()
     settings = read_settings(config, options)
     rereading = reread_on_hangup(settings, config, options, SERVER)
     settings.check_state()
@@ -137,7 +137,7 @@ def serve(config: Path | None, **options: str | None) -> None:
         open_catalog(settings, REQUEST_DATABASE_SECONDS).database.close()
     except CatalogError as error:
         click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
-    serve_http(rereading, supervisor)
+    serve_http(rereading, notifier)
 
 
 def _stop_on_signals(grace: float | None = None) -> threading.Event:

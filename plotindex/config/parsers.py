@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from plotindex.errors import SettingsError
-from plotindex.system import is_text, veiled
+from plotindex.system import is_encodable, redact_url
 from plotindex.tree import MEDIA_TYPES, is_name
 
 SHORTEST_KEY = 16
 
 
 def text(name: str, value: Any) -> str:  # noqa: ANN401 - TOML and environment hold anything
-    if not isinstance(value, str) or not value or not is_text(value) or "\0" in value:
+    if not isinstance(value, str) or not value or not is_encodable(value) or "\0" in value:
         raise SettingsError(f"{name} must be text that is not empty, not {value!r}.")
     return value
 
@@ -80,7 +80,7 @@ def suffixes(name: str, value: Any) -> frozenset[str]:  # noqa: ANN401 - see abo
 
 def keys(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - see above
     given = tuple(value.split() if isinstance(value, str) else value) if isinstance(value, str | list | tuple) else ()
-    if not given or not all(isinstance(key, str) and is_text(key) and len(key) >= SHORTEST_KEY for key in given):
+    if not given or not all(isinstance(key, str) and is_encodable(key) and len(key) >= SHORTEST_KEY for key in given):
         # What was given is not repeated: it may be nearly the right one.
         raise SettingsError(
             f"{name} must be one or more keys of at least {SHORTEST_KEY} characters, the newest first, "
@@ -97,5 +97,5 @@ def url(name: str, value: Any) -> str:  # noqa: ANN401 - see above
     except ValueError:
         is_right = False
     if not is_right:
-        raise SettingsError(f"{name} must be an address such as https://plots.example.org, not {veiled(value)!r}.")
+        raise SettingsError(f"{name} must be an address such as https://plots.example.org, not {redact_url(value)!r}.")
     return given.rstrip("/")

@@ -15,7 +15,7 @@ import platformdirs
 from plotindex.config import parsers
 from plotindex.config.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
 from plotindex.errors import SettingsError
-from plotindex.system import closed_to_user, is_of_server, make_folder
+from plotindex.system import is_postgres_url, make_private_folder, permission_denied_error
 from plotindex.tree import MEDIA_TYPES, Layout
 
 
@@ -84,7 +84,7 @@ class Settings:
     @property
     def is_shared(self) -> bool:
         """Whether the catalogue lies on a server, where several nodes share it."""
-        return bool(self.database) and is_of_server(self.database)
+        return bool(self.database) and is_postgres_url(self.database)
 
     @property
     def barrier_folder(self) -> Path:
@@ -114,7 +114,7 @@ class Settings:
         try:
             (self.state_folder / "any").stat()
         except PermissionError:
-            raise closed_to_user(self.state_folder) from None
+            raise permission_denied_error(self.state_folder) from None
         except OSError:
             return
 
@@ -130,7 +130,7 @@ class Settings:
             for folder in reversed(self.state_folder.parents):
                 if not folder.exists():
                     folder.mkdir(mode=0o700, exist_ok=True)
-            make_folder(self.state_folder)
+            make_private_folder(self.state_folder)
         except OSError as error:
             raise SettingsError(
                 f"The state folder {self.state_folder} cannot be made ({error.strerror}): set PLOTINDEX_STATE_DIR."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import LockTimeoutError, SettingsError
-from plotindex.system import explain_write_errors, lock, open_private
+from plotindex.system import acquire_lock, explain_write_errors, open_private
 
 TOLD_BYTES = 1024
 """The size of an indexer's lock file, whatever it tells: what it tells later needs no room on a disk that is full."""
@@ -56,7 +56,7 @@ def hold_indexer_lock(path: Path) -> Iterator[Callable[[str], None]]:
 
     try:
         try:
-            lock(fd, time.monotonic() + ASKED_SECONDS)
+            acquire_lock(fd, time.monotonic() + ASKED_SECONDS)
         except LockTimeoutError:
             holder = _told_in(fd)[0] or "another process"
             raise SettingsError(f"An indexer already watches this root: {holder}. Stop it first.") from None

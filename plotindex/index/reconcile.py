@@ -17,7 +17,7 @@ from plotindex.index.diff import DifferenceBatch, NewPlots, ScopeDiff, Suspect
 from plotindex.index.report import DEFAULT, Options, Report
 from plotindex.index.root_identity import check_root, lost_root
 from plotindex.storage import Catalog, Change, IntegrityCheck
-from plotindex.system import ABSENT
+from plotindex.system import ABSENT_ERRNOS
 from plotindex.tree import (
     MOST_AHEAD,
     ROOT_SCOPE,
@@ -102,7 +102,7 @@ def list_sessions(tree: Tree, catalog: Catalog, report: Report, enter: Enter | N
     try:
         names = tree.sessions(report.odd, enter)
     except OSError as error:
-        if error.errno in ABSENT:
+        if error.errno in ABSENT_ERRNOS:
             raise RootLostError(lost_root(tree, "is not there")) from error
         report.unreadable[""] = error
         return []

@@ -3,7 +3,7 @@
 from plotindex.errors import RootLostError
 from plotindex.index.report import Options
 from plotindex.storage import Catalog, Writer
-from plotindex.system import ABSENT, printable
+from plotindex.system import ABSENT_ERRNOS, printable
 from plotindex.tree import (
     Tree,
 )
@@ -21,7 +21,7 @@ def is_root_lost(tree: Tree, catalog: Catalog) -> bool:
             return not tree.is_there()
         return not any(map(tree.has_session, catalog.sessions()))
     except OSError as error:
-        return error.errno in ABSENT
+        return error.errno in ABSENT_ERRNOS
 
 
 def check_root(tree: Tree, writer: Writer, options: Options) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from plotindex.auth import KEYS_FILE, LOGOUTS_FILE, TOKENS_FILE, parse_ended, parse_keys, parse_tokens
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.system import changing, printable, read_private, write_private
+from plotindex.system import exclusive_lock, printable, read_private, write_private
 
 VERSION = 1
 PARSERS: dict[str, Callable[[bytes], object]] = {
@@ -114,7 +114,7 @@ def restore(settings: Settings, backup: Backup, *, force: bool = False) -> list[
     folder = settings.make_state_folder()
     with ExitStack() as locks:
         for name in PARSERS:
-            locks.enter_context(changing(folder / name))
+            locks.enter_context(exclusive_lock(folder / name))
         after = {name: text.encode() for name, text in backup.files.items()}
         before = {name: content for name in after if (content := _content(folder / name)) is not None}
         words = {TOKENS_FILE: "tokens", KEYS_FILE: "keys"}

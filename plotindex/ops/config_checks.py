@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from plotindex.config import Given, Settings, file_of, variable
-from plotindex.system import LOCAL, mounts_of, printable, veiled
+from plotindex.system import LOCAL_FS_TYPES, mounts_below, printable, redact_url
 
 FEWEST_WAITING = 4
 """Threads of which one may wait for changes: a quarter of them."""
@@ -67,7 +67,7 @@ def _files(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
     if settings.database and (file := _file_of(settings.database)):
         if not file.is_absolute():
             yield (
-                f"database {veiled(settings.database)} is another file in each folder that a command is run in: "
+                f"database {redact_url(settings.database)} is another file in each folder that a command is run in: "
                 "write sqlite:////absolute/path/catalog.db."
             )
         if _is_below(file, settings.root):
@@ -113,7 +113,7 @@ def _network(settings: Settings) -> Iterator[str]:
 
 
 def _looking(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
-    foreign = sorted({mount.fs_type for mount in mounts_of(settings.root).values()} - LOCAL)
+    foreign = sorted({mount.fs_type for mount in mounts_below(settings.root).values()} - LOCAL_FS_TYPES)
     if settings.polling == "never":
         if foreign:
             yield (

@@ -22,7 +22,7 @@ from plotindex.config import (
 from plotindex.errors import SettingsError
 from plotindex.ops.config_checks import doubts_of
 from plotindex.storage import check_url
-from plotindex.system import printable, veiled
+from plotindex.system import printable, redact_url
 
 NOT_SHOWN = "given, not shown"
 WIDEST = 60
@@ -135,7 +135,7 @@ def _as_json(value: Any) -> Any:  # noqa: ANN401 - of any type that a setting ha
     if isinstance(value, bool | int):
         return value
     # What is empty is what was not given. A password in an address is nobody's business.
-    return veiled(str(value)) if value not in (None, "", ()) else None
+    return redact_url(str(value)) if value not in (None, "", ()) else None
 
 
 def _as_toml(value: Any) -> str:  # noqa: ANN401 - see above

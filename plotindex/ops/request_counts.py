@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.system import call_in_forks, make_folder, open_private
+from plotindex.system import call_after_fork, make_private_folder, open_private
 
 MINUTES = 16
 """How many the ring has."""
@@ -53,7 +53,7 @@ class Recent:
         self._is_open = False
         self._fd: int | None = None
         self._slot = [0, 0, 0, 0]
-        call_in_forks(self._forget)
+        call_after_fork(self._forget)
 
     def count(self, which: int) -> None:
         """Add one to that count of the current minute."""
@@ -76,7 +76,7 @@ class Recent:
         folder = self._settings.recent_folder
         try:
             self._settings.make_state_folder()
-            make_folder(folder)
+            make_private_folder(folder)
             _forget_old(folder)
             return _create(folder)
         except (OSError, SettingsError) as error:

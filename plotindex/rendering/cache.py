@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from plotindex.errors import SettingsError
 from plotindex.rendering.protocol import MAX_RESULT_BYTES
-from plotindex.system import call_in_forks, make_folder, share
+from plotindex.system import apply_shared_mode, call_after_fork, make_private_folder
 from plotindex.tree import Plot
 
 BLOCK = 4096
@@ -52,7 +52,7 @@ class FileCache:
         self._trimming = threading.Lock()
         self._until_look = 0
         self._said = ""
-        call_in_forks(self._forget)
+        call_after_fork(self._forget)
 
     def get(self, name: str) -> CachedFile | None:
         """What is kept under that name."""
@@ -78,12 +78,12 @@ class FileCache:
         try:
             if not self._folder.is_dir():
                 self._make_parent()
-                make_folder(self._folder)
+                make_private_folder(self._folder)
             _leave_reserve(self._folder)
             # Only its owner can read it (tempfile's promise), or the group that shares the folder.
             with NamedTemporaryFile(dir=self._folder, delete=False) as file:
                 try:
-                    share(file.fileno(), Path(file.name), 0o640)
+                    apply_shared_mode(file.fileno(), Path(file.name), 0o640)
                     file.write(content)
                     file.flush()
                     Path(file.name).rename(self._folder / name)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from plotindex.rendering.protocol import JOB_SECONDS, MAX_RESULT_BYTES, PATIENCE, READY, Outcome, is_webp
-from plotindex.system import bare_environment, call_in_forks, own_command
+from plotindex.system import call_after_fork, minimal_environment, python_command
 
 START_SECONDS = 20.0
 STUCK_SECONDS = 2.0
@@ -45,7 +45,7 @@ class RendererClient:
         self._not_before = 0.0
         self._said = ""
         self._finalizer: weakref.finalize[..., RendererClient] | None = None
-        call_in_forks(self._forget)
+        call_after_fork(self._forget)
 
     def run(self, job: str, plot: int) -> tuple[Outcome, bytes]:
         """What became of a job with a plot that is open, and the WebP that was drawn.
@@ -112,11 +112,11 @@ class RendererClient:
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: S603 - this program itself
-                    own_command("-s", "-m", "plotindex.rendering.renderer"),
+                    python_command("-s", "-m", "plotindex.rendering.renderer"),
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    env=bare_environment(),
+                    env=minimal_environment(),
                     cwd="/",
                     # Not for a terminal's Ctrl-C: it ends when nobody is left at the other end of the socket.
                     start_new_session=True,

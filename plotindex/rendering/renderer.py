@@ -170,8 +170,8 @@ def draw(file: io.BufferedIOBase, width: int) -> bytes:
 
 
 def _fit(size: tuple[int, int], width: int) -> tuple[int, int]:
-    share = min(1.0, width / size[0], TALLEST * width / size[1])
-    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
+    apply_shared_mode = min(1.0, width / size[0], TALLEST * width / size[1])
+    return max(1, round(size[0] * apply_shared_mode)), max(1, round(size[1] * apply_shared_mode))
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from plotindex.config import Settings
 from plotindex.rendering.cache import FileCache, name_of
 from plotindex.rendering.client import RendererClient
 from plotindex.rendering.protocol import MAX_SVG_BYTES, SVG_JOB, Outcome, is_webp
-from plotindex.system import call_in_forks
+from plotindex.system import call_after_fork
 from plotindex.tree import OpenPlot, plot_of
 
 FAILED_SECONDS = 86_400.0
@@ -47,7 +47,7 @@ class Thumbnails:
         self._remembered: OrderedDict[str, tuple[Outcome, float]] = OrderedDict()
         self.renderer = RendererClient()
         self._begin()
-        call_in_forks(self._begin)
+        call_after_fork(self._begin)
 
     def cached(self, opened: OpenPlot, job: str) -> RenderResult | None:
         """What was made before of this version: at the price of opening a file."""

@@ -14,7 +14,7 @@ from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, excess, indexer, plot, session
 from plotindex.storage.writer import NUMBERS, PLOT, Header, Writer, grammar, read_excess, read_header, read_rows
-from plotindex.system import is_alive, is_text, printable
+from plotindex.system import is_alive, is_encodable, printable
 from plotindex.tree import INT64_MAX, Layout, Plot, PlotKey, Scope, is_name
 
 FORGET_SECONDS = 60.0
@@ -164,7 +164,7 @@ class Catalog:
 
     def latest_plots(self, name: str, most: int) -> list[Plot]:
         """The current copies that were drawn last in a session, the latest first; at most so many."""
-        if not is_text(name):
+        if not is_encodable(name):
             return []
         query = select(*PLOT).where(plot.c.session == name).order_by(plot.c.mtime_ns.desc(), plot.c.project.desc())
         current: dict[str, Plot] = {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
 from plotindex.storage.sqlite.engine import parse_url
 from plotindex.storage.urls import parse_server_url
-from plotindex.system import is_of_server
+from plotindex.system import is_postgres_url
 
 if TYPE_CHECKING:
     from plotindex.storage.postgres.database import PostgresDatabase
@@ -23,7 +23,7 @@ def open_database(place: str | Path, patience: float = READ_SECONDS, *, prefer_i
     Raises:
         SettingsError: it is no place that a catalogue can have.
     """
-    if isinstance(place, str) and is_of_server(place):
+    if isinstance(place, str) and is_postgres_url(place):
         # Its driver is an extra, which is not everywhere.
         from plotindex.storage.postgres.database import PostgresDatabase  # noqa: PLC0415 - see above
 
@@ -33,4 +33,4 @@ def open_database(place: str | Path, patience: float = READ_SECONDS, *, prefer_i
 
 def check_url(url: str) -> None:
     """Raise SettingsError where a URL is none that a catalogue can have."""
-    (parse_server_url if is_of_server(url) else parse_url)(url)
+    (parse_server_url if is_postgres_url(url) else parse_url)(url)

@@ -10,7 +10,7 @@ from plotindex.storage.search.search import NameSearch
 from plotindex.storage.search.trigrams import can_be_in_name, trigrams_of
 from plotindex.storage.tables import plot, session
 from plotindex.storage.writer import PLOT
-from plotindex.system import is_text
+from plotindex.system import is_encodable
 from plotindex.tree import Plot, PlotKey, glob_matcher, is_glob, literal_runs
 
 
@@ -176,7 +176,7 @@ def _names(
     database: Database, column: ColumnElement[str], beginning: str, where: ColumnElement[bool] | None = None
 ) -> Iterator[str]:
     """The values of a column that begin so, one after the other: each is one step of an index, however often it is."""
-    if not is_text(beginning):
+    if not is_encodable(beginning):
         return
     of = true() if where is None else where
     with database.reading() as connection:

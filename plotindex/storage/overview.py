@@ -10,7 +10,7 @@ from plotindex.storage.listing import Allows, Entry
 from plotindex.storage.search.search import MOST_SESSIONS, NameSearch, SearchResult
 from plotindex.storage.tables import plot, session
 from plotindex.storage.writer import PLOT
-from plotindex.system import is_text
+from plotindex.system import is_encodable
 from plotindex.tree import Plot, PlotKey, matcher, newest_first
 
 STRIP = 5
@@ -95,7 +95,7 @@ class Overview:
     def latest(self, name: str, most: int) -> tuple[int, SessionRow | None, list[Plot]]:
         """The clock before anything else was read, what is known of a session, and its latest plots."""
         clock = self.clock()
-        row = self._catalog.session_row(name) if is_text(name) else None
+        row = self._catalog.session_row(name) if is_encodable(name) else None
         if row is None:
             return clock, None, []
         return clock, SessionRow(name, *row), self._catalog.latest_plots(name, most)

@@ -5,7 +5,7 @@ from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import Engine
 
-from plotindex.system import call_in_forks
+from plotindex.system import call_after_fork
 
 
 class Closable(Protocol):
@@ -23,7 +23,7 @@ class ConnectionPool(Generic[T]):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._kept: deque[T] = deque()
-        call_in_forks(self._forget)
+        call_after_fork(self._forget)
 
     def take(self) -> T:
         """One of them, or a new one; its taker gives it back, or closes it when it has failed."""

@@ -6,7 +6,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from plotindex.errors import SettingsError
-from plotindex.system import veiled
+from plotindex.system import redact_url
 
 DRIVER = "postgresql+psycopg"
 EXAMPLES = f"sqlite:////absolute/path/catalog.db, or {DRIVER}://role@host/database"
@@ -21,7 +21,7 @@ def parse(url: str) -> URL:
     try:
         return make_url(url)
     except (ArgumentError, ValueError):
-        raise SettingsError(f"{veiled(url)!r} is no database URL: write {EXAMPLES}.") from None
+        raise SettingsError(f"{redact_url(url)!r} is no database URL: write {EXAMPLES}.") from None
 
 
 def parse_server_url(url: str) -> URL:
@@ -32,7 +32,7 @@ def parse_server_url(url: str) -> URL:
     """
     parsed = parse(url)
     if url.partition("?")[0].count("@") > 1:
-        raise SettingsError(f"{veiled(url)!r} has more than one @: in a password write %40 for @, and %2F for /.")
+        raise SettingsError(f"{redact_url(url)!r} has more than one @: in a password write %40 for @, and %2F for /.")
     if not parsed.database:
         raise SettingsError(f"The URL {shown(parsed)} names no database: write {DRIVER}://role@host/database.")
     if importlib.util.find_spec("psycopg") is None:
@@ -42,4 +42,4 @@ def parse_server_url(url: str) -> URL:
 
 def shown(url: URL) -> str:
     """The URL without any password."""
-    return veiled(url.render_as_string(hide_password=False))
+    return redact_url(url.render_as_string(hide_password=False))

@@ -3,89 +3,104 @@
 May import: errors.
 """
 
-from plotindex.system.flock import lock
-from plotindex.system.humanize import ago, parse_duration, rfc3339, seconds_ago, size
-from plotindex.system.logs import Access, AccessLog, configure_logs, request_id
-from plotindex.system.mounts import LOCAL, NETWORK, STAMPING, Mount, MountChanges, mount_of, mounts_of
-from plotindex.system.openat import (
-    ABSENT,
-    FOLDER,
-    FOLDER_PATH,
-    closing_descriptor,
-    folder_beneath,
-    open_beneath,
-    status_beneath,
+from plotindex.system.flock import acquire_lock
+from plotindex.system.humanize import format_age, format_size, parse_duration, rfc3339, seconds_ago
+from plotindex.system.logs import AccessLog, AccessRecord, configure_logs, request_id
+from plotindex.system.mounts import (
+    LOCAL_FS_TYPES,
+    NETWORK_FS_TYPES,
+    RELIABLE_CTIME_FS_TYPES,
+    Mount,
+    MountMonitor,
+    find_mount,
+    mounts_below,
 )
-from plotindex.system.permissions import closed_to_user, create_private, group_name, make_folder, share, user_name
+from plotindex.system.openat import (
+    ABSENT_ERRNOS,
+    FOLDER_FLAGS,
+    FOLDER_PATH_FLAGS,
+    closing_fd,
+    open_beneath,
+    open_folder_beneath,
+    stat_beneath,
+)
+from plotindex.system.permissions import (
+    apply_shared_mode,
+    create_private,
+    group_name,
+    make_private_folder,
+    permission_denied_error,
+    user_name,
+)
 from plotindex.system.private_files import (
-    changing,
+    exclusive_lock,
     explain_write_errors,
+    file_signature,
     open_private,
     read_private,
-    signature_of,
     write_private,
 )
 from plotindex.system.processes import (
-    bare_environment,
-    call_in_forks,
+    call_after_fork,
     die_with_parent,
     has_terminal,
-    import_path,
     is_alive,
-    own_command,
+    minimal_environment,
+    python_command,
+    python_path,
 )
-from plotindex.system.sdnotify import Supervisor
-from plotindex.system.text import escape, is_text, printable
-from plotindex.system.urls import is_of_server, veiled
+from plotindex.system.sdnotify import SystemdNotifier
+from plotindex.system.text import escape, is_encodable, printable
+from plotindex.system.urls import is_postgres_url, redact_url
 
 __all__ = [
-    "ABSENT",
-    "FOLDER",
-    "FOLDER_PATH",
-    "LOCAL",
-    "NETWORK",
-    "STAMPING",
-    "Access",
+    "ABSENT_ERRNOS",
+    "FOLDER_FLAGS",
+    "FOLDER_PATH_FLAGS",
+    "LOCAL_FS_TYPES",
+    "NETWORK_FS_TYPES",
+    "RELIABLE_CTIME_FS_TYPES",
     "AccessLog",
+    "AccessRecord",
     "Mount",
-    "MountChanges",
-    "Supervisor",
-    "ago",
-    "bare_environment",
-    "call_in_forks",
-    "changing",
-    "closed_to_user",
-    "closing_descriptor",
+    "MountMonitor",
+    "SystemdNotifier",
+    "acquire_lock",
+    "apply_shared_mode",
+    "call_after_fork",
+    "closing_fd",
     "configure_logs",
     "create_private",
     "die_with_parent",
     "escape",
+    "exclusive_lock",
     "explain_write_errors",
-    "folder_beneath",
+    "file_signature",
+    "find_mount",
+    "format_age",
+    "format_size",
     "group_name",
     "has_terminal",
-    "import_path",
     "is_alive",
-    "is_of_server",
-    "is_text",
-    "lock",
-    "make_folder",
-    "mount_of",
-    "mounts_of",
+    "is_encodable",
+    "is_postgres_url",
+    "make_private_folder",
+    "minimal_environment",
+    "mounts_below",
     "open_beneath",
+    "open_folder_beneath",
     "open_private",
-    "own_command",
     "parse_duration",
+    "permission_denied_error",
     "printable",
+    "python_command",
+    "python_path",
     "read_private",
+    "redact_url",
     "request_id",
     "rfc3339",
     "seconds_ago",
-    "share",
-    "signature_of",
-    "size",
-    "status_beneath",
+    "stat_beneath",
     "user_name",
-    "veiled",
     "write_private",
 ]

@@ -1,4 +1,4 @@
-"""Take a flock(2) lock by a deadline. The kernel releases it when its holder dies."""
+"""flock(2) with a deadline. The kernel releases the lock when its holder dies."""
 
 import fcntl
 import time
@@ -6,7 +6,12 @@ import time
 from plotindex.errors import LockTimeoutError
 
 
-def lock(fd: int, deadline: float | None) -> None:
+def acquire_lock(fd: int, deadline: float | None) -> None:
+    """Take an exclusive lock by `deadline` (monotonic seconds); None waits for ever.
+
+    Raises:
+        LockTimeoutError: another process held the lock until then.
+    """
     if deadline is None:
         fcntl.flock(fd, fcntl.LOCK_EX)
         return
@@ -15,7 +20,7 @@ def lock(fd: int, deadline: float | None) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise LockTimeoutError("The catalogue is being written by others.") from None
+                raise LockTimeoutError("Another process is writing the catalogue.") from None
             time.sleep(0.001)
         else:
             return

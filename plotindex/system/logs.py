@@ -1,4 +1,4 @@
-"""Logs: one line per thing that matters, as text or JSON, on stderr."""
+"""Logging to stderr, one line per record, as text or JSON."""
 
 import json
 import logging
@@ -13,19 +13,19 @@ from typing import NamedTuple
 from plotindex.system.text import printable
 
 STDERR = 2
-PATH_BYTES = 3000
-"""A line of less than PIPE_BUF (4096 bytes) is never mixed with another one (pipe(7))."""
+MAX_PATH_BYTES = 3000
+"""Keeps a line below PIPE_BUF (4096 bytes), so that lines of several processes do not mix (pipe(7))."""
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Of the request that is being answered."""
+"""The id of the current request."""
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": _moment(record.created),
+            "time": _iso_time(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -37,8 +37,8 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-class TextLines(logging.Formatter):
-    """One line: when, how grave, what; and the id of the request that it is about."""
+class TextFormatter(logging.Formatter):
+    """One line: time, level, message and, within a request, its id."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -49,8 +49,8 @@ class TextLines(logging.Formatter):
         return f"{line} [{request}]" if request else line
 
 
-class Access(NamedTuple):
-    """A request that was answered."""
+class AccessRecord(NamedTuple):
+    """One answered request; the field names are those of the JSON log."""
 
     remote: str
     method: str
@@ -59,72 +59,71 @@ class Access(NamedTuple):
     bytes: int | None
     milliseconds: float
     answered: str | None
-    """Who answered, as Cache-Status has it."""
+    """The value of Cache-Status, without the name of the cache."""
 
 
 class AccessLog:
-    """One line for each request, on stderr. The logging module would cost a fifth of a hit."""
+    """Writes one line per request to stderr. The logging module would cost a fifth of a cache hit."""
 
     def __init__(self, log_format: str) -> None:
-        self._line = self._as_json if log_format == "json" else self._as_text
+        self._format = self._format_json if log_format == "json" else self._format_text
         self._second = 0
         self._time = ""
 
-    def line(self, access: Access) -> bytes:
-        """What `write` writes."""
-        return self._line(access, time.time()).encode(errors="backslashreplace")
+    def format(self, access: AccessRecord) -> bytes:
+        return self._format(access, time.time()).encode(errors="backslashreplace")
 
-    def write(self, access: Access) -> None:
+    def write(self, access: AccessRecord) -> None:
         try:
-            os.write(STDERR, self.line(access))
+            os.write(STDERR, self.format(access))
         except OSError:
-            # Whoever read it is gone; the answer is not.
+            # A closed stderr must not fail the request.
             return
 
-    def _as_text(self, access: Access, now: float) -> str:
+    def _format_text(self, access: AccessRecord, now: float) -> str:
         second = int(now)
         if second != self._second:
-            # One assignment each: at worst a line has the time of a second that has just begun or ended.
+            # Not locked: at worst a line of another thread has the time of the adjacent second.
             self._time = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
             self._second = second
         size = "-" if access.bytes is None else access.bytes
         answered = f" {access.answered}" if access.answered else ""
         return (
             f"{self._time},{int(now * 1000) % 1000:03d} INFO "
-            f"{_word(access.remote)} {_word(access.method)} {_word(access.path, PATH_BYTES)} "
+            f"{_quote(access.remote)} {_quote(access.method)} {_quote(access.path, MAX_PATH_BYTES)} "
             f"{access.status} {size} {access.milliseconds:.1f} ms{answered} [{request_id.get()}]\n"
         )
 
-    def _as_json(self, access: Access, now: float) -> str:
-        line = {"time": _moment(now), "level": "info", "logger": "plotindex.access"}
-        chosen = {"remote": _bounded(access.remote), "method": _bounded(access.method)}
-        chosen["path"] = _bounded(access.path, PATH_BYTES)
-        return json.dumps({**line, **access._asdict(), **chosen, "request": request_id.get()}) + "\n"
+    def _format_json(self, access: AccessRecord, now: float) -> str:
+        line = {"time": _iso_time(now), "level": "info", "logger": "plotindex.access"}
+        client_values = {"remote": _truncate(access.remote), "method": _truncate(access.method)}
+        client_values["path"] = _truncate(access.path, MAX_PATH_BYTES)
+        return json.dumps({**line, **access._asdict(), **client_values, "request": request_id.get()}) + "\n"
 
 
-def _word(text: str, most: int = 100) -> str:
-    """What a caller has chosen, escaped as one word, so that it cannot pass for other fields."""
-    return _bounded(printable(text).replace(" ", r"\x20"), most)
+def _quote(text: str, max_bytes: int = 100) -> str:
+    """Escape a value from the client as one word, so that it cannot forge other fields."""
+    return _truncate(printable(text).replace(" ", r"\x20"), max_bytes)
 
 
-def _bounded(text: str, most: int = 100) -> str:
-    """As much of the text as takes `most` bytes, also when JSON escapes it: up to twelve for a character."""
-    if len(text) * 12 <= most or len(json.dumps(text)) <= most:
+def _truncate(text: str, max_bytes: int = 100) -> str:
+    """Truncate to `max_bytes`, counted as escaped by JSON: up to twelve bytes per character."""
+    if len(text) * 12 <= max_bytes or len(json.dumps(text)) <= max_bytes:
         return text
-    return f"{text[: most // 12]}…"
+    return f"{text[: max_bytes // 12]}…"
 
 
-def _moment(seconds: float) -> str:
+def _iso_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def configure_logs(log_format: str) -> None:
-    """Log to stderr; `log_format` is text or json."""
+    """Log to stderr; `log_format` is "text" or "json"."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logger = logging.getLogger("plotindex")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    # What watchdog warns of, an overflow, plotindex says itself.
+    # plotindex reports queue overflows itself.
     logging.getLogger("watchdog").setLevel(logging.ERROR)

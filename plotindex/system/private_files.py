@@ -1,4 +1,4 @@
-"""Locks between processes, all flock(2): the kernel lets go of them when their holder dies."""
+"""State files that only their owner, or the group that shares their folder, can read; and locks on them."""
 
 import fcntl
 import os
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from plotindex.errors import REMEDIES, SettingsError
+from plotindex.errors import WRITE_ERROR_REMEDIES, SettingsError
 from plotindex.system.permissions import create_private
 from plotindex.system.text import printable
 
 
 @contextmanager
-def changing(path: Path) -> Iterator[None]:
-    """Be the one process that changes the file `path`, by a lock file beside it.
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold the exclusive right to change the file `path`, by flock(2) on `path` + ".lock".
 
     Raises:
-        SettingsError: this user cannot write there.
+        SettingsError: the lock file cannot be written.
     """
     with explain_write_errors(path):
         fd = open_private(path.with_name(path.name + ".lock"))
@@ -30,20 +30,19 @@ def changing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError about `path` into a SettingsError with its remedy."""
     try:
         yield
     except OSError as error:
-        remedy = REMEDIES.get(error.errno or 0, "let this user write it, or set PLOTINDEX_STATE_DIR")
+        remedy = WRITE_ERROR_REMEDIES.get(error.errno or 0, "let this user write it, or set PLOTINDEX_STATE_DIR")
         raise SettingsError(f"{path.parent} cannot be written ({error.strerror}): {remedy}.") from None
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace a file's content, whole or not at all. The caller is its one writer.
-
-    Its owner alone can read it and, where a group shares the folder, that group.
+    """Replace a file's content atomically. The caller must be the only writer.
 
     Raises:
-        SettingsError: this user cannot write there, or the disk is full; the file is what it was.
+        SettingsError: the folder is not writable, or the disk is full; the file is unchanged.
     """
     new = path.with_name(path.name + ".new")
     with explain_write_errors(path):
@@ -61,25 +60,27 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def read_private(path: Path) -> bytes:
-    """The content of a file that plotindex writes.
+    """The content of a state file.
 
     Raises:
-        SettingsError: it is a folder, a pipe or a device, of which nobody knows whether it ever ends.
+        SettingsError: it is not a regular file; a pipe or a device might never end.
         OSError: it cannot be read.
     """
-    # A pipe that nobody writes to would be waited for; a symlink may be meant.
+    # Non-blocking: opening a pipe without a writer would hang. Symlinks are allowed.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise SettingsError(f"{printable(str(path))} is no regular file: remove it and, from a backup, restore it.")
+            raise SettingsError(
+                f"{printable(str(path))} is not a regular file: remove it, or restore it from a backup."
+            )
         with os.fdopen(fd, "rb", closefd=False) as file:
             return file.read()
     finally:
         os.close(fd)
 
 
-def signature_of(path: Path) -> tuple[int, ...]:
-    """What changes when a file is replaced by `write_private` or rewritten; empty while it is not there."""
+def file_signature(path: Path) -> tuple[int, ...]:
+    """Inode, mtime and size of a file, which change when it is replaced or rewritten; empty if it does not exist."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -88,7 +89,7 @@ def signature_of(path: Path) -> tuple[int, ...]:
 
 
 def open_private(path: Path, shared: int = 0o660) -> int:
-    """Open a file for reading and writing; a new one is its owner's alone, `shared` where a group shares the folder."""
+    """Open a file for reading and writing; a new one is made as by `create_private`."""
     try:
         return create_private(path, shared)
     except FileExistsError:

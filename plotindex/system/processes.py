@@ -1,4 +1,4 @@
-"""What processes of one service owe each other."""
+"""Start and supervise child processes of plotindex."""
 
 import ctypes
 import os
@@ -12,9 +12,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(number: signal.Signals = signal.SIGTERM, parent: int | None = None) -> None:
-    """Be sent a signal when the parent dies, however it dies (prctl(2)): nobody is left on its port. Linux only.
+    """Have the kernel signal this process when its parent dies (prctl(2)). Linux only.
 
-    `parent` is the process that it was, which may have died before.
+    `parent` is the expected parent's pid: if it has died already, this process signals itself.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
@@ -23,7 +23,7 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM, parent: int | None 
 
 
 def has_terminal() -> bool:
-    """Whether this process belongs to a terminal, so that SIGHUP says that somebody has closed it."""
+    """Whether this process has a controlling terminal, so that SIGHUP means that it was closed."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:
@@ -31,37 +31,36 @@ def has_terminal() -> bool:
     return True
 
 
-def call_in_forks(method: Callable[[], None]) -> None:
-    """Call a method in each child that is forked from this process, for as long as its object lives."""
+def call_after_fork(method: Callable[[], None]) -> None:
+    """Call a method in each forked child, as long as its object exists."""
     weak = weakref.WeakMethod(method)
     os.register_at_fork(after_in_child=lambda: (alive := weak()) and alive())
 
 
-def own_interpreter() -> str:
-    """The Python that runs this."""
-    # Of a server that has Python inside, sys.executable may be the server.
+def python_interpreter() -> str:
+    """Path of the running Python interpreter."""
+    # In a server that embeds Python, sys.executable may be the server.
     if sys.executable and "python" in Path(sys.executable).name:
         return sys.executable
     return str(Path(sys.prefix) / "bin" / "python3")
 
 
-def own_command(*words: str | bytes) -> list[str | bytes]:
-    """What starts this Python; it imports from PYTHONPATH, `import_path`, and not from wherever somebody stands."""
-    return [own_interpreter(), "-P", *words]
+def python_command(*words: str | bytes) -> list[str | bytes]:
+    """Command line of this Python with `words`; imports from PYTHONPATH, never from the working directory (-P)."""
+    return [python_interpreter(), "-P", *words]
 
 
-def bare_environment() -> dict[str, str]:
-    """What a process of this program needs that reads no settings: it imports what is imported here."""
-    # No key is handed on.
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
-    return {**kept, "PYTHONPATH": import_path(), "LC_ALL": "C.UTF-8"}
+def minimal_environment() -> dict[str, str]:
+    """The variables that a child process without settings needs: library and import paths, no secrets."""
+    inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
+    return {**inherited, "PYTHONPATH": python_path(), "LC_ALL": "C.UTF-8"}
 
 
-def import_path() -> str:
-    """Where this process imports from."""
-    return os.pathsep.join(place for place in sys.path if Path(place).is_absolute() and os.pathsep not in place)
+def python_path() -> str:
+    """This process's sys.path as a PYTHONPATH value, absolute entries only."""
+    return os.pathsep.join(entry for entry in sys.path if Path(entry).is_absolute() and os.pathsep not in entry)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process on this host, as far as can be seen from here."""
+    """Whether a process with that id is visible on this host."""
     return Path(f"/proc/{pid}").exists()

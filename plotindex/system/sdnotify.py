@@ -1,4 +1,4 @@
-"""Whoever started this service and wants to know how it is: systemd, by the protocol of sd_notify(3), or nobody."""
+"""Notify systemd about a service's state, by the protocol of sd_notify(3)."""
 
 import os
 import socket
@@ -7,71 +7,70 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Self
 
-LEAST_SECONDS = 1.0
-"""How often it is told at most that there is progress; how long it does without is for it to decide."""
-MOST_SECONDS = 300
-"""How long a start may go on without progress."""
-SEND_SECONDS = 1.0
+MIN_INTERVAL_SECONDS = 1.0
+"""Between two progress messages; the watchdog's timeout is systemd's setting."""
+START_TIMEOUT_SECONDS = 300
+"""Without progress, before systemd considers the start failed."""
+SEND_TIMEOUT_SECONDS = 1.0
 
 
-class Supervisor:
-    """Is told when the service is ready, that it gets on, and what it does. Where nobody listens nothing is told."""
+class SystemdNotifier:
+    """Sends readiness, progress and status to systemd; does nothing without a socket address."""
 
     @classmethod
-    def of(cls, environment: MutableMapping[str, str] = os.environ) -> Self:
-        """The one that the environment names. It is taken out of that: no child speaks for this process."""
+    def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> Self:
+        """Build from NOTIFY_SOCKET, and remove systemd's variables: child processes must not notify."""
         address, *_ = (environment.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
         return cls(address)
 
     def __init__(self, address: str = "") -> None:
-        """`address` is that of its socket, or empty."""
-        # A first character of @ stands for the abstract name space (unix(7)).
+        # A leading @ stands for the abstract name space (unix(7)).
         self._address = address.replace("@", "\0", 1) if address.startswith("@") else address
-        self._told_at = -LEAST_SECONDS
-        self._said = ""
+        self._sent_progress_at = -MIN_INTERVAL_SECONDS
+        self._status = ""
         self.is_ready = False
 
     @property
-    def listens(self) -> bool:
-        """Whether there is one."""
+    def is_connected(self) -> bool:
+        """Whether there is a socket address to send to."""
         return bool(self._address)
 
-    def note_ready(self) -> None:
-        """The service does what it is for."""
+    def notify_ready(self) -> None:
+        """The service has started."""
         if not self.is_ready:
             self.is_ready = True
-            self._tell("READY=1")
+            self._send("READY=1")
 
-    def note_progress(self) -> None:
-        """The service gets on. Only who has just got on may say so: this keeps it alive."""
+    def notify_progress(self) -> None:
+        """Reset the watchdog, or extend the start timeout. Call only after real work: this keeps the service alive."""
         now = time.monotonic()
-        if now - self._told_at >= LEAST_SECONDS:
-            self._told_at = now
-            self._tell("WATCHDOG=1" if self.is_ready else f"EXTEND_TIMEOUT_USEC={MOST_SECONDS * 10**6}")
+        if now - self._sent_progress_at >= MIN_INTERVAL_SECONDS:
+            self._sent_progress_at = now
+            self._send("WATCHDOG=1" if self.is_ready else f"EXTEND_TIMEOUT_USEC={START_TIMEOUT_SECONDS * 10**6}")
 
-    def note_reload(self) -> None:
-        """Settings are being read again; `note_reloaded` follows."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    def notify_reloading(self) -> None:
+        """Settings are being reloaded; `notify_reloaded` must follow."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def note_reloaded(self) -> None:
-        """They have been."""
-        self._tell("READY=1")
+    def notify_reloaded(self) -> None:
+        """Settings were reloaded."""
+        self._send("READY=1")
 
-    def note_stop(self) -> None:
-        """The service is about to end."""
-        self._tell("STOPPING=1")
+    def notify_stopping(self) -> None:
+        """The service is about to exit."""
+        self._send("STOPPING=1")
 
-    def say(self, status: str) -> None:
-        """What `systemctl status` shows, on one line."""
-        if status != self._said:
-            self._said = status
-            self._tell("STATUS=" + status)
+    def notify_status(self, status: str) -> None:
+        """Set the one-line status that `systemctl status` shows."""
+        if status != self._status:
+            self._status = status
+            self._send("STATUS=" + status)
 
-    def _tell(self, message: str) -> None:
+    def _send(self, message: str) -> None:
         if not self._address:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as speaker:
-            speaker.settimeout(SEND_SECONDS)
-            # It may be starting anew; what it has to know it is told again, or finds out by itself.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(SEND_TIMEOUT_SECONDS)
+            # systemd may be restarting; a lost message is repeated or superseded.
             with suppress(OSError):
-                speaker.sendto(message.encode("utf-8", "replace"), self._address)
+                sender.sendto(message.encode("utf-8", "replace"), self._address)

@@ -1,4 +1,4 @@
-"""Database URLs as text: which name a server, and how they read with their passwords hidden."""
+"""Database URLs as text: recognize PostgreSQL, redact passwords."""
 
 import re
 
@@ -8,16 +8,16 @@ _NO_PORT = re.compile(r"(://[^/@:?\[]*:)(?!\d+([/?]|$))[^/?@]+(?=[/?]|$)")
 _PARAMETER = re.compile(r"([?&;][^=&;]*(?:pass|pwd|secret|token|key)[^=&;]*=)[^&;]*", re.IGNORECASE)
 
 
-def veiled(text: str) -> str:
-    """An address without passwords, in front of the host and in the query; any other text as it is."""
+def redact_url(text: str) -> str:
+    """`text` with the passwords of a URL, in its authority and query, replaced by ***; other text unchanged."""
     if "://" not in text:
         return text
-    # A password may hold what ends one elsewhere: it goes as far as the last @.
-    shown = text if _NO_HOST.match(text) else _PASSWORD.sub(r"\1***@", text)
-    # Where a port would be, a password may be whose host was forgotten.
-    return _PARAMETER.sub(r"\1***", _NO_PORT.sub(r"\1***", shown))
+    # A password may contain delimiters: match up to the last @.
+    redacted = text if _NO_HOST.match(text) else _PASSWORD.sub(r"\1***@", text)
+    # Without a host, the password stands where a port would.
+    return _PARAMETER.sub(r"\1***", _NO_PORT.sub(r"\1***", redacted))
 
 
-def is_of_server(url: str) -> bool:
-    """Whether the catalogue lies on a PostgreSQL server."""
+def is_postgres_url(url: str) -> bool:
+    """Whether `url` names a PostgreSQL database."""
     return url.partition(":")[0] in ("postgresql+psycopg", "postgresql", "postgres")

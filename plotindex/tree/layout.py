@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from plotindex.system import is_text
+from plotindex.system import is_encodable
 from plotindex.tree.globs import glob_matcher
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import ROOT_SCOPE, Scope
@@ -30,7 +30,7 @@ def is_name(name: str) -> bool:
 
     Names that are not UTF-8 reach Python with lone surrogates, which no SQL text can hold.
     """
-    return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name and is_text(name)
+    return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name and is_encodable(name)
 
 
 @dataclass(frozen=True)

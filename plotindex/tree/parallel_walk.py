@@ -9,7 +9,7 @@ import time
 from collections import deque
 from contextlib import suppress
 
-from plotindex.system import bare_environment, own_command
+from plotindex.system import minimal_environment, python_command
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Glance, Tree
 from plotindex.tree.walk import WAITING, Enter, Steps, Walk
@@ -37,9 +37,9 @@ class WalkProcess:
     """The process, and what it was asked for. When it ends, whoever uses it goes on without it. For one thread."""
 
     def __init__(self, tree: Tree) -> None:
-        command = own_command("-s", "-m", "plotindex.tree.walk_worker", *arguments_for(tree))
+        command = python_command("-s", "-m", "plotindex.tree.walk_worker", *arguments_for(tree))
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=bare_environment(), bufsize=0
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=minimal_environment(), bufsize=0
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

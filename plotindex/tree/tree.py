@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.system import (
-    ABSENT,
-    FOLDER,
-    FOLDER_PATH,
-    STAMPING,
-    closing_descriptor,
-    folder_beneath,
-    mount_of,
+    ABSENT_ERRNOS,
+    FOLDER_FLAGS,
+    FOLDER_PATH_FLAGS,
+    RELIABLE_CTIME_FS_TYPES,
+    closing_fd,
+    find_mount,
     open_beneath,
-    status_beneath,
+    open_folder_beneath,
+    stat_beneath,
 )
 from plotindex.tree.layout import Layout, is_name
 from plotindex.tree.plots import Plot, PlotKey, newest_first
@@ -63,7 +63,7 @@ class Tree:
     def _fs_type(self, device: int) -> str:
         known, asked = self._fs_types.get(device, ("", -FS_TYPE_SECONDS))
         if time.monotonic() - asked >= FS_TYPE_SECONDS:
-            mount = mount_of(self.root)
+            mount = find_mount(self.root)
             known = mount.fs_type if mount else "unknown"
             self._fs_types = {device: (known, time.monotonic())}
         return known
@@ -74,7 +74,7 @@ class Tree:
             device = self.root.stat().st_dev
         except OSError:
             return None
-        return device if self._fs_type(device) in STAMPING else None
+        return device if self._fs_type(device) in RELIABLE_CTIME_FS_TYPES else None
 
     def is_there(self) -> bool:
         """Whether the root's path leads to a directory now."""
@@ -127,10 +127,10 @@ class Tree:
             OSError: for a reason other than absence.
         """
         try:
-            with self.folder((session,), FOLDER_PATH):
+            with self.folder((session,), FOLDER_PATH_FLAGS):
                 return True
         except OSError as error:
-            if error.errno in ABSENT:
+            if error.errno in ABSENT_ERRNOS:
                 return False
             raise
 
@@ -178,15 +178,15 @@ class Tree:
                         os.stat(f"{entry.name}/{key.filename}", dir_fd=session_fd, follow_symlinks=False)
                         if not self._is_project(entry):
                             continue
-                        status = status_beneath((entry.name, *parts), session_fd)
+                        status = stat_beneath((entry.name, *parts), session_fd)
                     except OSError as error:
-                        if error.errno not in ABSENT and self._is_project(entry):
+                        if error.errno not in ABSENT_ERRNOS and self._is_project(entry):
                             refused = refused or error
                         continue
                     if stat.S_ISREG(status.st_mode):
                         copies.append(plot_of(key.session, entry.name, key.filename, status))
         except OSError as error:
-            if error.errno not in ABSENT:
+            if error.errno not in ABSENT_ERRNOS:
                 raise
         if refused and not copies:
             raise refused
@@ -205,7 +205,7 @@ class Tree:
             fd = open_beneath(self._path, (session, project, *filename.split("/")))
         except OSError as error:
             # A device may be refused only because it is one.
-            if error.errno in ABSENT or self.look(session, project, filename) is None:
+            if error.errno in ABSENT_ERRNOS or self.look(session, project, filename) is None:
                 return None
             raise
         try:
@@ -219,11 +219,11 @@ class Tree:
         return OpenPlot(plot_of(session, project, filename, status), fd)
 
     @contextmanager
-    def folder(self, parts: Sequence[str], flags: int = FOLDER) -> Iterator[int]:
+    def folder(self, parts: Sequence[str], flags: int = FOLDER_FLAGS) -> Iterator[int]:
         """A descriptor of the folder that `parts` lead to below the root; with FOLDER_PATH not for listing."""
         # The root's own path may lead through symlinks: the operator chose it. Nothing below it may.
-        root_fd = os.open(self.root, (FOLDER_PATH if parts else flags) & ~os.O_NOFOLLOW)
-        with closing_descriptor(root_fd), folder_beneath(parts, root_fd, flags) as fd:
+        root_fd = os.open(self.root, (FOLDER_PATH_FLAGS if parts else flags) & ~os.O_NOFOLLOW)
+        with closing_fd(root_fd), open_folder_beneath(parts, root_fd, flags) as fd:
             yield fd
 
     def _is_project(self, entry: "os.DirEntry[str]") -> bool:
@@ -247,7 +247,7 @@ class Glance:
         try:
             status = self.status(session, project, filename)
         except OSError as error:
-            if error.errno in ABSENT:
+            if error.errno in ABSENT_ERRNOS:
                 return None
             raise
         return plot_of(session, project, filename, status) if stat.S_ISREG(status.st_mode) else None
@@ -276,7 +276,7 @@ class Glance:
         self.close()
         self._place = place
         try:
-            self._fd = self._opened.enter_context(self.tree.folder(place, FOLDER_PATH))
+            self._fd = self._opened.enter_context(self.tree.folder(place, FOLDER_PATH_FLAGS))
         except OSError as error:
             self._fd = error
 

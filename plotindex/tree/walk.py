@@ -9,7 +9,7 @@ from operator import attrgetter, itemgetter
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
-from plotindex.system import ABSENT, FOLDER, folder_beneath, is_text
+from plotindex.system import ABSENT_ERRNOS, FOLDER_FLAGS, is_encodable, open_folder_beneath
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import INT64_MAX, INT64_MIN, SETTLED_NS, Plot, Row, clamp, signed
 from plotindex.tree.scopes import Scope
@@ -126,7 +126,7 @@ class Walk:
         self._keep_most(final=True)
 
     def _list_projects(self, session: str, names: list[str]) -> Steps:
-        with self._opener((session,), FOLDER) as fd:
+        with self._opener((session,), FOLDER_FLAGS) as fd:
             self._enter_folder(session, fd)
             with os.scandir(fd) as entries:
                 for number, entry in enumerate(entries, 1):
@@ -134,7 +134,7 @@ class Walk:
                         yield not WAITING
                     if self._layout.is_project(entry.name) and entry.is_dir(follow_symlinks=False):
                         names.append(entry.name)
-                    elif not is_text(entry.name) and entry.is_dir(follow_symlinks=False):
+                    elif not is_encodable(entry.name) and entry.is_dir(follow_symlinks=False):
                         self.odd[f"{session}/{entry.name}"] = NOT_UTF8
 
     def _walk_entry(self, session: str, project: str, path: str) -> Steps:
@@ -150,7 +150,7 @@ class Walk:
     def _walk_project(self, session: str, project: str, folder: str) -> Steps:
         """`folder` is "" or a path below the project that ends with a slash."""
         try:
-            with self._opener((session, project), FOLDER) as project_fd:
+            with self._opener((session, project), FOLDER_FLAGS) as project_fd:
                 pending = [folder]
                 while pending:
                     below = pending.pop()
@@ -169,7 +169,7 @@ class Walk:
         """Add the plots directly in `folder`, and append the folders in it to `folders`."""
         path = f"{session}/{project}/{folder}"
         has_suffix, skips_plots = self._layout.has_suffix, self._skips_plots
-        with folder_beneath(folder.split("/")[:-1], project_fd) as fd:
+        with open_folder_beneath(folder.split("/")[:-1], project_fd) as fd:
             self._enter_folder(path.rstrip("/"), fd)
             links = self._stamp(f"{project}/{folder}"[:-1] if folder else project, fd)
             if skips_plots and links == NO_FOLDERS:
@@ -180,12 +180,12 @@ class Walk:
                     for entry in step:
                         name = entry.name
                         if entry.is_dir(follow_symlinks=False):
-                            if name.isascii() or is_text(name):
+                            if name.isascii() or is_encodable(name):
                                 folders.append(f"{folder}{name}/")
                             else:
                                 self.odd[path + name] = NOT_UTF8
                         elif not skips_plots and has_suffix(name):
-                            if not (name.isascii() or is_text(name)):
+                            if not (name.isascii() or is_encodable(name)):
                                 self.odd[path + name] = NOT_UTF8
                                 continue
                             try:
@@ -247,11 +247,11 @@ class Walk:
             self._enter(path, fd)
 
     def _refuse_folder(self, path: str, error: OSError) -> None:
-        if error.errno not in ABSENT:
+        if error.errno not in ABSENT_ERRNOS:
             self.unreadable[path] = self.closed[path] = error
 
     def _refuse(self, path: str, error: OSError) -> None:
-        if error.errno not in ABSENT:
+        if error.errno not in ABSENT_ERRNOS:
             self.unreadable[path] = error
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plotindex.errors import CatalogError
-from plotindex.system import make_folder
+from plotindex.system import make_private_folder
 from plotindex.watch.scheduler import Ticket
 
 POLL_SECONDS = 0.005
@@ -62,7 +62,7 @@ class Barriers:
 
     def prepare(self) -> None:
         """Make the folder. Raises OSError where it cannot be."""
-        make_folder(self.folder)
+        make_private_folder(self.folder)
 
     def ask_self(self) -> None:
         """Put up a barrier for the indexer itself, where there is room for it."""

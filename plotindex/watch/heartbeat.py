@@ -10,7 +10,7 @@ from typing import Any
 
 from plotindex.errors import CatalogError
 from plotindex.storage import Catalog, Heartbeat
-from plotindex.system import Supervisor
+from plotindex.system import SystemdNotifier
 
 HEARTBEAT_SECONDS = 3.0
 STORE_SECONDS = 1.0
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 class HeartbeatWriter:
     """One heartbeat after another, of the indexer that this process is."""
 
-    def __init__(self, catalog: Catalog, supervisor: Supervisor, tell: Callable[[str], None]) -> None:
+    def __init__(self, catalog: Catalog, notifier: SystemdNotifier, tell: Callable[[str], None]) -> None:
         """`tell` is told what is wrong, also where the database cannot be."""
         self._catalog = catalog
-        self._supervisor = supervisor
+        self._notifier = notifier
         self._tell = tell
         self._last = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
         self._due = 0.0
@@ -66,12 +66,12 @@ class HeartbeatWriter:
                 log.warning("Cannot store the heartbeat: %s", error)
             self._mute = str(error)
         self._tell(self.trouble or self._mute)
-        if self._supervisor.listens:
-            self._tell_supervisor()
+        if self._notifier.is_connected:
+            self._notify_systemd()
 
-    def _tell_supervisor(self) -> None:
+    def _notify_systemd(self) -> None:
         if self.is_well:
-            self._supervisor.note_ready()
+            self._notifier.notify_ready()
         status = self.trouble
         if not status:
             # While they cannot be had, what was said before stays.
@@ -79,4 +79,4 @@ class HeartbeatWriter:
                 sessions, plots = self._catalog.counts()
                 status = f"{self.state} {self._last.watched:,} folders, {plots:,} plots in {sessions:,} sessions"
         if status:
-            self._supervisor.say(status)
+            self._notifier.notify_status(status)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from plotindex.config import Polling, Settings
 from plotindex.errors import CatalogError, PlotIndexError, RootLostError
 from plotindex.storage import Catalog, IndexerStats, IndexUpdater
-from plotindex.system import ABSENT, Supervisor, printable
+from plotindex.system import ABSENT_ERRNOS, SystemdNotifier, printable
 from plotindex.tree import ScopeSet, Tree
 from plotindex.watch.barriers import Barriers
 from plotindex.watch.full_scan import FullScan, FullScanSchedule
@@ -53,7 +53,7 @@ class Indexer:
         settings: Settings,
         stop: threading.Event,
         *,
-        supervisor: Supervisor | None = None,
+        notifier: SystemdNotifier | None = None,
         reload: Callable[[], Settings | None] = lambda: None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -65,7 +65,7 @@ class Indexer:
         self._tree = tree
         self._catalog = catalog
         self._stop = stop
-        self._supervisor = supervisor or Supervisor()
+        self._notifier = notifier or SystemdNotifier()
         self._reload = reload
         self._polling = Polling(settings.polling)
         self._polled = PolledScopes(tree, self._polling)
@@ -80,7 +80,7 @@ class Indexer:
         self._intake = IndexUpdater(catalog)
         self._are_names_left = False
         self._listen_at = self._test_at = self._tidy_at = self._names_at = 0.0
-        self._heartbeats = HeartbeatWriter(catalog, self._supervisor, report)
+        self._heartbeats = HeartbeatWriter(catalog, self._notifier, report)
         self._measured = IndexerStats()
         self._troubles = PathErrors()
         self._replaced: int | None = None
@@ -93,7 +93,7 @@ class Indexer:
         except StopRequested:
             pass
         finally:
-            self._supervisor.note_stop()
+            self._notifier.notify_stopping()
             self._turns.clear()
             self._rescans.close()
             self._watcher.stop()
@@ -166,7 +166,7 @@ class Indexer:
             self._barriers.prepare()
             self._watcher.start()
         except OSError as error:
-            if error.errno in ABSENT:
+            if error.errno in ABSENT_ERRNOS:
                 lost = f"The root {printable(str(self._tree.root))} does not exist: mount it again."
                 raise RootLostError(lost) from error
             self._polled.judge(f"inotify is unavailable: {error.strerror}")
@@ -303,7 +303,7 @@ class Indexer:
         if self._stop.is_set():
             raise StopRequested
         # Here alone: each step ends here, whatever became of it, and none that hangs does.
-        self._supervisor.note_progress()
+        self._notifier.notify_progress()
         if self._heartbeats.is_due(state):
             self._say(state)
 

@@ -20,7 +20,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from plotindex.system import is_text
+from plotindex.system import is_encodable
 from plotindex.tree import ScopeSet, Tree
 from plotindex.watch.watches import Watches
 
@@ -178,7 +178,7 @@ class TreeEmitter(EventEmitter):
     def on_event(self, event: InotifyEvent) -> None:
         """Called by the reader for each event of a watched folder."""
         name = os.fsdecode(event.name)
-        if not name or not is_text(name):
+        if not name or not is_encodable(name):
             return
         is_folder = event.mask & IN_ISDIR
         for folder in self._watches.paths(event.wd):

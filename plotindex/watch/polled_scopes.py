@@ -3,7 +3,7 @@
 import logging
 
 from plotindex.config import Polling
-from plotindex.system import LOCAL, Mount, MountChanges, escape, mounts_of, printable
+from plotindex.system import LOCAL_FS_TYPES, Mount, MountMonitor, escape, mounts_below, printable
 from plotindex.tree import Tree, is_within
 
 log = logging.getLogger(__name__)
@@ -15,8 +15,8 @@ class PolledScopes:
     def __init__(self, tree: Tree, polling: Polling) -> None:
         self._tree = tree
         self._polling = polling
-        self._changes = MountChanges()
-        self._mounts = mounts_of(tree.root)
+        self._monitor = MountMonitor()
+        self._mounts = mounts_below(tree.root)
         self.blind: str | None = None
         """Why there are no events at all."""
         self.scopes: dict[str, str] = {}
@@ -25,15 +25,15 @@ class PolledScopes:
 
     def look(self) -> list[str]:
         """The scopes at which something was mounted or unmounted since the last call: no event tells of that."""
-        if not self._changes.happened():
+        if not self._monitor.has_changed():
             return []
-        before, self._mounts = self._mounts, mounts_of(self._tree.root)
+        before, self._mounts = self._mounts, mounts_below(self._tree.root)
         self.judge(self.blind)
         paths = before.keys() | self._mounts.keys()
         return sorted(path for path in paths if before.get(path) != self._mounts.get(path))
 
     def close(self) -> None:
-        self._changes.close()
+        self._monitor.close()
 
     @property
     def everything(self) -> bool:
@@ -64,6 +64,6 @@ class PolledScopes:
             log.warning("Polling instead of watching: %s.", self.described())
 
     def _why(self, path: str, mount: Mount) -> str | None:
-        if mount.fs_type in LOCAL or (path and self._tree.layout.parse_scope(path) is None):
+        if mount.fs_type in LOCAL_FS_TYPES or (path and self._tree.layout.parse_scope(path) is None):
             return None
         return f"file system {escape(mount.fs_type)}"

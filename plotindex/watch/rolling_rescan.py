@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from plotindex.index import Report
 from plotindex.storage import Catalog, Histogram, IndexerStats
-from plotindex.system import ABSENT
+from plotindex.system import ABSENT_ERRNOS
 from plotindex.tree import ScopeSet, Tree
 from plotindex.watch.polled_scopes import PolledScopes
 from plotindex.watch.scheduler import FairScheduler, Ticket
@@ -127,7 +127,7 @@ class RollingRescan:
             names = self._tree.sessions(enter=watches.enter)
         except OSError as error:
             # The root: either it is gone, or somebody else asks each second whether it can be read again.
-            return [""] if error.errno in ABSENT else []
+            return [""] if error.errno in ABSENT_ERRNOS else []
         return sorted({*names} ^ {*watches.sessions(), *self._catalog.sessions()})
 
     def _all_of(self, session: str) -> Iterator[list[str]]:

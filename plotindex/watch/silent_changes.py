@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from plotindex.storage import Catalog
-from plotindex.system import ABSENT, printable
+from plotindex.system import ABSENT_ERRNOS, printable
 from plotindex.tree import Tree
 from plotindex.watch.hardlinks import HardLinks
 from plotindex.watch.polled_scopes import PolledScopes
@@ -59,7 +59,7 @@ class SilentChanges:
 
     def _why_closed(self) -> str:
         refusal = self._tree.refusal()
-        if refusal is None or refusal.errno in ABSENT:
+        if refusal is None or refusal.errno in ABSENT_ERRNOS:
             return ""
         shown = printable(str(self._tree.root))
         return (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from plotindex.system import FOLDER_PATH
+from plotindex.system import FOLDER_PATH_FLAGS
 from plotindex.tree import SETTLED_NS, Tree, collapse, is_within
 
 AGAIN = 0
@@ -126,7 +126,7 @@ class FolderSnapshots:
             known = list(group)
             try:
                 # Through no symlink: nobody leads this stat to a file system that hangs.
-                with tree.folder(folder.split("/") if folder else (), FOLDER_PATH) as fd:
+                with tree.folder(folder.split("/") if folder else (), FOLDER_PATH_FLAGS) as fd:
                     for path, stamp in known:
                         if _stamp_at(fd, path.rpartition("/")[2]) != stamp or stamp in (AGAIN, CLOSED):
                             found.append(path)

@@ -10,7 +10,7 @@ from plotindex.config import Settings
 from plotindex.index import CacheStatus, Lookup, LookupObserver
 from plotindex.ops.metrics import Metrics
 from plotindex.ops.request_counts import HITS, MISSES, SCANS, Recent
-from plotindex.system import Access, AccessLog, request_id
+from plotindex.system import AccessLog, AccessRecord, request_id
 
 ID = re.compile(r"[\w.:+/=-]{1,64}", re.ASCII)
 ASKED_OFTEN = {"healthz", "readyz", "metrics", "gallery.static"}
@@ -41,11 +41,11 @@ def observe_requests(app: Flask, settings: Settings, metrics: Metrics) -> None:
         return response
 
 
-def _describe(response: Response) -> Access:
+def _describe(response: Response) -> AccessRecord:
     """Without the query: codes and signatures stand there."""
     environ = request.environ
     size = response.headers.get("Content-Length")
-    return Access(
+    return AccessRecord(
         environ.get("REMOTE_ADDR", ""),
         environ["REQUEST_METHOD"],
         request.path,

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, url_for
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from plotindex.system import ago, rfc3339, size
+from plotindex.system import format_age, format_size, rfc3339
 
 
 def render_page(pages: str, template: str, /, **values: object) -> Response:
@@ -51,5 +51,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(ago=ago, moment=moment, size=size, rfc3339=rfc3339, many=many)
+    environment.filters.update(ago=format_age, moment=moment, size=format_size, rfc3339=rfc3339, many=many)
     return environment

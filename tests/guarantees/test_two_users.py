@@ -19,7 +19,7 @@ from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.storage.sqlite.immutable import rest_of
-from plotindex.system.permissions import make_folder
+from plotindex.system.permissions import make_private_folder
 from plotindex.system.private_files import open_private, write_private
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
@@ -204,7 +204,7 @@ def test_only_a_folder_that_somebody_gave_to_its_group_shares_what_is_in_it(
     folder = tmp_path / "state"
     folder.mkdir()
     folder.chmod(mode)
-    make_folder(folder / "root")
+    make_private_folder(folder / "root")
     os.close(open_private(folder / "root" / "lock"))
     write_private(folder / "root" / "secret.key", b"")
     modes = [stat.S_IMODE((folder / "root" / name).stat().st_mode) for name in (".", "lock", "secret.key")]

@@ -112,10 +112,10 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(settings: Settings) -> None
     folder = settings.make_state_folder()
     os.mkfifo(folder / "tokens.json")
     for ask in (Tokens.of(settings).list, lambda: make_backup(settings)):
-        with pytest.raises(SettingsError, match=r"tokens\.json is no regular file: remove it"):
+        with pytest.raises(SettingsError, match=r"tokens\.json is not a regular file: remove it"):
             ask()
     os.mkfifo(folder / "secret.key")
-    with pytest.raises(SettingsError, match="no regular file"):
+    with pytest.raises(SettingsError, match="not a regular file"):
         keys_of(settings).made()
     os.mkfifo(folder / "logouts.json")
     assert Ended(folder / "logouts.json").holds("any")

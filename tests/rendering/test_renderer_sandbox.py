@@ -264,13 +264,13 @@ def test_what_it_sends_back_must_be_a_webp(
 def test_where_none_can_be_started_the_log_says_so_once(
     renderer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("plotindex.system.processes.own_interpreter", lambda: "/bin/false")
+    monkeypatch.setattr("plotindex.system.processes.python_interpreter", lambda: "/bin/false")
     began = time.monotonic()
     assert [renderer.run("160", plot)[0] for _ in range(3)] == [Outcome.BUSY] * 3
     assert time.monotonic() - began < 5
     assert caplog.text.count("No thumbnails are made") == 1
     assert "Landlock" in caplog.text
-    monkeypatch.setattr("plotindex.system.processes.own_interpreter", lambda: sys.executable)
+    monkeypatch.setattr("plotindex.system.processes.python_interpreter", lambda: sys.executable)
     monkeypatch.setattr("plotindex.rendering.client.START_SECONDS", 0.001)
     late = RendererClient()
     assert late.run("160", plot) == (Outcome.BUSY, b"")

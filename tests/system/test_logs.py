@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plotindex.system.logs import Access, AccessLog, request_id
+from plotindex.system.logs import AccessLog, AccessRecord, request_id
 
 FORGED = "1.1.1.1 GET /forged 200 5 1.0 ms hit [cafecafecafe]"
 texts = st.text(st.characters(), max_size=2000) | st.sampled_from(["\0", "\x1b", "\U0001f600", "\udcff", '"', " "]).map(
@@ -23,7 +23,7 @@ def test_whatever_a_caller_chooses_is_one_line_that_the_kernel_writes_whole_with
     log_format: str, remote: str, method: str, path: str
 ) -> None:
     log = AccessLog(log_format)
-    line = log.line(Access(remote, method, path, 200, 5, 1.0, None))
+    line = log.format(AccessRecord(remote, method, path, 200, 5, 1.0, None))
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert len(line) < select.PIPE_BUF
@@ -38,5 +38,7 @@ def test_whatever_a_caller_chooses_is_one_line_that_the_kernel_writes_whole_with
 
 def test_what_is_usual_is_logged_as_it_is() -> None:
     request_id.set("3f")
-    line = AccessLog("text").line(Access("2001:db8::1", "GET", "/api/plots/s/größe.png", 404, None, 0.4, "fwd=miss"))
+    line = AccessLog("text").format(
+        AccessRecord("2001:db8::1", "GET", "/api/plots/s/größe.png", 404, None, 0.4, "fwd=miss")
+    )
     assert line.decode().endswith(" INFO 2001:db8::1 GET /api/plots/s/größe.png 404 - 0.4 ms fwd=miss [3f]\n")

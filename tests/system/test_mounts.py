@@ -7,7 +7,7 @@ import pytest
 
 from plotindex.config.settings import Polling
 from plotindex.system import mounts
-from plotindex.system.mounts import mount_of
+from plotindex.system.mounts import find_mount
 from plotindex.tree.tree import Tree
 from plotindex.watch.polled_scopes import PolledScopes
 
@@ -36,18 +36,18 @@ def test_the_last_and_longest_mount_point_above_a_path_counts(
 ) -> None:
     (tmp_path / "mountinfo").write_text(TABLE)
     monkeypatch.setattr(mounts, "MOUNTINFO", tmp_path / "mountinfo")
-    mount = mount_of(Path(path))
+    mount = find_mount(Path(path))
     assert mount is not None
     assert mount.fs_type == fs_type
 
 
 def test_where_the_system_does_not_say_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounts, "MOUNTINFO", tmp_path / "none")
-    assert mount_of(tmp_path) is None
+    assert find_mount(tmp_path) is None
 
 
 def test_this_machines_own_table_is_understood(tmp_path: Path) -> None:
-    mount = mount_of(Path("/proc/self"))
+    mount = find_mount(Path("/proc/self"))
     assert mount is not None
     assert (mount.point, mount.fs_type) == ("/proc", "proc")
 

@@ -11,7 +11,7 @@ import pytest
 from plotindex.ops.probe import is_served
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.writer_queue import WriterQueue
-from plotindex.system.sdnotify import Supervisor
+from plotindex.system.sdnotify import SystemdNotifier
 from tests.support.processes import StartService, draw, free_port, wait_until
 
 
@@ -105,12 +105,12 @@ def test_no_child_speaks_for_a_service_and_nothing_is_told_where_nobody_listens(
     tmp_path: Path, listener: Listener
 ) -> None:
     environment = {**listener.environment, "WATCHDOG_PID": "1", "HOME": "/"}
-    supervisor = Supervisor.of(environment)
+    notifier = SystemdNotifier.from_environment(environment)
     assert environment == {"HOME": "/"}
-    supervisor.note_ready()
-    supervisor.note_ready()
+    notifier.notify_ready()
+    notifier.notify_ready()
     assert listener.hear() == ["READY=1"]
-    for nobody in (Supervisor.of({}), Supervisor(str(tmp_path / "gone"))):
-        nobody.note_ready()
-        nobody.note_progress()
-        nobody.say("nothing")
+    for nobody in (SystemdNotifier.from_environment({}), SystemdNotifier(str(tmp_path / "gone"))):
+        nobody.notify_ready()
+        nobody.notify_progress()
+        nobody.notify_status("nothing")

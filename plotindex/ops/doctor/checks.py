@@ -23,7 +23,7 @@ from plotindex.ops.doctor.state_access import (
     check_user,
 )
 from plotindex.ops.doctor.storage import check_database, check_database_place, check_disks, check_log
-from plotindex.system import ABSENT, printable
+from plotindex.system import ABSENT_ERRNOS, printable
 
 CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "root": check_root,
@@ -61,7 +61,7 @@ def _tried(name: str, check: Callable[[Subject], Iterator[Finding]], subject: Su
         yield from check(subject)
     except OSError as error:
         place = f"{printable(str(error.filename))}: " if error.filename else ""
-        is_absent = error.errno in ABSENT
+        is_absent = error.errno in ABSENT_ERRNOS
         remedy = "ask again when it is there" if is_absent else "ask again as the user that runs plotindex, or as root"
         yield warn(name, f"could not be seen: {place}{error.strerror or error}", remedy)
     except PlotIndexError as error:

@@ -13,7 +13,16 @@ from plotindex.errors import CatalogError
 from plotindex.ops.doctor.context import Subject
 from plotindex.ops.doctor.findings import Finding, bad, counted, ok, warn
 from plotindex.ops.doctor.tree_survey import Symlink
-from plotindex.system import ABSENT, LOCAL, NETWORK, Mount, escape, mount_of, mounts_of, printable
+from plotindex.system import (
+    ABSENT_ERRNOS,
+    LOCAL_FS_TYPES,
+    NETWORK_FS_TYPES,
+    Mount,
+    escape,
+    find_mount,
+    mounts_below,
+    printable,
+)
 
 SKEW_SECONDS = 2.0
 """Clocks that differ by less do no harm: a plot counts as settled after as long."""
@@ -27,7 +36,7 @@ def check_root(subject: Subject) -> Iterator[Finding]:
     try:
         status = root.stat()
     except OSError as error:
-        if error.errno not in ABSENT:
+        if error.errno not in ABSENT_ERRNOS:
             yield bad("root", f"{shown} cannot be seen ({error.strerror})", "let this user enter what leads there")
         else:
             yield bad("root", f"{shown} does not exist", "mount it or create it, or name another --root")
@@ -49,7 +58,7 @@ def check_mounts(subject: Subject) -> Iterator[Finding]:
     """Which file systems it lies on: what other hosts change on those of a network no event tells."""
     # Where nothing is, the file system above would be named.
     subject.tree.root.stat()
-    mounts = mounts_of(subject.tree.root)
+    mounts = mounts_below(subject.tree.root)
     if not mounts:
         yield warn("root-file-system", "could not be seen: this system has no /proc/self/mountinfo", "mount /proc")
     for path, mount in mounts.items():
@@ -62,7 +71,7 @@ def judge_mount(path: str, mount: Mount, polling: Polling, seconds: int) -> Find
     name = printable(path) or "The root"
     kind = kind_of(mount)
     seen = f"{name} lies on {escape(mount.fs_type)} ({printable(mount.source)}), {kind}"
-    if mount.fs_type in LOCAL:
+    if mount.fs_type in LOCAL_FS_TYPES:
         return ok("root-file-system", seen)
     if polling is Polling.NEVER:
         return bad(
@@ -77,9 +86,11 @@ def judge_mount(path: str, mount: Mount, polling: Polling, seconds: int) -> Find
 
 def kind_of(mount: Mount) -> str:
     """In words, whether other hosts may change what lies on it."""
-    if mount.fs_type in LOCAL:
+    if mount.fs_type in LOCAL_FS_TYPES:
         return "a local file system"
-    return "a network file system" if mount.fs_type in NETWORK else "a file system that is not known to be local"
+    return (
+        "a network file system" if mount.fs_type in NETWORK_FS_TYPES else "a file system that is not known to be local"
+    )
 
 
 def check_identity(subject: Subject) -> Iterator[Finding]:
@@ -93,7 +104,7 @@ def check_identity(subject: Subject) -> Iterator[Finding]:
     try:
         now = subject.tree.identity()
     except OSError as error:
-        if error.errno not in ABSENT:
+        if error.errno not in ABSENT_ERRNOS:
             raise
         now = "nothing"
     if recorded is None or not sessions:
@@ -152,9 +163,9 @@ def _describe(link: Symlink) -> Finding:
 def check_clock(subject: Subject) -> Iterator[Finding]:
     """Whether root, state and host have one time, as far as it shows without writing below the root."""
     state = subject.settings.state_folder
-    mount = mount_of(state)
+    mount = find_mount(state)
     # A local one has this host's clock.
-    if mount and mount.fs_type not in LOCAL and os.access(state, os.W_OK):
+    if mount and mount.fs_type not in LOCAL_FS_TYPES and os.access(state, os.W_OK):
         yield judge_state_clock(clock_ahead(state))
     try:
         newest = subject.catalog.newest_plot()

@@ -10,7 +10,7 @@ from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
 from plotindex.ops.doctor.context import Subject
 from plotindex.ops.doctor.findings import Finding, bad, ok, size, split, warn
 from plotindex.storage import KEPT_WAL_BYTES, MAX_WAL_BYTES, SCHEMA, SqliteDatabase
-from plotindex.system import LOCAL, NETWORK, Mount, escape, mount_of, printable
+from plotindex.system import LOCAL_FS_TYPES, NETWORK_FS_TYPES, Mount, escape, find_mount, printable
 
 MEGABYTE = 1 << 20
 LEAST_INODES, FEW_INODES = 100, 10_000
@@ -88,7 +88,7 @@ def check_database_place(subject: Subject) -> Iterator[Finding]:
     if subject.catalog.database.file is None:
         return
     folder = subject.catalog.database.file.parent
-    mount = mount_of(folder)
+    mount = find_mount(folder)
     if mount is None:
         yield warn("database-file-system", "could not be seen: this system has no /proc/self/mountinfo", "mount /proc")
     else:
@@ -99,9 +99,9 @@ def judge_database_mount(folder: Path, mount: Mount) -> Finding:
     """What it means that the database lies on that mount."""
     seen = f"The database's folder {printable(str(folder))} lies on {escape(mount.fs_type)}"
     remedy = "name a file on a local disk: --database sqlite:////var/lib/plotindex/catalog.db"
-    if mount.fs_type in LOCAL:
+    if mount.fs_type in LOCAL_FS_TYPES:
         return ok("database-file-system", f"{seen}, a local file system")
-    if mount.fs_type in NETWORK:
+    if mount.fs_type in NETWORK_FS_TYPES:
         seen = f"{seen}, a network file system, on which SQLite's locks and shared memory do not hold"
         return bad("database-file-system", f"{seen}: a second host damages it", remedy)
     return warn(

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from plotindex.system import ABSENT
+from plotindex.system import ABSENT_ERRNOS
 from plotindex.tree import Layout, Tree, is_name
 
 MOST_NAMED = 1_000
@@ -57,7 +57,7 @@ def survey(tree: Tree, progress: Callable[[int, int], None] | None = None) -> Su
         except OSError as error:
             if not parts:
                 raise
-            if error.errno not in ABSENT:
+            if error.errno not in ABSENT_ERRNOS:
                 seen.unreadable["/".join(parts)] = error
             folders = []
         pending.extend(folders)

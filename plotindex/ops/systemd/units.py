@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.system import veiled
+from plotindex.system import redact_url
 
 INDEXER, SERVER, GROUP = "plotindex", "plotindex-web", "plotindex"
 """Users of the services, and the group of both. It is the one that systemd-sysusers gives the first of them."""
@@ -96,7 +96,7 @@ def _database(settings: Settings) -> dict[str, str]:
     url = settings.database
     if not settings.is_shared:
         return {"toml_database": "", "own_database": ""}
-    if veiled(url) != url:
+    if redact_url(url) != url:
         elsewhere = "\n# database: PLOTINDEX_DATABASE_URL in the .env file, for its password; tell it commands by hand."
         return {"toml_database": elsewhere, "own_database": f"\nPLOTINDEX_DATABASE_URL={_for_shells(url)}"}
     return {"toml_database": f"\ndatabase = {json.dumps(url, ensure_ascii=False)}", "own_database": ""}

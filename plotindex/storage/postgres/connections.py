@@ -150,7 +150,7 @@ def described(error: Exception, shown: str) -> CatalogError:
     reason = printable(str(origin).partition("\n")[0].strip() or type(origin).__name__)
     state = getattr(origin, "sqlstate", None) or _state_of(reason)
     if state in LOCKED:
-        return LockTimeoutError("The catalogue is being written by others.")
+        return LockTimeoutError("Another process is writing the catalogue.")
     if state in CONFLICTS:
         return ConflictError(f"The database {shown} could not do two things at once ({reason}).")
     if state == "42P01":

@@ -27,7 +27,7 @@ from plotindex.storage.postgres.notifications import CommitListener
 from plotindex.storage.schema import SCHEMA, of_another_schema, upgrade
 from plotindex.storage.statements import Prepared
 from plotindex.storage.urls import parse_server_url, shown
-from plotindex.system import call_in_forks
+from plotindex.system import call_after_fork
 
 CHECK_SECONDS = 1.0
 """How often the server is asked whether it is still the one that it was."""
@@ -71,7 +71,7 @@ class PostgresDatabase:
         self.generation = 0
         """How often the server was seen to be another one than before, or begun anew; the first is counted too."""
         atexit.register(self.close)
-        call_in_forks(self._forget)
+        call_after_fork(self._forget)
 
     @property
     def path(self) -> Path:

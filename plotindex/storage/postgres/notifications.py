@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from plotindex.errors import CatalogError
 from plotindex.storage.postgres.connections import Broken, Lone
-from plotindex.system import call_in_forks
+from plotindex.system import call_after_fork
 
 ASK_SECONDS = 0.05
 """How often whoever waits looks for himself while nothing can be heard."""
@@ -25,7 +25,7 @@ class CommitListener:
         self._connect = connect
         self._channel = channel
         self._reset()
-        call_in_forks(self._reset)
+        call_after_fork(self._reset)
 
     def _reset(self) -> None:
         self._heard = threading.Condition()

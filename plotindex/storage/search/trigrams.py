@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from plotindex.system import is_text
+from plotindex.system import is_encodable
 from plotindex.tree import fold
 
 ESCAPE = "!"
@@ -12,7 +12,7 @@ _SIGNS = str.maketrans({sign: ESCAPE + sign for sign in (ESCAPE, "%", "_")})
 
 def can_be_in_name(text: str) -> bool:
     """Whether any name can hold that."""
-    return "\0" not in text and is_text(text)
+    return "\0" not in text and is_encodable(text)
 
 
 def trigrams_of(runs: Iterable[str]) -> set[str]:

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, SettingsError, UnusableDatabaseError
-from plotindex.system import closed_to_user, create_private, printable
+from plotindex.system import create_private, permission_denied_error, printable
 
 LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
@@ -83,7 +83,7 @@ def described(error: Exception, path: Path, *, is_own: bool) -> CatalogError:
 def _closed(path: Path) -> UnusableDatabaseError | None:
     if path.is_dir():
         return UnusableDatabaseError(f"{path} is a folder: name a file with --database.")
-    return None if os.access(path, os.R_OK) else closed_to_user(path)
+    return None if os.access(path, os.R_OK) else permission_denied_error(path)
 
 
 def is_busy(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import CatalogError
-from plotindex.system import closed_to_user
+from plotindex.system import permission_denied_error
 
 SETTLED_NS = 2 * 10**9
 """A file that was changed so recently may change again without another time."""
@@ -54,7 +54,7 @@ def way_to_read(database: Path) -> tuple[str, Rest | None]:
         if can_write(database) or not database.exists():
             return WRITABLE, None
     except PermissionError:
-        raise closed_to_user(database) from None
+        raise permission_denied_error(database) from None
     rest = rest_of(database)
     if rest is not None:
         return AT_REST, rest

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from plotindex.errors import REMEDIES, CatalogError
-from plotindex.system import lock, open_private
+from plotindex.errors import WRITE_ERROR_REMEDIES, CatalogError
+from plotindex.system import acquire_lock, open_private
 
 
 class WriterQueue:
@@ -32,8 +32,8 @@ class WriterQueue:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._opened(self._turn) as turn_fd:
             with self._opened(self._queue) as queue_fd:
-                lock(queue_fd, deadline)
-                lock(turn_fd, deadline)
+                acquire_lock(queue_fd, deadline)
+                acquire_lock(turn_fd, deadline)
             yield
 
     @contextmanager
@@ -41,7 +41,7 @@ class WriterQueue:
         try:
             fd = open_private(path)
         except OSError as error:
-            remedy = REMEDIES.get(error.errno or 0, "let this user write it")
+            remedy = WRITE_ERROR_REMEDIES.get(error.errno or 0, "let this user write it")
             raise CatalogError(f"The catalogue cannot be written at {path} ({error.strerror}): {remedy}.") from error
         try:
             yield fd

@@ -20,7 +20,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
 from plotindex.config import PARSERS, Settings, SettingsReloader, variable
-from plotindex.system import Supervisor, has_terminal
+from plotindex.system import SystemdNotifier, has_terminal
 from plotindex.web.server.drain import TURN_AWAY
 
 STOP_SECONDS = 10
@@ -56,11 +56,11 @@ class Wake:
 class Master(MPServer):
     """Serves until SIGTERM or SIGINT. SIGHUP starts new workers, one after the other, with settings read again."""
 
-    def __init__(self, listener: socket.socket, rereading: SettingsReloader, supervisor: Supervisor) -> None:
+    def __init__(self, listener: socket.socket, rereading: SettingsReloader, notifier: SystemdNotifier) -> None:
         settings = rereading.settings
         self._listener = listener
         self._rereading = rereading
-        self._supervisor = supervisor
+        self._notifier = notifier
         self._has_terminal = has_terminal()
         super().__init__(
             "plotindex.web.server.service:load_application",
@@ -93,7 +93,7 @@ class Master(MPServer):
         super().signal_handler_reload(*args)
 
     def shutdown(self, exit_code: int = 0) -> None:
-        self._supervisor.note_stop()
+        self._notifier.notify_stopping()
         super().shutdown(exit_code)
 
     def _spawn_worker(self, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - as Granian
@@ -116,13 +116,13 @@ class Master(MPServer):
             self.blocking_threads = settings.threads
 
     def _reload(self, *args: Any) -> None:  # noqa: ANN401 - as Granian
-        self._supervisor.note_reload()
+        self._notifier.notify_reloading()
         self.workers_kill_timeout = RELOAD_SECONDS
         try:
             super()._reload(*args)
         finally:
             self.workers_kill_timeout = STOP_SECONDS
-            self._supervisor.note_reloaded()
+            self._notifier.notify_reloaded()
 
 
 def _end(reference: "weakref.ref[WorkerProcess]") -> None:

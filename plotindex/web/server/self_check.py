@@ -5,7 +5,7 @@ import threading
 import time
 
 from plotindex.ops.probe import is_served
-from plotindex.system import Supervisor
+from plotindex.system import SystemdNotifier
 
 ASK_SECONDS = 5.0
 AGAIN_SECONDS = 0.1
@@ -13,19 +13,19 @@ AGAIN_SECONDS = 0.1
 ANSWER_SECONDS = 30.0
 
 
-def keep_telling(listener: socket.socket, supervisor: Supervisor, status: str) -> None:
+def keep_telling(listener: socket.socket, notifier: SystemdNotifier, status: str) -> None:
     """Ask and tell, in a thread of its own, for as long as this process lives; nothing where nobody supervises it."""
-    if supervisor.listens:
+    if notifier.is_connected:
         host, port = listener.getsockname()[:2]
-        threading.Thread(target=_ask_on, args=(host, port, supervisor, status), daemon=True).start()
+        threading.Thread(target=_ask_on, args=(host, port, notifier, status), daemon=True).start()
 
 
-def _ask_on(host: str, port: int, supervisor: Supervisor, status: str) -> None:
+def _ask_on(host: str, port: int, notifier: SystemdNotifier, status: str) -> None:
     while True:
         if is_served(host, port, ANSWER_SECONDS):
-            supervisor.note_ready()
-            supervisor.note_progress()
-            supervisor.say(status)
+            notifier.notify_ready()
+            notifier.notify_progress()
+            notifier.notify_status(status)
             time.sleep(ASK_SECONDS)
         else:
             time.sleep(AGAIN_SECONDS)

@@ -10,7 +10,7 @@ from flask import Flask, Response
 
 from plotindex.config import SettingsReloader, load_settings
 from plotindex.ops.metrics import FOLDER
-from plotindex.system import Supervisor, configure_logs, die_with_parent, printable
+from plotindex.system import SystemdNotifier, configure_logs, die_with_parent, printable
 from plotindex.web.app import create_app
 from plotindex.web.server.drain import Ending
 from plotindex.web.server.master import Master
@@ -20,7 +20,7 @@ from plotindex.web.server.sockets import listen
 log = logging.getLogger(__name__)
 
 
-def serve(rereading: SettingsReloader, supervisor: Supervisor) -> None:
+def serve(rereading: SettingsReloader, notifier: SystemdNotifier) -> None:
     """Serve until SIGTERM or SIGINT; on SIGHUP with settings read again.
 
     Raises:
@@ -33,8 +33,8 @@ def serve(rereading: SettingsReloader, supervisor: Supervisor) -> None:
         log.info("Serving the plots below %s at %s.", printable(str(settings.root)), url)
         # What each worker counts, so that any of them can tell of all.
         os.environ[FOLDER] = numbers
-        master = Master(listener, rereading, supervisor)
-        master.on_startup(lambda: keep_telling(listener, supervisor, f"serving at {url}"))
+        master = Master(listener, rereading, notifier)
+        master.on_startup(lambda: keep_telling(listener, notifier, f"serving at {url}"))
         master.serve()
 
 
