@@ -1,4 +1,4 @@
-"""Error answers, as JSON."""
+"""JSON error responses."""
 
 import logging
 
@@ -13,7 +13,7 @@ NOT_FOUND = "Plot not found"
 
 
 def respond_with_error(status: int, message: str, **headers: str) -> Response:
-    """A JSON error. Header names are written with underscores."""
+    """A JSON error. Underscores in the names of `headers` become hyphens."""
     response: Response = jsonify(error=message)
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
@@ -22,23 +22,23 @@ def respond_with_error(status: int, message: str, **headers: str) -> Response:
     return response
 
 
-def respond_later(error: ScansBusyError | RootLostError | OSError) -> Response:
-    """503, with the seconds after which to ask again."""
+def respond_unavailable(error: ScansBusyError | RootLostError | OSError) -> Response:
+    """503 with Retry-After."""
     seconds = "1" if isinstance(error, ScansBusyError) else "5"
     message = str(error)
     if isinstance(error, OSError):
-        log.warning("A plot cannot be read: %s", error.strerror)
-        message = "The plot cannot be read now"
+        log.warning("Cannot read a plot: %s", error.strerror)
+        message = "The plot cannot be read; retry later"
     return respond_with_error(503, message, Retry_After=seconds, Cache_Status=f"plotindex; {CacheStatus.MISS}")
 
 
 def respond_not_found(cache_status: CacheStatus = CacheStatus.MISS, message: str = NOT_FOUND) -> Response:
-    """The one answer for what is not there and for what the caller may not see."""
+    """404, identical for a missing plot and for one that the caller may not see."""
     return respond_with_error(404, message, Cache_Status=f"plotindex; {cache_status}")
 
 
-def is_utf8(request: Request) -> bool:
-    """Whether the path is; Werkzeug replaces what is not, and a replaced name could be that of another file."""
+def has_utf8_path(request: Request) -> bool:
+    """Whether the path is valid UTF-8. Werkzeug replaces invalid bytes, and the result could name another file."""
     path: str = request.environ.get("PATH_INFO", "")
     if path.isascii():
         return True

@@ -22,7 +22,7 @@ from plotindex.web.errors import respond_not_found
 from plotindex.web.host_app import free_name, keys_of_host, read_settings, warn_of_route
 from plotindex.web.shadow import compare_with
 from plotindex.web.views.gallery import Gallery
-from plotindex.web.views.image import answer_plot, plot_rule
+from plotindex.web.views.image import plot_url_rule, serve_plot
 from plotindex.web.views.lists import MOST_LISTED, Lists, Viewer, describe_entry
 
 HOST_WAIT = 5.0
@@ -217,7 +217,7 @@ class PlotIndex:
         pages = Blueprint(free_name(app, blueprint or "plotindex"), __name__)
         target: Flask | Blueprint = pages if blueprint else app
         # Slashes are not merged: an empty part is no part of a key.
-        rule = plot_rule(app, prefix)
+        rule = plot_url_rule(app, prefix)
         warn_of_route(app, f"{prefix}/plots/session/plot.png")
         target.add_url_rule(rule, name, self._open_by_address(view), methods=["GET"], merge_slashes=False)
         if self._may_see is not None:
@@ -258,7 +258,7 @@ class PlotIndex:
             return self._shadowed(session_id=session_id, filename=filename)
         here = self._here()
         accel = here.settings.x_accel_prefix or None
-        return answer_plot(here.lookup, here.thumbnails, request, session_id, filename, accel=accel)
+        return serve_plot(here.lookup, here.thumbnails, request, session_id, filename, accel=accel)
 
     def _viewer(self) -> Viewer | Response:
         may_see, here = self._may_see, self._here()

@@ -1,4 +1,4 @@
-"""Each request has an id, is counted, and is a line of the access log."""
+"""Request ids, metrics and the access log."""
 
 import re
 import secrets
@@ -13,36 +13,37 @@ from plotindex.ops.request_counts import HITS, MISSES, SCANS, Recent
 from plotindex.system import AccessLog, AccessRecord, request_id
 
 ID = re.compile(r"[\w.:+/=-]{1,64}", re.ASCII)
-ASKED_OFTEN = {"healthz", "readyz", "metrics", "gallery.static"}
-"""Endpoints of which each answer that is as it should be is no line of the log."""
-CATALOGUED = {CacheStatus.HIT, CacheStatus.UNWATCHED}
-BEGAN = "plotindex.began"
+UNLOGGED_ENDPOINTS = {"healthz", "readyz", "metrics", "gallery.static"}
+"""Endpoints whose 200 responses are not in the access log."""
+INDEX_HITS = {CacheStatus.HIT, CacheStatus.UNWATCHED}
+START_TIME = "plotindex.start_time"
+"""Key in the WSGI environment; value by `time.perf_counter()`."""
 
 
-def observe_requests(app: Flask, settings: Settings, metrics: Metrics) -> None:
-    """Name, count and log each request. Behind proxies that are believed, an id that they give is taken on.
+def instrument_requests(app: Flask, settings: Settings, metrics: Metrics) -> None:
+    """Give each request an id, count it and log it. Trusted proxies may set the id (X-Request-ID).
 
-    No answer has it, but for 500: what may not be seen is answered byte for byte like what is not there.
+    Only 500 responses contain the id: 404 must be identical for missing plots and for those of other sessions.
     """
 
     access_log = AccessLog(settings.log_format)
 
     @app.before_request
-    def begin() -> None:
+    def start_request() -> None:
         given = request.environ.get("HTTP_X_REQUEST_ID", "") if settings.proxies else ""
-        request.environ[BEGAN] = time.perf_counter()
+        request.environ[START_TIME] = time.perf_counter()
         request_id.set(given if ID.fullmatch(given) else secrets.token_hex(6))
 
     @app.after_request
-    def end(response: Response) -> Response:
+    def finish_request(response: Response) -> Response:
         metrics.count_response(request.endpoint or "none", response.status_code)
-        if settings.access_log and (request.endpoint not in ASKED_OFTEN or response.status_code != 200):
-            access_log.write(_describe(response))
+        if settings.access_log and (request.endpoint not in UNLOGGED_ENDPOINTS or response.status_code != 200):
+            access_log.write(_access_record(response))
         return response
 
 
-def _describe(response: Response) -> AccessRecord:
-    """Without the query: codes and signatures stand there."""
+def _access_record(response: Response) -> AccessRecord:
+    """Without the query string, which contains login codes and signatures."""
     environ = request.environ
     size = response.headers.get("Content-Length")
     return AccessRecord(
@@ -51,20 +52,20 @@ def _describe(response: Response) -> AccessRecord:
         request.path,
         response.status_code,
         int(size) if size else None,
-        round((time.perf_counter() - environ[BEGAN]) * 1000, 3),
+        round((time.perf_counter() - environ[START_TIME]) * 1000, 3),
         response.headers.get("Cache-Status", "").partition("; ")[2] or None,
     )
 
 
-def observe_lookups(lookup: Lookup, metrics: Metrics, recent: Recent) -> None:
-    """Count each look-up and each scan."""
+def instrument_lookups(lookup: Lookup, metrics: Metrics, recent: Recent) -> None:
+    """Count each lookup and each scan."""
 
-    def on_lookup(cache_status: CacheStatus, seconds: float) -> None:
+    def count_lookup(cache_status: CacheStatus, seconds: float) -> None:
         metrics.count_lookup(cache_status, seconds)
-        recent.count(HITS if cache_status in CATALOGUED else MISSES)
+        recent.count(HITS if cache_status in INDEX_HITS else MISSES)
 
-    def on_scan(seconds: float) -> None:
+    def count_scan(seconds: float) -> None:
         metrics.count_scan(seconds)
         recent.count(SCANS)
 
-    lookup.observer = LookupObserver(on_lookup, on_scan)
+    lookup.observer = LookupObserver(count_lookup, count_scan)

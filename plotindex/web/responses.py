@@ -1,4 +1,4 @@
-"""An open plot becomes a response: the descriptor that was checked is what is served."""
+"""Image responses, from the descriptor of an open plot."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
-CACHED = "private, no-cache"
+REVALIDATE = "private, no-cache"
 IMMUTABLE = "private, max-age=31536000, immutable"
 CHUNK = 1 << 18
 THUMBNAIL_TYPE = "image/webp"
@@ -31,7 +31,7 @@ CONDITIONS = ("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTT
 DATES = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE")
 RANGE = re.compile(r"bytes=(?:(?P<first>\d{1,18})-(?P<last>\d{0,18})|-\d{1,18})", re.ASCII)
 PRECONDITIONS = {"HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"}
-"""nginx would refuse the first whatever the ETag is."""
+"""Not delegated to nginx, which fails If-Match for any ETag that it has not made."""
 
 log = logging.getLogger(__name__)
 
@@ -39,32 +39,32 @@ _date = lru_cache(1024)(http_date)
 
 
 class FileBody:
-    """The content of an open file, read as it is sent; closes the descriptor. Seekable, for range requests."""
+    """The content of an open file, read in chunks; owns the descriptor. Seekable, for range requests."""
 
     def __init__(self, fd: int, size: int) -> None:
         self._fd = fd
-        self._left = size
+        self._remaining = size
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
         try:
-            chunk = os.read(self._fd, min(CHUNK, self._left)) if self._left > 0 else b""
+            chunk = os.read(self._fd, min(CHUNK, self._remaining)) if self._remaining > 0 else b""
         except OSError as error:
-            # The head is gone: the server closes the connection, since what came is less than was told.
-            log.warning("A plot cannot be read to its end: %s", error.strerror)
+            # The headers are sent already: the server closes the connection when the body is shorter than promised.
+            log.warning("Cannot read a plot to its end: %s", error.strerror)
             raise StopIteration from error
         if not chunk:
             raise StopIteration
-        self._left -= len(chunk)
+        self._remaining -= len(chunk)
         return chunk
 
     def seekable(self) -> bool:
         return True
 
     def seek(self, offset: int) -> int:
-        self._left -= offset - self.tell()
+        self._remaining -= offset - self.tell()
         return os.lseek(self._fd, offset, os.SEEK_SET)
 
     def tell(self) -> int:
@@ -77,10 +77,10 @@ class FileBody:
 
 
 class PlotResponse(Response):
-    """An image answer."""
+    """An image response."""
 
     def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
-        # Complete as they are, unless conditions made something else of it: Werkzeug goes through them one by one.
+        # The headers of a 200 are complete: skip Werkzeug's pass over them.
         return self.headers if self.status_code == 200 else super().get_wsgi_headers(environ)
 
 
@@ -91,73 +91,73 @@ def respond_with_plot(
     now_ns: int,
     accel: str | None = None,
     *,
-    for_now: bool = False,
+    is_fallback: bool = False,
 ) -> Response:
-    """The image, or what the request's conditions make of it: 304, 206 or 416.
+    """The image: 200 or, by the request's conditions, 206, 304, 412 or 416.
 
-    With `accel`, the path of an internal location of nginx, it is nginx that sends the file, or a range of it.
-    `for_now` says that another answer would be better: no cache keeps this one without asking.
+    With `accel`, an internal location of nginx, nginx sends the file or its range (X-Accel-Redirect). A fallback stands
+    in for a thumbnail and must be revalidated by caches.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     plot, fd = opened
     environ = request.environ
     arguments: Mapping[str, str] = request.args if environ.get("QUERY_STRING") else {}
     body = FileBody(fd, plot.size)
-    headers = Headers(_headers(plot, cache_status, arguments, now_ns, for_now=for_now))
+    headers = Headers(_plot_headers(plot, cache_status, arguments, now_ns, is_fallback=is_fallback))
     response = PlotResponse(body, headers=headers, direct_passthrough=True)
     try:
         if any(condition in environ for condition in CONDITIONS):
-            _obey_conditions(response, _without_nonsense(environ), plot.size)
+            _apply_conditions(response, _valid_conditions(environ), plot.size)
         if response.status_code == 412:
             body.close()
-            return _respond_another(headers)
+            return _respond_precondition_failed(headers)
         if accel is not None and response.status_code in (200, 206) and PRECONDITIONS.isdisjoint(environ):
             body.close()
-            _leave_to_nginx(response, f"{accel}/{plot.path}")
+            _redirect_to_nginx(response, f"{accel}/{plot.path}")
         elif response.status_code == 200 and plot.size <= CHUNK and request.method != "HEAD":
-            _send_at_once(response, os.read(fd, plot.size), plot.size)
+            _set_content(response, os.read(fd, plot.size), plot.size)
             body.close()
     except RequestedRangeNotSatisfiable:
         body.close()
-        return _respond_not_satisfiable(headers, plot.size)
+        return _respond_range_not_satisfiable(headers, plot.size)
     except BaseException:
         body.close()
         raise
     return response
 
 
-def _without_nonsense(environ: "WSGIEnvironment") -> "WSGIEnvironment":
-    """The environment without conditions that mean nothing, which are ignored (RFC 9110 13.1.3, 14.2)."""
-    sane = dict(environ)
+def _valid_conditions(environ: "WSGIEnvironment") -> "WSGIEnvironment":
+    """A copy of the environment without invalid conditions, which are ignored (RFC 9110 13.1.3, 14.2)."""
+    valid = dict(environ)
     for name in DATES:
         try:
-            parse_date(sane.get(name))
+            parse_date(valid.get(name))
         except (OverflowError, ValueError):
-            # If-Range by a date that is none is not fulfilled: then there is no range.
-            del sane[name]
+            # An invalid date never matches: If-Range then disables Range.
+            del valid[name]
             if name == "HTTP_IF_RANGE":
-                sane.pop("HTTP_RANGE", None)
-    if sane.get("HTTP_IF_MATCH", "").strip() == "*":
-        # It is there: that is all this asks.
-        del sane["HTTP_IF_MATCH"]
-    # Several ranges at once, units other than bytes and what is no range at all are answered with the whole.
-    given = RANGE.fullmatch(sane.get("HTTP_RANGE", ""))
-    if given is None or (given["last"] and int(given["first"]) > int(given["last"])):
-        sane.pop("HTTP_RANGE", None)
-    return sane
+                valid.pop("HTTP_RANGE", None)
+    if valid.get("HTTP_IF_MATCH", "").strip() == "*":
+        # True for every plot that exists.
+        del valid["HTTP_IF_MATCH"]
+    # Multiple ranges, other units and malformed ranges are answered with the whole file.
+    match = RANGE.fullmatch(valid.get("HTTP_RANGE", ""))
+    if match is None or (match["last"] and int(match["first"]) > int(match["last"])):
+        valid.pop("HTTP_RANGE", None)
+    return valid
 
 
-def _obey_conditions(response: Response, environ: "WSGIEnvironment", size: int) -> None:
-    # Whether the caller has it comes first (RFC 9110 13.2.2): Werkzeug would look at the range first.
+def _apply_conditions(response: Response, environ: "WSGIEnvironment", size: int) -> None:
+    # Preconditions come before the range (RFC 9110 13.2.2); Werkzeug checks the range first.
     response.make_conditional(environ, accept_ranges=False, complete_length=size)
     if response.status_code == 200 and "HTTP_RANGE" in environ:
         response.make_conditional(environ, accept_ranges=True, complete_length=size)
 
 
-def _leave_to_nginx(response: Response, path: str) -> None:
-    # nginx makes the range of the whole, says how long that is, and with the whole also that it makes ranges.
+def _redirect_to_nginx(response: Response, path: str) -> None:
+    # nginx applies the range and sets these headers itself.
     for name in ("Content-Length", "Content-Range" if response.status_code == 206 else "Accept-Ranges"):
         response.headers.pop(name, None)
     response.status_code = 200
@@ -165,39 +165,40 @@ def _leave_to_nginx(response: Response, path: str) -> None:
     response.headers["X-Accel-Redirect"] = quote(path)
 
 
-def _send_at_once(response: Response, content: bytes, size: int) -> None:
-    # A list is sent in one piece. Shorter than it was a moment ago: it goes as it is, and no cache keeps it.
+def _set_content(response: Response, content: bytes, size: int) -> None:
+    # A list is sent in one piece.
     response.response = [content]
+    # The file has shrunk since it was opened: send the rest, uncacheable.
     if len(content) != size:
         response.headers["Content-Length"] = str(len(content))
         response.headers["Cache-Control"] = "no-store"
         del response.headers["ETag"], response.headers["Last-Modified"]
 
 
-def _headers(
-    plot: Plot, cache_status: CacheStatus, arguments: Mapping[str, str], now_ns: int, *, for_now: bool
+def _plot_headers(
+    plot: Plot, cache_status: CacheStatus, arguments: Mapping[str, str], now_ns: int, *, is_fallback: bool
 ) -> Iterable[tuple[str, str]]:
     suffix = plot.suffix
     yield "Content-Type", MEDIA_TYPES[suffix]
     yield "Content-Length", str(plot.size)
     yield "ETag", f'"{plot.version}"'
     yield "Accept-Ranges", "bytes"
-    lasts = not for_now and plot.is_settled(now_ns)
-    yield from _common_headers(plot, cache_status, arguments, plot.filename, lasts=lasts)
+    is_final = not is_fallback and plot.is_settled(now_ns)
+    yield from _common_headers(plot, cache_status, arguments, plot.filename, is_final=is_final)
     if suffix == ".svg":
         yield "Content-Security-Policy", SVG_POLICY
 
 
 def _common_headers(
-    plot: Plot, cache_status: CacheStatus, arguments: Mapping[str, str], filename: str, *, lasts: bool
+    plot: Plot, cache_status: CacheStatus, arguments: Mapping[str, str], filename: str, *, is_final: bool
 ) -> Iterable[tuple[str, str]]:
-    """What the image itself and its thumbnails have alike; `lasts` when its version says all."""
+    """Headers of both images and thumbnails. `is_final`: the response to `?v=VERSION` will never change."""
     yield "Last-Modified", _date(plot.mtime_ns // 1_000_000_000)
     yield "X-Content-Type-Options", "nosniff"
-    yield "Cache-Control", IMMUTABLE if lasts and arguments.get("v") == plot.version else CACHED
+    yield "Cache-Control", IMMUTABLE if is_final and arguments.get("v") == plot.version else REVALIDATE
     yield "Cache-Status", f"plotindex; {cache_status}"
     if "sig" in arguments or plot.suffix == ".svg":
-        # A link in an SVG would tell the address, and with it the signature.
+        # A link in an SVG would otherwise disclose the signed URL.
         yield "Referrer-Policy", "no-referrer"
     if arguments.get("download") == "1":
         name = filename.rpartition("/")[2]
@@ -205,30 +206,30 @@ def _common_headers(
 
 
 def respond_with_thumbnail(
-    plot: Plot, width: str, made: RenderResult | None, cache_status: CacheStatus, request: Request
+    plot: Plot, width: str, result: RenderResult | None, cache_status: CacheStatus, request: Request
 ) -> Response | None:
-    """A thumbnail, or what the request's conditions make of it. With none made: only if none is needed, else None."""
+    """A thumbnail: 200 or, by the request's conditions, 304 or 412. Without `result`: 304, 412 or None."""
     environ = request.environ
     filename = f"{plot.filename.removesuffix(plot.filename[-len(plot.suffix) :])}.webp"
-    response = PlotResponse([made.content] if made else [], content_type=THUMBNAIL_TYPE, direct_passthrough=True)
+    response = PlotResponse([result.content] if result else [], content_type=THUMBNAIL_TYPE, direct_passthrough=True)
     response.headers["ETag"] = f'"{plot.version}-{width}"'
-    lasts = made is not None and made.is_final
-    response.headers.extend(_common_headers(plot, cache_status, request.args, filename, lasts=lasts))
-    if made is not None:
-        response.headers["Content-Length"] = str(len(made.content))
+    is_final = result is not None and result.is_final
+    response.headers.extend(_common_headers(plot, cache_status, request.args, filename, is_final=is_final))
+    if result is not None:
+        response.headers["Content-Length"] = str(len(result.content))
     if any(condition in environ for condition in CONDITIONS):
-        response.make_conditional(_without_nonsense(environ))
+        response.make_conditional(_valid_conditions(environ))
         if response.status_code == 412:
-            return _respond_another(response.headers)
-    return response if made is not None or response.status_code == 304 else None
+            return _respond_precondition_failed(response.headers)
+    return response if result is not None or response.status_code == 304 else None
 
 
-def _respond_another(headers: Headers) -> Response:
-    return respond_with_error(412, "The plot is not the one that is meant", ETag=headers["ETag"])
+def _respond_precondition_failed(headers: Headers) -> Response:
+    return respond_with_error(412, "The plot does not match the precondition", ETag=headers["ETag"])
 
 
-def _respond_not_satisfiable(headers: Headers, size: int) -> Response:
-    refused = respond_with_error(416, "No such range is in the file", Content_Range=f"bytes */{size}")
+def _respond_range_not_satisfiable(headers: Headers, size: int) -> Response:
+    response = respond_with_error(416, "Range not satisfiable", Content_Range=f"bytes */{size}")
     for name in ("Accept-Ranges", "Cache-Status", "ETag", "X-Content-Type-Options"):
-        refused.headers[name] = headers[name]
-    return refused
+        response.headers[name] = headers[name]
+    return response

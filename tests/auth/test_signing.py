@@ -19,7 +19,7 @@ from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app
-from plotindex.web.authentication import Callers
+from plotindex.web.authentication import Authenticator
 from plotindex.web.login_throttle import FREE_FAILURES, Throttle
 from tests.support.processes import PNG, RunPlotindex, draw
 
@@ -62,7 +62,7 @@ def holder(tokens: Tokens, name: str, session: str | None = None) -> Token:
 
 
 def signed(settings: Settings, token: Token, seconds: float = 3600, **parameters: str) -> str:
-    return Callers(settings).addresses.signed(KEY, parameters, seconds, token.id)
+    return Authenticator(settings).addresses.signed(KEY, parameters, seconds, token.id)
 
 
 def test_a_signed_address_opens_one_plot_and_ends_with_its_token(
@@ -231,7 +231,7 @@ def test_only_known_hosts_log_in_and_are_sent_pages(load: Load, tokens: Tokens) 
 
 
 def cookie_name(settings: Settings) -> str:
-    return Callers(settings)._cookie
+    return Authenticator(settings)._cookie
 
 
 def test_who_fails_waits_and_nobody_else_does(client: FlaskClient, tokens: Tokens, settings: Settings) -> None:

@@ -107,7 +107,7 @@ def test_nobody_is_let_in_without_a_right_secret(client: FlaskClient, tokens: To
     plain = client.get("/api/smartstat/plots/abc/a.png", query_string={"token": secret})
     assert plain.status_code == 401
     assert plain.headers["WWW-Authenticate"] == "Bearer"
-    assert plain.json == {"error": "A bearer token is needed"}
+    assert plain.json == {"error": "Bearer token required"}
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_port_in_use(refused: Refused, catalog: Catalog) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        refused(["serve", "run"], f"port {port} cannot be listened on", "--port", options=("--port", port))
+        refused(["serve", "run"], f"Cannot listen on 127.0.0.1 port {port} (", "--port", options=("--port", port))
 
 
 def test_a_host_that_is_none(refused: Refused, catalog: Catalog) -> None:

@@ -157,11 +157,11 @@ def test_a_failure_tells_only_its_number(
     secret = Tokens(settings.make_state_folder() / "tokens.json").create("t")
     app = create_app(settings)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the secret reason")
 
-    monkeypatch.setattr("plotindex.web.app.answer_plot", fail)
+    monkeypatch.setattr("plotindex.web.app.serve_plot", fail)
     answer = app.test_client().get(ADDRESS, headers={"Authorization": f"Bearer {secret}"})
     assert answer.status_code == 500
     assert "secret reason" not in answer.text
-    assert "under" in answer.get_json()["error"]
+    assert "server log, request" in answer.get_json()["error"]

@@ -19,7 +19,7 @@ from plotindex.config.settings import load_settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app
-from plotindex.web.authentication import Callers
+from plotindex.web.authentication import Authenticator
 from tests import CHECKOUT
 from tests.support.processes import PNG, RunPlotindex, draw, end_group, free_port, run_plotindex, wait_until
 
@@ -327,7 +327,7 @@ def test_an_address_that_ends_with_a_token_is_none_in_an_application_with_the_sa
     token = Tokens(settings.make_state_folder() / "tokens.json")
     holder = token.check(token.create("web"))
     assert holder is not None
-    address = Callers(settings).addresses.signed(PlotKey("abc", "x.png"), {}, 3600, holder.id)
+    address = Authenticator(settings).addresses.signed(PlotKey("abc", "x.png"), {}, 3600, holder.id)
     app = host(root, tmp_path)
     PlotIndex(app, may_see=lambda _: False, secret_key="shared-" * 5)
     assert create_app(settings).test_client().get(address).status_code == 200

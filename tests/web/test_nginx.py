@@ -121,7 +121,7 @@ def test_a_range_is_the_part_of_the_version_that_was_asked_for(both: Fronted) ->
     for unsatisfiable in ("bytes=9999-", "bytes=70-"):
         status, headers, body = told_alike(both, "/s/x.png", Range=unsatisfiable)
         assert (status, headers["Content-Range"]) == (416, f"bytes */{len(PNG)}")
-        assert body == b'{"error":"No such range is in the file"}\n'
+        assert body == b'{"error":"Range not satisfiable"}\n'
 
 
 def test_a_version_in_the_address_is_cached_for_ever_once_it_is_settled(both: Fronted) -> None:
@@ -159,7 +159,7 @@ def test_errors_are_those_of_plotindex(both: Fronted) -> None:
     assert told(both.through, "/s/x.png", "DELETE")[::2] == told(both.alone, "/s/x.png", "DELETE")[::2]
     answers = [requests.get(f"{site.url}{PREFIX}/s/x.png", timeout=20) for site in (both.through, both.alone)]
     assert [(one.status_code, one.headers["WWW-Authenticate"], one.json()) for one in answers] == [
-        (401, "Bearer", {"error": "A bearer token is needed"})
+        (401, "Bearer", {"error": "Bearer token required"})
     ] * 2
     aside = both.alone.root.with_name("aside")
     both.alone.root.rename(aside)

@@ -1,8 +1,4 @@
-"""How a worker ends, so that nobody who has reached it is left without an answer.
-
-First it turns away from the port, where others go on; some time later, when what had come by then has said what it
-wants, it ends as Granian does: what is being answered is answered, and connections on which nothing goes on are closed.
-"""
+"""Graceful stop of a worker: stop accepting connections, finish the open requests, then exit."""
 
 import os
 import re
@@ -14,89 +10,88 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-TURN_AWAY = signal.SIGUSR1
-LEAVE_SECONDS = 0.5
-WAKE = signal.SIGURG
-ENDS = {TURN_AWAY, signal.SIGTERM, signal.SIGINT}
+DRAIN_SIGNAL = signal.SIGUSR1
+DRAIN_SECONDS = 0.5
+"""Between the end of accepting and the exit: connections accepted just before can still send their request."""
+WAKE_SIGNAL = signal.SIGURG
+STOP_SIGNALS = {DRAIN_SIGNAL, signal.SIGTERM, signal.SIGINT}
 
 
-class Ending:
-    """The end of this process. To be made in the main thread, and once."""
+class Drain:
+    """The graceful stop of this process. Create it once, in the main thread."""
 
     def __init__(self) -> None:
-        self.has_turned_away = False
-        """Whether no more connections come: then each answer is the last one on its own."""
-        self._signals: set[int] = set()
-        self._main = threading.get_ident()
-        self._heard, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # Also those signals that others handle: the number of each is written here first.
-        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-        signal.signal(TURN_AWAY, self._turn_away)
-        signal.signal(signal.SIGALRM, self._leave)
-        signal.signal(WAKE, lambda *_: None)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.has_stopped_accepting = False
+        self._received: set[int] = set()
+        self._main_thread = threading.get_ident()
+        self._wakeup_fd, write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # Gets the number of every signal, including those with a handler of Granian.
+        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+        signal.signal(DRAIN_SIGNAL, self._stop_accepting)
+        signal.signal(signal.SIGALRM, self._exit)
+        signal.signal(WAKE_SIGNAL, lambda *_: None)
+        threading.Thread(target=self._forward_signals, daemon=True).start()
 
-    def is_near(self) -> bool:
-        """Whether a signal came that asks for it. Safe to share between threads."""
-        return not ENDS.isdisjoint(self._signals)
+    def is_requested(self) -> bool:
+        """Whether a signal has asked this process to stop. Thread-safe."""
+        return not STOP_SIGNALS.isdisjoint(self._received)
 
-    def _listen(self) -> None:
-        """Wake the main thread, which handles signals: the kernel may have given one to a thread of Granian's."""
+    def _forward_signals(self) -> None:
+        """Wake the main thread, which runs the handlers: the kernel may deliver a signal to a thread of Granian."""
         while True:
-            select.select([self._heard], [], [])
-            self._hear()
+            select.select([self._wakeup_fd], [], [])
+            self._read_signals()
 
-    def _hear(self) -> None:
+    def _read_signals(self) -> None:
         with suppress(BlockingIOError):
-            came = {*os.read(self._heard, 64)} - {WAKE}
-            self._signals |= came
-            if came:
-                signal.pthread_kill(self._main, WAKE)
+            received = {*os.read(self._wakeup_fd, 64)} - {WAKE_SIGNAL}
+            self._received |= received
+            if received:
+                signal.pthread_kill(self._main_thread, WAKE_SIGNAL)
 
-    def _turn_away(self, _number: int, _frame: object) -> None:
-        # Again and again, since Granian may not be ready for a signal; nor, so far, for another socket.
-        signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS, LEAVE_SECONDS)
-        fds = accepting()
+    def _stop_accepting(self, _number: int, _frame: object) -> None:
+        # Repeated: Granian may not yet listen, nor handle SIGTERM.
+        signal.setitimer(signal.ITIMER_REAL, DRAIN_SECONDS, DRAIN_SECONDS)
+        fds = accepting_fds()
         if not fds:
             return
-        self._hear()
-        if not self._signals.isdisjoint({signal.SIGTERM, signal.SIGINT}):
-            # All of the service's processes were asked to end: Granian lets go of the port by itself.
+        self._read_signals()
+        if not self._received.isdisjoint({signal.SIGTERM, signal.SIGINT}):
+            # The whole service stops: Granian closes the port itself.
             return
-        self.has_turned_away = True
-        # Whoever accepts goes on to do so, at a socket to which nobody comes. The port itself is shared: to close it
-        # here would end nothing.
-        with socket.socket(socket.AF_UNIX) as nowhere:
-            nowhere.bind("")
-            nowhere.listen()
-            nowhere.setblocking(False)
+        self.has_stopped_accepting = True
+        # The port is shared with the other workers and must stay open: replace the descriptor by an unreachable socket.
+        with socket.socket(socket.AF_UNIX) as unreachable:
+            unreachable.bind("")
+            unreachable.listen()
+            unreachable.setblocking(False)
             for fd in fds:
-                os.dup2(nowhere.fileno(), fd, inheritable=False)
+                os.dup2(unreachable.fileno(), fd, inheritable=False)
 
-    def _leave(self, _number: int, _frame: object) -> None:
-        if self.has_turned_away or accepting():
+    def _exit(self, _number: int, _frame: object) -> None:
+        if self.has_stopped_accepting or accepting_fds():
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def accepting() -> list[int]:
-    """The descriptors at which this process waits for connections of the network."""
-    watched: set[int] = set()
-    for fd, what in _descriptors():
-        if what == "anon_inode:[eventpoll]":
+def accepting_fds() -> list[int]:
+    """The descriptors of listening TCP sockets that this process polls (epoll; proc_pid_fdinfo(5))."""
+    polled: set[int] = set()
+    for fd, target in _open_fds():
+        if target == "anon_inode:[eventpoll]":
             with suppress(OSError):
-                watched.update(map(int, re.findall(r"^tfd: +(\d+)", Path(f"/proc/self/fdinfo/{fd}").read_text(), re.M)))
-    return [fd for fd, what in _descriptors() if fd in watched and what.startswith("socket:") and _is_listening(fd)]
+                polled.update(map(int, re.findall(r"^tfd: +(\d+)", Path(f"/proc/self/fdinfo/{fd}").read_text(), re.M)))
+    return [fd for fd, target in _open_fds() if fd in polled and target.startswith("socket:") and _is_listening(fd)]
 
 
-def _descriptors() -> Iterator[tuple[int, str]]:
+def _open_fds() -> Iterator[tuple[int, str]]:
     for name in os.listdir("/proc/self/fd"):
-        # The one of the list itself is gone.
+        # The descriptor of this listing itself is closed by now.
         with suppress(OSError):
             yield int(name), str(Path(f"/proc/self/fd/{name}").readlink())
 
 
 def _is_listening(fd: int) -> bool:
     with suppress(OSError), socket.socket(fileno=os.dup(fd)) as copy:
-        is_of_network = copy.family in (socket.AF_INET, socket.AF_INET6)
-        return is_of_network and bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        is_tcp = copy.family in (socket.AF_INET, socket.AF_INET6)
+        return is_tcp and bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     return False

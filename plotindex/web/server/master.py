@@ -1,7 +1,7 @@
-"""The process that keeps the port and starts the workers: Granian's, with one socket that all of them share.
+"""The master process: Granian's, with one listening socket for all workers.
 
-Granian gives each worker a socket of its own on the same port, and the connections that wait in it are lost when that
-worker ends. The one that is opened here, or handed over by systemd, stays while workers come and go.
+Granian opens one socket per worker (SO_REUSEPORT); connections queued in it are lost when that worker exits. The shared
+socket survives every worker.
 """
 
 import multiprocessing
@@ -21,45 +21,45 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from plotindex.config import PARSERS, Settings, SettingsReloader, variable
 from plotindex.system import SystemdNotifier, has_terminal
-from plotindex.web.server.drain import TURN_AWAY
+from plotindex.web.server.drain import DRAIN_SIGNAL
 
 STOP_SECONDS = 10
-"""How long a worker may go on with what it has begun to answer, when the service ends."""
+"""Timeout for a worker's open requests when the service stops."""
 RELOAD_SECONDS = 30
-"""How long it may when another one has taken its place."""
-GONE_SECONDS = 1.0
-"""How long the kernel may take to end one that has closed its files."""
+"""Timeout for a worker's open requests when a new worker has replaced it."""
+EXIT_SECONDS = 1.0
+"""Timeout for the kernel to end a worker that has closed its files."""
 OVERLAP_SECONDS = 1.0
-"""How long a new worker and the one before it serve side by side."""
+"""How long a new worker and the old one both accept connections."""
 
 
-class Wake:
-    """An event that a signal's handler may set: `threading.Event` can wait there for who was interrupted."""
+class PipeEvent:
+    """An event that a signal handler may set; `threading.Event` can deadlock there (self-pipe)."""
 
     def __init__(self) -> None:
-        self._waiting, self._setting = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._read_fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def set(self) -> None:
-        # A pipe that is full is one that is set.
+        # A full pipe is set.
         with suppress(BlockingIOError):
-            os.write(self._setting, b"!")
+            os.write(self._write_fd, b"!")
 
     def wait(self, timeout: float | None = None) -> bool:
-        return bool(wait([self._waiting], timeout))
+        return bool(wait([self._read_fd], timeout))
 
     def clear(self) -> None:
         with suppress(BlockingIOError):
-            while os.read(self._waiting, 4096):
+            while os.read(self._read_fd, 4096):
                 pass
 
 
 class Master(MPServer):
-    """Serves until SIGTERM or SIGINT. SIGHUP starts new workers, one after the other, with settings read again."""
+    """Serves until SIGTERM or SIGINT. SIGHUP reloads the settings and replaces the workers, one after the other."""
 
-    def __init__(self, listener: socket.socket, rereading: SettingsReloader, notifier: SystemdNotifier) -> None:
-        settings = rereading.settings
+    def __init__(self, listener: socket.socket, reloader: SettingsReloader, notifier: SystemdNotifier) -> None:
+        settings = reloader.settings
         self._listener = listener
-        self._rereading = rereading
+        self._reloader = reloader
         self._notifier = notifier
         self._has_terminal = has_terminal()
         super().__init__(
@@ -75,21 +75,21 @@ class Master(MPServer):
             respawn_interval=OVERLAP_SECONDS,
             workers_kill_timeout=STOP_SECONDS,
         )
-        self.main_loop_interrupt = Wake()  # type: ignore[assignment]  # has what is used of an event
-        # What is not in Granian's interface, and so bound to its version (pyproject.toml): that `_init_shared_socket`
-        # makes what workers listen on, that `_spawn_worker` makes what `terminate` and `join` are then called of, that
-        # `_reload` returns when all of them are new, that `shutdown` ends them.
-        self.on_reload(self._read_again)
-        # Workers inherit the socket, and the settings by their environment.
+        self.main_loop_interrupt = PipeEvent()  # type: ignore[assignment]  # has the methods of an event that it calls
+        # Relies on private behaviour of the pinned Granian (pyproject.toml): `_init_shared_socket` creates the workers'
+        # socket; `_spawn_worker` creates the worker that `terminate` and `join` are called on; `_reload` returns when
+        # all workers are replaced; `shutdown` stops them.
+        self.on_reload(self._reload_settings)
+        # Workers inherit the socket, and the settings through the environment.
         multiprocessing.set_start_method("fork", force=True)
-        _hand_on(settings)
+        _export_settings(settings)
 
     def signal_handler_reload(self, *args: object) -> None:
         if self._has_terminal:
-            # It was closed.
+            # SIGHUP: the terminal was closed.
             self.signal_handler_interrupt()
             return
-        self._rereading.ask()
+        self._reloader.ask()
         super().signal_handler_reload(*args)
 
     def shutdown(self, exit_code: int = 0) -> None:
@@ -98,21 +98,21 @@ class Master(MPServer):
 
     def _spawn_worker(self, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - as Granian
         worker: WorkerProcess = super()._spawn_worker(*args, **options)
-        # By no reference that is a circle: the pipes of workers that are gone would stay open.
+        # Weak: a reference cycle would keep the pipes of exited workers open.
         reference = weakref.ref(worker)
-        worker.terminate = partial(_end, reference)  # type: ignore[method-assign]  # its class is chosen by Granian
+        worker.terminate = partial(_terminate, reference)  # type: ignore[method-assign]  # Granian chooses the class
         worker.join = partial(_join, reference)  # type: ignore[method-assign]  # as before
         return worker
 
     def _init_shared_socket(self) -> None:
         self._ssp = self._sso = None
-        # By its descriptor; it is none of a Unix socket.
-        self._shd = SocketHolder(self._listener.fileno(), False, self.backlog)  # type: ignore[assignment,call-arg]  # as it is
+        # False: not a Unix socket.
+        self._shd = SocketHolder(self._listener.fileno(), False, self.backlog)  # type: ignore[assignment,call-arg]  # wrong in its stub
 
-    def _read_again(self) -> None:
-        settings = self._rereading.due()
+    def _reload_settings(self) -> None:
+        settings = self._reloader.due()
         if settings is not None:
-            _hand_on(settings)
+            _export_settings(settings)
             self.blocking_threads = settings.threads
 
     def _reload(self, *args: Any) -> None:  # noqa: ANN401 - as Granian
@@ -125,31 +125,31 @@ class Master(MPServer):
             self._notifier.notify_reloaded()
 
 
-def _end(reference: "weakref.ref[WorkerProcess]") -> None:
-    """Have a worker end as `ending` does; one that has not begun ends at once."""
+def _terminate(reference: "weakref.ref[WorkerProcess]") -> None:
+    """Ask a worker to drain; one that has not started yet exits at once."""
     worker = reference()
     if worker is None:
         return
     worker.interrupt_by_parent = True
     pid = worker.inner.pid
     if pid is not None and worker.is_alive():
-        # It may end this very moment.
+        # It may exit in between.
         with suppress(ProcessLookupError):
-            os.kill(pid, TURN_AWAY)
+            os.kill(pid, DRAIN_SIGNAL)
 
 
 def _join(reference: "weakref.ref[WorkerProcess]", timeout: float | None = None) -> None:
-    """Wait for a worker. Its pipe is closed a moment before it is known to be gone, and Granian kills what is not."""
+    """Wait for a worker. Its pipe closes a moment before it can be reaped, and Granian would kill it in between."""
     worker = reference()
     if worker is None or not wait([worker.inner.sentinel], timeout):
         return
-    until = time.monotonic() + GONE_SECONDS
-    while worker.is_alive() and time.monotonic() < until:
+    deadline = time.monotonic() + EXIT_SECONDS
+    while worker.is_alive() and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
-def _hand_on(settings: Settings) -> None:
-    """Workers read their settings from the environment, and nothing that is no longer set."""
+def _export_settings(settings: Settings) -> None:
+    """Replace the settings in the environment, from which workers read them."""
     for name in PARSERS:
         os.environ.pop(variable(name), None)
     os.environ.update(settings.as_environment())

@@ -1,4 +1,4 @@
-"""The socket that the server listens on: made here, or handed over by systemd (sd_listen_fds(3))."""
+"""The listening socket: bound here, or passed by systemd (sd_listen_fds(3))."""
 
 import os
 import socket
@@ -7,39 +7,37 @@ from collections.abc import MutableMapping
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
 
-FIRST_FD = 3
+SD_LISTEN_FDS_START = 3
 BACKLOG = 1024
 
 
 def listen(settings: Settings, environment: MutableMapping[str, str] = os.environ) -> socket.socket:
-    """Listen on the host and port of the settings, or on what this process was handed over.
+    """Listen on the socket passed by systemd, otherwise on the host and port of the settings.
 
-    What names that is taken out of the environment: it is not for children.
+    Removes systemd's variables from the environment, so that no child process uses them.
 
     Raises:
-        SettingsError: the address cannot be had, or what was handed over is not one socket that listens.
+        SettingsError: the address is in use or not available, or systemd passed anything but one listening TCP socket.
     """
-    handed, owner, _ = (environment.pop(name, "") for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"))
-    if not handed or owner != str(os.getpid()):
+    count, pid, _ = (environment.pop(name, "") for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"))
+    if not count or pid != str(os.getpid()):
         return _bind(settings)
     try:
-        listener = socket.socket(fileno=FIRST_FD)
-        listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        listener = socket.socket(fileno=SD_LISTEN_FDS_START)
+        is_listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError:
-        listens = 0
-    if handed != "1" or not listens or listener.family not in (socket.AF_INET, socket.AF_INET6):
-        raise SettingsError(
-            "systemd hands over something else than one ListenStream= with a port: mend the socket unit."
-        )
-    os.set_inheritable(FIRST_FD, False)
-    return _made_ready(listener)
+        is_listening = 0
+    if count != "1" or not is_listening or listener.family not in (socket.AF_INET, socket.AF_INET6):
+        raise SettingsError("The systemd socket unit must have exactly one ListenStream= with a port: fix the unit.")
+    os.set_inheritable(SD_LISTEN_FDS_START, False)
+    return _configure(listener)
 
 
 def check_address(settings: Settings) -> None:
-    """Check that the host and port can be listened on.
+    """Check that the server can listen on the host and port.
 
     Raises:
-        SettingsError: they cannot.
+        SettingsError: the address is in use or not available.
     """
     _bind(settings).close()
 
@@ -58,17 +56,16 @@ def _bind(settings: Settings) -> socket.socket:
             listener.close()
             raise
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no name of a host"
+        reason = error.strerror if isinstance(error, OSError) else "not a valid host name"
         raise SettingsError(
-            f"{settings.host} port {settings.port} cannot be listened on ({reason}): "
-            "stop what uses it, or name another --host or --port."
+            f"Cannot listen on {settings.host} port {settings.port} ({reason}). "
+            "Stop the program that uses it, or choose another --host or --port."
         ) from None
-    return _made_ready(listener)
+    return _configure(listener)
 
 
-def _made_ready(listener: socket.socket) -> socket.socket:
+def _configure(listener: socket.socket) -> socket.socket:
     listener.setblocking(False)
-    # What is accepted inherits it. Else the body of an answer waits for the caller to have acknowledged its head, for
-    # 40 ms on a connection that has been used before.
+    # Inherited by accepted connections. Nagle's algorithm would delay a response body by 40 ms on a reused connection.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

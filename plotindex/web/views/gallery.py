@@ -11,7 +11,7 @@ from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.storage import Entry, Overview, SearchResult
 from plotindex.tree import Plot, PlotKey, is_name
-from plotindex.web.errors import is_utf8
+from plotindex.web.errors import has_utf8_path
 from plotindex.web.templating import render_message, render_page
 from plotindex.web.views.lists import Viewer
 
@@ -95,7 +95,7 @@ class Gallery:
         viewer = self._viewer()
         if not isinstance(viewer, Viewer):
             return viewer
-        if not is_utf8(request):
+        if not has_utf8_path(request):
             return self._say("There is no such page.", 404)
         try:
             return respond(viewer)

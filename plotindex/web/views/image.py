@@ -1,4 +1,4 @@
-"""The image route: a request becomes a key, the key an answer, the answer a response."""
+"""The image route: an image by session and filename, or its thumbnail."""
 
 import os
 import time
@@ -12,28 +12,28 @@ from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.rendering.protocol import SVG_JOB, Outcome
 from plotindex.rendering.thumbnails import WIDTH_ERROR, WIDTHS, Thumbnails
 from plotindex.tree import OpenPlot, plot_of
-from plotindex.web.errors import is_utf8, respond_later, respond_not_found, respond_with_error
+from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
 from plotindex.web.responses import respond_with_plot, respond_with_thumbnail
 
 DRAWING = "Plotindex-Drawing"
-"""The header that says how hard an SVG is to draw."""
+"""Response header: the cost of drawing an SVG."""
 
 
 class FilenameConverter(BaseConverter):
-    """All that follows, also a line break, at which Werkzeug's `path` ends."""
+    """The rest of the path. Unlike Werkzeug's `path` it includes newlines."""
 
     regex = r"[\s\S]+?"
     part_isolating = False
     weight = 200
 
 
-def plot_rule(app: Flask, url_prefix: str) -> str:
-    """The rule of the image route; makes its converter known to the application."""
+def plot_url_rule(app: Flask, url_prefix: str) -> str:
+    """The URL rule of the image route. Registers its converter with the application."""
     app.url_map.converters["plotindex_filename"] = FilenameConverter
     return f"{url_prefix}/plots/<session_id>/<plotindex_filename:filename>"
 
 
-def answer_plot(
+def serve_plot(
     lookup: Lookup,
     thumbnails: Thumbnails,
     request: Request,
@@ -42,8 +42,8 @@ def answer_plot(
     *,
     accel: str | None = None,
 ) -> Response:
-    """The plot that a key answers with, or 404; 503 when it cannot be said now. `accel`: see `respond_with_plot`."""
-    if not is_utf8(request):
+    """The image of a key, 404, or 503 while it cannot be read. `accel`: see `respond_with_plot`."""
+    if not has_utf8_path(request):
         return respond_not_found()
     arguments = request.args if request.environ.get("QUERY_STRING") else {}
     width = arguments.get("width")
@@ -54,13 +54,13 @@ def answer_plot(
         if opened is None:
             return respond_not_found(cache_status)
         if width is not None:
-            return respond_with_width(thumbnails, width, opened, cache_status, request, accel=accel)
+            return serve_thumbnail(thumbnails, width, opened, cache_status, request, accel=accel)
         return respond_with_plot(opened, cache_status, request, time.time_ns(), accel)
     except (ScansBusyError, RootLostError, OSError) as error:
-        return respond_later(error)
+        return respond_unavailable(error)
 
 
-def respond_with_width(
+def serve_thumbnail(
     thumbnails: Thumbnails,
     width: str,
     opened: OpenPlot,
@@ -69,36 +69,40 @@ def respond_with_width(
     *,
     accel: str | None,
 ) -> Response:
-    """What an open plot is answered with when a thumbnail is asked for; closes it.
+    """The thumbnail of an open plot or, if none can be made, the plot itself; closes it.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     plot, fd = opened
     job = SVG_JOB if plot.suffix == ".svg" else width
     with ExitStack() as stack:
         stack.callback(os.close, fd)
-        made = thumbnails.cached(opened, job)
-        if made is None and job != SVG_JOB:
-            # Who has it already needs none to be made.
-            has_it = respond_with_thumbnail(plot, width, None, cache_status, request)
-            if has_it is not None:
-                return has_it
-        made = made or thumbnails.render(opened, job)
-        answer = (
-            respond_with_thumbnail(plot, width, made, cache_status, request)
-            if made.outcome is Outcome.RENDERED
+        result = thumbnails.cached(opened, job)
+        if result is None and job != SVG_JOB:
+            # Drawing is not needed if the client has the thumbnail.
+            not_modified = respond_with_thumbnail(plot, width, None, cache_status, request)
+            if not_modified is not None:
+                return not_modified
+        result = result or thumbnails.render(opened, job)
+        response = (
+            respond_with_thumbnail(plot, width, result, cache_status, request)
+            if result.outcome is Outcome.RENDERED
             else None
         )
-        if answer is not None:
-            return answer
-        # It may have been written to while somebody tried.
-        now = plot_of(plot.session, plot.project, plot.filename, os.fstat(fd))
+        if response is not None:
+            return response
+        # It may have been modified while it was drawn.
+        current = plot_of(plot.session, plot.project, plot.filename, os.fstat(fd))
         stack.pop_all()
-    for_now = not made.is_final
+    is_fallback = not result.is_final
     if job != SVG_JOB:
-        return respond_with_plot(OpenPlot(now, fd), cache_status, request, time.time_ns(), accel, for_now=for_now)
-    # Not by nginx, which hands on the headers that it knows.
-    response = respond_with_plot(OpenPlot(now, fd), cache_status, request, time.time_ns(), for_now=for_now)
-    response.headers[DRAWING] = str(made.outcome) if made.outcome is not Outcome.BUSY and now == plot else "unknown"
+        return respond_with_plot(
+            OpenPlot(current, fd), cache_status, request, time.time_ns(), accel, is_fallback=is_fallback
+        )
+    # Without X-Accel-Redirect: nginx drops unknown headers.
+    response = respond_with_plot(OpenPlot(current, fd), cache_status, request, time.time_ns(), is_fallback=is_fallback)
+    response.headers[DRAWING] = (
+        str(result.outcome) if result.outcome is not Outcome.BUSY and current == plot else "unknown"
+    )
     return response

@@ -13,8 +13,8 @@ from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.storage import Allows, ChangesPage, Entry, Listing, entries_of, page_of
 from plotindex.system import rfc3339
 from plotindex.tree import Plot, PlotKey, is_name, matcher
-from plotindex.web.errors import is_utf8, respond_later, respond_not_found, respond_with_error
-from plotindex.web.responses import CACHED
+from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
+from plotindex.web.responses import REVALIDATE
 
 MOST_LISTED = 1_000
 LISTED = 100
@@ -53,17 +53,17 @@ class Lists:
         viewer: Callable[[], Viewer | Response],
         waiters: int,
         longest_wait: float = LONGEST_WAIT,
-        is_ending: Callable[[], bool] = lambda: False,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """`viewer` says who asks, or answers him itself.
 
-        So many requests may wait for changes at once, each for so many seconds at most, and none while `is_ending`.
+        So many requests may wait for changes at once, each for so many seconds at most, and none while `is_stopping`.
         """
         self._lookup = lookup
         self._listing = Listing(lookup.catalog.database)
         self._viewer = viewer
         self._longest_wait = longest_wait
-        self._is_ending = is_ending
+        self._is_stopping = is_stopping
         self._waiting = threading.BoundedSemaphore(waiters) if waiters else None
 
     def routes(self, url_prefix: str) -> list[Route]:
@@ -95,13 +95,13 @@ class Lists:
         except BadParameterError as error:
             return respond_with_error(400, str(error))
         except (ScansBusyError, RootLostError, OSError) as error:
-            return respond_later(error)
+            return respond_unavailable(error)
         except CatalogError:
             return respond_with_error(503, "There is no catalogue to read now", Retry_After="5")
 
     def _plots(self, viewer: Viewer, session: str) -> Response:
         limit, after, query = _page_of_request(request)
-        if not is_utf8(request) or not is_name(session) or not viewer.allows(session):
+        if not has_utf8_path(request) or not is_name(session) or not viewer.allows(session):
             return respond_not_found(message=NO_SESSION)
         if self._lookup.has_catalog():
             clock, entries, following = self._listing.plots(session, limit, after, query)
@@ -169,7 +169,7 @@ class Lists:
             self._require_catalogue()
             if self._listing.clock() != found.clock:
                 found = self._listing.changes(found.clock, viewer.allows, session)
-            if not _is_nothing(found) or time.monotonic() >= until or self._is_ending():
+            if not _is_nothing(found) or time.monotonic() >= until or self._is_stopping():
                 return found
             self._listing.wait(told, LOOK_SECONDS)
 
@@ -214,7 +214,7 @@ def _is_nothing(found: ChangesPage) -> bool:
 
 def _respond(cache_status: CacheStatus, **content: object) -> Response:
     response: Response = jsonify(content)
-    response.headers["Cache-Control"] = CACHED
+    response.headers["Cache-Control"] = REVALIDATE
     response.headers["Cache-Status"] = f"plotindex; {cache_status}"
     return response
 

@@ -11,22 +11,23 @@ from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import SettingsError
-from plotindex.web.authentication import Callers
+from plotindex.web.authentication import Authenticator
 from plotindex.web.login_throttle import Throttle
 from plotindex.web.templating import render_message, render_page
 from plotindex.web.views.gallery import add_headers
 
-MOST_BYTES = 1_000
+MAX_FORM_BYTES = 1_000
+MAX_PATH_LENGTH = 1_000
 
 log = logging.getLogger(__name__)
 
 
-def make_login(callers: Callers) -> Blueprint:
+def make_login(authenticator: Authenticator) -> Blueprint:
     """The pages that log in and out, before the blueprint `gallery`."""
     throttle = Throttle()
     reading = threading.Semaphore()
     pages = Blueprint("login", __name__)
-    pages.before_request(check_page(callers))
+    pages.before_request(check_page(authenticator))
     pages.after_request(add_headers)
     said: set[str] = set()
 
@@ -45,7 +46,7 @@ def make_login(callers: Callers) -> Blueprint:
     def form() -> Response:
         # A link's preview asks for this page too; only the button uses the code up.
         code, behind = request.args.get("code", ""), _own_address(request.args.get("next", ""))
-        return render_page("gallery", "login.html", code=code, behind=behind, expired=callers.has_cookie(request))
+        return render_page("gallery", "login.html", code=code, behind=behind, expired=authenticator.has_cookie(request))
 
     @pages.post("/login")
     def log_in() -> AnyResponse:
@@ -55,7 +56,7 @@ def make_login(callers: Callers) -> Blueprint:
             refused.headers["Retry-After"] = str(wait)
             return refused
         try:
-            value = callers.logins.consume_code(_read_code(reading))
+            value = authenticator.logins.consume_code(_read_code(reading))
         except SettingsError as error:
             return cannot_write(error)
         if value is None:
@@ -65,14 +66,14 @@ def make_login(callers: Callers) -> Blueprint:
         throttle.forget(request.remote_addr)
         behind = _own_address(request.args.get("next", ""))
         response = redirect(request.script_root + behind if behind else url_for("gallery.sessions"), 303)
-        callers.set_cookie(request, response, value)
+        authenticator.set_cookie(request, response, value)
         return response
 
     @pages.post("/logout")
     def log_out() -> AnyResponse:
         response = redirect(url_for("login.form"), 303)
         try:
-            callers.end_cookie(request, response)
+            authenticator.delete_cookie(request, response)
         except SettingsError as error:
             return cannot_write(error)
         return response
@@ -80,13 +81,13 @@ def make_login(callers: Callers) -> Blueprint:
     return pages
 
 
-def check_page(callers: Callers) -> Callable[[], Response | None]:
+def check_page(authenticator: Authenticator) -> Callable[[], Response | None]:
     """What is asked before a page is made: no page of another site, and no other name, comes through."""
 
     def check() -> Response | None:
-        if request.method == "POST" and not callers.comes_from_here(request):
+        if request.method == "POST" and not authenticator.is_same_origin(request):
             return _say("This was asked for by a page of somebody else's: open the address yourself.", 403)
-        if callers.knows_host(request):
+        if authenticator.is_trusted_host(request):
             return None
         return _say(
             "This server does not go by that name: open it by its address, or set PLOTINDEX_PUBLIC_URL to the name.",
@@ -117,7 +118,7 @@ def _say(message: str, status: int, title: str | None = None) -> Response:
 
 def _own_address(address: str) -> str:
     """An address of this server that may follow a login, or nothing: browsers take `//` and `/\\` for other hosts."""
-    fits = address.startswith("/") and not address.startswith("//") and len(address) <= MOST_BYTES
+    fits = address.startswith("/") and not address.startswith("//") and len(address) <= MAX_PATH_LENGTH
     return address if fits and address.isascii() and address.isprintable() and "\\" not in address else ""
 
 
@@ -129,7 +130,10 @@ def _read_code(reading: threading.Semaphore) -> str:
     code = request.args.get("code")
     if code is not None:
         return code
-    if request.mimetype != "application/x-www-form-urlencoded" or not 0 < (request.content_length or 0) <= MOST_BYTES:
+    if (
+        request.mimetype != "application/x-www-form-urlencoded"
+        or not 0 < (request.content_length or 0) <= MAX_FORM_BYTES
+    ):
         raise RequestEntityTooLarge("A login is a form that holds a code and nothing else")
     if not reading.acquire(blocking=False):
         raise ServiceUnavailable("Somebody else is logging in: ask again", retry_after=1)
