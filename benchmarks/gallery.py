@@ -54,7 +54,7 @@ def gallery() -> None:
 
 
 def _print_latency(served: Gallery, context: BrowserContext) -> None:
-    secret = Tokens.of(served.settings).create("benchmark")
+    secret = Tokens.from_settings(served.settings).create("benchmark")
     told: list[list[float]] = []
     cards: list[list[float]] = []
     images: list[list[float]] = []

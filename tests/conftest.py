@@ -108,7 +108,7 @@ def tree(settings: Settings) -> Tree:
 def catalog(settings: Settings) -> Iterator[Catalog]:
     """The root's catalogue, in this process: new, migrated and empty; the one that the commands of this test use."""
     settings.make_state_folder()
-    database = open_database(settings.catalog_place)
+    database = open_database(settings.catalog_location)
     database.migrate()
     catalog = Catalog(database)
     catalog.record_root(str(settings.root), settings.layout, 1)

@@ -1,31 +1,39 @@
-"""Who may see which session: tokens, logins, keys and signed addresses.
+"""Access control: tokens, browser logins, signing keys and signed URLs.
 
 May import: errors, system, tree, config.
 """
 
-from plotindex.auth.keys import KEPT_KEYS, KEYS_FILE, GivenKeys, KeyFile, addresses_salt, keys_of, parse_keys
-from plotindex.auth.logins import CODES_FILE, COOKIE_SECONDS, LOGOUTS_FILE, Logins, parse_ended
-from plotindex.auth.signing import HOLDER, SIGNATURE, Addresses
+from plotindex.auth.keys import (
+    KEYS_FILE,
+    MAX_PREVIOUS_KEYS,
+    ExternalKeys,
+    KeyFile,
+    parse_keys,
+    signed_url_salt,
+    signing_keys,
+)
+from plotindex.auth.logins import CODES_FILE, COOKIE_SECONDS, LOGOUTS_FILE, Logins, parse_logouts
+from plotindex.auth.signing import SIGNATURE_PARAMETER, TOKEN_ID_PARAMETER, UrlSigner
 from plotindex.auth.tokens import TOKENS_FILE, Token, Tokens, parse_tokens
 
 __all__ = [
     "CODES_FILE",
     "COOKIE_SECONDS",
-    "HOLDER",
-    "KEPT_KEYS",
     "KEYS_FILE",
     "LOGOUTS_FILE",
-    "SIGNATURE",
+    "MAX_PREVIOUS_KEYS",
+    "SIGNATURE_PARAMETER",
     "TOKENS_FILE",
-    "Addresses",
-    "GivenKeys",
+    "TOKEN_ID_PARAMETER",
+    "ExternalKeys",
     "KeyFile",
     "Logins",
     "Token",
     "Tokens",
-    "addresses_salt",
-    "keys_of",
-    "parse_ended",
+    "UrlSigner",
     "parse_keys",
+    "parse_logouts",
     "parse_tokens",
+    "signed_url_salt",
+    "signing_keys",
 ]

@@ -1,4 +1,4 @@
-"""The keys that sign cookies and addresses. The newest signs, each is believed: a new one ends nobody's login."""
+"""Keys that sign cookies and URLs. The newest signs; all are accepted, so that rotation logs nobody out."""
 
 import re
 import secrets
@@ -11,74 +11,74 @@ from plotindex.errors import SettingsError
 from plotindex.system import exclusive_lock, file_signature, printable, read_private, write_private
 
 KEYS_FILE = "secret.key"
-KEPT_KEYS = 2
-"""So many keys before the newest are believed. A cookie lasts thirty days: rotate no more than twice in these."""
+MAX_PREVIOUS_KEYS = 2
+"""Previous keys that are still accepted. Cookies last 30 days: with two rotations in that time none is cut short."""
 
 
 class Keys(Protocol):
-    """Where keys come from."""
+    """A source of keys."""
 
-    def known(self) -> Sequence[bytes]:
-        """The keys that are believed, the newest first; none when none was made yet."""
+    def load(self) -> Sequence[bytes]:
+        """The accepted keys, newest first; empty if none was created yet."""
 
-    def made(self) -> Sequence[bytes]:
-        """As `known`, but a key is made when there is none."""
+    def load_or_create(self) -> Sequence[bytes]:
+        """As `load`, but create a key if there is none."""
 
 
-class GivenKeys:
-    """Keys that somebody else keeps: a setting, or the application that plotindex is part of."""
+class ExternalKeys:
+    """Keys from the settings or the host application."""
 
-    def __init__(self, ask: Callable[[], Sequence[bytes]]) -> None:
-        self.known = self.made = ask
+    def __init__(self, load: Callable[[], Sequence[bytes]]) -> None:
+        self.load = self.load_or_create = load
 
 
 class KeyFile:
-    """Keys in a file that only its owner can read, a line each."""
+    """Keys in a private file, one per line."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Those of the root that settings name."""
+    def from_settings(cls, settings: Settings) -> Self:
+        """The key file of a root."""
         return cls(settings.state_folder / KEYS_FILE)
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._seen: tuple[tuple[int, ...], list[bytes]] = (), []
+        self._cached: tuple[tuple[int, ...], list[bytes]] = (), []
 
-    def known(self) -> Sequence[bytes]:
-        """The keys that are believed. The file is read again when it changes.
+    def load(self) -> Sequence[bytes]:
+        """The accepted keys, newest first. Reloads the file when it changes.
 
         Raises:
-            SettingsError: this user cannot read the file, or it holds something else.
+            SettingsError: the file is unreadable or damaged.
         """
         signature = file_signature(self._file)
         if not signature:
             return []
-        seen = self._seen
-        if signature != seen[0]:
-            self._seen = seen = signature, self._read()
-        return seen[1]
+        cached = self._cached
+        if signature != cached[0]:
+            self._cached = cached = signature, self._read()
+        return cached[1]
 
-    def made(self) -> Sequence[bytes]:
-        """As `known`, but the file is made when there is none.
+    def load_or_create(self) -> Sequence[bytes]:
+        """As `load`, but create the file if it is missing.
 
         Raises:
-            SettingsError: this user can neither read nor make it, or it holds something else.
+            SettingsError: the file is unreadable or damaged, or cannot be created.
         """
         if not self._file.exists():
             with exclusive_lock(self._file):
                 if not self._file.exists():
                     self._write([_new_key()])
-        return self.known()
+        return self.load()
 
-    def rotate(self, *, keep: int = KEPT_KEYS) -> None:
-        """Sign with a new key from now on, and still believe so many of those before it.
+    def rotate(self, *, keep: int = MAX_PREVIOUS_KEYS) -> None:
+        """Sign with a new key from now on; accept the `keep` newest previous keys.
 
         Raises:
-            SettingsError: this user cannot write the file, or it holds something else.
+            SettingsError: the file is damaged or cannot be written.
         """
         with exclusive_lock(self._file):
-            before = self._read() if self._file.exists() else []
-            self._write([_new_key(), *before[:keep]])
+            previous = self._read() if self._file.exists() else []
+            self._write([_new_key(), *previous[:keep]])
 
     def _read(self) -> list[bytes]:
         try:
@@ -89,7 +89,7 @@ class KeyFile:
             ) from error
         except ValueError:
             raise SettingsError(
-                f"{printable(str(self._file))} holds no keys: restore it or, which ends every login, remove it."
+                f"{printable(str(self._file))} is damaged: restore it, or remove it (which ends every login)."
             ) from None
 
     def _write(self, keys: Sequence[bytes]) -> None:
@@ -97,36 +97,36 @@ class KeyFile:
 
 
 def parse_keys(content: bytes) -> list[bytes]:
-    """What a file of keys holds, the newest first.
+    """The keys in a key file, newest first.
 
     Raises:
-        ValueError: it holds none, or something else.
+        ValueError: the content is not a list of keys.
     """
     keys = content.split()
     if not keys or not all(re.fullmatch(rb"[0-9a-f]{64}", key) for key in keys):
-        raise ValueError("these are no keys")
+        raise ValueError("not a list of keys")
     return keys
 
 
-def keys_of(settings: Settings) -> Keys:
-    """The keys that sign: those given, else those in the state folder.
+def signing_keys(settings: Settings) -> Keys:
+    """The keys in `secret_key` or, if it is not set, the key file.
 
     Raises:
-        SettingsError: several nodes share the catalogue, and no keys are given.
+        SettingsError: the catalogue is shared by several nodes, and `secret_key` is not set.
     """
-    given = [key.encode() for key in settings.secret_key]
-    if given:
-        return GivenKeys(lambda: given)
+    keys = [key.encode() for key in settings.secret_key]
+    if keys:
+        return ExternalKeys(lambda: keys)
     if settings.is_shared:
         raise SettingsError(
-            "The nodes that share a catalogue on a server believe each other's cookies and addresses: set "
-            "PLOTINDEX_SECRET_KEY to the same key on each of them."
+            "Nodes that share a catalogue must accept each other's cookies and signed URLs: set PLOTINDEX_SECRET_KEY "
+            "to the same key on each of them."
         )
-    return KeyFile.of(settings)
+    return KeyFile.from_settings(settings)
 
 
-def addresses_salt(settings: Settings) -> str:
-    """What tells the signed addresses of one instance from those of another that has the same keys."""
+def signed_url_salt(settings: Settings) -> str:
+    """The salt that separates the signed URLs of instances with the same keys."""
     return f"plotindex-address {settings.root} {settings.url_prefix}"
 
 

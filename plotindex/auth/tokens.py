@@ -1,7 +1,7 @@
-"""Who may see which session: bearer tokens for programs.
+"""Bearer tokens: which sessions a program can see.
 
-A token's secret is shown once and kept as its SHA-256 alone. The file is read again when it changes, so that
-revoking works at once in every process.
+Secrets are printed once; only their SHA-256 is stored. The file is reloaded when it changes, so that a revocation
+takes effect at once in every process.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from plotindex.tree import glob_matcher, is_name
 
 TOKENS_FILE = "tokens.json"
 PREFIX = "plotindex_"
-"""So that a leaked secret is known for what it is."""
+"""Lets secret scanners recognise a leaked token."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """What a token allows. Times are seconds since the epoch."""
+    """The permissions of a token. Times are seconds since the epoch."""
 
     sha256: str
     created: float
@@ -34,15 +34,15 @@ class Token:
     session_glob: str | None = None
     expires: float | None = None
     metrics: bool = False
-    """Whether it opens /metrics alone, and no session."""
+    """Whether it allows /metrics only, and no session."""
 
     @property
     def id(self) -> str:
-        """What names it where others may read it, as in an address: nothing can be opened with it."""
+        """A public identifier, for use in URLs. It grants no access."""
         return hashlib.sha256(f"id {self.sha256}".encode()).hexdigest()[:16]
 
     def allows(self, session: str) -> bool:
-        """Whether its holder may see that session."""
+        """Whether it grants access to that session."""
         if self.metrics:
             return False
         if self.session is not None:
@@ -51,12 +51,12 @@ class Token:
 
     @property
     def allows_all(self) -> bool:
-        """Whether its holder may see every session that there is or will be."""
+        """Whether it grants access to all sessions, including future ones."""
         return not self.metrics and self.session is None and self.session_glob is None
 
     @property
-    def opens_metrics(self) -> bool:
-        """Whether its holder may see /metrics: numbers of all sessions together."""
+    def allows_metrics(self) -> bool:
+        """Whether it grants access to /metrics, which covers all sessions."""
         return self.metrics or self.allows_all
 
     def is_expired(self, now: float) -> bool:
@@ -64,16 +64,16 @@ class Token:
 
 
 class Tokens:
-    """The tokens of one root, kept in one file that only its owner can read."""
+    """The tokens of one root, in one private file."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Those of the root that settings name."""
+    def from_settings(cls, settings: Settings) -> Self:
+        """The tokens of a root."""
         return cls(settings.state_folder / TOKENS_FILE)
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._known: tuple[tuple[int, ...] | None, dict[str, Token]] = None, {}
+        self._cached: tuple[tuple[int, ...] | None, dict[str, Token]] = None, {}
 
     def create(
         self,
@@ -84,61 +84,59 @@ class Tokens:
         expires: str | None = None,
         metrics: bool = False,
     ) -> str:
-        """Make a token; return its secret, which is kept nowhere. `expires` is a duration such as 30d.
-
-        One for `metrics` opens these and no session.
+        """Create a token; return its secret, which is not stored. `expires` is a duration such as 30d.
 
         Raises:
-            SettingsError: the name is taken, or something given is wrong.
+            SettingsError: the name is taken, or an argument is invalid.
         """
         if not name or not name.isprintable():
             raise SettingsError("A token needs a name of printable characters.")
         if session is not None and session_glob is not None:
             raise SettingsError("Give either --session or --session-glob, not both.")
         if metrics and (session is not None or session_glob is not None):
-            raise SettingsError("A token for --metrics opens no session: leave out --session and --session-glob.")
+            raise SettingsError("A --metrics token allows no session: leave out --session and --session-glob.")
         if session_glob == "":
-            raise SettingsError("An empty --session-glob matches no session: leave it out for every session.")
+            raise SettingsError("An empty --session-glob matches no session: leave it out to allow every session.")
         if session is not None and not is_name(session):
-            raise SettingsError(f"{session!r} can be no session: a session is the name of one folder.")
+            raise SettingsError(f"{session!r} is not a valid session: expected a single directory name.")
         now = time.time()
         secret = PREFIX + secrets.token_urlsafe(32)
-        until = None if expires is None else now + parse_duration(expires)
+        expiry = None if expires is None else now + parse_duration(expires)
         with self._changing() as tokens:
-            for ended in [name for name, token in tokens.items() if token.is_expired(now)]:
-                del tokens[ended]
+            for expired in [name for name, token in tokens.items() if token.is_expired(now)]:
+                del tokens[expired]
             if name in tokens:
-                raise SettingsError(f"There is a token {name!r} already: revoke it first, or choose another name.")
-            tokens[name] = Token(digest_of(secret), now, session, session_glob, until, metrics)
+                raise SettingsError(f"The token {name!r} already exists: revoke it first, or choose another name.")
+            tokens[name] = Token(hash_secret(secret), now, session, session_glob, expiry, metrics)
         return secret
 
     def revoke(self, name: str) -> bool:
-        """End a token; return whether there was one."""
+        """Revoke a token; return whether it existed."""
         with self._changing() as tokens:
             return tokens.pop(name, None) is not None
 
     def list(self) -> dict[str, Token]:
-        """Every token by name."""
+        """All tokens by name."""
         return self._read()
 
     def check(self, secret: str) -> Token | None:
-        """The token of that secret, or None when there is none or it has expired.
+        """The token with that secret; None if it does not exist or has expired.
 
         Raises:
-            PlotIndexError: the file of tokens is damaged; nobody is let in.
+            PlotIndexError: the file is damaged.
         """
-        return self.find(digest_of(secret))
+        return self.find(hash_secret(secret))
 
-    def find(self, name: str) -> Token | None:
-        """The token whose secret has that SHA-256, or whose id it is. Raises as `check` does."""
-        seen = file_signature(self._file)
-        known = self._known
-        if seen != known[0]:
-            # One assignment: two threads that read it again around a change never mix what they read.
+    def find(self, digest_or_id: str) -> Token | None:
+        """The token whose secret has that SHA-256, or that has that id. Raises as `check` does."""
+        signature = file_signature(self._file)
+        cached = self._cached
+        if signature != cached[0]:
             tokens = self._read().values()
-            named = {name: token for token in tokens for name in (token.sha256, token.id)}
-            self._known = known = seen, named
-        token = known[1].get(name)
+            by_name = {name: token for token in tokens for name in (token.sha256, token.id)}
+            # One assignment: threads must not see the signature of one version with the tokens of another.
+            self._cached = cached = signature, by_name
+        token = cached[1].get(digest_or_id)
         return None if token is None or token.is_expired(time.time()) else token
 
     def _read(self) -> dict[str, Token]:
@@ -152,8 +150,7 @@ class Tokens:
             ) from error
         except ValueError as error:
             raise PlotIndexError(
-                f"The tokens in {printable(str(self._file))} cannot be read: restore the file, "
-                "or remove it and create the tokens anew."
+                f"{printable(str(self._file))} is damaged: restore the file, or remove it and create the tokens again."
             ) from error
 
     @contextmanager
@@ -161,26 +158,26 @@ class Tokens:
         with exclusive_lock(self._file):
             tokens = self._read()
             yield tokens
-            content = {name: _fields_of(token) for name, token in tokens.items()}
+            content = {name: _to_json(token) for name, token in tokens.items()}
             write_private(self._file, json.dumps(content, indent=2).encode())
 
 
 def parse_tokens(content: bytes) -> dict[str, Token]:
-    """What a file of tokens holds, by name.
+    """The tokens in a token file, by name.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the content is not a list of tokens.
     """
     try:
         tokens = {name: Token(**fields) for name, fields in json.loads(content).items()}
     except (TypeError, AttributeError, RecursionError) as error:
-        raise ValueError("these are no tokens") from error
-    if not all(map(_is_whole, tokens.values())):
-        raise ValueError("a token's fields are of other types")
+        raise ValueError("not a list of tokens") from error
+    if not all(map(_has_valid_types, tokens.values())):
+        raise ValueError("a field of a token has the wrong type")
     return tokens
 
 
-def _is_whole(token: Token) -> bool:
+def _has_valid_types(token: Token) -> bool:
     texts = token.sha256, token.session or "", token.session_glob or ""
     times = token.created, token.expires or 0
     return (
@@ -190,11 +187,11 @@ def _is_whole(token: Token) -> bool:
     )
 
 
-def _fields_of(token: Token) -> dict[str, object]:
-    """What the file says of a token; nothing that an older plotindex, which may read it, does not know."""
+def _to_json(token: Token) -> dict[str, object]:
+    """The fields to store. `metrics` is left out unless set: older versions reject it."""
     return {name: value for name, value in asdict(token).items() if name != "metrics" or value}
 
 
-def digest_of(secret: str) -> str:
-    """What is kept of a secret."""
+def hash_secret(secret: str) -> str:
+    """The digest of a secret, as stored."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

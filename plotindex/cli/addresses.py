@@ -25,7 +25,7 @@ def login_address(settings: Settings, token: Token) -> str:
     Raises:
         SettingsError: this user cannot write the state folder.
     """
-    code = Logins.of(settings).create_code(token)
+    code = Logins.from_settings(settings).create_code(token)
     return f"{settings.public_url or base_url(settings)}/login?code={code}"
 
 

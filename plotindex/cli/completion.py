@@ -65,7 +65,7 @@ def projects(context: click.Context, _parameter: click.Parameter, begun: str) ->
 
 def tokens(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     try:
-        return _items(Tokens.of(_settings(context)).list(), begun)
+        return _items(Tokens.from_settings(_settings(context)).list(), begun)
     except PlotIndexError:
         return []
 
@@ -74,7 +74,7 @@ def _from_catalog(context: click.Context, names: "Callable[[Database], Iterator[
     from plotindex.storage import open_database
 
     try:
-        return _items(islice(names(open_database(_settings(context).catalog_place, PATIENCE)), MOST))
+        return _items(islice(names(open_database(_settings(context).catalog_location, PATIENCE)), MOST))
     except PlotIndexError:
         return []
 

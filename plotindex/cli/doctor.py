@@ -11,7 +11,7 @@ import click
 
 from plotindex.cli.options import as_words, common_options, example, json_option, read_settings, setting_options
 from plotindex.cli.progress import Progress
-from plotindex.config import PARSERS, SECRETS, file_of, variable
+from plotindex.config import PARSERS, SECRETS, config_file, variable_name
 from plotindex.ops.systemd.units import program
 from plotindex.system import escape
 
@@ -49,8 +49,8 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
 
 def _again(config: Path | None, options: dict[str, str | None]) -> str:
     """This command for a shell, with what sudo(8) does not hand on; secrets are nobody's on a command line."""
-    file, _ = file_of(os.environ, config)
-    told = {variable(name) for name in PARSERS if name not in SECRETS}
+    file, _ = config_file(os.environ, config)
+    told = {variable_name(name) for name in PARSERS if name not in SECRETS}
     given = [f"{name}={value}" for name, value in os.environ.items() if name in told and value]
     words = as_words(file.absolute() if file.exists() else None, options, options)
     return escape(shlex.join([*(["env", *sorted(given)] if given else []), *program(), "doctor", *words]))

@@ -45,7 +45,7 @@ def run_both(
         ChildDiedError: one of the two ended; the other has been stopped.
     """
     settings.make_state_folder()
-    tokens = Tokens.of(settings)
+    tokens = Tokens.from_settings(settings)
     name = f"run-{os.getpid()}"
     # The token of the printed command ends with the run that printed it, and by itself when that is killed.
     secret = tokens.create(name, expires="30d")

@@ -14,14 +14,14 @@ import click
 from plotindex.cli import completion
 from plotindex.config import (
     PARSERS,
-    Own,
+    ServiceSettings,
     Settings,
     SettingsReloader,
-    default_of,
+    default_text,
     load_settings,
-    option_of,
-    other_variables,
+    option_name,
     unknown_variables,
+    without_settings,
 )
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
 from plotindex.ops.config_checks import state_below_root, state_of_a_service
@@ -88,8 +88,8 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
         for name in reversed(names):
             takes, what = SETTINGS[name]
             completed = completion.choices_of(name)
-            told = f"{what}  [default: {default_of(name)}]"
-            command = click.option(option_of(name), name, metavar=takes, shell_complete=completed, help=told)(command)
+            told = f"{what}  [default: {default_text(name)}]"
+            command = click.option(option_name(name), name, metavar=takes, shell_complete=completed, help=told)(command)
         return command
 
     return decorate
@@ -129,14 +129,14 @@ def read_settings(config: Path | None, options: dict[str, str | None]) -> Settin
 
 
 def reread_on_hangup(
-    settings: Settings, config: Path | None, options: dict[str, str | None], own: Own
+    settings: Settings, config: Path | None, options: dict[str, str | None], own: ServiceSettings
 ) -> SettingsReloader:
     """The settings of a service, to be read again on SIGHUP; when its terminal is closed it ends by that, as ever."""
     environment = dict(os.environ)
-    rereading = SettingsReloader(settings, lambda: load_settings(options, environment, config), own)
+    reloader = SettingsReloader(settings, lambda: load_settings(options, environment, config), own)
     if not has_terminal():
-        signal.signal(signal.SIGHUP, rereading.ask)
-    return rereading
+        signal.signal(signal.SIGHUP, reloader.request)
+    return reloader
 
 
 def as_words(config: Path | None, options: dict[str, str | None], names: Iterable[str]) -> list[str]:
@@ -149,7 +149,7 @@ def migrate_apart(settings: Settings) -> None:
     """Create or migrate the database in a process of its own: what that needs would stay in the indexer's memory."""
     if _is_ready(settings):
         return
-    environment = {**other_variables(os.environ), **settings.as_environment(), "PYTHONPATH": python_path()}
+    environment = {**without_settings(os.environ), **settings.as_environment(), "PYTHONPATH": python_path()}
     # What is wrong, it has said.
     command = python_command("-m", "plotindex", "migrate")
     done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - itself
@@ -160,7 +160,7 @@ def migrate_apart(settings: Settings) -> None:
 def _is_ready(settings: Settings) -> bool:
     from plotindex.storage import open_database
 
-    database = open_database(settings.catalog_place)
+    database = open_database(settings.catalog_location)
     try:
         database.require_schema()
     except CatalogError as error:

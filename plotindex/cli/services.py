@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from plotindex.auth import keys_of
+from plotindex.auth import signing_keys
 from plotindex.cli.options import (
     as_words,
     check_root_unless_known,
@@ -18,7 +18,7 @@ from plotindex.cli.options import (
     reread_on_hangup,
     setting_options,
 )
-from plotindex.config import INDEXER, SERVER
+from plotindex.config import INDEXER_SETTINGS, SERVER_SETTINGS
 from plotindex.errors import CatalogError
 from plotindex.system import SystemdNotifier
 
@@ -63,7 +63,7 @@ def run(config: Path | None, **options: str | None) -> None:
     SystemdNotifier.from_environment()
     settings = read_settings(config, options)
     settings.check_root()
-    keys_of(settings)
+    signing_keys(settings)
     check_address(settings)
     # Whether it is free: the indexer itself takes it a moment later.
     settings.make_state_folder()
@@ -93,7 +93,7 @@ def watch(config: Path | None, **options: str | None) -> None:
 
     notifier = SystemdNotifier.from_environment()
     settings = read_settings(config, options)
-    rereading = reread_on_hangup(settings, config, options, INDEXER)
+    reloader = reread_on_hangup(settings, config, options, INDEXER_SETTINGS)
     check_root_unless_known(settings)
     settings.make_state_folder()
     with hold_indexer_lock(settings.indexer_lock) as tell:
@@ -105,7 +105,7 @@ def watch(config: Path | None, **options: str | None) -> None:
         stop = _stop_on_signals(grace=1.5)
         try:
             parts = make_tree(settings), catalog, settings, stop
-            Indexer(*parts, notifier=notifier, reload=rereading.due, report=tell).run()
+            Indexer(*parts, notifier=notifier, reload=reloader.reload_if_requested, report=tell).run()
         except KeyboardInterrupt:
             # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
             if not stop.is_set():
@@ -129,15 +129,15 @@ def serve(config: Path | None, **options: str | None) -> None:
 
     notifier = SystemdNotifier.from_environment()
     settings = read_settings(config, options)
-    rereading = reread_on_hangup(settings, config, options, SERVER)
-    settings.check_state()
-    keys_of(settings)
+    reloader = reread_on_hangup(settings, config, options, SERVER_SETTINGS)
+    settings.check_state_access()
+    signing_keys(settings)
     check_root_unless_known(settings)
     try:
         open_catalog(settings, REQUEST_DATABASE_SECONDS).database.close()
     except CatalogError as error:
         click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
-    serve_http(rereading, notifier)
+    serve_http(reloader, notifier)
 
 
 def _stop_on_signals(grace: float | None = None) -> threading.Event:

@@ -70,7 +70,7 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     told = read_status(
         open_catalog(settings),
         settings.layout,
-        read_recent(settings.recent_folder),
+        read_recent(settings.request_counts_folder),
         settings.indexer_lock,
         ask_server(settings.host, settings.port),
     )

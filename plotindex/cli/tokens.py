@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from plotindex.auth import KEPT_KEYS, KeyFile, Tokens, keys_of
+from plotindex.auth import MAX_PREVIOUS_KEYS, KeyFile, Tokens, signing_keys
 from plotindex.cli import completion
 from plotindex.cli.options import common_options, example, json_option, read_settings, setting_options
 from plotindex.errors import SettingsError
@@ -48,8 +48,8 @@ def create_token(
     settings = read_settings(config, options)
     settings.make_state_folder()
     # For a server that cannot write: it signs, too.
-    keys_of(settings).made()
-    made = Tokens.of(settings).create(
+    signing_keys(settings).load_or_create()
+    made = Tokens.from_settings(settings).create(
         name, session=session, session_glob=session_glob, expires=expires, metrics=metrics
     )
     click.echo(made)
@@ -60,7 +60,7 @@ def create_token(
 @json_option
 def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> None:
     """List tokens by name; secrets are kept nowhere."""
-    tokens = Tokens.of(read_settings(config, options)).list()
+    tokens = Tokens.from_settings(read_settings(config, options)).list()
     fields = ("session", "session_glob", "metrics", "created", "expires")
     listed = [{"name": name, **{field: getattr(token, field) for field in fields}} for name, token in tokens.items()]
     if as_json:
@@ -79,7 +79,7 @@ def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
     """End a token at once."""
     settings = read_settings(config, options)
     settings.make_state_folder()
-    if not Tokens.of(settings).revoke(name):
+    if not Tokens.from_settings(settings).revoke(name):
         click.echo(f"plotindex: there is no token {printable(name)}.", err=True)
         sys.exit(1)
 
@@ -97,7 +97,7 @@ def link_token(config: Path | None, name: str, **options: str | None) -> None:
     from plotindex.cli.addresses import login_address
 
     settings = read_settings(config, options)
-    known = Tokens.of(settings).list().get(name)
+    known = Tokens.from_settings(settings).list().get(name)
     if known is None or known.is_expired(time.time()):
         click.echo(f"plotindex: there is no token {printable(name)}.", err=True)
         sys.exit(1)
@@ -118,12 +118,12 @@ def rotate_key(config: Path | None, end_all: bool, **options: str | None) -> Non
     Those before it are believed still, so that nobody is logged out.
     """
     settings = read_settings(config, options)
-    keys = keys_of(settings)
+    keys = signing_keys(settings)
     if settings.secret_key:
         raise SettingsError("The keys are those of PLOTINDEX_SECRET_KEY: put a new one in front of them there.")
     settings.make_state_folder()
     assert isinstance(keys, KeyFile)
-    keys.rotate(keep=0 if end_all else KEPT_KEYS)
+    keys.rotate(keep=0 if end_all else MAX_PREVIOUS_KEYS)
 
 
 def _date(seconds: float) -> str:

@@ -1,4 +1,7 @@
-"""What one value of a setting may be: text of a variable, an option's, or anything that TOML holds."""
+"""Parsers of settings. A value is text from a variable or an option, or any TOML value.
+
+Each takes the name to call the setting by, and the value. All raise SettingsError.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -11,12 +14,12 @@ from plotindex.errors import SettingsError
 from plotindex.system import is_encodable, redact_url
 from plotindex.tree import MEDIA_TYPES, is_name
 
-SHORTEST_KEY = 16
+MIN_KEY_LENGTH = 16
 
 
 def text(name: str, value: Any) -> str:  # noqa: ANN401 - TOML and environment hold anything
     if not isinstance(value, str) or not value or not is_encodable(value) or "\0" in value:
-        raise SettingsError(f"{name} must be text that is not empty, not {value!r}.")
+        raise SettingsError(f"{name} must be non-empty text, not {value!r}.")
     return value
 
 
@@ -25,17 +28,17 @@ def path(name: str, value: Any) -> Path:  # noqa: ANN401 - see above
     try:
         return Path(os.path.abspath(Path(given).expanduser()))
     except RuntimeError:
-        raise SettingsError(f"{name} must be a path whose home directory is known, not {value!r}.") from None
+        raise SettingsError(f"{name} must be a path with an existing home directory, not {value!r}.") from None
 
 
-def whole(lowest: int, highest: int) -> Callable[[str, Any], int]:
+def integer(minimum: int, maximum: int) -> Callable[[str, Any], int]:
     def parse(name: str, value: Any) -> int:  # noqa: ANN401 - see above
         try:
             number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
         except ValueError:
             number = None
-        if number is None or not lowest <= number <= highest:
-            raise SettingsError(f"{name} must be a whole number from {lowest} to {highest}, not {value!r}.")
+        if number is None or not minimum <= number <= maximum:
+            raise SettingsError(f"{name} must be a whole number from {minimum} to {maximum}, not {value!r}.")
         return number
 
     return parse
@@ -43,7 +46,7 @@ def whole(lowest: int, highest: int) -> Callable[[str, Any], int]:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of some words, each of which stands for a value, as which it can be given too."""
+    """Parser of a fixed set of words; also accepts the values that they stand for."""
 
     choices: Mapping[str, object]
 
@@ -54,14 +57,14 @@ class OneOf:
         raise SettingsError(f"{name} must be one of {', '.join(self.choices)}, not {value!r}.")
 
 
-def prefix(name: str, value: Any) -> str:  # noqa: ANN401 - see above
+def url_path(name: str, value: Any) -> str:  # noqa: ANN401 - see above
     given = "/" + text(name, value).strip("/")
     if any(c in given for c in "<>?# "):
         raise SettingsError(f"{name} must be a plain path such as /api/smartstat, not {value!r}.")
     return given if given != "/" else ""
 
 
-def pattern(name: str, value: Any) -> str:  # noqa: ANN401 - see above
+def folder_pattern(name: str, value: Any) -> str:  # noqa: ANN401 - see above
     given = text(name, value)
     if not is_name(given):
         raise SettingsError(f"{name} must match one folder name, such as project_*, not {value!r}.")
@@ -78,13 +81,13 @@ def suffixes(name: str, value: Any) -> frozenset[str]:  # noqa: ANN401 - see abo
     return frozenset(suffix.lower() for suffix in given)
 
 
-def keys(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - see above
+def secret_keys(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - see above
     given = tuple(value.split() if isinstance(value, str) else value) if isinstance(value, str | list | tuple) else ()
-    if not given or not all(isinstance(key, str) and is_encodable(key) and len(key) >= SHORTEST_KEY for key in given):
-        # What was given is not repeated: it may be nearly the right one.
+    if not given or not all(isinstance(key, str) and is_encodable(key) and len(key) >= MIN_KEY_LENGTH for key in given):
+        # The message omits the value: it may be almost the right key.
         raise SettingsError(
-            f"{name} must be one or more keys of at least {SHORTEST_KEY} characters, the newest first, "
-            "with blanks between: `openssl rand -hex 32` makes one."
+            f"{name} must be one or more keys of at least {MIN_KEY_LENGTH} characters, newest first, separated by "
+            "blanks: `openssl rand -hex 32` makes one."
         )
     return given
 
@@ -93,9 +96,9 @@ def url(name: str, value: Any) -> str:  # noqa: ANN401 - see above
     given = text(name, value)
     try:
         parts = urlsplit(given)
-        is_right = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+        is_valid = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
     except ValueError:
-        is_right = False
-    if not is_right:
-        raise SettingsError(f"{name} must be an address such as https://plots.example.org, not {redact_url(value)!r}.")
+        is_valid = False
+    if not is_valid:
+        raise SettingsError(f"{name} must be a URL such as https://plots.example.org, not {redact_url(value)!r}.")
     return given.rstrip("/")

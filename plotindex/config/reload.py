@@ -1,4 +1,4 @@
-"""Settings that are read again while a service runs: SIGHUP asks for it."""
+"""Reload a running service's settings on SIGHUP."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -12,66 +12,65 @@ from plotindex.system import configure_logs
 log = logging.getLogger(__name__)
 
 
-class Own(NamedTuple):
-    """What a service has settings for: others may stand beside them in the file, for its neighbour."""
+class ServiceSettings(NamedTuple):
+    """The settings that a service uses. The file may hold others, for the other service."""
 
-    live: Collection[str]
-    """Those that it can change while it runs."""
-    fixed: Collection[str]
+    reloadable: Collection[str]
+    restart_only: Collection[str]
     command: str
-    """What starts the service."""
+    """The command that starts the service."""
 
 
-PLACES = ("root", "database", "state_dir")
-INDEXER = Own(
+LOCATIONS = ("root", "database", "state_dir")
+INDEXER_SETTINGS = ServiceSettings(
     ("rescan_seconds", "poll_seconds", "rescan_share", "log_format"),
-    (*PLACES, "project_pattern", "suffixes", "max_plots_per_session", "max_depth", "polling", "max_watches"),
+    (*LOCATIONS, "project_pattern", "suffixes", "max_plots_per_session", "max_depth", "polling", "max_watches"),
     "watch",
 )
-SERVER = Own(
+SERVER_SETTINGS = ServiceSettings(
     (
         *("url_prefix", "project_pattern", "suffixes", "max_plots_per_session", "max_depth", "heal", "threads"),
         *("thumbnails_mb", "x_accel_prefix", "public_url", "proxies", "secret_key", "access_log", "log_format"),
     ),
-    (*PLACES, "host", "port", "workers"),
+    (*LOCATIONS, "host", "port", "workers"),
     "serve",
 )
 
 
 class SettingsReloader:
-    """The settings of a service, and those that it has after it was asked to read them again."""
+    """The current settings of a service, reloaded on request."""
 
-    def __init__(self, settings: Settings, read: Callable[[], Settings], own: Own) -> None:
-        """`read` reads them as at the start."""
+    def __init__(self, settings: Settings, load: Callable[[], Settings], used: ServiceSettings) -> None:
+        """`load` reads the settings as at the start."""
         self.settings = settings
-        self._read = read
-        self._own = own
-        self._is_asked = False
+        self._load = load
+        self._used = used
+        self._is_requested = False
 
-    def ask(self, _number: int = 0, _frame: object = None) -> None:
-        """Read them soon; fit for a handler of signals, in which nothing can be done."""
-        self._is_asked = True
+    def request(self, _number: int = 0, _frame: object = None) -> None:
+        """Request a reload. Safe as a signal handler: it only sets a flag."""
+        self._is_requested = True
 
-    def due(self) -> Settings | None:
-        """The settings from now on, when they were to be read again and could be; the log says what became of that."""
-        if not self._is_asked:
+    def reload_if_requested(self) -> Settings | None:
+        """The new settings, or None if no reload was requested or it failed. Logs the result."""
+        if not self._is_requested:
             return None
-        self._is_asked = False
+        self._is_requested = False
         try:
-            found = self._read()
+            loaded = self._load()
         except SettingsError as error:
-            log.error("The settings stay as they were: %s", error)
+            log.error("Reload failed; the settings stay as they were: %s", error)
             return None
-        changed = [name for name in PARSERS if getattr(found, name) != getattr(self.settings, name)]
+        changed = [name for name in PARSERS if getattr(loaded, name) != getattr(self.settings, name)]
         for name in changed:
-            if name in self._own.fixed:
+            if name in self._used.restart_only:
                 log.warning(
-                    "%s stays as it was until this service is restarted: stop and start `plotindex %s` or, with "
-                    "systemd, run `systemctl restart plotindex-%s`.",
-                    *(name, self._own.command, self._own.command),
+                    "%s takes effect after a restart: stop and start `plotindex %s` or, with systemd, run "
+                    "`systemctl restart plotindex-%s`.",
+                    *(name, self._used.command, self._used.command),
                 )
-        taken = {name: getattr(found, name) for name in changed if name in self._own.live}
-        self.settings = replace(self.settings, **taken)
+        applied = {name: getattr(loaded, name) for name in changed if name in self._used.reloadable}
+        self.settings = replace(self.settings, **applied)
         configure_logs(self.settings.log_format)
-        log.info("The settings were read again: %s.", f"new are {', '.join(taken)}" if taken else "nothing is new")
+        log.info("Settings reloaded: %s.", f"changed {', '.join(applied)}" if applied else "no change")
         return self.settings

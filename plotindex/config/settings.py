@@ -1,4 +1,4 @@
-"""The one reader of options, environment and plotindex.toml."""
+"""All settings: defaults, loading, and the paths derived from them."""
 
 import os
 import sys
@@ -13,7 +13,16 @@ from typing import Any
 import platformdirs
 
 from plotindex.config import parsers
-from plotindex.config.sources import Given, from_environment, from_file, from_options, nearest, option_of, variable
+from plotindex.config.sources import (
+    CONFIG_VARIABLE,
+    RawSetting,
+    closest_name,
+    from_environment,
+    from_file,
+    from_options,
+    option_name,
+    variable_name,
+)
 from plotindex.errors import SettingsError
 from plotindex.system import is_postgres_url, make_private_folder, permission_denied_error
 from plotindex.tree import MEDIA_TYPES, Layout
@@ -23,11 +32,11 @@ class Polling(StrEnum):
     """The setting `polling`."""
 
     AUTO = "auto"
-    """Poll what lies on network and foreign file systems."""
+    """Poll network and foreign file systems; watch the others."""
     ALWAYS = "always"
     """Watch nothing; poll everything."""
     NEVER = "never"
-    """Rely on events alone, and on the rescan."""
+    """Poll nothing; rely on events and the rescan."""
 
 
 def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -36,31 +45,31 @@ def _setting(parse: Callable[[str, Any], Any], default: object) -> Any:  # noqa:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every setting, checked. In the environment: `PLOTINDEX_` + upper case; `database` is PLOTINDEX_DATABASE_URL."""
+    """All settings, parsed. Environment variable: see `variable_name`."""
 
     root: Path = _setting(parsers.path, None)
     database: str = _setting(parsers.text, None)
     state_dir: Path = _setting(parsers.path, None)
     host: str = _setting(parsers.text, "127.0.0.1")
-    port: int = _setting(parsers.whole(1, 65535), 8517)
-    url_prefix: str = _setting(parsers.prefix, "/api/smartstat")
-    project_pattern: str = _setting(parsers.pattern, "project_*")
+    port: int = _setting(parsers.integer(1, 65535), 8517)
+    url_prefix: str = _setting(parsers.url_path, "/api/smartstat")
+    project_pattern: str = _setting(parsers.folder_pattern, "project_*")
     suffixes: frozenset[str] = _setting(parsers.suffixes, frozenset(MEDIA_TYPES))
-    rescan_seconds: int = _setting(parsers.whole(1, 10**8), 3600)
-    poll_seconds: int = _setting(parsers.whole(1, 10**8), 30)
+    rescan_seconds: int = _setting(parsers.integer(1, 10**8), 3600)
+    poll_seconds: int = _setting(parsers.integer(1, 10**8), 30)
     polling: str = _setting(parsers.OneOf({"auto": "auto", "always": "always", "never": "never"}), "auto")
-    rescan_share: int = _setting(parsers.whole(1, 100), 5)
-    max_watches: int | None = _setting(parsers.whole(1, 10**9), None)
-    max_plots_per_session: int = _setting(parsers.whole(1, 10**9), 100_000)
-    max_depth: int = _setting(parsers.whole(0, 1000), 32)
+    rescan_share: int = _setting(parsers.integer(1, 100), 5)
+    max_watches: int | None = _setting(parsers.integer(1, 10**9), None)
+    max_plots_per_session: int = _setting(parsers.integer(1, 10**9), 100_000)
+    max_depth: int = _setting(parsers.integer(0, 1000), 32)
     heal: bool = _setting(parsers.OneOf({"on": True, "off": False}), True)
-    workers: int = _setting(parsers.whole(1, 256), 1)
-    threads: int = _setting(parsers.whole(1, 1024), 4)
-    thumbnails_mb: int = _setting(parsers.whole(0, 10**6), 512)
-    x_accel_prefix: str = _setting(parsers.prefix, "")
+    workers: int = _setting(parsers.integer(1, 256), 1)
+    threads: int = _setting(parsers.integer(1, 1024), 4)
+    thumbnails_mb: int = _setting(parsers.integer(0, 10**6), 512)
+    x_accel_prefix: str = _setting(parsers.url_path, "")
     public_url: str | None = _setting(parsers.url, None)
-    proxies: int = _setting(parsers.whole(0, 10), 0)
-    secret_key: tuple[str, ...] = _setting(parsers.keys, ())
+    proxies: int = _setting(parsers.integer(0, 10), 0)
+    secret_key: tuple[str, ...] = _setting(parsers.secret_keys, ())
     access_log: bool = _setting(parsers.OneOf({"on": True, "off": False}), True)
     log_format: str = _setting(parsers.OneOf({"text": "text", "json": "json"}), "text")
 
@@ -70,25 +79,25 @@ class Settings:
 
     @property
     def state_folder(self) -> Path:
-        """Where the state of this root lives: outside it, since scripts can write there."""
+        """The folder of this root's state: outside the root, since scripts can write there."""
         digest = blake2b(os.fsencode(self.root), digest_size=4).hexdigest()
-        # Short enough for a file system, whatever the root is called.
+        # File systems limit a name to 255 bytes.
         name = self.root.name.encode()[:200].decode(errors="ignore") or "root"
         return self.state_dir / f"{name}-{digest}"
 
     @property
-    def catalog_place(self) -> str | Path:
-        """The database: a URL that was given, or a file in the state folder."""
+    def catalog_location(self) -> str | Path:
+        """The catalogue's database: the URL in `database`, or else a file in the state folder."""
         return self.database or self.state_folder / "catalog.db"
 
     @property
     def is_shared(self) -> bool:
-        """Whether the catalogue lies on a server, where several nodes share it."""
+        """Whether the catalogue is on a database server, which several nodes can share."""
         return bool(self.database) and is_postgres_url(self.database)
 
     @property
     def barrier_folder(self) -> Path:
-        """Where `plotindex sync` asks the indexer."""
+        """The folder of `plotindex sync`'s barrier files."""
         return self.state_folder / "sync"
 
     @property
@@ -96,20 +105,20 @@ class Settings:
         return self.state_folder / "thumbnails"
 
     @property
-    def recent_folder(self) -> Path:
-        """Where each server tells what it has answered in the last minutes."""
+    def request_counts_folder(self) -> Path:
+        """The folder of each server process's request counts of the last minutes."""
         return self.state_folder / "recent"
 
     @property
     def indexer_lock(self) -> Path:
-        """What the one indexer of this root holds, and tells of itself where the database cannot."""
+        """The file that the root's one indexer locks. It also holds its status for when the database is unavailable."""
         return self.state_folder / "indexer.lock"
 
-    def check_state(self) -> None:
-        """Check that this user may see the state, if there is any.
+    def check_state_access(self) -> None:
+        """Check that this user can access the state folder, if it exists.
 
         Raises:
-            SettingsError: it is closed to this user.
+            SettingsError: permission denied.
         """
         try:
             (self.state_folder / "any").stat()
@@ -119,29 +128,29 @@ class Settings:
             return
 
     def make_state_folder(self) -> Path:
-        """The state folder, made when it is not there, for its owner alone or the group that shares the one above.
+        """Create the state folder if missing, private to its owner or to the group that shares its parent; return it.
 
         Raises:
-            SettingsError: it cannot be made.
+            SettingsError: it cannot be created.
         """
-        self.check_state()
+        self.check_state_access()
         try:
-            # Each by itself: the mode is only for the last one, and who can write its parent can replace it.
+            # `mkdir(parents=True)` applies the mode to the last folder only.
             for folder in reversed(self.state_folder.parents):
                 if not folder.exists():
                     folder.mkdir(mode=0o700, exist_ok=True)
             make_private_folder(self.state_folder)
         except OSError as error:
             raise SettingsError(
-                f"The state folder {self.state_folder} cannot be made ({error.strerror}): set PLOTINDEX_STATE_DIR."
+                f"The state folder {self.state_folder} cannot be created ({error.strerror}): set PLOTINDEX_STATE_DIR."
             ) from None
         return self.state_folder
 
     def check_root(self) -> None:
-        """Check that the root is a directory that can be listed.
+        """Check that the root is a readable directory.
 
         Raises:
-            SettingsError: it is none.
+            SettingsError: it is not.
         """
         try:
             os.scandir(self.root).close()
@@ -153,109 +162,110 @@ class Settings:
             ) from None
         except OSError as error:
             raise SettingsError(
-                f"The root {self.root} cannot be read ({error.strerror}): let this user read it, or name another."
+                f"The root {self.root} cannot be read ({error.strerror}): let this user read it, or change --root."
             ) from None
 
     def as_environment(self) -> dict[str, str]:
-        """The environment in which a child process reads these settings, and no file."""
-        given = {name: getattr(self, name) for name in PARSERS if getattr(self, name) not in (None, ())}
-        return {"PLOTINDEX_CONFIG": os.devnull, **{variable(name): _as_text(value) for name, value in given.items()}}
+        """Environment variables that give a child process these settings, and no configuration file."""
+        values = {name: getattr(self, name) for name in PARSERS if getattr(self, name) not in (None, ())}
+        variables = {variable_name(name): _as_text(value) for name, value in values.items()}
+        return {CONFIG_VARIABLE: os.devnull, **variables}
 
 
 def _as_text(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    # An empty variable counts as unset; "/" is the prefix that is empty.
     if isinstance(value, frozenset):
         return " ".join(sorted(value))
+    # An empty variable counts as unset, so an empty path is written as "/".
     return " ".join(value) if isinstance(value, tuple) else str(value) or "/"
 
 
-def default_of(name: str) -> str:
-    """What a setting is when nothing is given, as text."""
+def default_text(name: str) -> str:
+    """The default of a setting, as text."""
     [default] = (field.default for field in fields(Settings) if field.name == name)
     return _as_text(default) if default not in (None, "") else "none"
 
 
 PARSERS: dict[str, Callable[[str, Any], Any]] = {f.name: f.metadata["parse"] for f in fields(Settings)}
 SECRETS = {"secret_key"}
-"""Settings whose values are shown nowhere."""
+"""Settings whose values are never printed."""
 
 
 def load_settings(
     options: Mapping[str, object | None],
     environment: Mapping[str, str] = os.environ,
     config: Path | None = None,
-    name_option: Callable[[str], str] = option_of,
+    name_option: Callable[[str], str] = option_name,
 ) -> Settings:
-    """Settings from options, then the environment, then the file, then the defaults: the first that is given counts.
+    """Load the settings. Precedence: options, environment, file, defaults.
 
-    `name_option` says what an option is called where it was given.
+    `name_option` returns how error messages call an option.
 
     Raises:
-        SettingsError: one is missing, unknown or wrong, or two contradict each other.
+        SettingsError: a setting is missing, unknown or invalid, or two conflict.
     """
     if sys.platform != "linux":
         raise SettingsError("plotindex runs on Linux: on Windows in WSL, on macOS in a virtual machine.")
-    check_names(options, "PlotIndex()")
+    check_setting_names(options, "PlotIndex()")
     sources = (
         from_file(environment, config),
         from_environment(PARSERS, environment),
         from_options(options, name_option),
     )
-    return make_settings({given.name: parse(given) for given in chain(*sources)})
+    return make_settings({raw.name: parse(raw) for raw in chain(*sources)})
 
 
-def parse(given: Given) -> Any:  # noqa: ANN401 - of any type that a setting has
+def parse(raw: RawSetting) -> Any:  # noqa: ANN401 - of any type that a setting has
     """The value of a setting.
 
     Raises:
-        SettingsError: there is no such setting, or it cannot have that value.
+        SettingsError: the setting is unknown or its value invalid.
     """
-    if given.name not in PARSERS:
-        check_names([given.name], given.called.removeprefix(f"{given.name} in "))
-    return PARSERS[given.name](given.called, given.value)
+    if raw.name not in PARSERS:
+        check_setting_names([raw.name], raw.label.removeprefix(f"{raw.name} in "))
+    return PARSERS[raw.name](raw.label, raw.value)
 
 
 def make_settings(values: Mapping[str, Any]) -> Settings:
-    """Settings of these values, and the defaults.
+    """Settings with these values, and defaults for the rest.
 
     Raises:
-        SettingsError: there is no root, or two contradict each other.
+        SettingsError: the root is missing, or two settings conflict.
     """
     if "root" not in values:
         raise SettingsError(
             "No root is given: name the directory that holds the sessions with --root or PLOTINDEX_ROOT."
         )
-    settings = Settings(**{"state_dir": values.get("state_dir") or _own_state(), **values})
+    settings = Settings(**{"state_dir": values.get("state_dir") or _default_state_dir(), **values})
     if settings.x_accel_prefix and f"{settings.url_prefix}/plots/".startswith(f"{settings.x_accel_prefix}/"):
         raise SettingsError(
-            f"x_accel_prefix {settings.x_accel_prefix} takes the place of {settings.url_prefix}/plots, where callers "
-            "ask for plots: name a path that nothing else has, such as /plotindex-files."
+            f"x_accel_prefix {settings.x_accel_prefix} overlaps {settings.url_prefix}/plots, the path of plots: "
+            "choose an unused path, such as /plotindex-files."
         )
     return settings
 
 
-def _own_state() -> Path:
-    """Where this user's programs keep their state.
+def _default_state_dir() -> Path:
+    """The user's state directory (XDG_STATE_HOME).
 
     Raises:
-        SettingsError: nobody knows, as of a user without a home.
+        SettingsError: the user has no home directory.
     """
     try:
         return platformdirs.user_state_path("plotindex")
     except RuntimeError:
-        raise SettingsError("This user has no home to keep the state in: set PLOTINDEX_STATE_DIR.") from None
+        raise SettingsError("This user has no home directory for the state: set PLOTINDEX_STATE_DIR.") from None
 
 
-def check_names(given: Iterable[str], where: str) -> None:
-    """Check that there are settings of these names.
+def check_setting_names(names: Iterable[str], where: str) -> None:
+    """Check that these are names of settings.
 
     Raises:
-        SettingsError: there are none; the message says which one may be meant.
+        SettingsError: a name is unknown; the message suggests the closest one.
     """
-    for name in given:
+    for name in names:
         if name not in PARSERS:
-            near = nearest(name, PARSERS)
-            hint = f"do you mean {near}?" if near else f"it can hold {', '.join(PARSERS)}."
+            closest = closest_name(name, PARSERS)
+            hint = f"do you mean {closest}?" if closest else f"it can hold {', '.join(PARSERS)}."
             raise SettingsError(f"{where} has an unknown setting {name!r}: {hint}")

@@ -1,4 +1,4 @@
-"""Where settings are given: options, the environment, plotindex.toml. What they say is not looked at here."""
+"""Where settings are given: options, the environment, plotindex.toml. Values are not parsed here."""
 
 import re
 import tomllib
@@ -14,47 +14,47 @@ CONFIG_VARIABLE = "PLOTINDEX_CONFIG"
 PREFIX = "PLOTINDEX_"
 
 
-class Given(NamedTuple):
-    """What one place says of a setting."""
+class RawSetting(NamedTuple):
+    """An unparsed value of a setting, and its source."""
 
     name: str
     value: Any
-    kind: str
+    source: str
     """option, environment or file."""
-    place: str
-    """Where it can be found: --port, PLOTINDEX_PORT or /etc/plotindex.toml:3."""
-    called: str
-    """What a mistake in it is called by: the same, but `port in plotindex.toml`."""
+    location: str
+    """--port, PLOTINDEX_PORT or /etc/plotindex.toml:3."""
+    label: str
+    """How error messages call it: as `location`, but `port in plotindex.toml`."""
 
 
-def variable(name: str) -> str:
+def variable_name(name: str) -> str:
     """The environment variable of a setting."""
     return "PLOTINDEX_DATABASE_URL" if name == "database" else f"{PREFIX}{name.upper()}"
 
 
-def file_of(environment: Mapping[str, str], config: Path | None) -> tuple[Path, bool]:
-    """The file that settings are read from, and whether somebody named it: then it has to be there."""
+def option_name(name: str) -> str:
+    """The command-line option of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def config_file(environment: Mapping[str, str], config: Path | None) -> tuple[Path, bool]:
+    """The configuration file, and whether it was named explicitly: only then must it exist."""
     named = config or environment.get(CONFIG_VARIABLE)
     return Path(named or CONFIG_FILE), bool(named)
 
 
-def option_of(name: str) -> str:
-    """The option of a setting, on the command line."""
-    return "--" + name.replace("_", "-")
-
-
-def from_file(environment: Mapping[str, str], config: Path | None) -> Iterator[Given]:
-    """What the file says: that which is named, else plotindex.toml in the current folder, if it is there.
+def from_file(environment: Mapping[str, str], config: Path | None) -> Iterator[RawSetting]:
+    """Settings in the configuration file.
 
     Raises:
-        SettingsError: it cannot be read.
+        SettingsError: the file cannot be read, or a named one does not exist.
     """
-    file, named = file_of(environment, config)
+    file, is_named = config_file(environment, config)
     try:
         text = file.read_text()
         content = tomllib.loads(text)
     except FileNotFoundError:
-        if named:
+        if is_named:
             raise SettingsError(f"The file {file} does not exist: name another one with --config.") from None
         return
     except OSError as error:
@@ -62,55 +62,55 @@ def from_file(environment: Mapping[str, str], config: Path | None) -> Iterator[G
             f"{file} cannot be read ({error.strerror}): let this user read it, or name another one with --config."
         ) from None
     except UnicodeDecodeError:
-        raise SettingsError(f"{file} cannot be read as TOML: it is no text in UTF-8.") from None
+        raise SettingsError(f"{file} is not valid TOML: save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(
-            f'{file} cannot be read as TOML: {error}. Each line is `name = value`, text in quotes: root = "/srv/plots".'
+            f'{file} is not valid TOML: {error}. Each line is `name = value`, text in quotes: root = "/srv/plots".'
         ) from None
     for name, value in content.items():
-        yield Given(name, value, "file", f"{file.absolute()}:{_line_of(name, text)}", f"{name} in {file}")
+        yield RawSetting(name, value, "file", f"{file.absolute()}:{_line_of(name, text)}", f"{name} in {file}")
 
 
-def from_environment(names: Collection[str], environment: Mapping[str, str]) -> Iterator[Given]:
-    """What variables say. An empty one is what a service manager leaves of an unset one."""
+def from_environment(names: Collection[str], environment: Mapping[str, str]) -> Iterator[RawSetting]:
+    """Settings in environment variables. An empty variable counts as unset."""
     for name in names:
-        if value := environment.get(variable(name)):
-            yield Given(name, value, "environment", variable(name), variable(name))
+        if value := environment.get(variable_name(name)):
+            yield RawSetting(name, value, "environment", variable_name(name), variable_name(name))
 
 
 def from_options(
-    options: Mapping[str, object | None], name_option: Callable[[str], str] = option_of
-) -> Iterator[Given]:
-    """What options say; `name_option` says what one is called."""
+    options: Mapping[str, object | None], name_option: Callable[[str], str] = option_name
+) -> Iterator[RawSetting]:
+    """Settings in options. `name_option` returns how an option is written."""
     for name, value in options.items():
         if value is not None:
-            yield Given(name, value, "option", name_option(name), name_option(name))
+            yield RawSetting(name, value, "option", name_option(name), name_option(name))
 
 
 def unknown_variables(names: Collection[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that are called like settings and are none, each with what is to be said of it."""
-    known = {*map(variable, names), CONFIG_VARIABLE}
+    """PLOTINDEX_ variables that are not settings, each with a warning."""
+    known = {*map(variable_name, names), CONFIG_VARIABLE}
     short = [name.removeprefix(PREFIX) for name in known]
-    found = {}
+    warnings = {}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
-            near = nearest(name.removeprefix(PREFIX), short)
-            hint = f"do you mean {PREFIX}{near}?" if near else "`plotindex config` lists the settings."
-            found[name] = f"{name} is no setting and does nothing: {hint}"
-    return found
+            closest = closest_name(name.removeprefix(PREFIX), short)
+            hint = f"do you mean {PREFIX}{closest}?" if closest else "`plotindex config` lists the settings."
+            warnings[name] = f"{name} is not a setting and has no effect: {hint}"
+    return warnings
 
 
-def other_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what is called like a setting: a child process is given the settings themselves."""
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without PLOTINDEX_ variables, for a child process that receives the settings themselves."""
     return {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
 
 
-def nearest(name: str, names: Collection[str]) -> str | None:
-    """The name that may be meant; of equally near ones, that which begins alike."""
-    near = sorted(get_close_matches(name, sorted(names)), key=lambda candidate: candidate[:1] != name[:1])
-    return near[0] if near else None
+def closest_name(name: str, names: Collection[str]) -> str | None:
+    """The most similar name, preferring one with the same first letter; None if none is similar."""
+    similar = sorted(get_close_matches(name, sorted(names)), key=lambda candidate: candidate[:1] != name[:1])
+    return similar[0] if similar else None
 
 
 def _line_of(name: str, text: str) -> int:
-    found = re.search(rf"""^[ \t]*["']?{re.escape(name)}["']?[ \t]*=""", text, re.M)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
+    match = re.search(rf"""^[ \t]*["']?{re.escape(name)}["']?[ \t]*=""", text, re.M)
+    return text.count("\n", 0, match.start()) + 1 if match else 1

@@ -12,7 +12,7 @@ REQUEST_DATABASE_SECONDS = 0.25
 def make_lookup(settings: Settings) -> Lookup:
     """The look-up that settings describe. Opens and creates nothing."""
     tree = Tree(settings.root, settings.layout)
-    database = open_database(settings.catalog_place, REQUEST_DATABASE_SECONDS)
+    database = open_database(settings.catalog_location, REQUEST_DATABASE_SECONDS)
     return Lookup(tree, Catalog(database), heal=settings.heal, lock=settings.indexer_lock)
 
 
@@ -25,13 +25,13 @@ def prepare_catalog(settings: Settings, *, adopt: bool = False) -> Catalog:
     """The catalogue, created or migrated when it has to be."""
     if not settings.database:
         settings.make_state_folder()
-    catalog = Catalog(open_database(settings.catalog_place))
+    catalog = Catalog(open_database(settings.catalog_location))
     catalog.initialise(str(settings.root), settings.layout, adopt=adopt)
     return catalog
 
 
 def open_catalog(settings: Settings, patience: float | None = None) -> Catalog:
     """The catalogue as it is, for commands that change nothing; `patience` as that of `SqliteDatabase`."""
-    catalog = Catalog(open_database(settings.catalog_place, READ_SECONDS if patience is None else patience))
+    catalog = Catalog(open_database(settings.catalog_location, READ_SECONDS if patience is None else patience))
     catalog.require_root(str(settings.root))
     return catalog

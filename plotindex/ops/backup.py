@@ -8,14 +8,14 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plotindex.auth import KEYS_FILE, LOGOUTS_FILE, TOKENS_FILE, parse_ended, parse_keys, parse_tokens
+from plotindex.auth import KEYS_FILE, LOGOUTS_FILE, TOKENS_FILE, parse_keys, parse_logouts, parse_tokens
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.system import exclusive_lock, printable, read_private, write_private
 
 VERSION = 1
 PARSERS: dict[str, Callable[[bytes], object]] = {
-    LOGOUTS_FILE: parse_ended,
+    LOGOUTS_FILE: parse_logouts,
     KEYS_FILE: parse_keys,
     TOKENS_FILE: parse_tokens,
 }
@@ -148,5 +148,5 @@ def _joined(now: bytes, then: bytes) -> bytes:
     ended = {}
     for content in (now, then):
         with suppress(ValueError):
-            ended.update(parse_ended(content))
+            ended.update(parse_logouts(content))
     return json.dumps(ended).encode()

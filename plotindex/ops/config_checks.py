@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from plotindex.config import Given, Settings, file_of, variable
+from plotindex.config import RawSetting, Settings, config_file, variable_name
 from plotindex.system import LOCAL_FS_TYPES, mounts_below, printable, redact_url
 
 FEWEST_WAITING = 4
@@ -32,8 +32,8 @@ def state_of_a_service(
     settings: Settings, environment: Mapping[str, str], config: Path | None, folder: Path = SERVICES
 ) -> str | None:
     """What is said where nobody has named a state, and services of this root have another one than this user's."""
-    file, named = file_of(environment, config)
-    if named or file.exists() or settings.database or environment.get(variable("state_dir")):
+    file, named = config_file(environment, config)
+    if named or file.exists() or settings.database or environment.get(variable_name("state_dir")):
         return None
     for service in sorted(folder.glob("*.toml")):
         try:
@@ -49,7 +49,7 @@ def state_of_a_service(
     return None
 
 
-def doubts_of(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
+def doubts_of(settings: Settings, given: Mapping[str, RawSetting]) -> Iterator[str]:
     """Sentences, each with its remedy. `given` is where settings that are no defaults came from."""
     yield from _files(settings, given)
     yield from _network(settings)
@@ -61,7 +61,7 @@ def doubts_of(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
         )
 
 
-def _files(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
+def _files(settings: Settings, given: Mapping[str, RawSetting]) -> Iterator[str]:
     if below := state_below_root(settings):
         yield below
     if settings.database and (file := _file_of(settings.database)):
@@ -72,12 +72,12 @@ def _files(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
             )
         if _is_below(file, settings.root):
             yield f"the database {printable(str(file))} lies below the root, where scripts can replace it: move it."
-    files = {one.place.rpartition(":")[0] for one in given.values() if one.kind == "file"}
+    files = {one.location.rpartition(":")[0] for one in given.values() if one.source == "file"}
     for file in map(Path, files):
         if _is_below(file, settings.root):
             yield f"{printable(str(file))} lies below the root, where scripts can change these settings: move it."
         mode = file.stat().st_mode
-        if "secret_key" in given and given["secret_key"].place.startswith(f"{file}:") and mode & 0o044:
+        if "secret_key" in given and given["secret_key"].location.startswith(f"{file}:") and mode & 0o044:
             name = printable(str(file))
             yield f"secret_key stands in {name}, which others can read: run `chmod 600 {name}`, and use a new key."
 
@@ -112,7 +112,7 @@ def _network(settings: Settings) -> Iterator[str]:
         yield f"url_prefix {settings.url_prefix} lies where the gallery has its pages: choose one such as /api."
 
 
-def _looking(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
+def _looking(settings: Settings, given: Mapping[str, RawSetting]) -> Iterator[str]:
     foreign = sorted({mount.fs_type for mount in mounts_below(settings.root).values()} - LOCAL_FS_TYPES)
     if settings.polling == "never":
         if foreign:

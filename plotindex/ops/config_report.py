@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from plotindex.config import (
     PARSERS,
     SECRETS,
-    Given,
+    RawSetting,
     Settings,
-    file_of,
+    config_file,
     from_environment,
     from_file,
     from_options,
@@ -89,7 +89,7 @@ def configuration(
         in_file = []
         wrong.append(str(error))
     values: dict[str, Any] = {}
-    given: dict[str, Given] = {}
+    given: dict[str, RawSetting] = {}
     for one in chain(in_file, from_environment(PARSERS, environment), from_options(options)):
         given[one.name] = one
         values.pop(one.name, None)
@@ -108,22 +108,22 @@ def configuration(
     doubtful = list(unknown_variables(PARSERS, environment).values())
     if settings and not wrong:
         doubtful += doubts_of(settings, given)
-    file, named = file_of(environment, config)
+    file, named = config_file(environment, config)
     is_read = named or file.exists()
     listed = [_setting(name, settings, values, given.get(name)) for name in PARSERS]
     return Configuration(str(file.absolute()) if is_read else None, listed, wrong, doubtful)
 
 
-def _setting(name: str, settings: Settings | None, values: Mapping[str, Any], given: Given | None) -> Setting:
+def _setting(name: str, settings: Settings | None, values: Mapping[str, Any], given: RawSetting | None) -> Setting:
     if given is None:
         value = getattr(settings, name) if settings else _DEFAULTS[name]
         if name == "database" and settings:
-            value = f"sqlite:///{settings.catalog_place}"
+            value = f"sqlite:///{settings.catalog_location}"
         return Setting(name, _as_json(value), "default", None)
     if name not in values:
-        return Setting(name, None, given.kind, given.place, is_wrong=True)
+        return Setting(name, None, given.source, given.location, is_wrong=True)
     value = NOT_SHOWN if name in SECRETS else _as_json(values[name])
-    return Setting(name, value, given.kind, given.place)
+    return Setting(name, value, given.source, given.location)
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Settings)}

@@ -73,7 +73,7 @@ class Recent:
 
     def _open(self) -> int | None:
         """The descriptor of a new file, locked for as long as this process lives."""
-        folder = self._settings.recent_folder
+        folder = self._settings.request_counts_folder
         try:
             self._settings.make_state_folder()
             make_private_folder(folder)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from plotindex import __version__
-from plotindex.config import Settings, file_of
+from plotindex.config import Settings, config_file
 from plotindex.errors import PlotIndexError
 from plotindex.ops.config_report import configuration
 from plotindex.ops.doctor.checks import examine
@@ -78,7 +78,7 @@ class Gathering:
     def _places(self, database: Path | None) -> Iterator[Replacement]:
         """What stands for which path. Of the root nothing is told: what is below it are names."""
         root, state = self._settings.root, self._settings.state_folder
-        config, _ = file_of(os.environ, self._config)
+        config, _ = config_file(os.environ, self._config)
         if self._settings.database and database:
             yield Replacement(database, "DATABASE")
         yield Replacement(config.absolute(), "CONFIG")
@@ -94,7 +94,7 @@ class Gathering:
                 yield Replacement(above, word + "/.." * level)
 
     def _status(self, catalog: Catalog) -> dict[str, Any]:
-        recent = read_recent(self._settings.recent_folder)
+        recent = read_recent(self._settings.request_counts_folder)
         told = read_status(catalog, self._settings.layout, recent).as_json()
         if not self._names:
             told["left_out"] = len(told["left_out"])

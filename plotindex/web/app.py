@@ -77,8 +77,8 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
         def address(key: PlotKey, parameters: dict[str, str]) -> str:
             # `<img>` sends cookies but no bearer token.
             if not has_bearer:
-                return request.script_root + authenticator.addresses.plain(key, parameters)
-            return request.script_root + authenticator.addresses.signed(key, parameters, SIGNED_URL_SECONDS, token.id)
+                return request.script_root + authenticator.url_signer.unsigned_path(key, parameters)
+            return request.script_root + authenticator.url_signer.sign(key, parameters, SIGNED_URL_SECONDS, token.id)
 
         return Viewer(token.allows, address, token.allows_all)
 
@@ -97,7 +97,7 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
         token = caller.token
         return Viewer(
             token.allows,
-            lambda key, given: request.script_root + authenticator.addresses.plain(key, given),
+            lambda key, given: request.script_root + authenticator.url_signer.unsigned_path(key, given),
             token.allows_all,
         )
 

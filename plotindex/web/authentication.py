@@ -9,7 +9,17 @@ from urllib.parse import urlsplit
 from flask import Request
 from werkzeug.wrappers import Response as AnyResponse
 
-from plotindex.auth import COOKIE_SECONDS, HOLDER, SIGNATURE, Addresses, Logins, Token, Tokens, addresses_salt, keys_of
+from plotindex.auth import (
+    COOKIE_SECONDS,
+    SIGNATURE_PARAMETER,
+    TOKEN_ID_PARAMETER,
+    Logins,
+    Token,
+    Tokens,
+    UrlSigner,
+    signed_url_salt,
+    signing_keys,
+)
 from plotindex.config import Settings
 
 
@@ -24,10 +34,10 @@ class Authenticator:
     """Authenticates the requests of one instance."""
 
     def __init__(self, settings: Settings) -> None:
-        self.tokens = Tokens.of(settings)
-        keys = keys_of(settings)
+        self.tokens = Tokens.from_settings(settings)
+        keys = signing_keys(settings)
         self.logins = Logins(settings.state_folder, self.tokens, keys)
-        self.addresses = Addresses(keys, settings.url_prefix, addresses_salt(settings))
+        self.url_signer = UrlSigner(keys, settings.url_prefix, signed_url_salt(settings))
         public = urlsplit(settings.public_url or "")
         self._is_https = public.scheme == "https"
         self._hosts = {settings.host, "localhost", public.hostname or "localhost"}
@@ -49,9 +59,9 @@ class Authenticator:
     def has_valid_signature(self, request: Request, session: str, filename: str) -> bool:
         """Whether the URL was signed for this plot, for a token that still exists and allows the session."""
         parameters = list(request.args.items(multi=True))
-        if not self.addresses.check(session, filename, parameters):
+        if not self.url_signer.verify(session, filename, parameters):
             return False
-        token = self.tokens.find(dict(parameters).get(HOLDER, ""))
+        token = self.tokens.find(dict(parameters).get(TOKEN_ID_PARAMETER, ""))
         return token is not None and token.allows(session)
 
     def is_trusted_host(self, request: Request) -> bool:
@@ -89,7 +99,7 @@ class Authenticator:
             SettingsError: this user cannot write the state folder.
         """
         name, secure = self._cookie_name(request), self._is_secure(request)
-        self.logins.end(request.cookies.get(name, ""))
+        self.logins.log_out(request.cookies.get(name, ""))
         response.delete_cookie(name, httponly=True, samesite="Strict", secure=secure, path="/")
 
     def _cookie_name(self, request: Request) -> str:
@@ -102,7 +112,7 @@ class Authenticator:
 
 def is_signed(request: Request) -> bool:
     """Whether the URL has a signature, valid or not."""
-    return f"{SIGNATURE}=" in request.environ.get("QUERY_STRING", "")
+    return f"{SIGNATURE_PARAMETER}=" in request.environ.get("QUERY_STRING", "")
 
 
 def _hostname(address: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
 
-from plotindex.auth import Addresses, GivenKeys, addresses_salt
+from plotindex.auth import ExternalKeys, UrlSigner, signed_url_salt
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.index import Lookup, make_lookup
@@ -39,7 +39,7 @@ class Mounted:
 
     settings: Settings
     lookup: Lookup
-    addresses: Addresses
+    url_signer: UrlSigner
     thumbnails: Thumbnails
 
 
@@ -111,9 +111,9 @@ class PlotIndex:
             taken = settings.url_prefix or "/"
             raise SettingsError(f"There is a PlotIndex below {taken} already: give this one another url_prefix=.")
         # Not those of plotindex's own server, though the keys may be the same: these end with a token.
-        salt = f"{addresses_salt(settings)} in an application"
-        addresses = Addresses(GivenKeys(lambda: keys_of_host(app, settings)), settings.url_prefix, salt)
-        self._mounted[app] = Mounted(settings, lookup, addresses, Thumbnails(settings, DRAWING_THREADS))
+        salt = f"{signed_url_salt(settings)} in an application"
+        url_signer = UrlSigner(ExternalKeys(lambda: keys_of_host(app, settings)), settings.url_prefix, salt)
+        self._mounted[app] = Mounted(settings, lookup, url_signer, Thumbnails(settings, DRAWING_THREADS))
         self._mount(app, settings.url_prefix, lookup)
 
     @property
@@ -157,7 +157,7 @@ class PlotIndex:
             "download": "1" if download else None,
         }
         given = {name: value for name, value in wanted.items() if value is not None}
-        address = here.addresses.signed(key, given, expires)
+        address = here.url_signer.sign(key, given, expires)
         if not external:
             return (request.script_root if has_request_context() else "") + address
         if here.settings.public_url:
@@ -189,7 +189,7 @@ class PlotIndex:
             OSError: there is no catalogue, and something cannot be looked at.
         """
         here = self._here()
-        return [describe_entry(entry, here.addresses.plain) for entry in _entries(here.lookup, session_id)]
+        return [describe_entry(entry, here.url_signer.unsigned_path) for entry in _entries(here.lookup, session_id)]
 
     def shadow(self, old_view: View) -> View:
         """Let the old function go on answering, and log each answer in which plotindex differs.
@@ -241,7 +241,7 @@ class PlotIndex:
         def plot(session_id: str, filename: str) -> Any:  # noqa: ANN401 - what the decorator makes of it
             if is_signed(request):
                 here = self._here()
-                if here.addresses.check(session_id, filename, request.args.items(multi=True)):
+                if here.url_signer.verify(session_id, filename, request.args.items(multi=True)):
                     return self._answer(session_id, filename)
             return guarded(session_id=session_id, filename=filename)
 
@@ -265,7 +265,7 @@ class PlotIndex:
         assert may_see is not None
 
         def address(key: PlotKey, parameters: dict[str, str]) -> str:
-            return request.script_root + here.addresses.plain(key, parameters)
+            return request.script_root + here.url_signer.unsigned_path(key, parameters)
 
         return Viewer(lambda session: may_see(session) is True, address)
 

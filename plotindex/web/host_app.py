@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from plotindex.config import PARSERS, Settings, check_names, load_settings, variable
+from plotindex.config import PARSERS, Settings, check_setting_names, load_settings, variable_name
 
 log = logging.getLogger(__name__)
 
@@ -19,15 +19,15 @@ def read_settings(app: Flask, given: Mapping[str, object]) -> Settings:
     Raises:
         SettingsError: a setting is missing, unknown or wrong.
     """
-    names = {variable(name): name for name in PARSERS}
+    names = {variable_name(name): name for name in PARSERS}
     mine = {name: value for name, value in app.config.items() if name.startswith("PLOTINDEX_") and value is not None}
     file = mine.pop("PLOTINDEX_CONFIG", None)
     configured = {names.get(name, name.removeprefix("PLOTINDEX_").lower()): value for name, value in mine.items()}
-    check_names(configured, "app.config")
+    check_setting_names(configured, "app.config")
     return load_settings(
         {**configured, **given},
         config=Path(file) if file else None,
-        name_option=lambda name: f"{name}=" if name in given else variable(name),
+        name_option=lambda name: f"{name}=" if name in given else variable_name(name),
     )
 
 

@@ -62,7 +62,7 @@ def holder(tokens: Tokens, name: str, session: str | None = None) -> Token:
 
 
 def signed(settings: Settings, token: Token, seconds: float = 3600, **parameters: str) -> str:
-    return Authenticator(settings).addresses.signed(KEY, parameters, seconds, token.id)
+    return Authenticator(settings).url_signer.sign(KEY, parameters, seconds, token.id)
 
 
 def test_a_signed_address_opens_one_plot_and_ends_with_its_token(
@@ -137,7 +137,7 @@ def test_a_new_key_ends_nothing_until_it_is_asked_to(
     settings: Settings, client: FlaskClient, tokens: Tokens, plotindex: RunPlotindex
 ) -> None:
     token = holder(tokens, "web")
-    logins = Logins.of(settings)
+    logins = Logins.from_settings(settings)
     address, cookie = signed(settings, token), logins.consume_code(logins.create_code(token))
     assert cookie is not None
     file = settings.state_folder / "secret.key"
@@ -172,11 +172,11 @@ def test_given_keys_are_used_instead_of_a_file_and_never_told(
 
 def test_a_damaged_file_of_keys_lets_nobody_in_and_says_so(settings: Settings, tokens: Tokens) -> None:
     keys = KeyFile(settings.state_folder / "secret.key")
-    assert keys.known() == []
-    assert len(keys.made()) == 1
+    assert keys.load() == []
+    assert len(keys.load_or_create()) == 1
     (settings.state_folder / "secret.key").write_text("nonsense\n")
-    with pytest.raises(SettingsError, match="holds no keys: restore it"):
-        keys.known()
+    with pytest.raises(SettingsError, match="is damaged: restore it"):
+        keys.load()
 
 
 def test_the_cookie_is_bound_to_its_instance_and_to_https(load: Load, tokens: Tokens) -> None:
@@ -185,7 +185,7 @@ def test_the_cookie_is_bound_to_its_instance_and_to_https(load: Load, tokens: To
     def log_in(settings: Settings, base: str, **headers: str) -> str:
         token = tokens.check(secret)
         assert token is not None
-        code = Logins.of(settings).create_code(token)
+        code = Logins.from_settings(settings).create_code(token)
         client = create_app(settings).test_client()
         answer = client.post("/login", data={"code": code}, base_url=base, headers=headers)
         assert answer.status_code == 303
@@ -209,7 +209,7 @@ def test_the_cookie_is_bound_to_its_instance_and_to_https(load: Load, tokens: To
 def test_only_known_hosts_log_in_and_are_sent_pages(load: Load, tokens: Tokens) -> None:
     token = holder(tokens, "web")
     settings = load(public_url="https://plots.example.org/", host="0.0.0.0")
-    logins = Logins.of(settings)
+    logins = Logins.from_settings(settings)
     cookie = logins.consume_code(logins.create_code(token))
     for host, known in (
         ("plots.example.org", True),
@@ -240,7 +240,7 @@ def test_who_fails_waits_and_nobody_else_does(client: FlaskClient, tokens: Token
 
     for _ in range(FREE_FAILURES):
         assert attempt("wrong", "10.0.0.1").status_code == 401
-    code = Logins.of(settings).create_code(holder(tokens, "web"))
+    code = Logins.from_settings(settings).create_code(holder(tokens, "web"))
     refused = attempt(code, "10.0.0.1")
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
     assert attempt(code, "10.0.0.2").status_code == 303

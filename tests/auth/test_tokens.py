@@ -130,7 +130,7 @@ def test_a_token_needs_a_printable_name(tokens: Tokens, name: str) -> None:
         tokens.create(name)
     with pytest.raises(SettingsError, match="not both"):
         tokens.create("both", session="a", session_glob="a*")
-    with pytest.raises(SettingsError, match="one folder"):
+    with pytest.raises(SettingsError, match="a single directory name"):
         tokens.create("two", session="a/b")
     assert tokens.list() == {}
 
@@ -163,7 +163,7 @@ def test_a_running_server_obeys_at_once(
         )
         assert answer.status_code == 500
         assert str(file.parent) not in answer.text
-        wait_until(lambda: "cannot be read" in running.stderr)
+        wait_until(lambda: "is damaged" in running.stderr)
         file.write_text(whole)
         assert status(removed) == 200
         file.unlink()

@@ -116,9 +116,9 @@ def test_a_duration_that_is_none(refused: Refused, settings: Settings) -> None:
 def test_a_state_folder_that_cannot_be_made(refused: Refused, unprivileged: RunPlotindex, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     commands = ["rebuild", "token create --name x"]
-    refused(commands, "cannot be made", "PLOTINDEX_STATE_DIR", PLOTINDEX_STATE_DIR=str(tmp_path / "file"))
+    refused(commands, "cannot be created", "PLOTINDEX_STATE_DIR", PLOTINDEX_STATE_DIR=str(tmp_path / "file"))
     (tmp_path / "state").mkdir(mode=0o500)
-    are_refused(unprivileged, commands, "cannot be made (Permission denied)", "PLOTINDEX_STATE_DIR")
+    are_refused(unprivileged, commands, "cannot be created (Permission denied)", "PLOTINDEX_STATE_DIR")
 
 
 def test_a_state_folder_that_cannot_be_written(unprivileged: RunPlotindex, settings: Settings) -> None:

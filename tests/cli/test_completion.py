@@ -38,7 +38,7 @@ def test_names_are_completed_from_the_catalogue(root: Path, index: Index, settin
         draw(root, path)
     draw(root, "b/project_4/late.png", mtime_ns=2 * 10**18)
     index()
-    Tokens.of(settings).create("reports")
+    Tokens.from_settings(settings).create("reports")
     assert completed("plotindex wait ") == ["abc", "b"]
     assert completed("plotindex wait ab") == ["abc"]
     assert completed("plotindex wait abc ") == ["hist.png", "sub/x.svg"]

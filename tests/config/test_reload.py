@@ -98,13 +98,13 @@ def test_workers_are_replaced_with_new_settings_and_no_request_fails(server: Sta
             running.process.send_signal(signal.SIGHUP)
             wait_until(lambda: len(workers(running)) == 2 and not before & workers(running))
         assert by_name() == 303
-        assert "The settings were read again: new are threads, public_url." in running.stderr
+        assert "Settings reloaded: changed threads, public_url." in running.stderr
         held = psutil.Process(running.pid).num_fds()
         # The port is an option, so that the file's counts for nothing; nor do the workers.
-        assert "stays as it was" not in running.stderr
+        assert "takes effect after a restart" not in running.stderr
         file.write_text("threads = 0\n")
         running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "The settings stay as they were: threads in" in running.stderr)
+        wait_until(lambda: "the settings stay as they were: threads in" in running.stderr)
         assert by_name() == 303
         second = workers(running)
         file.write_text("threads = 4\n")
@@ -190,8 +190,8 @@ def test_run_has_both_read_their_settings_again(service: StartService, tmp_path:
         running.wait_for(lambda: "Open this" in running.stdout and "Full scan finished" in running.stderr)
         file.write_text("rescan_seconds = 60\nthreads = 3\n")
         running.process.send_signal(signal.SIGHUP)
-        running.wait_for(lambda: "were read again: new are rescan_seconds." in running.stderr)
-        running.wait_for(lambda: "were read again: new are threads." in running.stderr)
+        running.wait_for(lambda: "Settings reloaded: changed rescan_seconds." in running.stderr)
+        running.wait_for(lambda: "Settings reloaded: changed threads." in running.stderr)
         assert answers(f"http://127.0.0.1:{port}")
         assert running.stop() == 0
 

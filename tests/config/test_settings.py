@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.config.settings import PARSERS, Settings, load_settings
-from plotindex.config.sources import variable
+from plotindex.config.sources import variable_name
 from plotindex.errors import SettingsError
 from plotindex.ops.config_checks import state_of_a_service
 from plotindex.ops.support_bundle import Gathering
@@ -85,7 +85,7 @@ def test_the_defaults_are_the_documented_ones(tmp_path: Path, monkeypatch: pytes
     assert settings.state_dir == tmp_path / ".local/state/plotindex"
     assert settings.state_folder.parent == settings.state_dir
     assert settings.state_folder.name.startswith("plots-")
-    assert settings.catalog_place == settings.state_folder / "catalog.db"
+    assert settings.catalog_location == settings.state_folder / "catalog.db"
 
 
 def test_a_user_without_a_home_names_the_place_of_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_a_user_without_a_home_names_the_place_of_the_state(tmp_path: Path, monk
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     for variable_of_a_home in ("HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(variable_of_a_home, raising=False)
-    with pytest.raises(SettingsError, match="no home to keep the state in: set PLOTINDEX_STATE_DIR"):
+    with pytest.raises(SettingsError, match="no home directory for the state: set PLOTINDEX_STATE_DIR"):
         load()
     settings = load(environment={"PLOTINDEX_STATE_DIR": str(tmp_path)})
     assert settings.state_dir == tmp_path
@@ -105,7 +105,7 @@ def test_a_user_without_a_home_names_the_place_of_the_state(tmp_path: Path, monk
 
 def test_a_setting_is_called_the_same_everywhere() -> None:
     assert list(PARSERS) == [field.name for field in fields(Settings)]
-    assert [variable(name) for name in ("root", "database", "url_prefix")] == [
+    assert [variable_name(name) for name in ("root", "database", "url_prefix")] == [
         "PLOTINDEX_ROOT",
         "PLOTINDEX_DATABASE_URL",
         "PLOTINDEX_URL_PREFIX",
@@ -184,7 +184,7 @@ def test_an_unknown_setting_is_told_the_nearest_right_name_or_all_of_them(tmp_pa
 
 @pytest.mark.parametrize("prefix", ["/api", "/api/smartstat", "/api/smartstat/plots"])
 def test_nginx_cannot_be_given_the_place_where_callers_ask(prefix: str) -> None:
-    with pytest.raises(SettingsError, match=rf"^x_accel_prefix {prefix} takes the place of /api/smartstat/plots.*\.$"):
+    with pytest.raises(SettingsError, match=rf"^x_accel_prefix {prefix} overlaps /api/smartstat/plots.*\.$"):
         load({"x_accel_prefix": prefix})
     assert load({"x_accel_prefix": f"{prefix}-files"}).x_accel_prefix == f"{prefix}-files"
 

@@ -132,12 +132,12 @@ def test_a_plot_that_vanishes_after_the_look_up_is_answered_by_a_scan(
 
 
 def test_a_disk_that_takes_no_more_is_named_and_what_was_kept_there_stays(settings: Settings, small_disk: Path) -> None:
-    tokens, keys = Tokens.of(settings), KeyFile(settings.make_state_folder() / "secret.key")
+    tokens, keys = Tokens.from_settings(settings), KeyFile(settings.make_state_folder() / "secret.key")
     secret = tokens.create("first")
-    keys.made()
+    keys.load_or_create()
     token = tokens.check(secret)
     assert token is not None
-    logins = Logins.of(settings)
+    logins = Logins.from_settings(settings)
     code = logins.create_code(token)
     changes = [
         lambda: tokens.create("second"),

@@ -134,7 +134,7 @@ def test_a_server_that_cannot_write_serves_while_the_indexer_comes_and_goes(
     if wall == "permissions":
         shared.chmod(0o2750)
     settings.make_state_folder()
-    ask = Asking(Tokens.of(settings).create("web"))
+    ask = Asking(Tokens.from_settings(settings).create("web"))
     path = draw_named(root, "s/first.png")
     options = ("--heal", "off")
     with server(*options, prefix=prefix) as serving:
@@ -149,7 +149,7 @@ def test_a_server_that_cannot_write_serves_while_the_indexer_comes_and_goes(
         assert (login.status_code, "may not write" in login.text) == (503, True)
         assert requests.post(f"{serving.url}/logout", allow_redirects=False).status_code == 303
     # The last one to close the database takes its log away, which this server could not make.
-    last = Catalog(SqliteDatabase(settings.catalog_place))
+    last = Catalog(SqliteDatabase(settings.catalog_location))
     last.record_root(str(root), settings.layout, 1)
     last.database.close()
     assert not list(shared.glob("*/*-wal"))

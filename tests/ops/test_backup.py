@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.auth.keys import KeyFile, keys_of
-from plotindex.auth.logins import Ended, Logins
+from plotindex.auth.keys import KeyFile, signing_keys
+from plotindex.auth.logins import Logins, Logouts
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError, SettingsError
@@ -23,10 +23,10 @@ def test_what_was_backed_up_comes_back_by_one_command_each(
 ) -> None:
     tokens = Tokens(settings.make_state_folder() / "tokens.json")
     secret = tokens.create("web")
-    keys = keys_of(settings).made()
+    keys = signing_keys(settings).load_or_create()
     token = tokens.check(secret)
     assert token is not None
-    cookie = Logins.of(settings).consume_code(Logins.of(settings).create_code(token))
+    cookie = Logins.from_settings(settings).consume_code(Logins.from_settings(settings).create_code(token))
     file = tmp_path / "plotindex.backup"
     assert plotindex("backup", str(file)).returncode == 0
     assert file.stat().st_mode & 0o777 == 0o600
@@ -41,26 +41,26 @@ def test_what_was_backed_up_comes_back_by_one_command_each(
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert done.stderr.startswith(f"Restored secret.key, tokens.json: of {settings.root}, ")
     assert tokens.check(secret) == token
-    assert keys_of(settings).known() == keys
-    assert cookie is not None and Logins.of(settings).check_cookie(cookie) == token
+    assert signing_keys(settings).load() == keys
+    assert cookie is not None and Logins.from_settings(settings).check_cookie(cookie) == token
     assert "Everything is as it was" in plotindex("restore", str(file)).stderr
 
     KeyFile(settings.state_folder / "secret.key").rotate()
     refused([f"restore {file}"], "other keys than in the backup", "--force")
     assert plotindex("restore", "--force", str(file)).stderr.startswith("Restored secret.key: ")
-    assert keys_of(settings).known() == keys
+    assert signing_keys(settings).load() == keys
     (notes := tmp_path / "notes").write_text("mine")
     refused([f"backup {notes}"], "is no backup")
     assert notes.read_text() == "mine"
 
 
 def test_a_login_that_has_ended_since_stays_ended(settings: Settings) -> None:
-    ended = Ended(settings.make_state_folder() / "logouts.json")
+    ended = Logouts(settings.make_state_folder() / "logouts.json")
     ended.add("first", time.time() + 100)
     backup = make_backup(settings)
     ended.add("second", time.time() + 100)
     restore(settings, backup)
-    assert ended.holds("first") and ended.holds("second")
+    assert ended.contains("first") and ended.contains("second")
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_what_is_damaged_is_not_backed_up(settings: Settings) -> None:
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(settings: Settings) -> None:
     folder = settings.make_state_folder()
     os.mkfifo(folder / "tokens.json")
-    for ask in (Tokens.of(settings).list, lambda: make_backup(settings)):
+    for ask in (Tokens.from_settings(settings).list, lambda: make_backup(settings)):
         with pytest.raises(SettingsError, match=r"tokens\.json is not a regular file: remove it"):
             ask()
     os.mkfifo(folder / "secret.key")
     with pytest.raises(SettingsError, match="not a regular file"):
-        keys_of(settings).made()
+        signing_keys(settings).load_or_create()
     os.mkfifo(folder / "logouts.json")
-    assert Ended(folder / "logouts.json").holds("any")
+    assert Logouts(folder / "logouts.json").contains("any")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "x", "[" * 100_000], ids=lambda text: text[:20])

@@ -117,7 +117,7 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     assert tomllib.loads(found.as_text())["root"] == "/plots"
     file.write_text("port = ")
     [broken] = configured({}, {}, file).wrong
-    assert "cannot be read as TOML" in broken and 'root = "/srv/plots"' in broken
+    assert "is not valid TOML" in broken and 'root = "/srv/plots"' in broken
     [closed] = configured({}, {}, tmp_path).wrong
     assert closed.startswith(f"{tmp_path} cannot be read (Is a directory): let this user read it")
     [other] = configured({"database": "mysql://x/y"}).wrong
@@ -136,7 +136,7 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
 )
 def test_a_variable_that_is_no_setting_is_told_the_nearest_right_name(wrong: str, right: str) -> None:
     assert configured({}, {f"PLOTINDEX_{wrong}": "1", "PLOTINDEX_CONFIG": "/dev/null", "OTHER": "1"}).doubtful == [
-        f"PLOTINDEX_{wrong} is no setting and does nothing: {right}"
+        f"PLOTINDEX_{wrong} is not a setting and has no effect: {right}"
     ]
 
 
@@ -147,7 +147,10 @@ def test_every_command_says_so_once_and_goes_on(root: Path, indexer: StartServic
         assert running.stderr.count("do you mean PLOTINDEX_THREADS?") == 1
     done = plotindex("find", "x", env=stray)
     assert (done.returncode, done.stdout) == (0, "s/project_1/x.png\n")
-    assert done.stderr == "plotindex: PLOTINDEX_THREDS is no setting and does nothing: do you mean PLOTINDEX_THREADS?\n"
+    assert (
+        done.stderr
+        == "plotindex: PLOTINDEX_THREDS is not a setting and has no effect: do you mean PLOTINDEX_THREADS?\n"
+    )
 
 
 @pytest.mark.parametrize(

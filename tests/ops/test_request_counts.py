@@ -14,7 +14,7 @@ LONG_AGO = 20_000_000
 
 @pytest.fixture
 def folder(settings: Settings) -> Path:
-    return settings.recent_folder
+    return settings.request_counts_folder
 
 
 def test_processes_are_counted_together_and_a_fork_has_a_file_of_its_own(settings: Settings, folder: Path) -> None:

@@ -40,7 +40,7 @@ def secret(root: Path, index: Index, settings: Settings) -> str:
     (root / session / "project_link").symlink_to(plot.parent)
     (root / session / f"project_odd{folder}").symlink_to(root)
     index()
-    return Tokens.of(settings).create("of somebody")
+    return Tokens.from_settings(settings).create("of somebody")
 
 
 def test_without_being_asked_it_tells_no_secret_no_name_and_no_path(
@@ -51,7 +51,7 @@ def test_without_being_asked_it_tells_no_secret_no_name_and_no_path(
     file = tmp_path / "report.tar.gz"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     found = contents(file)
-    (token,) = Tokens.of(settings).list().values()
+    (token,) = Tokens.from_settings(settings).list().values()
     for text in (*NAMES, secret, KEY, token.sha256, "of somebody", str(root), str(tmp_path)):
         assert not [name for name, content in found.items() if text in content], text
     told = {name: json.loads(content) for name, content in found.items() if name.endswith(".json")}
@@ -84,7 +84,7 @@ def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
     config.write_text(f'root = "{root}"\ndatabase = "sqlite:///{place}/confidential.db"\n')
     monkeypatch.setenv("HOME", "/")
     settings = load_settings({}, environment, config)
-    with closing(SqliteDatabase(settings.catalog_place)) as database:
+    with closing(SqliteDatabase(settings.catalog_location)) as database:
         catalog = Catalog(database)
         catalog.initialise(str(root), settings.layout)
         catalog.store_heartbeat(Heartbeat("host-of-somebody", 1, time.time(), time.time(), "watching"))

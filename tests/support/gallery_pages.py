@@ -30,13 +30,13 @@ class Gallery:
     def open_context(self, browser: Browser, session: str | None = None, **options: Any) -> BrowserContext:
         """A browser that has logged in, as somebody who may see all or one session."""
         self.tokens += 1
-        tokens = Tokens.of(self.settings)
+        tokens = Tokens.from_settings(self.settings)
         token = tokens.check(tokens.create(f"browser {self.tokens}", session=session))
         assert token is not None
         context = browser.new_context(base_url=self.url, **options)
         context.set_default_timeout(15_000)
         page = context.new_page()
-        page.goto(f"/login?code={Logins.of(self.settings).create_code(token)}")
+        page.goto(f"/login?code={Logins.from_settings(self.settings).create_code(token)}")
         page.get_by_role("button", name="Log in").click()
         page.wait_for_url(f"{self.url}/")
         page.close()

@@ -112,7 +112,7 @@ class Viewing:
 def viewing(folder: Path, browser: Browser) -> Iterator[Viewing]:
     """Index and serve `folder`/plots, and log in."""
     with running(folder) as gallery, gallery.open_context(browser, viewport=WINDOW) as context:
-        secret = Tokens.of(gallery.settings).create("lists")
+        secret = Tokens.from_settings(gallery.settings).create("lists")
         yield Viewing(gallery.url, gallery.root, browser, context, secret)
 
 

@@ -58,11 +58,8 @@ def test_an_indexer_is_ready_when_all_was_looked_at_and_lives_by_its_steps_alone
 
         file.write_text("rescan_seconds = 1\npolling = 'always'\nthreads = 2\n")
         running.process.send_signal(signal.SIGHUP)
-        running.wait_for(lambda: "were read again: new are rescan_seconds." in running.stderr)
-        assert (
-            "polling stays as it was until this service is restarted: stop and start `plotindex watch`"
-            in running.stderr
-        )
+        running.wait_for(lambda: "Settings reloaded: changed rescan_seconds." in running.stderr)
+        assert "polling takes effect after a restart: stop and start `plotindex watch`" in running.stderr
         assert "threads" not in running.stderr
         looked = catalog.heartbeats()[0].reconciled
         running.wait_for(lambda: catalog.heartbeats()[0].reconciled != looked)

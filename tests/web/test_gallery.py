@@ -29,7 +29,7 @@ def tokens(settings: Settings) -> Tokens:
 
 @pytest.fixture
 def logins(settings: Settings, tokens: Tokens) -> Logins:
-    return Logins.of(settings)
+    return Logins.from_settings(settings)
 
 
 @pytest.fixture

@@ -327,7 +327,7 @@ def test_an_address_that_ends_with_a_token_is_none_in_an_application_with_the_sa
     token = Tokens(settings.make_state_folder() / "tokens.json")
     holder = token.check(token.create("web"))
     assert holder is not None
-    address = Authenticator(settings).addresses.signed(PlotKey("abc", "x.png"), {}, 3600, holder.id)
+    address = Authenticator(settings).url_signer.sign(PlotKey("abc", "x.png"), {}, 3600, holder.id)
     app = host(root, tmp_path)
     PlotIndex(app, may_see=lambda _: False, secret_key="shared-" * 5)
     assert create_app(settings).test_client().get(address).status_code == 200

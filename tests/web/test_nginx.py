@@ -212,7 +212,7 @@ def test_the_pages_and_the_login_work_and_the_cookie_is_for_https_where_the_brow
     # As a server that listens with TLS has it.
     with nginx(folder / "tls", both.behind, folder / "way", {"$scheme;": "https;"}) as tls:
         for url, secure in ((both.through.url, False), (tls.url, True)):
-            form = {"code": Logins.of(settings).create_code(token)}
+            form = {"code": Logins.from_settings(settings).create_code(token)}
             said = requests.post(f"{url}/login", data=form, timeout=10, allow_redirects=False)
             assert (said.status_code, said.headers["Location"]) == (303, "/")
             cookie = said.headers["Set-Cookie"]

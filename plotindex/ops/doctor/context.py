@@ -84,7 +84,7 @@ def opened(
     Raises:
         SettingsError: `database` is no URL of a database.
     """
-    database = open_database(settings.catalog_place, PATIENCE, prefer_immutable=True)
+    database = open_database(settings.catalog_location, PATIENCE, prefer_immutable=True)
     try:
         tree = Tree(settings.root, settings.layout)
         log = wal_bytes(database.file) if database.file else 0

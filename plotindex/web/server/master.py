@@ -19,7 +19,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
-from plotindex.config import PARSERS, Settings, SettingsReloader, variable
+from plotindex.config import PARSERS, Settings, SettingsReloader, variable_name
 from plotindex.system import SystemdNotifier, has_terminal
 from plotindex.web.server.drain import DRAIN_SIGNAL
 
@@ -89,7 +89,7 @@ class Master(MPServer):
             # SIGHUP: the terminal was closed.
             self.signal_handler_interrupt()
             return
-        self._reloader.ask()
+        self._reloader.request()
         super().signal_handler_reload(*args)
 
     def shutdown(self, exit_code: int = 0) -> None:
@@ -110,7 +110,7 @@ class Master(MPServer):
         self._shd = SocketHolder(self._listener.fileno(), False, self.backlog)  # type: ignore[assignment,call-arg]  # wrong in its stub
 
     def _reload_settings(self) -> None:
-        settings = self._reloader.due()
+        settings = self._reloader.reload_if_requested()
         if settings is not None:
             _export_settings(settings)
             self.blocking_threads = settings.threads
@@ -151,5 +151,5 @@ def _join(reference: "weakref.ref[WorkerProcess]", timeout: float | None = None)
 def _export_settings(settings: Settings) -> None:
     """Replace the settings in the environment, from which workers read them."""
     for name in PARSERS:
-        os.environ.pop(variable(name), None)
+        os.environ.pop(variable_name(name), None)
     os.environ.update(settings.as_environment())

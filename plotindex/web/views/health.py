@@ -29,7 +29,7 @@ def add_health(app: Flask, lookup: Lookup, metrics: Metrics, authenticator: Auth
         caller = authenticator.authenticate(request)
         if caller is None or not caller.has_bearer:
             return respond_with_error(401, "Bearer token required", WWW_Authenticate="Bearer")
-        if not caller.token.opens_metrics:
+        if not caller.token.allows_metrics:
             return respond_with_error(
                 403, "This token is limited to sessions; /metrics needs an unrestricted token or a metrics token"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.auth.keys import keys_of
+from plotindex.auth.keys import signing_keys
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.ops.doctor.findings import Finding
@@ -31,8 +31,8 @@ def shared(settings: Settings, reachable: Path) -> Settings:
         pytest.skip("only root can give folders to other users: run the tests as root")
     given = replace(settings, state_dir=reachable)
     given.make_state_folder()
-    Tokens.of(given).create("name")
-    keys_of(given).made()
+    Tokens.from_settings(given).create("name")
+    signing_keys(given).load_or_create()
     draw(given.root, "s/project_a/x.png")
     for path in (given.root / "s", given.root / "s/project_a"):
         os.chown(path, SCRIPT, SCRIPT)
