@@ -3,12 +3,13 @@
 May import: errors, system, tree, config, storage.
 """
 
+from plotindex.index.batch_writer import write_batch
 from plotindex.index.diff import ScopeDiff
 from plotindex.index.factory import REQUEST_DATABASE_SECONDS, make_lookup, make_tree, open_catalog, prepare_catalog
 from plotindex.index.indexer_lock import LockState, hold_indexer_lock, read_indexer_lock
 from plotindex.index.liveness import indexer_problem, indexer_state, require_indexer
 from plotindex.index.lookup import CacheStatus, Lookup, LookupObserver
-from plotindex.index.reconcile import list_sessions, reconcile, record_full_scan, write_batch
+from plotindex.index.reconcile import list_sessions, reconcile, record_full_scan
 from plotindex.index.report import Options, Report
 from plotindex.index.root_identity import is_root_lost
 from plotindex.index.scan_limiter import ScansBusyError

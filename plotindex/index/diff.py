@@ -1,4 +1,4 @@
-"""A look at one scope: what it held without the lock, and then, under the lock, where the catalogue differs."""
+"""Differences between the tree and the catalogue within one scope: scanned without the lock, compared under it."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -8,54 +8,54 @@ from plotindex.index.report import DEFAULT, Options, Report
 from plotindex.storage import Writer
 from plotindex.tree import POSITION, Enter, Glance, Linked, Row, Scope, ScoutedWalk, Stamp, Walk, WalkProcess, is_within
 
-ROWS_AT_ONCE = 2_000
-ROWS_PER_FOLDER = 10
-"""With so many plots in each folder, it is quicker to look at all folders than to see which are meant."""
+PAGE_ROWS = 2_000
+"""Rows read and compared at once."""
+MIN_ROWS_PER_FOLDER = 10
+"""From so many rows a folder on, checking every folder is faster than selecting the folders of the rows."""
+
+Checkpoint = tuple[list[Row], tuple[str, str] | None, bool, str | None]
+"""How far a scope has been compared, for `ScopeDiff.restore`."""
 
 
-Mark = tuple[list[Row], tuple[str, str] | None, bool, str | None]
-"""How far a look has been settled."""
-
-
-class Suspect(NamedTuple):
-    """A path where the look and the catalogue do not say the same, and the row as it is now."""
+class Mismatch(NamedTuple):
+    """A path at which the scan and the catalogue differ, and its row in the catalogue now."""
 
     session: str
     project: str
     filename: str
     row: Row | None
-    beyond: bool
-    """Whether it lies beyond the bounds of what is indexed, so that it counts as absent."""
+    is_excluded: bool
+    """Whether it is beyond the limits of the index (depth, plots per session): it counts as absent."""
     report: Report
 
 
-class NewPlots(NamedTuple):
-    """Plots that a look has found where the catalogue knows none, by filename and project."""
+class NewRows(NamedTuple):
+    """Plots found by a scan that have no row in the catalogue, by filename and project."""
 
     rows: list[Row]
-    look: "ScopeDiff"
+    diff: "ScopeDiff"
 
 
 class DifferenceBatch:
-    """What looks have found to differ, for one transaction."""
+    """The differences that one transaction handles."""
 
-    def __init__(self, most: int) -> None:
-        self.suspects: list[Suspect] = []
-        self.news: list[NewPlots] = []
-        self.room = most
-        """How many more it can hold."""
+    def __init__(self, max_changes: int) -> None:
+        self.mismatches: list[Mismatch] = []
+        self.new: list[NewRows] = []
+        self.room = max_changes
+        """How many more differences fit."""
 
-    def suspect(self, suspect: Suspect) -> None:
-        self.suspects.append(suspect)
+    def add_mismatch(self, mismatch: Mismatch) -> None:
+        self.mismatches.append(mismatch)
         self.room -= 1
 
-    def tell(self, news: NewPlots) -> None:
-        self.news.append(news)
-        self.room -= len(news.rows)
+    def add_new(self, new: NewRows) -> None:
+        self.new.append(new)
+        self.room -= len(new.rows)
 
 
 class ScopeDiff:
-    """What one scope held when it was looked at without the lock, and how far it has been settled."""
+    """The scan of one scope, and how far it has been compared with the catalogue."""
 
     def __init__(
         self,
@@ -65,37 +65,28 @@ class ScopeDiff:
         options: Options = DEFAULT,
         *,
         enter: Enter | None = None,
-        scout: WalkProcess | None = None,
+        walker: WalkProcess | None = None,
     ) -> None:
-        """`scout` looks at it where the scope is a whole session."""
+        """`walker` scans the scope if this is a whole session."""
         assert scope.session is not None
         layout = glance.tree.layout
         self.scope = scope
         self.session = scope.session
         self.report = report
-        if scout is not None and scope.project is None:
-            self._walk: Walk = ScoutedWalk(glance, scope, scout, enter, layout.max_plots)
+        if walker is not None and scope.project is None:
+            self._walk: Walk = ScoutedWalk(glance, scope, walker, enter, layout.max_plots)
         else:
             self._walk = glance.walking(scope, enter, layout.max_plots)
         self._layout = layout
         self._rewrite = options.rewrite
         self._found: list[Row] = []
-        self._after: tuple[str, str] | None = None
-        self._begun = False
-        self._cut: str | None = None
+        self._position: tuple[str, str] | None = None
+        self._has_recorded_limits = False
+        self._cutoff: str | None = None
 
     @property
     def plots(self) -> int:
         return len(self._found)
-
-    def stamped_folders(self, rows: Sequence[Row]) -> Mapping[str, Stamp | None]:
-        """The folders that these are in (or all, where that is quicker), each from its project on, with its stamp."""
-        stamps = self._walk.stamps
-        if not self._walk.unstamped and len(stamps) * ROWS_PER_FOLDER <= len(rows):
-            return stamps
-        below = {(row[1], row[2].rpartition("/")[0]) for row in rows}
-        folders = (f"{project}/{folder}" if folder else project for project, folder in below)
-        return {folder: stamps.get(folder) for folder in folders}
 
     @property
     def linked(self) -> list[Linked]:
@@ -103,11 +94,11 @@ class ScopeDiff:
 
     @property
     def closed(self) -> dict[str, OSError]:
-        """Folders that could not be looked into."""
+        """Unreadable folders."""
         return self._walk.closed
 
     def scan(self, until: float = float("inf")) -> bool:
-        """Look on until done or `time.monotonic()` is past `until`; return whether done."""
+        """Scan until done or `time.monotonic()` is past `until`; return whether done."""
         if not self._walk.go_on(until):
             return False
         self._found, self._walk.rows = self._walk.rows, []
@@ -118,63 +109,89 @@ class ScopeDiff:
         return True
 
     def close(self) -> None:
-        """Let go of what an unfinished look holds open."""
+        """Close the folders that an unfinished scan holds open."""
         self._walk.close()
 
-    def mark(self) -> Mark:
-        """How far it has been settled, for `return_to`."""
-        return self._found, self._after, self._begun, self._cut
+    def checkpoint(self) -> Checkpoint:
+        """How far the scope has been compared."""
+        return self._found, self._position, self._has_recorded_limits, self._cutoff
 
-    def return_to(self, mark: Mark) -> None:
-        """What was settled since then was taken back."""
-        self._found, self._after, self._begun, self._cut = mark
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to a checkpoint, after the transaction was rolled back."""
+        self._found, self._position, self._has_recorded_limits, self._cutoff = checkpoint
 
-    def advance(self, writer: Writer, found: DifferenceBatch) -> tuple[bool, int]:
-        """Compare the next rows, as far as there is room in `found`; return whether settled, and the rows compared."""
-        self._obey_bounds(writer, found)
-        rows = writer.rows(self.scope, self._after, ROWS_AT_ONCE)
-        start = bisect_right(self._found, self._after, key=POSITION) if self._after else 0
-        ahead = self._found[start : start + ROWS_AT_ONCE]
-        full = [part[-1] for part in (rows, ahead) if len(part) == ROWS_AT_ONCE]
-        bound = min(map(POSITION, full), default=None)
-        if not rows and ahead:
-            news = ahead[: max(0, found.room)]
-            if news:
-                found.tell(NewPlots(news, self))
-                self._after = POSITION(news[-1])
-            if len(news) < len(ahead):
-                return False, len(news)
-        elif self._rewrite or rows != ahead:
-            known = {POSITION(row): row for row in rows}
-            seen = {POSITION(plot): plot for plot in ahead}
-            for position in sorted(known.keys() | seen.keys()):
-                if bound is not None and position > bound:
-                    break
-                if found.room <= 0:
-                    return False, len(rows)
-                row = known.get(position)
-                if self._differs(position, seen.get(position), row):
-                    found.suspect(self.suspect(position, row))
-                self._after = position
-        self._after = bound
-        return bound is None, len(rows) + len(ahead)
+    def compare(self, writer: Writer, batch: DifferenceBatch) -> tuple[bool, int]:
+        """Compare the next page of rows, and add what differs to the batch while that has room.
 
-    def suspect(self, position: tuple[str, str], row: Row | None) -> Suspect:
-        """A path at which this look and the catalogue do not say the same."""
+        Returns whether all is compared, and the number of rows compared.
+        """
+        self._apply_limits(writer, batch)
+        stored = writer.rows(self.scope, self._position, PAGE_ROWS)
+        start = bisect_right(self._found, self._position, key=POSITION) if self._position else 0
+        found = self._found[start : start + PAGE_ROWS]
+        full_pages = [page for page in (stored, found) if len(page) == PAGE_ROWS]
+        end = min((POSITION(page[-1]) for page in full_pages), default=None)
+        if found and not stored:
+            new = found[: max(0, batch.room)]
+            if new:
+                batch.add_new(NewRows(new, self))
+                self._position = POSITION(new[-1])
+            if len(new) < len(found):
+                return False, len(new)
+        elif (self._rewrite or stored != found) and not self._add_mismatches(stored, found, end, batch):
+            return False, len(stored)
+        self._position = end
+        return end is None, len(stored) + len(found)
+
+    def mismatch(self, position: tuple[str, str], row: Row | None) -> Mismatch:
+        """The mismatch at a position, with its row in the catalogue."""
         filename, project = position
-        return Suspect(self.session, project, filename, row, self._is_beyond(filename), self.report)
+        return Mismatch(self.session, project, filename, row, self._is_excluded(filename), self.report)
 
-    def _obey_bounds(self, writer: Writer, found: DifferenceBatch) -> None:
-        """Let go of what was found beyond the bounds; a look at a whole session says anew where they are."""
-        if not self._begun:
-            self._begun = True
-            self._tell_bounds(writer, found)
-        cut = writer.cutoff(self.session)
-        if cut is not None and cut != self._cut:
-            self._found = [row for row in self._found if row[2] < cut]
-        self._cut = cut
+    def folder_stamps(self, rows: Sequence[Row]) -> Mapping[str, Stamp | None]:
+        """The folders of these rows (or more, where that is faster), from the project on, and their stamps."""
+        stamps = self._walk.stamps
+        if not self._walk.unstamped and len(stamps) * MIN_ROWS_PER_FOLDER <= len(rows):
+            return stamps
+        parents = {(row[1], row[2].rpartition("/")[0]) for row in rows}
+        folders = (f"{project}/{folder}" if folder else project for project, folder in parents)
+        return {folder: stamps.get(folder) for folder in folders}
 
-    def _tell_bounds(self, writer: Writer, found: DifferenceBatch) -> None:
+    def _add_mismatches(
+        self, stored: Sequence[Row], found: Sequence[Row], end: tuple[str, str] | None, batch: DifferenceBatch
+    ) -> bool:
+        """Add the mismatches up to the position `end`; return whether all fit into the batch."""
+        stored_rows = {POSITION(row): row for row in stored}
+        found_rows = {POSITION(row): row for row in found}
+        for position in sorted(stored_rows.keys() | found_rows.keys()):
+            if end is not None and position > end:
+                break
+            if batch.room <= 0:
+                return False
+            row = stored_rows.get(position)
+            if self._differs(position, found_rows.get(position), row):
+                batch.add_mismatch(self.mismatch(position, row))
+            self._position = position
+        return True
+
+    def _differs(self, position: tuple[str, str], found: Row | None, row: Row | None) -> bool:
+        if found is None and self._walk.unreadable:
+            path = f"{self.session}/{position[1]}/{position[0]}"
+            return not is_within(path, self._walk.unreadable)
+        return self._rewrite or found != row
+
+    def _apply_limits(self, writer: Writer, batch: DifferenceBatch) -> None:
+        """Drop what was found beyond the session's cutoff."""
+        if not self._has_recorded_limits:
+            self._has_recorded_limits = True
+            self._record_limits(writer, batch)
+        cutoff = writer.cutoff(self.session)
+        if cutoff is not None and cutoff != self._cutoff:
+            self._found = [row for row in self._found if row[2] < cutoff]
+        self._cutoff = cutoff
+
+    def _record_limits(self, writer: Writer, batch: DifferenceBatch) -> None:
+        """Record what the scan left out; only the scan of a whole session can raise the cutoff."""
         walk = self._walk
         if self.scope.project is None:
             writer.record_truncation(self.session, walk.cut, walk.left_out, walk.deep)
@@ -183,13 +200,7 @@ class ScopeDiff:
             writer.mark_too_deep(self.session)
         if walk.cut is not None:
             for row in writer.truncate_from(self.session, walk.cut, walk.left_out):
-                found.suspect(Suspect(*row[:3], row, beyond=True, report=self.report))
+                batch.add_mismatch(Mismatch(*row[:3], row, is_excluded=True, report=self.report))
 
-    def _is_beyond(self, filename: str) -> bool:
-        return self._layout.is_too_deep(filename) or (self._cut is not None and filename >= self._cut)
-
-    def _differs(self, position: tuple[str, str], found: Row | None, row: Row | None) -> bool:
-        if found is None and self._walk.unreadable:
-            path = f"{self.session}/{position[1]}/{position[0]}"
-            return not is_within(path, self._walk.unreadable)
-        return self._rewrite or found != row
+    def _is_excluded(self, filename: str) -> bool:
+        return self._layout.is_too_deep(filename) or (self._cutoff is not None and filename >= self._cutoff)

@@ -1,4 +1,4 @@
-"""What a reconcile was asked to do, and what it did."""
+"""Options and result of a reconcile."""
 
 import time
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from plotindex.storage import Change, Histogram
 from plotindex.tree import Row
 
-MOST_NAMED = 10_000
-"""Differing paths that a report names at most."""
+MAX_DIFFERING = 10_000
+"""Paths listed in a report."""
 
 
 @dataclass
 class Report:
-    """What a reconcile saw and did."""
+    """What a reconcile found and changed."""
 
     sessions: int = 0
     plots: int = 0
@@ -21,16 +21,16 @@ class Report:
     changed: int = 0
     removed: int = 0
     differing: list[str] = field(default_factory=list)
-    """The paths that were added, changed or removed; of very many only the first."""
+    """Paths that were added, changed or removed; at most MAX_DIFFERING."""
     unreadable: dict[str, OSError] = field(default_factory=dict)
-    """Path -> why it could not be looked at: what the catalogue knows of it was kept."""
+    """Path -> error. The rows at or below an unreadable path are kept."""
     odd: dict[str, str] = field(default_factory=dict)
-    """Path -> why it is not indexed as it is."""
+    """Path -> why it is not indexed, or not with its own time."""
     delay: Histogram | None = None
-    """From the last change of each file that was added or changed to its row, where that is to be measured."""
+    """Seconds from the last change of each added or changed file to its row; None if not measured."""
 
     def add(self, change: Change) -> None:
-        """Count a change that was committed."""
+        """Count a committed change."""
         before, after = change
         self.added += before is None
         self.removed += after is None
@@ -38,16 +38,16 @@ class Report:
         if after and self.delay is not None:
             self.delay.observe(time.time() - after.ctime_ns / 1e9)
         plot = after or before
-        if plot and before != after and len(self.differing) < MOST_NAMED:
+        if plot and before != after and len(self.differing) < MAX_DIFFERING:
             self.differing.append(plot.path)
 
     def add_rows(self, rows: Sequence[Row]) -> None:
-        """Count plots that were committed, of which the catalogue knew none."""
+        """Count committed rows of new plots."""
         self.added += len(rows)
         if self.delay is not None:
             now = time.time()
             self.delay.observe_all([now - row[5] / 1e9 for row in rows])
-        room = max(0, MOST_NAMED - len(self.differing))
+        room = max(0, MAX_DIFFERING - len(self.differing))
         self.differing += ["/".join(row[:3]) for row in rows[:room]]
 
     @property
@@ -57,14 +57,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Options:
-    """How a reconcile treats what it finds."""
+    """How to reconcile."""
 
     rewrite: bool = False
-    """Write every row anew, not only those that differ."""
+    """Write every row, not only those that differ."""
     allow_empty: bool = False
-    """Believe a root that shares no session with the catalogue."""
+    """Accept a root that shares no session with the catalogue."""
     timeout: float | None = None
-    """Seconds to wait for a turn to write; None waits as long as it takes."""
+    """Seconds to wait for the write lock; None waits without limit."""
 
 
 DEFAULT = Options()

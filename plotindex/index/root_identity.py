@@ -1,16 +1,14 @@
-"""Check whether the root is the one the catalogue was built from, or a lost mount."""
+"""Check that the root is the directory the catalogue was built from, not an empty mount point."""
 
 from plotindex.errors import RootLostError
 from plotindex.index.report import Options
 from plotindex.storage import Catalog, Writer
 from plotindex.system import ABSENT_ERRNOS, printable
-from plotindex.tree import (
-    Tree,
-)
+from plotindex.tree import Tree
 
 
 def is_root_lost(tree: Tree, catalog: Catalog) -> bool:
-    """Whether the root is gone or, as under a lost mount, another folder in which no session of the catalogue is.
+    """Whether the root is missing, or another directory without any session of the catalogue.
 
     Raises:
         CatalogError: the catalogue cannot be read.
@@ -25,26 +23,29 @@ def is_root_lost(tree: Tree, catalog: Catalog) -> bool:
 
 
 def check_root(tree: Tree, writer: Writer, options: Options) -> None:
-    """Refuse to write what was seen below a root that is not the catalogue's.
+    """Record the root's identity, or refuse to write what was scanned below another directory.
 
-    A root without its file system looks empty, and an empty root means that every plot was deleted. The same
-    identity, or one session in common, tells a root that may be believed. Asked after the looks it is for.
+    A mount point without its file system looks empty, as if every plot was deleted. The root is trusted if it has the
+    recorded identity or a session of the catalogue. Call this after the scans, before what they found is written.
+
+    Raises:
+        RootLostError: the root is missing, or is another directory.
     """
     try:
         identity = tree.identity()
     except OSError as error:
-        raise RootLostError(lost_root(tree, f"cannot be seen ({error.strerror})")) from error
+        raise RootLostError(root_lost_message(tree, f"cannot be read ({error.strerror})")) from error
     header = writer.header()
     if header is not None and identity == header.identity:
         return
     sessions = writer.sessions()
     if sessions and not options.allow_empty and not any(map(tree.has_session, sessions)):
-        raise RootLostError(lost_root(tree, "shares no session with the catalogue"))
+        raise RootLostError(root_lost_message(tree, "shares no session with the catalogue"))
     writer.record_header(identity=identity)
 
 
-def lost_root(tree: Tree, what: str) -> str:
+def root_lost_message(tree: Tree, problem: str) -> str:
     return (
-        f"The root {printable(str(tree.root))} {what}, so nothing was written: mount it again or, "
+        f"The root {printable(str(tree.root))} {problem}, so nothing was written: mount it again or, "
         "if its plots are really gone, run `plotindex rebuild --allow-empty`."
     )

@@ -106,7 +106,7 @@ class SessionJob:
                     mine, ahead = report, None
                     if scope.project is None and self.rescan is not None:
                         mine, ahead, self.rescan = self.rescan, scout, None
-                    self._look = ScopeDiff(glance, scope, mine, enter=enter, scout=ahead)
+                    self._look = ScopeDiff(glance, scope, mine, enter=enter, walker=ahead)
                 if not self._look.scan(until):
                     break
                 self.closed.update(self._look.closed)

@@ -131,7 +131,7 @@ def test_a_root_that_is_renamed_or_removed_keeps_its_rows_until_it_is_back_or_sa
     with indexer() as running:
         before = all_plots(watched.catalog)
         root.rename(tmp_path / "away")
-        watched.is_lost_and_kept(before, "is not there")
+        watched.is_lost_and_kept(before, "does not exist")
         (tmp_path / "away").rename(root)
         watched.goes_on()
         before = all_plots(watched.catalog)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from plotindex.errors import LockTimeoutError, RootLostError
-from plotindex.index import diff as look
+from plotindex.index import batch_writer, diff
 from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.verify import differences
@@ -68,8 +68,8 @@ def test_a_session_of_many_transactions_is_written_whole(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_CHANGES", 7)
-    monkeypatch.setattr(look, "ROWS_AT_ONCE", 5)
-    monkeypatch.setattr(module, "ROWS_PER_CHANGE", 1)
+    monkeypatch.setattr(diff, "PAGE_ROWS", 5)
+    monkeypatch.setattr(batch_writer, "ROWS_PER_CHANGE", 1)
     for number in range(60):
         draw(root, f"s/project_{number % 4}/{number % 7}/{number}.png")
     assert reconcile(tree, catalog, [""]).added == 60

@@ -139,7 +139,7 @@ def test_imports_inside_storage_point_one_way(file: Path) -> None:
 
 def test_only_reconcile_writes_plots() -> None:
     writers = {file.name for file in FILES if ".apply(" in file.read_text()}
-    assert writers == {"reconcile.py"}
+    assert writers == {"batch_writer.py"}
 
 
 def test_no_module_is_a_drawer_for_odds_and_ends() -> None:

@@ -1,0 +1,130 @@
+"""One transaction of a reconcile: compare scanned scopes with the rows, check what differs again, and write it."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from plotindex.errors import ConflictError
+from plotindex.index.diff import DifferenceBatch, Mismatch, NewRows, ScopeDiff
+from plotindex.index.report import DEFAULT, Options, Report
+from plotindex.index.root_identity import check_root
+from plotindex.storage import Catalog, Change, Writer
+from plotindex.tree import Glance, Plot, Row, Tree
+
+ROWS_PER_CHANGE = 8
+"""Rows compared in one transaction, for each change that it may write."""
+MAX_COMPARED_ROWS = 8_000
+MAX_ATTEMPTS = 3
+"""Attempts at a transaction that the database rolls back."""
+
+
+class BatchResult(NamedTuple):
+    """What one transaction completed and changed."""
+
+    completed: list[ScopeDiff]
+    changes: list[Change]
+    added: list[Row]
+    """New plots, except those among the changes."""
+    sessions_with_room: list[str]
+    """Sessions below their limit that still leave plots out: the scan of the whole session adds these."""
+
+
+def write_batch(
+    diffs: deque[ScopeDiff], tree: Tree, catalog: Catalog, max_changes: int, options: Options = DEFAULT
+) -> BatchResult:
+    """Write one transaction: completed diffs leave the queue, an incomplete one moves to its end.
+
+    Raises as `reconcile` does.
+    """
+    checkpoints = [(diff, diff.checkpoint()) for diff in diffs]
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            return _write_batch(diffs, tree, catalog, max_changes, options)
+        except ConflictError:
+            if attempt == MAX_ATTEMPTS:
+                raise
+            for diff, checkpoint in checkpoints:
+                diff.restore(checkpoint)
+            diffs.clear()
+            diffs.extend(diff for diff, _ in checkpoints)
+    raise AssertionError("unreachable")
+
+
+def _write_batch(
+    diffs: deque[ScopeDiff], tree: Tree, catalog: Catalog, max_changes: int, options: Options
+) -> BatchResult:
+    sessions = {diff.session for diff in diffs}
+    batch = DifferenceBatch(max_changes)
+    with catalog.writing(options.timeout, sessions) as writer, tree.looking() as glance:
+        completed = _compare(diffs, writer, batch, min(max_changes * ROWS_PER_CHANGE, MAX_COMPARED_ROWS))
+        confirmed = [(new.diff.report, _confirm(new, batch, glance)) for new in batch.new]
+        added = [(report, rows) for report, rows in confirmed if rows]
+        checked = list(_check_again(batch.mismatches, glance, options))
+        changes = [change for change, _ in checked]
+        if changes or added:
+            check_root(tree, writer, options)
+            writer.apply(changes, [rows for _, rows in added])
+        sessions_with_room = _enforce_max_plots(tree.layout.max_plots, writer)
+        for diff in completed if options.rewrite else ():
+            writer.recount(diff.session)
+    for change, report in checked:
+        report.add(change)
+    for report, rows in added:
+        report.add_rows(rows)
+    return BatchResult(completed, changes, [row for _, rows in added for row in rows], sessions_with_room)
+
+
+def _compare(diffs: deque[ScopeDiff], writer: Writer, batch: DifferenceBatch, max_rows: int) -> list[ScopeDiff]:
+    """Compare diffs until the batch is full or `max_rows` were compared; return the completed ones."""
+    completed: list[ScopeDiff] = []
+    compared = 0
+    while diffs and batch.room > 0 and compared < max_rows:
+        is_complete, rows = diffs[0].compare(writer, batch)
+        compared += rows
+        if not is_complete:
+            diffs.rotate(-1)
+            break
+        completed.append(diffs.popleft())
+    return completed
+
+
+def _confirm(new: NewRows, batch: DifferenceBatch, glance: Glance) -> list[Row]:
+    """The new rows whose folders still have the same names; the others become mismatches.
+
+    A file rewritten since the scan is left to the next scan, which compares it with the row written here.
+    """
+    diff = new.diff
+    stamps = diff.folder_stamps(new.rows).items()
+    changed = {folder for folder, stamp in stamps if not (stamp and glance.is_still(diff.session, folder, stamp))}
+    if not changed:
+        return new.rows
+    confirmed = []
+    for row in new.rows:
+        if f"{row[1]}/{row[2]}".rpartition("/")[0] in changed:
+            batch.add_mismatch(diff.mismatch((row[2], row[1]), None))
+        else:
+            confirmed.append(row)
+    return confirmed
+
+
+def _check_again(mismatches: list[Mismatch], glance: Glance, options: Options) -> Iterator[tuple[Change, Report]]:
+    """The change at each path that differs now, and the report that it belongs to."""
+    # Sorted by folder, so that each folder is opened once.
+    for session, project, filename, row, is_excluded, report in sorted(mismatches, key=lambda mismatch: mismatch[:3]):
+        try:
+            plot = None if is_excluded else glance(session, project, filename)
+        except OSError as error:
+            report.unreadable[f"{session}/{project}/{filename}"] = error
+            continue
+        if plot != row or (options.rewrite and plot):
+            yield Change(row and Plot._make(row), plot), report
+
+
+def _enforce_max_plots(max_plots: int, writer: Writer) -> list[str]:
+    """Truncate the changed sessions that have too many plots; return those that are truncated but have room."""
+    counts = list(writer.plot_counts.items())
+    with_room = [session for session, plots in counts if plots < max_plots and writer.cutoff(session) is not None]
+    for session, plots in counts:
+        if plots > max_plots:
+            writer.apply([Change(plot, None) for plot in writer.truncate_to(session, max_plots)])
+    return with_room
