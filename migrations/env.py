@@ -9,7 +9,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from plotindex.errors import SettingsError
-from plotindex.storage.database import open_database
+from plotindex.storage.factory import open_database
 from plotindex.storage.tables import TRIGRAMS, metadata
 
 

@@ -18,7 +18,8 @@ from playwright.sync_api import Browser
 from plotindex.config.settings import Settings, load_settings
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.database import Database, open_database
+from plotindex.storage.database import Database
+from plotindex.storage.factory import open_database
 from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.tree import Tree
 from tests.support.browser import chromium

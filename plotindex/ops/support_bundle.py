@@ -25,7 +25,7 @@ from plotindex.ops.metrics import Metrics
 from plotindex.ops.redaction import Redactor, Replacement
 from plotindex.ops.request_counts import read_recent
 from plotindex.ops.status import read_status
-from plotindex.storage import Catalog, SqliteDatabase
+from plotindex.storage import Catalog
 from plotindex.system import escape
 
 TELLS_NAMES = {"root-file-system", "root-folders", "symlinks", "clock"}
@@ -145,27 +145,7 @@ def numbers(catalog: Catalog) -> str:
 
 def describe_database(catalog: Catalog) -> dict[str, Any]:
     """Its schema and sizes: of its rows, only how many there are."""
-    database = catalog.database
-    if isinstance(database, SqliteDatabase):
-        return describe_file(database.path)
-    return database.describe()
-
-
-def describe_file(path: Path) -> dict[str, Any]:
-    """The same of a file of SQLite."""
-    uri = f"file:{path}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=2)
-    try:
-        schema = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
-        tables = [name for name, sql in schema if sql and sql.startswith("CREATE TABLE")]
-        pragmas = ("page_count", "page_size", "freelist_count", "journal_mode", "auto_vacuum")
-        return {
-            "schema": dict(schema),
-            "rows": {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables},  # noqa: S608 - names of its own tables
-            **{name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas},
-        }
-    finally:
-        connection.close()
+    return catalog.database.describe()
 
 
 def describe_files(folder: Path) -> "list[dict[str, Any]]":

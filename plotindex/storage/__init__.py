@@ -4,7 +4,8 @@ May import: errors, system, tree. Other packages do not import SQLAlchemy.
 """
 
 from plotindex.storage.catalog import Catalog, Truncation
-from plotindex.storage.database import Database, check_url, open_database
+from plotindex.storage.database import Database
+from plotindex.storage.factory import open_database
 from plotindex.storage.find import FoundPlot, PlotFilter, filenames, find_plots, project_names, session_names
 from plotindex.storage.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from plotindex.storage.integrity import IntegrityCheck
@@ -14,9 +15,9 @@ from plotindex.storage.schema import SCHEMA
 from plotindex.storage.search.search import SearchResult
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
-from plotindex.storage.sqlite.engine import KEPT_WAL_BYTES
-from plotindex.storage.sqlite.wal import MAX_WAL_BYTES, wal_bytes, wal_problem
+from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES, wal_bytes, wal_problem
 from plotindex.storage.stats import BUCKET_SECONDS, Histogram, IndexerStats
+from plotindex.storage.urls import check_url
 from plotindex.storage.writer import Change, Writer
 
 __all__ = [

@@ -1,36 +1,200 @@
-"""Which kind of database a place is: a file of SQLite, or one on a PostgreSQL server."""
+"""The database of a catalogue: what SQLite and PostgreSQL offer alike."""
 
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any, ClassVar
 
-from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
-from plotindex.storage.sqlite.engine import parse_url
-from plotindex.storage.urls import parse_server_url
-from plotindex.system import is_postgres_url
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL
 
-if TYPE_CHECKING:
-    from plotindex.storage.postgres.database import PostgresDatabase
+from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
+from plotindex.storage.schema import SCHEMA, known_revisions
+from plotindex.storage.statements import Prepared
+from plotindex.storage.tables import metadata
+
+POLL_SECONDS = 0.05
+"""How often a waiting client polls a database without notifications."""
 
 
-Database: TypeAlias = "SqliteDatabase | PostgresDatabase"
+class Database(ABC):
+    """One database. Opens and creates nothing before it is used.
 
-
-def open_database(place: str | Path, patience: float = READ_SECONDS, *, prefer_immutable: bool = False) -> Database:
-    """The database at a place: a URL, or a file in a folder that is plotindex's own. Opens and creates nothing.
-
-    `patience` and `prefer_immutable` are those of `SqliteDatabase`; a server has waits of its own.
-
-    Raises:
-        SettingsError: it is no place that a catalogue can have.
+    Every method that uses the database raises CatalogError where it cannot be read or written.
     """
-    if isinstance(place, str) and is_postgres_url(place):
-        # Its driver is an extra, which is not everywhere.
-        from plotindex.storage.postgres.database import PostgresDatabase  # noqa: PLC0415 - see above
 
-        return PostgresDatabase(place)
-    return SqliteDatabase(place, patience, prefer_immutable=prefer_immutable)
+    is_shared: ClassVar[bool]
+    """Whether indexers and servers of several hosts may use it at once."""
+    file: Path | None = None
+    """The database file; None on a server."""
+    path: Path
+    """The same, for callers that have checked `file`; unset on a server."""
+
+    def __init__(self, url: URL, shown: str) -> None:
+        self.url = url
+        self.shown = shown
+        """Its name in messages, without any password."""
+        self.generation = 0
+        """How many databases were found at this place, one after the other."""
+
+    @abstractmethod
+    def writing(
+        self, timeout: float | None = None, sessions: Collection[str] = ()
+    ) -> AbstractContextManager[Connection]:
+        """One write transaction, with these sessions locked. `timeout` in seconds is for the lock.
+
+        Raises:
+            LockTimeoutError: others held the lock for longer.
+            ConflictError: a concurrent transaction won; nothing was written; try again.
+        """
+
+    @abstractmethod
+    def reading(self, *, is_long: bool = False) -> AbstractContextManager[Connection]:
+        """One read transaction: every statement in it sees the same commit. A long one may read every row."""
+
+    @abstractmethod
+    def fetch_one(self, query: Prepared, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
+        """The first row of a query, or None, outside of any transaction. For the hot path."""
+
+    @abstractmethod
+    def migrate(self) -> None:
+        """Create the tables, or bring them to this version's schema, in one transaction.
+
+        Raises:
+            UnusableDatabaseError: it belongs to a newer plotindex or another program.
+        """
+
+    @abstractmethod
+    def check_replaced(self) -> None:
+        """Reconnect if another database has taken the place of the one that was open; count it in `generation`.
+
+        Raises:
+            CatalogError: there is no database.
+            DamagedDatabaseError: it was found damaged before.
+        """
+
+    @abstractmethod
+    def mark_damaged(self) -> DamagedDatabaseError:
+        """Record that the database returned nonsense; return the error to raise."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Version, schema and sizes, for a support bundle."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every connection. The next use opens new ones."""
+
+    @abstractmethod
+    def _table_names(self, connection: Connection) -> set[str]:
+        """The tables in the database."""
+
+    def check_integrity(self) -> None:  # noqa: B027 - a server checks its own pages
+        """Read every page.
+
+        Raises:
+            DamagedDatabaseError: a page is damaged.
+        """
+
+    def mark_as_own(self) -> None:  # noqa: B027 - nothing on a server is ever quarantined
+        """Record that the open file is a catalogue of plotindex, so that it may be quarantined once damaged."""
+
+    def quarantine(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - see above
+        """Rename a damaged database if it is certainly plotindex's; return whether it was.
+
+        Raises:
+            LockTimeoutError: others held the catalogue for longer than `timeout` seconds.
+        """
+        return False
+
+    def pinned_wal_bytes(self) -> int:
+        """Bytes of the write-ahead log that cannot be checkpointed, because a reader still uses them."""
+        return 0
+
+    def notify(self, connection: Connection) -> None:  # noqa: B027 - clients of a file poll
+        """Wake the clients in `wait_for_commit` once this transaction commits."""
+
+    @property
+    def notifications(self) -> int:
+        """How many commits were reported so far."""
+        return 0
+
+    def wait_for_commit(self, seen: int, seconds: float) -> None:  # noqa: ARG002 - of the interface
+        """Return when more than `seen` commits were reported, after `seconds`, or sooner where it has to be polled."""
+        time.sleep(min(seconds, POLL_SECONDS))
+
+    def is_leader(self) -> bool:
+        """Whether this indexer does the full scans and trims, as one of several."""
+        return True
+
+    def clock_skew(self, connection: Connection) -> float:  # noqa: ARG002 - of the interface
+        """Seconds by which the database's clock is ahead of this host's."""
+        return 0.0
+
+    def known_revision(self) -> str | None:
+        """The schema revision, if this version can use or migrate it; None for an empty database.
+
+        Raises:
+            UnusableDatabaseError: the database belongs to a newer plotindex or another program.
+            DamagedDatabaseError: it lacks tables.
+        """
+        with self.reading() as connection:
+            tables = self._table_names(connection)
+            revision = _read_revision(connection) if "alembic_version" in tables else None
+        if revision is None and tables - {"alembic_version"}:
+            raise UnusableDatabaseError(
+                f"The database {self.shown} has tables of another program: name another one with --database."
+            )
+        if revision is not None and revision not in known_revisions():
+            raise self._other_schema(revision)
+        if revision == SCHEMA and not tables >= set(metadata.tables):
+            raise self.mark_damaged()
+        return revision
+
+    def require_schema(self) -> None:
+        """Check, without changing anything, that the database has this version's schema.
+
+        Raises:
+            CatalogError: it has an older schema, or no tables.
+            UnusableDatabaseError: it belongs to a newer plotindex or another program.
+        """
+        revision = self.known_revision()
+        if revision is None:
+            raise no_tables(self.shown)
+        if revision != SCHEMA:
+            raise self._other_schema(revision)
+
+    def check_revision(self, connection: Connection) -> None:
+        """Check, within a write transaction, that no other version of plotindex has migrated the database meanwhile.
+
+        Raises:
+            UnusableDatabaseError: a newer one has.
+            CatalogError: an older database was put in its place.
+        """
+        revision = _read_revision(connection) or ""
+        if revision != SCHEMA:
+            raise self._other_schema(revision)
+
+    def _other_schema(self, revision: str) -> CatalogError:
+        if revision in known_revisions():
+            return CatalogError(
+                f"The database {self.shown} has an older schema; run `plotindex migrate` with the same options."
+            )
+        away = "move the file away" if self.file else "drop its tables"
+        return UnusableDatabaseError(
+            f"The database {self.shown} was migrated by a newer plotindex (schema {revision}): upgrade plotindex or, "
+            f"to stay with this one, {away} and run `plotindex rebuild`; nothing was changed."
+        )
 
 
-def check_url(url: str) -> None:
-    """Raise SettingsError where a URL is none that a catalogue can have."""
-    (parse_server_url if is_postgres_url(url) else parse_url)(url)
+def no_tables(shown: str) -> CatalogError:
+    return CatalogError(f"The database {shown} has no tables yet: start `plotindex watch`, or run `plotindex migrate`.")
+
+
+def _read_revision(connection: Connection) -> str | None:
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    row = driver.execute("SELECT version_num FROM alembic_version").fetchone()
+    return row[0] if row else None

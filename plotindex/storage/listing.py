@@ -58,31 +58,22 @@ class Listing:
     """Lists from one catalogue. Every method raises CatalogError when it cannot be read."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     def clock(self) -> int:
         """The number of the last commit that changed plots."""
-        row = self._database.fetch_one(_CLOCK, {})
+        row = self.database.fetch_one(_CLOCK, {})
         if row is None:
-            raise not_begun(self._database.shown)
+            raise not_begun(self.database.shown)
         return int(row[0])
-
-    @property
-    def told(self) -> int:
-        """What `wait` is given: to be asked before the clock is."""
-        return self._database.notifications
-
-    def wait(self, told: int, seconds: float) -> None:
-        """Return after so many seconds, or sooner: when plots may have changed since `told`."""
-        self._database.wait_for_commit(told, seconds)
 
     def plots(self, name: str, limit: int, after: str = "", query: str = "") -> Page:
         """The keys of a session by filename, from behind `after`, whose filename matches `query`."""
         # No name holds a NUL, which not every database can compare with.
         wanted = select(*PLOT).where(plot.c.session == name, plot.c.filename > after.partition("\0")[0])
         matches = matcher(query)
-        with self._database.reading() as connection:
-            clock = require_header(connection, self._database.shown).clock
+        with self.database.reading() as connection:
+            clock = require_header(connection, self.database.shown).clock
             in_order = wanted.order_by(plot.c.filename, plot.c.project)
             with connection.execution_options(yield_per=1000).execute(in_order) as rows:
                 found = (Plot._make(row) for row in rows if matches(row.filename))
@@ -96,8 +87,8 @@ class Listing:
         )
         matches = matcher(query)
         page: list[SessionRow] = []
-        with self._database.reading() as connection:
-            clock = require_header(connection, self._database.shown).clock
+        with self.database.reading() as connection:
+            clock = require_header(connection, self.database.shown).clock
             in_order = wanted.order_by(session.c.session)
             with connection.execution_options(yield_per=1000).execute(in_order) as rows:
                 for row in map(SessionRow._make, rows):
@@ -112,8 +103,8 @@ class Listing:
 
         An entry is how its key is now, which may be later than the clock that is returned.
         """
-        with self._database.reading() as connection:
-            header = require_header(connection, self._database.shown)
+        with self.database.reading() as connection:
+            header = require_header(connection, self.database.shown)
             clock = header.clock
             if not max(header.born, header.trimmed) <= since <= clock:
                 return ChangesPage(clock, fresh=True, more=False, changed=[], removed=[])

@@ -1,10 +1,8 @@
-"""The schema of the database: its revisions, and how one becomes the next."""
+"""The schema of the database: its revisions, and the migration to the newest one."""
 
 from pathlib import Path
 
 from sqlalchemy import Connection, text
-
-from plotindex.errors import CatalogError, UnusableDatabaseError
 
 SCHEMA = "0004"
 """The newest revision in migrations/versions."""
@@ -22,22 +20,9 @@ def known_revisions() -> set[str]:
     return {path.name.partition("_")[0] for path in migrations_folder().glob("versions/[0-9]*.py")}
 
 
-def of_another_schema(shown: str | Path, revision: str) -> CatalogError:
-    """What to do about a database of another revision than this version's: a file, or one that is shown so."""
-    if revision in known_revisions():
-        return CatalogError(
-            f"The database {shown} is of an older schema; run `plotindex migrate` with the same options."
-        )
-    away = "move the file away" if isinstance(shown, Path) else "drop its tables"
-    return UnusableDatabaseError(
-        f"The database {shown} is of a newer plotindex (schema {revision}): upgrade plotindex or, to stay with "
-        f"this one, {away} and run `plotindex rebuild`; nothing was changed."
-    )
-
-
 def upgrade(connection: Connection, *first: str) -> None:
-    """Bring a database to the newest revision, in one transaction, which begins with these statements."""
-    # Imported here: a server that finds its schema current never pays for it.
+    """Migrate to the newest revision, in one transaction that starts with the statements `first`."""
+    # Slow to import, and seldom needed.
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415 - see above
 

@@ -1,45 +1,63 @@
-"""Addresses of databases: which kind they are of, and how they are shown."""
+"""Database URLs: parsed and checked."""
 
 import importlib.util
+import os
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from plotindex.errors import SettingsError
-from plotindex.system import redact_url
+from plotindex.system import is_postgres_url, redact_url
 
 DRIVER = "postgresql+psycopg"
 EXAMPLES = f"sqlite:////absolute/path/catalog.db, or {DRIVER}://role@host/database"
 
 
-def parse(url: str) -> URL:
-    """A database URL.
+def check_url(url: str) -> None:
+    """Raise SettingsError unless the URL is valid for a catalogue."""
+    (parse_server_url if is_postgres_url(url) else parse_file_url)(url)
+
+
+def parse_file_url(url: str) -> URL:
+    """The URL of an SQLite database, with the absolute path of its file.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not valid, or names something that cannot be the catalogue.
     """
-    try:
-        return make_url(url)
-    except (ArgumentError, ValueError):
-        raise SettingsError(f"{redact_url(url)!r} is no database URL: write {EXAMPLES}.") from None
+    parsed = _parse(url)
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise SettingsError(f"The catalogue cannot be kept in {parsed.drivername}: write {EXAMPLES}.")
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        raise SettingsError(
+            "The catalogue must be a file, seen by indexer and server: write sqlite:////absolute/path/catalog.db."
+        )
+    return parsed.set(database=os.path.abspath(parsed.database))
 
 
 def parse_server_url(url: str) -> URL:
-    """The URL of a database on a PostgreSQL server.
+    """The URL of a PostgreSQL database.
 
     Raises:
-        SettingsError: it names no database, or the driver is not installed.
+        SettingsError: it is not valid, names no database, or the driver is not installed.
     """
-    parsed = parse(url)
+    parsed = _parse(url)
     if url.partition("?")[0].count("@") > 1:
         raise SettingsError(f"{redact_url(url)!r} has more than one @: in a password write %40 for @, and %2F for /.")
     if not parsed.database:
-        raise SettingsError(f"The URL {shown(parsed)} names no database: write {DRIVER}://role@host/database.")
+        raise SettingsError(
+            f"The URL {without_password(parsed)} names no database: write {DRIVER}://role@host/database."
+        )
     if importlib.util.find_spec("psycopg") is None:
         raise SettingsError("PostgreSQL needs a driver: run `pip install 'plotindex[postgresql]'`.")
     return parsed.set(drivername=DRIVER)
 
 
-def shown(url: URL) -> str:
-    """The URL without any password."""
+def without_password(url: URL) -> str:
     return redact_url(url.render_as_string(hide_password=False))
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise SettingsError(f"{redact_url(url)!r} is not a valid database URL: write {EXAMPLES}.") from None

@@ -18,7 +18,7 @@ from plotindex.errors import CatalogError
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import SqliteDatabase
-from plotindex.storage.sqlite.immutable import rest_of
+from plotindex.storage.sqlite.immutable import stamp_of_closed
 from plotindex.system.permissions import make_private_folder
 from plotindex.system.private_files import open_private, write_private
 from plotindex.tree.plots import PlotKey
@@ -179,7 +179,7 @@ def test_what_was_read_while_somebody_wrote_is_not_believed(
         mount("--bind", folder, mirror)
         mount("-o", "remount,bind,ro", mirror)
         reader = Catalog(SqliteDatabase(mirror / "catalog.db"))
-        wait_until(lambda: rest_of(reader.database.path))
+        wait_until(lambda: stamp_of_closed(reader.database.path))
         before = reader.current(key)
         assert before is not None
         with pytest.raises(CatalogError, match="written while it was read"), reader.database.reading():

@@ -27,9 +27,9 @@ RANKS: dict[str, int] = {
 }
 """A package imports from itself and from those of a lower rank; two of the same rank do not know each other."""
 STORAGE = (
-    {"tables", "schema", "statements", "pool", "urls", "heartbeat", "stats"},
+    {"tables", "schema", "statements", "pool", "urls", "heartbeat", "stats", "database"},
     {"sqlite", "postgres"},
-    {"database", "integrity"},
+    {"factory", "integrity"},
     {"writer"},
     {"catalog"},
     {"listing"},

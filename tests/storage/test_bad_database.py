@@ -33,7 +33,7 @@ def test_a_database_of_another_program(refused: Refused, tmp_path: Path, table: 
         connection.execute(f"CREATE TABLE {table} (version_num TEXT)")
         connection.execute(f"INSERT INTO {table} VALUES ('ae1027a6acf')")
     before = file.read_bytes()
-    says = "newer plotindex" if table == "alembic_version" else "is a database of another program"
+    says = "newer plotindex" if table == "alembic_version" else "has tables of another program"
     commands = ["rebuild", "verify"] if table == "photo" else ["rebuild"]
     refused(commands, f"{file}", says, options=("--database", f"sqlite:///{file}"))
     assert file.read_bytes() == before

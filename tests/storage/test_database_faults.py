@@ -159,7 +159,7 @@ def test_a_catalogue_that_is_damaged_at_the_start_is_set_aside_by_the_indexer_an
     for command in (["status"], ["find", "0001"], ["verify"]):
         done = plotindex(*command)
         assert (done.returncode, done.stdout) == (2, "")
-        assert f"{healing.database} is damaged: a running indexer or `plotindex rebuild` makes it anew." in done.stderr
+        assert f"{healing.database} is damaged: a running indexer or `plotindex rebuild` recreates it." in done.stderr
     assert not healing.aside.exists()
     done = plotindex("rebuild")
     assert (done.returncode, done.stdout.partition(" in ")[0]) == (

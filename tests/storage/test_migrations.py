@@ -171,15 +171,15 @@ def test_a_database_of_a_newer_schema_is_refused_and_stays_as_it_is(plotindex: R
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     before = hashlib.sha256(place.read_bytes()).digest()
     database = SqliteDatabase(place)
-    with pytest.raises(SettingsError, match="of a newer plotindex"):
+    with pytest.raises(SettingsError, match="by a newer plotindex"):
         database.migrate()
-    with pytest.raises((CatalogError, SettingsError), match="of a newer plotindex"):
+    with pytest.raises((CatalogError, SettingsError), match="by a newer plotindex"):
         database.require_schema()
     database.close()
     done = plotindex("migrate", "--database", url(place))
     assert done.returncode == 2
     assert done.stderr == (
-        f"plotindex: The database {place} is of a newer plotindex (schema 9999): "
+        f"plotindex: The database {place} was migrated by a newer plotindex (schema 9999): "
         "upgrade plotindex or, to stay with this one, move the file away and run `plotindex rebuild`; "
         "nothing was changed.\n"
     )

@@ -22,7 +22,7 @@ from plotindex.index.lookup import CacheStatus, Lookup
 from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.database import open_database
+from plotindex.storage.factory import open_database
 from plotindex.storage.listing import Listing
 from plotindex.storage.overview import Overview
 from plotindex.storage.stats import IndexerStats
@@ -362,7 +362,7 @@ def test_the_schema_is_made_once_by_whoever_comes_first_and_is_that_of_the_table
         migrate(url)
         with connected(url) as connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        with pytest.raises(UnusableDatabaseError, match=r"of a newer plotindex .* drop its tables"):
+        with pytest.raises(UnusableDatabaseError, match=r"by a newer plotindex .* drop its tables"):
             migrate(url)
         with connected(url) as connection:
             connection.execute("DELETE FROM alembic_version")

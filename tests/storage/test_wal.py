@@ -32,9 +32,7 @@ def test_a_reader_without_end_keeps_the_log_at_its_bound_and_is_named_until_it_e
     with closing(sqlite3.connect(database.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM plot").fetchone()
-        with pytest.raises(
-            CatalogError, match="has grown to 1 MB, since a program reads in one transaction without end"
-        ):
+        with pytest.raises(CatalogError, match="has grown to 1 MB, because a program holds a read transaction open"):
             for _ in range(20):
                 touch_all(root)
                 reconcile(tree, catalog, [""])

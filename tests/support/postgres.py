@@ -17,7 +17,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from plotindex.storage.database import Database, open_database
+from plotindex.storage.database import Database
+from plotindex.storage.factory import open_database
 from plotindex.storage.tables import metadata
 from plotindex.system.processes import die_with_parent
 from tests.support.processes import wait_until

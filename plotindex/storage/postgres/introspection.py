@@ -1,19 +1,16 @@
-"""What a database on a PostgreSQL server is, seen within a transaction: its version, tables and sizes."""
+"""Read from a PostgreSQL database, within a transaction: the server's version, tables and sizes."""
 
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from plotindex.errors import DamagedDatabaseError, UnusableDatabaseError
-from plotindex.storage.schema import SCHEMA, known_revisions, of_another_schema
-from plotindex.storage.tables import metadata
+from plotindex.errors import UnusableDatabaseError
 
-OLDEST = 14
-"""The first version that ends connections which are silent, by which an indexer that is cut off loses its part."""
+MIN_VERSION = 14
+"""The first version with idle_session_timeout, by which a leader that is cut off loses its lock."""
 
 _SERVER = text("SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding')")
 _TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-_REVISION = text("SELECT version_num FROM alembic_version")
 _TRIGRAMS = text("SELECT to_regclass('name_trigram') IS NOT NULL")
 _SIZES = text(
     "SELECT relname, reltuples::bigint, pg_total_relation_size(oid) FROM pg_class "
@@ -21,48 +18,27 @@ _SIZES = text(
 )
 
 
-def revision_of(connection: Connection, shown: str) -> str | None:
-    """The revision of a database that this version can use or migrate; None for one that is empty.
+def table_names(connection: Connection, shown: str) -> set[str]:
+    """The tables of the schema.
 
     Raises:
-        UnusableDatabaseError: it is of a newer plotindex, of another program, or on a server that will not do.
+        UnusableDatabaseError: the server is too old, or the database has another encoding than UTF8.
     """
     version, encoding = connection.execute(_SERVER).one()
-    if version < OLDEST:
-        raise UnusableDatabaseError(f"The server of {shown} is PostgreSQL {version}: upgrade it to {OLDEST} or later.")
+    if version < MIN_VERSION:
+        raise UnusableDatabaseError(
+            f"The server of {shown} is PostgreSQL {version}: upgrade it to {MIN_VERSION} or later."
+        )
     if encoding != "UTF8":
         raise UnusableDatabaseError(
-            f"The database {shown} is of encoding {encoding}: make one by `createdb --encoding UTF8 --template "
+            f"The database {shown} has encoding {encoding}: create one with `createdb --encoding UTF8 --template "
             "template0`."
         )
-    tables = set(connection.execute(_TABLES).scalars())
-    revision = connection.execute(_REVISION).scalar() if "alembic_version" in tables else None
-    if revision is None and tables - {"alembic_version"}:
-        raise UnusableDatabaseError(
-            f"The database {shown} has tables of another program: name another one with --database."
-        )
-    if revision is not None and revision not in known_revisions():
-        raise of_another_schema(shown, revision)
-    if revision == SCHEMA and not tables >= set(metadata.tables):
-        raise not_believed(shown)
-    return revision
+    return set(connection.execute(_TABLES).scalars())
 
 
-def written_revision(connection: Connection) -> str:
-    """The revision that plotindex's tables are of now."""
-    return connection.execute(_REVISION).scalar() or ""
-
-
-def not_believed(shown: str) -> DamagedDatabaseError:
-    """What to do when what is read makes no sense."""
-    return DamagedDatabaseError(
-        f"The database {shown} holds what plotindex has not written: drop its tables and run `plotindex rebuild`, "
-        "which makes them anew."
-    )
-
-
-def described_by(connection: Connection) -> dict[str, Any]:
-    """Version and sizes, for whoever mends plotindex."""
+def describe_server(connection: Connection) -> dict[str, Any]:
+    """The server's version, whether names have an index by trigrams, and the size of each table."""
     version = connection.execute(text("SELECT version()")).scalar()
     sizes = connection.execute(_SIZES)
     has_trigrams = connection.execute(_TRIGRAMS).scalar()

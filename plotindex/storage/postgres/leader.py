@@ -1,59 +1,59 @@
-"""Which of several indexers looks at everything now and then, and trims: whoever holds a lock of the server's."""
+"""Leader election among indexers: the leader holds an advisory lock of the server."""
 
 import logging
 import time
 from collections.abc import Callable
 
 from plotindex.errors import CatalogError
-from plotindex.storage.postgres.connections import Broken, Lone
+from plotindex.storage.postgres.connections import DedicatedConnection, DriverError
 
-ASK_SECONDS = 1.0
-"""How often the lock is asked for, or whether it is held still."""
+CHECK_SECONDS = 1.0
+"""How often to try to take the lock, or to check that it is still held."""
 SILENT_SECONDS = 6.0
-"""The server takes the lock from whoever has not asked for so long: stopped, cut off, or asleep."""
+"""The server takes the lock from a leader that has not checked for so long: stopped, cut off, or suspended."""
 
 log = logging.getLogger(__name__)
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('plotindex rescans', to_regclass('catalogue')::oid::bigint))"
 
 
-class Election:
-    """One indexer's part in it. What it holds ends with the connection it has for that, on either side."""
+class LeaderElection:
+    """One indexer's part in the election. The lock lasts as long as the connection that took it."""
 
-    def __init__(self, connect: Callable[[float], Lone]) -> None:
-        """`connect` makes a connection that the server ends after so many seconds of silence."""
+    def __init__(self, connect: Callable[[float], DedicatedConnection]) -> None:
+        """`connect` makes a connection that the server closes after so many idle seconds."""
         self._connect = connect
-        self._connection: Lone | None = None
-        self._asked_at = -ASK_SECONDS
-        self._trouble = ""
-        self.is_won = False
+        self._connection: DedicatedConnection | None = None
+        self._checked_at = -CHECK_SECONDS
+        self._logged = ""
+        self._is_leader = False
 
-    def ask(self) -> bool:
-        """Whether this indexer is the one; asked of the server once a second."""
-        if time.monotonic() - self._asked_at >= ASK_SECONDS:
+    def check(self) -> bool:
+        """Whether this indexer is the leader; asks the server once a second."""
+        if time.monotonic() - self._checked_at >= CHECK_SECONDS:
             try:
-                self.is_won = self._ask()
-            except (Broken, CatalogError) as error:
+                self._is_leader = self._hold_lock()
+            except (DriverError, CatalogError) as error:
                 self.resign()
-                trouble = str(error).partition("\n")[0]
-                if trouble != self._trouble:
-                    self._trouble = trouble
-                    log.warning("Whether this indexer is to look at everything cannot be asked: %s", trouble)
-            self._asked_at = time.monotonic()
-        return self.is_won
+                reason = str(error).partition("\n")[0]
+                if reason != self._logged:
+                    self._logged = reason
+                    log.warning("Leader election failed: %s", reason)
+            self._checked_at = time.monotonic()
+        return self._is_leader
 
-    def _ask(self) -> bool:
-        if self._connection is not None and self.is_won:
-            # An answer is the proof: the lock lasts as long as the connection.
-            self._connection.ask("SELECT 1")
+    def _hold_lock(self) -> bool:
+        if self._connection is not None and self._is_leader:
+            # Any answer proves that the connection lives, and with it the lock.
+            self._connection.fetch_value("SELECT 1")
             return True
         if self._connection is None:
             self._connection = self._connect(SILENT_SECONDS)
-        return bool(self._connection.ask(_LOCK))
+        return bool(self._connection.fetch_value(_LOCK))
 
     def resign(self) -> None:
-        """Let another one be it."""
-        self.is_won = False
+        """Release the lock."""
+        self._is_leader = False
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

@@ -1,8 +1,8 @@
-"""A database at rest, for those who cannot write beside it.
+"""Read an SQLite database that no process has open, without write access.
 
-SQLite's last writer takes the log with it, and who reads next has to make a new one. Who cannot, may read the file as
-one that does not change (`immutable`) for as long as there is no log: each reading is believed only when the file is,
-after it, still what it was when it was opened.
+SQLite's last writer deletes the log, and the next reader has to create one. A reader that may not
+can open the file as `immutable` while there is no log: what it reads is valid only if the file is
+unchanged afterwards.
 """
 
 import os
@@ -15,15 +15,16 @@ from plotindex.errors import CatalogError
 from plotindex.system import permission_denied_error
 
 SETTLED_NS = 2 * 10**9
-"""A file that was changed so recently may change again without another time."""
-WRITABLE = "mode=rw"
+"""A file changed more recently may change again without another mtime."""
+READ_WRITE = "mode=rw"
 """A missing file is an error, not a new empty database. A reader, too, may have to create the -shm file of WAL."""
-BESIDE_WRITERS = "mode=ro&readonly_shm=1"
-AT_REST = "mode=ro&immutable=1"
+READ_ONLY = "mode=ro&readonly_shm=1"
+"""Beside a process that has the database open."""
+IMMUTABLE = "mode=ro&immutable=1"
 
 
-class Rest(NamedTuple):
-    """What changes when a database that nobody had open is written."""
+class FileStamp(NamedTuple):
+    """What changes when a closed database is written."""
 
     device: int
     inode: int
@@ -33,39 +34,39 @@ class Rest(NamedTuple):
 
 
 class ReadConnection(sqlite3.Connection):
-    """A connection that only reads."""
+    """A connection, and the stamp of a file that it opened as immutable."""
 
-    rest: Rest | None = None
-    """How the database rested when it was opened as one that does not change."""
+    stamp: FileStamp | None = None
 
-    def is_outdated(self, database: Path) -> bool:
-        """Whether what it reads may no longer be what the database holds."""
-        return self.rest is not None and self.rest != rest_of(database)
+    def is_stale(self, database: Path) -> bool:
+        """Whether an immutable file has changed since it was opened."""
+        return self.stamp is not None and self.stamp != stamp_of_closed(database)
 
 
-def way_to_read(database: Path) -> tuple[str, Rest | None]:
-    """How to open a database in order to read it, as part of an SQLite URI; and how it rests, where that is to last.
+def read_mode(database: Path, *, prefer_immutable: bool) -> tuple[str, FileStamp | None]:
+    """How to open a database for reading: URI parameters, and the stamp if it is opened as immutable.
 
     Raises:
-        UnusableDatabaseError: this user may not.
-        CatalogError: this process cannot, for a moment.
+        UnusableDatabaseError: permission denied.
+        CatalogError: it cannot be opened for a moment.
     """
+    if prefer_immutable and (stamp := stamp_of_closed(database)):
+        return IMMUTABLE, stamp
     try:
-        if can_write(database) or not database.exists():
-            return WRITABLE, None
+        if _can_write(database) or not database.exists():
+            return READ_WRITE, None
     except PermissionError:
         raise permission_denied_error(database) from None
-    rest = rest_of(database)
-    if rest is not None:
-        return AT_REST, rest
+    if stamp := stamp_of_closed(database):
+        return IMMUTABLE, stamp
     if _has_log(database):
-        return BESIDE_WRITERS, None
-    # SQLite would make a log, where it can: it would be this user's, and lock the others out.
-    raise CatalogError(f"The database {database} was closed a moment ago, and this user cannot write: ask again.")
+        return READ_ONLY, None
+    # SQLite would create a log where it can: owned by this user, it would lock the others out.
+    raise CatalogError(f"The database {database} was closed a moment ago, and this user cannot write: try again.")
 
 
-def rest_of(database: Path) -> Rest | None:
-    """How the database rests; None while somebody has it open, or had a moment ago."""
+def stamp_of_closed(database: Path) -> FileStamp | None:
+    """The stamp of a closed database; None while a process has it open, or had a moment ago."""
     if _has_log(database):
         return None
     try:
@@ -74,11 +75,11 @@ def rest_of(database: Path) -> Rest | None:
         return None
     if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < SETTLED_NS:
         return None
-    return Rest(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return FileStamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def is_in_wal_mode(database: Path) -> bool:
-    """Whether the file says so itself (https://www.sqlite.org/fileformat.html, 1.3.3).
+    """Whether the file's header says so (https://www.sqlite.org/fileformat.html, 1.3.3).
 
     Raises:
         OSError: it cannot be read.
@@ -87,8 +88,8 @@ def is_in_wal_mode(database: Path) -> bool:
         return file.read(20)[18:] == b"\2\2"
 
 
-def can_write(database: Path) -> bool:
-    """Whether this process can write the database, and make SQLite's files beside it."""
+def _can_write(database: Path) -> bool:
+    """Whether this process can write the database, and create SQLite's files beside it."""
     return os.access(database, os.R_OK | os.W_OK) and os.access(database.parent, os.W_OK | os.X_OK)
 
 

@@ -11,11 +11,11 @@ from plotindex.system import acquire_lock, open_private
 
 
 class WriterQueue:
-    """Writers take turns, in the order they came.
+    """Writers take turns in the order of their arrival.
 
-    SQLite's own busy-waiting starves: whoever sleeps misses the gap. Here a writer waits on flock(2), which
-    wakes it; and it waits for its place in the queue before it waits for its turn, so that one who
-    has just written cannot come first again while another waits.
+    SQLite's busy-wait starves: a sleeping writer misses the gap. Here a writer waits on flock(2), which
+    wakes it. It locks the queue before it locks the turn, so that a writer that has just finished
+    cannot overtake one that waits.
     """
 
     def __init__(self, database: Path) -> None:
@@ -24,7 +24,7 @@ class WriterQueue:
 
     @contextmanager
     def turn(self, timeout: float | None = None) -> Iterator[None]:
-        """Hold the turn. `timeout` in seconds; None waits as long as it takes.
+        """Hold the turn. `timeout` in seconds; None waits indefinitely.
 
         Raises:
             LockTimeoutError: others held it for longer.

@@ -165,13 +165,13 @@ class Lists:
 
     def _wait(self, found: ChangesPage, viewer: Viewer, session: str | None, until: float) -> ChangesPage:
         while True:
-            told = self._listing.told
+            seen = self._listing.database.notifications
             self._require_catalogue()
             if self._listing.clock() != found.clock:
                 found = self._listing.changes(found.clock, viewer.allows, session)
             if not _is_nothing(found) or time.monotonic() >= until or self._is_stopping():
                 return found
-            self._listing.wait(told, LOOK_SECONDS)
+            self._listing.database.wait_for_commit(seen, LOOK_SECONDS)
 
     def _is_there(self, session: str) -> bool:
         return self._lookup.catalog.session_row(session) is not None or self._lookup.has_session(session)

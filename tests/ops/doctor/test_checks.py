@@ -11,7 +11,7 @@ from plotindex.ops.doctor.checks import CHECKS, examine
 from plotindex.ops.doctor.context import opened
 from plotindex.ops.doctor.findings import Finding, size, split
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.immutable import rest_of
+from plotindex.storage.sqlite.immutable import stamp_of_closed
 from tests import CHECKOUT
 from tests.support.processes import Index, RunPlotindex, draw, wait_until
 
@@ -114,7 +114,7 @@ def test_nothing_is_changed(settings: Settings, root: Path, index: Index, catalo
     assert {path: told[1] for path, told in after.items()} == {path: told[1] for path, told in before.items()}
     assert everything_below(root) == {path: told for path, told in before.items() if path.is_relative_to(root)}
     catalog.database.close()
-    wait_until(lambda: rest_of(catalog.database.path))
+    wait_until(lambda: stamp_of_closed(catalog.database.path))
     before = everything_below(root, tmp_path / "state")
     found = examined(settings)
     assert {finding.check for finding in found if finding.verdict == "ok"} >= {"database-integrity", "journal-mode"}

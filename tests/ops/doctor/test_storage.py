@@ -14,8 +14,7 @@ from plotindex.ops.doctor import context as subject
 from plotindex.ops.doctor.findings import Finding
 from plotindex.ops.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.engine import KEPT_WAL_BYTES
-from plotindex.storage.sqlite.wal import MAX_WAL_BYTES
+from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES
 from plotindex.system.mounts import Mount
 from plotindex.tree.layout import Layout
 from tests.ops.doctor.test_checks import examined
@@ -77,14 +76,19 @@ def test_a_database_of_another_journal_mode_is_bad(settings: Settings, database:
         (
             ["UPDATE alembic_version SET version_num = '0001'"],
             "warn",
-            "is of an older schema",
+            "has an older schema",
             "run `plotindex migrate`",
         ),
-        (["UPDATE alembic_version SET version_num = '9999'"], "bad", "is of a newer plotindex", "upgrade plotindex"),
+        (
+            ["UPDATE alembic_version SET version_num = '9999'"],
+            "bad",
+            "was migrated by a newer plotindex",
+            "upgrade plotindex",
+        ),
         (["UPDATE catalogue SET root = '/elsewhere'"], "bad", "is that of /elsewhere", "name another --database"),
         (["DELETE FROM catalogue"], "warn", "is not begun yet", "run `plotindex rebuild`"),
-        (["DROP TABLE alembic_version"], "bad", "is a database of another program", "name another file"),
-        (["DROP TABLE plot"], "bad", "is damaged", "makes it anew"),
+        (["DROP TABLE alembic_version"], "bad", "has tables of another program", "name another one"),
+        (["DROP TABLE plot"], "bad", "is damaged", "recreates it"),
     ],
 )
 def test_a_catalogue_that_cannot_be_used_is_told_with_what_mends_it(
