@@ -3,8 +3,10 @@
 import os
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
 
 from flask import Flask, Request, Response
+from werkzeug.datastructures import Headers
 from werkzeug.routing import BaseConverter
 
 from plotindex.errors import RootLostError
@@ -12,8 +14,11 @@ from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.rendering.protocol import SVG_JOB, Outcome
 from plotindex.rendering.thumbnails import WIDTH_ERROR, WIDTHS, Thumbnails
 from plotindex.tree import OpenPlot, plot_of
+from plotindex.web.answers import Answer, ImageRequest, answer_with_plot, answer_with_thumbnail
 from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
-from plotindex.web.responses import respond_with_plot, respond_with_thumbnail
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 DRAWING = "Plotindex-Drawing"
 """Response header: the cost of drawing an SVG."""
@@ -33,6 +38,17 @@ def plot_url_rule(app: Flask, url_prefix: str) -> str:
     return f"{url_prefix}/plots/<session_id>/<plotindex_filename:filename>"
 
 
+class ImageResponse(Response):
+    """An answer as Flask sends it. Its headers are complete: skip Werkzeug's pass over them."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:  # noqa: ARG002 - as Werkzeug
+        return self.headers
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        return cls(answer.body, answer.status, Headers(answer.headers), direct_passthrough=True)
+
+
 def serve_plot(
     lookup: Lookup,
     thumbnails: Thumbnails,
@@ -42,10 +58,11 @@ def serve_plot(
     *,
     accel: str | None = None,
 ) -> Response:
-    """The image of a key, 404, or 503 while it cannot be read. `accel`: see `respond_with_plot`."""
+    """The image of a key, 404, or 503 while it cannot be read. `accel`: see `answer_with_plot`."""
     if not has_utf8_path(request):
         return respond_not_found()
     arguments = request.args if request.environ.get("QUERY_STRING") else {}
+    asked = ImageRequest(request.environ, arguments)
     width = arguments.get("width")
     if width is not None and width not in WIDTHS:
         return respond_with_error(400, WIDTH_ERROR)
@@ -54,18 +71,19 @@ def serve_plot(
         if opened is None:
             return respond_not_found(cache_status)
         if width is not None:
-            return serve_thumbnail(thumbnails, width, opened, cache_status, request, accel=accel)
-        return respond_with_plot(opened, cache_status, request, time.time_ns(), accel)
+            return _serve_thumbnail(thumbnails, width, opened, cache_status, asked, accel=accel)
+        answer = answer_with_plot(opened, cache_status, asked, time.time_ns(), accel=accel)
+        return ImageResponse.of(answer)
     except (ScansBusyError, RootLostError, OSError) as error:
         return respond_unavailable(error)
 
 
-def serve_thumbnail(
+def _serve_thumbnail(
     thumbnails: Thumbnails,
     width: str,
     opened: OpenPlot,
     cache_status: CacheStatus,
-    request: Request,
+    asked: ImageRequest,
     *,
     accel: str | None,
 ) -> Response:
@@ -81,28 +99,28 @@ def serve_thumbnail(
         result = thumbnails.cached(opened, job)
         if result is None and job != SVG_JOB:
             # Drawing is not needed if the client has the thumbnail.
-            not_modified = respond_with_thumbnail(plot, width, None, cache_status, request)
+            not_modified = answer_with_thumbnail(plot, width, None, cache_status, asked)
             if not_modified is not None:
-                return not_modified
+                return ImageResponse.of(not_modified)
         result = result or thumbnails.render(opened, job)
-        response = (
-            respond_with_thumbnail(plot, width, result, cache_status, request)
-            if result.outcome is Outcome.RENDERED
-            else None
-        )
-        if response is not None:
-            return response
+        if result.outcome is Outcome.RENDERED:
+            answer = answer_with_thumbnail(plot, width, result, cache_status, asked)
+            if answer is not None:
+                return ImageResponse.of(answer)
         # It may have been modified while it was drawn.
         current = plot_of(plot.session, plot.project, plot.filename, os.fstat(fd))
         stack.pop_all()
-    is_fallback = not result.is_final
-    if job != SVG_JOB:
-        return respond_with_plot(
-            OpenPlot(current, fd), cache_status, request, time.time_ns(), accel, is_fallback=is_fallback
-        )
-    # Without X-Accel-Redirect: nginx drops unknown headers.
-    response = respond_with_plot(OpenPlot(current, fd), cache_status, request, time.time_ns(), is_fallback=is_fallback)
-    response.headers[DRAWING] = (
-        str(result.outcome) if result.outcome is not Outcome.BUSY and current == plot else "unknown"
+    # An SVG without X-Accel-Redirect: nginx drops unknown headers.
+    answer = answer_with_plot(
+        OpenPlot(current, fd),
+        cache_status,
+        asked,
+        time.time_ns(),
+        accel=None if job == SVG_JOB else accel,
+        is_fallback=not result.is_final,
     )
+    response = ImageResponse.of(answer)
+    if job == SVG_JOB:
+        is_known = result.outcome is not Outcome.BUSY and current == plot
+        response.headers[DRAWING] = str(result.outcome) if is_known else "unknown"
     return response

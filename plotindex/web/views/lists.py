@@ -13,8 +13,8 @@ from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.storage import Allows, ChangesPage, Entry, Listing, entries_of, page_of
 from plotindex.system import rfc3339
 from plotindex.tree import Plot, PlotKey, is_name, matcher
+from plotindex.web.answers import REVALIDATE
 from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
-from plotindex.web.responses import REVALIDATE
 
 MOST_LISTED = 1_000
 LISTED = 100
