@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from plotindex.auth import Logins, Token
 from plotindex.config import Settings
-from plotindex.ops.probe import reached_by
+from plotindex.ops.probe import connect_host
 from plotindex.tree import Plot
 
 
@@ -31,5 +31,5 @@ def login_address(settings: Settings, token: Token) -> str:
 
 def base_url(settings: Settings) -> str:
     """Where this machine reaches the server."""
-    host = reached_by(settings.host)
+    host = connect_host(settings.host)
     return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"

@@ -29,14 +29,14 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
     time) or bad; what was looked at; what was seen, and what to do.
     Nothing is changed.
     """
-    from plotindex.ops.doctor.checks import examine
-    from plotindex.ops.doctor.context import opened
+    from plotindex.ops.doctor.checks import run_checks
+    from plotindex.ops.doctor.context import open_context
     from plotindex.ops.doctor.findings import BAD
 
     settings = read_settings(config, options)
     findings = []
-    with opened(settings, _again(config, options), partial(Progress, "sessions")) as subject:
-        for finding in examine(subject):
+    with open_context(settings, _again(config, options), partial(Progress, "sessions")) as context:
+        for finding in run_checks(context):
             findings.append(finding)
             if not as_json:
                 verdict = click.style(f"{finding.verdict:4}", fg=COLOURS[finding.verdict])

@@ -12,7 +12,7 @@ from plotindex.auth import Tokens
 from plotindex.cli.addresses import curl_command, login_address
 from plotindex.config import PARSERS, Settings, unknown_variables
 from plotindex.errors import CatalogError
-from plotindex.ops.probe import is_served
+from plotindex.ops.probe import is_serving
 from plotindex.storage import Catalog
 from plotindex.system import die_with_parent, has_terminal, printable, python_command, python_path
 from plotindex.tree import Plot
@@ -53,7 +53,7 @@ def run_both(
     if not has_terminal():
         signal.signal(signal.SIGHUP, partial(_send, children.values()))
     try:
-        while not stop.wait(POLL_SECONDS) and not is_served(settings.host, settings.port, ANSWER_SECONDS):
+        while not stop.wait(POLL_SECONDS) and not is_serving(settings.host, settings.port, ANSWER_SECONDS):
             _check_alive(children)
         root = printable(str(settings.root))
         token = tokens.check(secret)

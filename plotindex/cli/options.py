@@ -24,7 +24,7 @@ from plotindex.config import (
     without_settings,
 )
 from plotindex.errors import CatalogError, DamagedDatabaseError, PlotIndexError, SettingsError, UnusableDatabaseError
-from plotindex.ops.config_checks import state_below_root, state_of_a_service
+from plotindex.ops.config_checks import service_state_hint, state_location_problem
 from plotindex.system import configure_logs, escape, has_terminal, python_command, python_path
 
 Command = Callable[..., Any]
@@ -119,9 +119,9 @@ def read_settings(config: Path | None, options: dict[str, str | None]) -> Settin
     settings = load_settings(options, config=config)
     configure_logs(settings.log_format)
     warnings = list(unknown_variables(PARSERS, os.environ).values())
-    if below := state_below_root(settings):
+    if below := state_location_problem(settings):
         warnings.append(below)
-    if other := state_of_a_service(settings, os.environ, config):
+    if other := service_state_hint(settings, os.environ, config):
         warnings.append(other)
     for warning in warnings:
         click.echo(f"plotindex: {escape(warning)}", err=True)

@@ -62,17 +62,17 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     Exits with 1 when something is not well, and says what mends it.
     """
     from plotindex.index import open_catalog
-    from plotindex.ops.request_counts import read_recent
-    from plotindex.ops.status import ask_server, read_status
+    from plotindex.ops.request_counts import read_counts
+    from plotindex.ops.status import probe_server, read_status
 
     settings = read_settings(config, options)
     check_root_unless_known(settings)
     told = read_status(
         open_catalog(settings),
         settings.layout,
-        read_recent(settings.request_counts_folder),
+        read_counts(settings.request_counts_folder),
         settings.indexer_lock,
-        ask_server(settings.host, settings.port),
+        probe_server(settings.host, settings.port),
     )
     click.echo(json.dumps(told.as_json(), indent=2) if as_json else told.as_text())
     if told.trouble:

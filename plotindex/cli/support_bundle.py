@@ -20,11 +20,11 @@ def support_bundle(config: Path | None, file: Path | None, names: bool, **option
     That is the version and the machine, the settings, what status and doctor say, numbers and sizes; no secrets, and
     no names of plots unless they are asked for. Without FILE it is named by the time, in the current directory.
     """
-    from plotindex.ops.support_bundle import Gathering, write_archive
+    from plotindex.ops.support_bundle import SupportBundle, write_archive
 
     settings = read_settings(config, options)
     file = file or Path(time.strftime("plotindex-support-%Y%m%d-%H%M%S.tar.gz"))
-    parts = Gathering(settings, options, config, names).parts()
+    parts = SupportBundle(settings, options, config, names).parts()
     try:
         write_archive(file, parts)
     except FileExistsError:

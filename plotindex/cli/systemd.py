@@ -10,7 +10,7 @@ import click
 from plotindex.cli.options import Command, common_options, example, setting_options
 from plotindex.config import Settings, load_settings
 from plotindex.errors import SettingsError
-from plotindex.ops.systemd.reachability import closed_to_others, of_program
+from plotindex.ops.systemd.reachability import first_unreadable, program_files
 from plotindex.ops.systemd.units import INDEXER, SERVER, File, program, unit_files
 from plotindex.system import printable
 
@@ -130,7 +130,7 @@ def _hindrances(root: Path) -> Iterator[str]:
         "install it where all can read, such as `/usr/bin/python3 -m venv /opt/plotindex`, and run this again there."
     )
     try:
-        if closed := closed_to_others(of_program(command)):
+        if closed := first_unreadable(program_files(command)):
             why = f"since {printable(str(closed))} is closed to them"
             yield f"{INDEXER} and {SERVER} cannot run {shown}, {why}: {remedy}"
     except OSError as error:

@@ -5,7 +5,7 @@ import socket
 from plotindex.errors import CatalogError
 from plotindex.index.indexer_lock import LockState
 from plotindex.storage import Catalog, Heartbeat
-from plotindex.system import seconds_ago
+from plotindex.system import format_age
 
 
 def require_indexer(catalog: Catalog, *, is_here: bool = False) -> None:
@@ -40,12 +40,12 @@ def _is_gone(beat: Heartbeat, alive: LockState | None) -> bool:
 
 def indexer_problem(beat: Heartbeat | None, alive: LockState | None = None) -> str | None:
     if alive is not None and alive.is_held and (beat is None or beat.state == "stopped" or not beat.is_recent):
-        since = f" and was last heard {seconds_ago(beat.heartbeat)}" if beat else ""
+        since = f" and was last heard {format_age(beat.heartbeat * 1e9)}" if beat else ""
         return alive.trouble or f"The indexer runs{since}: its log says what it waits for."
     if beat is None or beat.state == "stopped":
         return "No indexer is running: start `plotindex watch`."
     if _is_gone(beat, alive):
         return f"The indexer, process {beat.pid}, is gone without having been stopped: start `plotindex watch` again."
     if not beat.is_recent:
-        return f"The indexer was last heard {seconds_ago(beat.heartbeat)}: start `plotindex watch` again."
+        return f"The indexer was last heard {format_age(beat.heartbeat * 1e9)}: start `plotindex watch` again."
     return None

@@ -18,9 +18,9 @@ SERVICES = Path("/etc/plotindex")
 PAGES = ("session", "plot", "compare", "static", "login", "logout")
 
 
-def state_below_root(settings: Settings) -> str | None:
+def state_location_problem(settings: Settings) -> str | None:
     """What is wrong with a state folder that scripts can write to, if it is one."""
-    if not _is_below(settings.state_folder, settings.root):
+    if not is_below(settings.state_folder, settings.root):
         return None
     return (
         f"the state folder {printable(str(settings.state_folder))} lies below the root, where scripts can "
@@ -28,7 +28,7 @@ def state_below_root(settings: Settings) -> str | None:
     )
 
 
-def state_of_a_service(
+def service_state_hint(
     settings: Settings, environment: Mapping[str, str], config: Path | None, folder: Path = SERVICES
 ) -> str | None:
     """What is said where nobody has named a state, and services of this root have another one than this user's."""
@@ -49,7 +49,7 @@ def state_of_a_service(
     return None
 
 
-def doubts_of(settings: Settings, given: Mapping[str, RawSetting]) -> Iterator[str]:
+def config_warnings(settings: Settings, given: Mapping[str, RawSetting]) -> Iterator[str]:
     """Sentences, each with its remedy. `given` is where settings that are no defaults came from."""
     yield from _files(settings, given)
     yield from _network(settings)
@@ -62,7 +62,7 @@ def doubts_of(settings: Settings, given: Mapping[str, RawSetting]) -> Iterator[s
 
 
 def _files(settings: Settings, given: Mapping[str, RawSetting]) -> Iterator[str]:
-    if below := state_below_root(settings):
+    if below := state_location_problem(settings):
         yield below
     if settings.database and (file := _file_of(settings.database)):
         if not file.is_absolute():
@@ -70,11 +70,11 @@ def _files(settings: Settings, given: Mapping[str, RawSetting]) -> Iterator[str]
                 f"database {redact_url(settings.database)} is another file in each folder that a command is run in: "
                 "write sqlite:////absolute/path/catalog.db."
             )
-        if _is_below(file, settings.root):
+        if is_below(file, settings.root):
             yield f"the database {printable(str(file))} lies below the root, where scripts can replace it: move it."
     files = {one.location.rpartition(":")[0] for one in given.values() if one.source == "file"}
     for file in map(Path, files):
-        if _is_below(file, settings.root):
+        if is_below(file, settings.root):
             yield f"{printable(str(file))} lies below the root, where scripts can change these settings: move it."
         mode = file.stat().st_mode
         if "secret_key" in given and given["secret_key"].location.startswith(f"{file}:") and mode & 0o044:
@@ -134,7 +134,7 @@ def _file_of(url: str) -> Path | None:
     return Path(found[1]) if found else None
 
 
-def _is_below(path: Path, root: Path) -> bool:
+def is_below(path: Path, root: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 

@@ -20,7 +20,7 @@ from plotindex.config import (
     unknown_variables,
 )
 from plotindex.errors import SettingsError
-from plotindex.ops.config_checks import doubts_of
+from plotindex.ops.config_checks import config_warnings
 from plotindex.storage import check_url
 from plotindex.system import printable, redact_url
 
@@ -107,7 +107,7 @@ def configuration(
         wrong.append(str(error))
     doubtful = list(unknown_variables(PARSERS, environment).values())
     if settings and not wrong:
-        doubtful += doubts_of(settings, given)
+        doubtful += config_warnings(settings, given)
     file, named = config_file(environment, config)
     is_read = named or file.exists()
     listed = [_setting(name, settings, values, given.get(name)) for name in PARSERS]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from plotindex.system import escape, printable
 
 
-class Replacement(NamedTuple):
+class PathAlias(NamedTuple):
     """A path, and the word that stands for it."""
 
     path: Path
@@ -22,9 +22,9 @@ class Replacement(NamedTuple):
 class Redactor:
     """Words in place of paths, wherever these stand as a whole."""
 
-    def __init__(self, places: Iterable[Replacement]) -> None:
+    def __init__(self, places: Iterable[PathAlias]) -> None:
         """Of two words for one path the first counts."""
-        spelled: dict[str, Replacement] = {}
+        spelled: dict[str, PathAlias] = {}
         for place in places:
             for spelling in _spellings(place.path):
                 spelled.setdefault(spelling, place)

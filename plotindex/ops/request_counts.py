@@ -1,7 +1,4 @@
-"""How the last minutes' requests were answered, told by each server process in a file of its own.
-
-A ring of minutes: a request costs one write to it, and who asks for the status only reads.
-"""
+"""Request counts of the last minutes: each server process writes a ring of minutes to its own file."""
 
 import fcntl
 import logging
@@ -15,48 +12,47 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
 from plotindex.system import call_after_fork, make_private_folder, open_private
 
-MINUTES = 16
-"""How many the ring has."""
-SHOWN = 5
+RING_MINUTES = 16
+SHOWN_MINUTES = 5
+EXPIRED_MINUTES = 60
 SLOT = struct.Struct("<4q")
-OLD_MINUTES = 60
+"""A minute since the epoch, and its counts."""
 NAME = re.compile(r"\d+-[0-9a-f]{8}")
 
 log = logging.getLogger(__name__)
 
 
 class Counts(NamedTuple):
-    """Answers from the catalogue, answers that it did not have, and how often projects were scanned for one."""
+    """Answers from the catalogue, other answers, and scans for one name."""
 
     hits: int = 0
     misses: int = 0
     scans: int = 0
 
 
-HITS, MISSES, SCANS = range(3)
-"""Which of the counts."""
-
-
-class Recent:
-    """What this process has answered in the last minutes; where it cannot be told, it is not. Safe between threads."""
+class RequestCounter:
+    """Counts this process's answers, if the state folder is writable. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        """Opens nothing before the first answer."""
+        """Opens no file before the first count."""
         self._settings = settings
+        self._reset()
+        call_after_fork(self._close)
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._is_open = False
         self._fd: int | None = None
         self._slot = [0, 0, 0, 0]
-        call_after_fork(self._forget)
 
-    def count(self, which: int) -> None:
-        """Add one to that count of the current minute."""
+    def count(self, which: Literal["hits", "misses", "scans"]) -> None:
+        """Add one to a count of the current minute."""
         with self._lock:
             if not self._is_open:
                 self._is_open = True
@@ -66,35 +62,34 @@ class Recent:
             minute = int(time.time() // 60)
             if self._slot[0] != minute:
                 self._slot = [minute, 0, 0, 0]
-            self._slot[which + 1] += 1
-            # Not by shared memory: a full or faulty disk ends who writes there (SIGBUS), and fails here.
+            self._slot[1 + Counts._fields.index(which)] += 1
+            # Not mmap: on a full or faulty disk it kills the process (SIGBUS); pwrite fails.
             with suppress(OSError):
-                os.pwrite(self._fd, SLOT.pack(*self._slot), minute % MINUTES * SLOT.size)
+                os.pwrite(self._fd, SLOT.pack(*self._slot), minute % RING_MINUTES * SLOT.size)
 
     def _open(self) -> int | None:
-        """The descriptor of a new file, locked for as long as this process lives."""
+        """The descriptor of a new file, locked while this process lives."""
         folder = self._settings.request_counts_folder
         try:
             self._settings.make_state_folder()
             make_private_folder(folder)
-            _forget_old(folder)
+            _remove_expired(folder)
             return _create(folder)
         except (OSError, SettingsError) as error:
-            log.info("`plotindex status` will not know what this server answers: %s", error)
+            log.info("`plotindex status` cannot count the requests of this server: %s", error)
             return None
 
-    def _forget(self) -> None:
-        """In a forked child, which has a file of its own."""
-        self._lock = threading.Lock()
+    def _close(self) -> None:
+        """In a forked child, which opens its own file."""
         if self._fd is not None:
             os.close(self._fd)
-        self._is_open, self._fd, self._slot = False, None, [0, 0, 0, 0]
+        self._reset()
 
 
-def read_recent(folder: Path) -> Counts | None:
-    """What all servers have answered in the last five minutes; None when none tells."""
-    since = int(time.time() // 60) - SHOWN
-    slots = [numbers for file in _files(folder) for minute, *numbers in _slots(file) if minute > since]
+def read_counts(folder: Path) -> Counts | None:
+    """The counts of all servers in the last SHOWN_MINUTES; None if there are none."""
+    since = int(time.time() // 60) - SHOWN_MINUTES
+    slots = [counts for file in _files(folder) for minute, *counts in _read_slots(file) if minute > since]
     return Counts(*map(sum, zip(*slots, strict=True))) if slots else None
 
 
@@ -104,7 +99,7 @@ def _create(folder: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX)
         if os.fstat(fd).st_nlink:
             return fd
-        # Somebody took it for one that nobody has.
+        # Another process removed it as expired before it was locked.
         os.close(fd)
 
 
@@ -115,31 +110,31 @@ def _files(folder: Path) -> list[Path]:
         return []
 
 
-def _slots(file: Path) -> list[tuple[int, ...]]:
+def _read_slots(file: Path) -> list[tuple[int, ...]]:
     try:
-        with _opened(file) as fd:
-            content = os.read(fd, MINUTES * SLOT.size)
+        with _open_regular(file) as fd:
+            content = os.read(fd, RING_MINUTES * SLOT.size)
     except OSError:
         return []
     return list(SLOT.iter_unpack(content[: len(content) // SLOT.size * SLOT.size]))
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[int]:
+def _open_regular(file: Path) -> Iterator[int]:
     fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(f"{file} is no file")
+            raise OSError(f"{file} is not a regular file")
         yield fd
     finally:
         os.close(fd)
 
 
-def _forget_old(folder: Path) -> None:
-    """Remove what processes that are gone have told of minutes that nobody asks for."""
-    oldest = int(time.time() // 60) - OLD_MINUTES
+def _remove_expired(folder: Path) -> None:
+    """Remove the files of dead processes without recent counts."""
+    oldest = int(time.time() // 60) - EXPIRED_MINUTES
     for file in _files(folder):
-        with suppress(OSError), _opened(file) as fd:
+        with suppress(OSError), _open_regular(file) as fd:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if all(minute < oldest for minute, *_ in _slots(file)):
+            if all(minute < oldest for minute, *_ in _read_slots(file)):
                 file.unlink()

@@ -19,11 +19,11 @@ from plotindex import __version__
 from plotindex.config import Settings, config_file
 from plotindex.errors import PlotIndexError
 from plotindex.ops.config_report import configuration
-from plotindex.ops.doctor.checks import examine
-from plotindex.ops.doctor.context import Subject, opened
+from plotindex.ops.doctor.checks import run_checks
+from plotindex.ops.doctor.context import Context, open_context
 from plotindex.ops.metrics import Metrics
-from plotindex.ops.redaction import Redactor, Replacement
-from plotindex.ops.request_counts import read_recent
+from plotindex.ops.redaction import PathAlias, Redactor
+from plotindex.ops.request_counts import read_counts
 from plotindex.ops.status import read_status
 from plotindex.storage import Catalog
 from plotindex.system import escape
@@ -48,7 +48,7 @@ Logs are not in it. Attach what `journalctl -u 'plotindex*' --since -1h` says, a
 """
 
 
-class Gathering:
+class SupportBundle:
     """One archive in the making: each part by itself, so that what cannot be told leaves the others."""
 
     def __init__(
@@ -61,40 +61,40 @@ class Gathering:
 
     def parts(self) -> dict[str, str]:
         """The text of each file."""
-        with opened(self._settings) as subject:
-            catalog = subject.catalog
+        with open_context(self._settings) as context:
+            catalog = context.catalog
             veil = None if self._names else Redactor(self._places(catalog.database.file))
             makers: dict[str, Callable[[], Any]] = {
                 "about.json": about,
                 "settings.json": lambda: configuration(self._options, os.environ, self._config).as_json(),
                 "status.json": lambda: self._status(catalog),
-                "doctor.json": lambda: [self._finding(subject, found._asdict()) for found in examine(subject)],
+                "doctor.json": lambda: [self._finding(context, found._asdict()) for found in run_checks(context)],
                 "metrics.txt": lambda: numbers(catalog),
                 "database.json": lambda: describe_database(catalog),
                 "state.json": lambda: list(describe_files(self._settings.state_folder)),
             }
             return {"README.txt": README, **{name: _told(make, veil) for name, make in makers.items()}}
 
-    def _places(self, database: Path | None) -> Iterator[Replacement]:
+    def _places(self, database: Path | None) -> Iterator[PathAlias]:
         """What stands for which path. Of the root nothing is told: what is below it are names."""
         root, state = self._settings.root, self._settings.state_folder
         config, _ = config_file(os.environ, self._config)
         if self._settings.database and database:
-            yield Replacement(database, "DATABASE")
-        yield Replacement(config.absolute(), "CONFIG")
-        yield Replacement(root, "ROOT", is_cut=True)
-        yield Replacement(state, "STATE")
+            yield PathAlias(database, "DATABASE")
+        yield PathAlias(config.absolute(), "CONFIG")
+        yield PathAlias(root, "ROOT", is_cut=True)
+        yield PathAlias(state, "STATE")
         if self._settings.database and database:
-            yield Replacement(database.parent, "DATABASE/..")
+            yield PathAlias(database.parent, "DATABASE/..")
         with suppress(RuntimeError):
-            yield Replacement(Path.home(), "HOME")
+            yield PathAlias(Path.home(), "HOME")
         for path, word in ((state, "STATE"), (root, "ROOT")):
             # /srv or /home tells nothing.
             for level, above in enumerate(path.parents[:-2], 1):
-                yield Replacement(above, word + "/.." * level)
+                yield PathAlias(above, word + "/.." * level)
 
     def _status(self, catalog: Catalog) -> dict[str, Any]:
-        recent = read_recent(self._settings.request_counts_folder)
+        recent = read_counts(self._settings.request_counts_folder)
         told = read_status(catalog, self._settings.layout, recent).as_json()
         if not self._names:
             told["left_out"] = len(told["left_out"])
@@ -102,11 +102,11 @@ class Gathering:
             told["indexer"] = {**(told["indexer"] or {}), "host": NOT_SHOWN, "polled": NOT_SHOWN}
         return told
 
-    def _finding(self, subject: Subject, found: dict[str, str]) -> dict[str, str]:
+    def _finding(self, context: Context, found: dict[str, str]) -> dict[str, str]:
         if self._names:
             return found
-        if found["check"] == "indexer" and subject.indexer:
-            return {**found, "seen": found["seen"].removesuffix(f" on {escape(subject.indexer.host)}")}
+        if found["check"] == "indexer" and context.indexer:
+            return {**found, "seen": found["seen"].removesuffix(f" on {escape(context.indexer.host)}")}
         if found["check"] not in TELLS_NAMES:
             return found
         return {**found, "seen": NOT_SHOWN, "remedy": NOT_SHOWN}

@@ -4,7 +4,7 @@ May import: errors.
 """
 
 from plotindex.system.flock import acquire_lock
-from plotindex.system.humanize import format_age, format_size, parse_duration, rfc3339, seconds_ago
+from plotindex.system.humanize import format_age, format_size, parse_duration, rfc3339
 from plotindex.system.logs import AccessLog, AccessRecord, configure_logs, request_id
 from plotindex.system.mounts import (
     LOCAL_FS_TYPES,
@@ -99,7 +99,6 @@ __all__ = [
     "redact_url",
     "request_id",
     "rfc3339",
-    "seconds_ago",
     "stat_beneath",
     "user_name",
     "write_private",

@@ -13,11 +13,6 @@ def rfc3339(nanoseconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
 
-def seconds_ago(moment: float | None) -> str:
-    """The age of a Unix time in seconds, or "never"."""
-    return "never" if moment is None else f"{max(0.0, time.time() - moment):.0f} seconds ago"
-
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -33,9 +28,9 @@ def parse_duration(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def format_age(mtime_ns: int) -> str:
-    """The age of an mtime, in the largest unit that fits: "5 min ago"."""
-    seconds = max(0, int(time.time() - mtime_ns / 1e9))
+def format_age(moment_ns: float) -> str:
+    """The age of a Unix time in ns, in the largest unit that fits: "5 min ago"."""
+    seconds = max(0, int(time.time() - moment_ns / 1e9))
     for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= length:
             return f"{seconds // length} {unit} ago"

@@ -12,7 +12,7 @@ from plotindex.config import Settings, load_settings
 from plotindex.errors import PlotIndexError
 from plotindex.index import CacheStatus, make_lookup
 from plotindex.ops.metrics import Metrics
-from plotindex.ops.request_counts import Recent
+from plotindex.ops.request_counts import RequestCounter
 from plotindex.rendering.thumbnails import Thumbnails
 from plotindex.system import request_id
 from plotindex.tree import PlotKey
@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
         app.wsgi_app = ProxyFix(app.wsgi_app, **hops)  # type: ignore[method-assign]  # as in Flask's manual
     lookup = make_lookup(settings)
     metrics = Metrics()
-    instrument_lookups(lookup, metrics, Recent(settings))
+    instrument_lookups(lookup, metrics, RequestCounter(settings))
     instrument_requests(app, settings, metrics)
     thumbnails = Thumbnails(settings, _drawing_threads(settings.threads))
     authenticator = Authenticator(settings)

@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from plotindex.config import Settings
 from plotindex.index import CacheStatus, Lookup, LookupObserver
 from plotindex.ops.metrics import Metrics
-from plotindex.ops.request_counts import HITS, MISSES, SCANS, Recent
+from plotindex.ops.request_counts import RequestCounter
 from plotindex.system import AccessLog, AccessRecord, request_id
 
 ID = re.compile(r"[\w.:+/=-]{1,64}", re.ASCII)
@@ -57,15 +57,15 @@ def _access_record(response: Response) -> AccessRecord:
     )
 
 
-def instrument_lookups(lookup: Lookup, metrics: Metrics, recent: Recent) -> None:
+def instrument_lookups(lookup: Lookup, metrics: Metrics, counter: RequestCounter) -> None:
     """Count each lookup and each scan."""
 
     def count_lookup(cache_status: CacheStatus, seconds: float) -> None:
         metrics.count_lookup(cache_status, seconds)
-        recent.count(HITS if cache_status in INDEX_HITS else MISSES)
+        counter.count("hits" if cache_status in INDEX_HITS else "misses")
 
     def count_scan(seconds: float) -> None:
         metrics.count_scan(seconds)
-        recent.count(SCANS)
+        counter.count("scans")
 
     lookup.observer = LookupObserver(count_lookup, count_scan)

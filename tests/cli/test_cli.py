@@ -188,7 +188,7 @@ def test_status_exits_with_how_the_indexer_is(
         assert f"process {running.pid} " in plain.stdout
         # No server runs, which is no fault.
         assert status["server"] == {"address": unserved, "answers": False}
-        assert f"server     none answers at {unserved}\n" in plain.stdout
+        assert f"server     no answer at {unserved}\n" in plain.stdout
 
 
 def test_names_are_escaped_in_text_and_whole_in_json(plotindex: RunPlotindex, root: Path, catalog: Catalog) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from plotindex.config.settings import PARSERS, Settings, load_settings
 from plotindex.config.sources import variable_name
 from plotindex.errors import SettingsError
-from plotindex.ops.config_checks import state_of_a_service
-from plotindex.ops.support_bundle import Gathering
+from plotindex.ops.config_checks import service_state_hint
+from plotindex.ops.support_bundle import SupportBundle
 from plotindex.storage.catalog import Catalog
 from tests import CHECKOUT
 from tests.support.processes import RunPlotindex, StartService, draw
@@ -100,7 +100,7 @@ def test_a_user_without_a_home_names_the_place_of_the_state(tmp_path: Path, monk
     settings = load(environment={"PLOTINDEX_STATE_DIR": str(tmp_path)})
     assert settings.state_dir == tmp_path
     # Nor is it needed for what a maintainer is sent.
-    assert "about.json" in Gathering(settings, {}, None, names=False).parts()
+    assert "about.json" in SupportBundle(settings, {}, None, names=False).parts()
 
 
 def test_a_setting_is_called_the_same_everywhere() -> None:
@@ -281,10 +281,10 @@ def test_a_command_that_would_use_another_state_than_the_services_of_its_root_sa
     (services / "other.toml").write_text('root = "/srv/other"\nstate_dir = "/var/lib/plotindex"\n')
 
     def said(**environment: str) -> str | None:
-        return state_of_a_service(settings, environment, None, services)
+        return service_state_hint(settings, environment, None, services)
 
     assert said() is None
     (services / "plotindex.toml").write_text('root = "/srv/plots"\nstate_dir = "/var/lib/plotindex"\n')
     assert f"`--config {services}/plotindex.toml` means theirs" in str(said())
     assert said(PLOTINDEX_STATE_DIR="/elsewhere") is said(PLOTINDEX_CONFIG=str(own)) is None
-    assert state_of_a_service(settings, {}, own, services) is None
+    assert service_state_hint(settings, {}, own, services) is None

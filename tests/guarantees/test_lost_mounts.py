@@ -243,7 +243,7 @@ def test_what_cannot_be_read_keeps_its_rows_is_told_of_and_needs_nothing_but_a_c
     wait_until(lambda: "s/project_a/z.png" in plots_named(all_plots(watched.catalog)))
     wait_until(lambda: watched.catalog.heartbeats()[0].unwatched == 2)
     assert "2 folders are not watched: let the indexer read" in str(watched.status().trouble)
-    assert "in trouble 2 paths that cannot be looked at" in watched.status().as_text()
+    assert "errors     2 unreadable paths" in watched.status().as_text()
     for done in at_once(unprivileged, ["rebuild"], ["rebuild", "--from-scratch"]):
         assert done.returncode == 0, done.stderr
         assert {"s/project_b: Permission denied", "t: Permission denied"} <= set(done.stderr.splitlines())

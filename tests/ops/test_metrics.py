@@ -20,7 +20,7 @@ from plotindex.config.settings import Settings
 from plotindex.index.indexer_lock import hold_indexer_lock
 from plotindex.index.lookup import Lookup
 from plotindex.ops.metrics import Metrics
-from plotindex.ops.request_counts import Counts, read_recent
+from plotindex.ops.request_counts import Counts, read_counts
 from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
@@ -86,8 +86,8 @@ def test_the_numbers_are_those_of_all_workers_and_of_the_indexer_and_name_no_plo
     assert numbers['plotindex_lookup_duration_seconds_count{source="miss"}'] == 20.0
     assert numbers["plotindex_scan_duration_seconds_count"] == 20.0
     assert numbers['plotindex_http_responses_total{code="404",route="plot"}'] == 20.0
-    assert read_recent(settings.request_counts_folder) == Counts(hits=20, misses=20, scans=20)
-    assert "40 look-ups in the last 5 minutes, 50.0% from the catalogue; 20 scans" in plotindex("status").stdout
+    assert read_counts(settings.request_counts_folder) == Counts(hits=20, misses=20, scans=20)
+    assert "40 lookups in the last 5 minutes, 50.0% from the catalogue; 20 scans" in plotindex("status").stdout
     before = numbers["plotindex_delay_seconds_count"]
     draw(root, f"{HOSTILE}/project_b/hist.png")
     wait_until(lambda: numbers["plotindex_delay_seconds_count"] > before)

@@ -11,8 +11,8 @@ import pytest
 
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
-from plotindex.ops.redaction import Redactor, Replacement
-from plotindex.ops.support_bundle import Gathering
+from plotindex.ops.redaction import PathAlias, Redactor
+from plotindex.ops.support_bundle import SupportBundle
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.sqlite.database import SqliteDatabase
@@ -88,14 +88,14 @@ def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
         catalog = Catalog(database)
         catalog.initialise(str(root), settings.layout)
         catalog.store_heartbeat(Heartbeat("host-of-somebody", 1, time.time(), time.time(), "watching"))
-    found = Gathering(settings, {}, config, names=False).parts()
+    found = SupportBundle(settings, {}, config, names=False).parts()
     for text in (*NAMES, "confidential", "analysts", "host-of-somebody", str(root), str(tmp_path)):
         assert not [name for name, content in found.items() if text in content], text
     told = json.loads(found["settings.json"])
     values = {one["name"]: (one["value"], one["where"]) for one in told["settings"]}
     assert values["database"] == ("sqlite:///DATABASE", "CONFIG:2")
     assert (told["file"], values["url_prefix"][0]) == ("CONFIG", "/api/smartstat")
-    named = Gathering(settings, {}, config, names=True).parts()
+    named = SupportBundle(settings, {}, config, names=True).parts()
     assert str(place) in named["settings.json"]
 
 
@@ -111,11 +111,9 @@ def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
     ],
 )
 def test_a_word_takes_the_place_of_whole_folders_only(text: str, shown: str) -> None:
-    veil = Redactor(
-        [Replacement(Path("/srv/plots"), "ROOT", is_cut=True), Replacement(Path("/srv/plots/state"), "STATE")]
-    )
+    veil = Redactor([PathAlias(Path("/srv/plots"), "ROOT", is_cut=True), PathAlias(Path("/srv/plots/state"), "STATE")])
     assert veil.over({"seen": [text, 1]}) == {"seen": [shown, 1]}
-    assert Redactor([Replacement(Path("/"), "HOME")]).over(text) == text
+    assert Redactor([PathAlias(Path("/"), "HOME")]).over(text) == text
 
 
 def test_it_tells_names_when_asked_and_what_can_be_had_of_a_damaged_catalogue(

@@ -8,7 +8,7 @@ import pytest
 
 from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import SettingsError
-from plotindex.ops.systemd.reachability import closed_to_others
+from plotindex.ops.systemd.reachability import first_unreadable
 from plotindex.ops.systemd.units import File, quoted, unit_files
 from tests.support.processes import Refused, RunPlotindex
 
@@ -141,9 +141,9 @@ def test_a_program_that_other_users_cannot_run_is_found_wherever_a_symlink_leads
     (home / "bin/python").touch(mode=0o755)
     (tmp_path / "link").symlink_to("home/bin")
     script.symlink_to("link/python")
-    assert closed_to_others([script]) is None
+    assert first_unreadable([script]) is None
     home.chmod(0o700)
-    assert closed_to_others([script]) == home
+    assert first_unreadable([script]) == home
     home.chmod(0o755)
     (home / "bin/python").chmod(0o700)
-    assert closed_to_others([tmp_path, script]) == home / "bin/python"
+    assert first_unreadable([tmp_path, script]) == home / "bin/python"

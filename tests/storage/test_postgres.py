@@ -224,7 +224,7 @@ def test_of_two_indexers_one_is_elected_and_the_other_takes_over_when_it_is_sile
             connection.execute(make_older, (20, two.pid))
         assert lookup.open("s", "x.png").cache_status is CacheStatus.UNWATCHED
         told = plotindex("status").stdout
-        assert f"watching, process {one.pid} on" in told and f"beside     silent, process {two.pid} on" in told, told
+        assert f"watching, process {one.pid} on" in told and f"other      silent, process {two.pid} on" in told, told
         with connected(url) as connection:
             connection.execute(make_older, (60, two.pid))
         catalog.delete_dead_indexers("another host")

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from plotindex.ops.doctor.permissions import Who
+from plotindex.ops.doctor.permissions import Credentials
 
 
 def reachable_folder() -> Iterator[Path]:
@@ -17,17 +17,17 @@ def reachable_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def asked_as(who: Who, question: Callable[[], str]) -> str:
+def asked_as(credentials: Credentials, question: Callable[[], str]) -> str:
     """What the question is answered in a child that is that user, with no privilege but root's."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            groups = sorted(who.groups)
+            groups = sorted(credentials.groups)
             os.setgroups(groups)
             os.setresgid(groups[0], groups[0], groups[0])
-            assert who.user is not None
-            os.setresuid(who.user, who.user, who.user)
+            assert credentials.user is not None
+            os.setresuid(credentials.user, credentials.user, credentials.user)
             os.write(writing, question().encode())
         finally:
             os._exit(0)

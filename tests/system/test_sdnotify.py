@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.ops.probe import is_served
+from plotindex.ops.probe import is_serving
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.writer_queue import WriterQueue
 from plotindex.system.sdnotify import SystemdNotifier
@@ -95,7 +95,7 @@ def test_a_server_is_ready_when_it_answers(service: StartService, listener: List
 
 def test_a_server_whose_workers_hang_is_not_kept_alive() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
-        assert not is_served("127.0.0.1", nobody.getsockname()[1], 0.1)
+        assert not is_serving("127.0.0.1", nobody.getsockname()[1], 0.1)
 
 
 def test_no_child_speaks_for_a_service_and_nothing_is_told_where_nobody_listens(

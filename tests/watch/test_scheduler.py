@@ -220,7 +220,7 @@ def test_with_polling_always_nothing_is_watched_plots_are_found_by_looking_again
         assert (status.returncode, status.stderr) == (0, "")
         assert "indexer    polling, " in status.stdout
         assert "polled     the root (polling is always)" in status.stdout
-        assert re.search(r"\nby rounds  \d+ folders in [12] sessions", status.stdout), status.stdout
+        assert re.search(r"\nrolling    \d+ folders in [12] sessions", status.stdout), status.stdout
         draw(root, "s/project_a/asked.png")
         assert plotindex("sync", "--timeout", "20").returncode == 0
         assert all_plots(catalog) == plots_by_hand(root)

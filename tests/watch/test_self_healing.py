@@ -190,7 +190,9 @@ def test_what_is_not_to_be_watched_is_found_all_the_same_and_how_late_is_said(
     wait_until(lambda: beat_of(catalog).unwatched == measured().rolled_folders > 16)
     status = read_status(catalog, tree.layout)
     assert (beat_of(catalog).state, beat_of(catalog).watch_limit, status.trouble) == ("watching", 6, None)
-    assert re.search(r"\nby rounds  \d+ folders in 2 sessions: what comes and goes is seen within \d", status.as_text())
+    assert re.search(
+        r"\nrolling    \d+ folders in 2 sessions: new and removed plots appear within \d", status.as_text()
+    )
     events, rounds = status.as_json()["indexer"]["parts"]
     assert (events["means"], rounds["means"], rounds["folders"]) == ("events", "rounds", beat_of(catalog).unwatched)
     assert 0 < rounds["by_files"]["seconds"] <= rounds["by_files"]["age"]

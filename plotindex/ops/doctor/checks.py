@@ -1,10 +1,10 @@
-"""Every check, one after the other; one that cannot look says so, and the others go on."""
+"""The list of checks, and how they are run."""
 
 from collections.abc import Callable, Iterator
 
 from plotindex.errors import PlotIndexError
-from plotindex.ops.doctor.context import Subject
-from plotindex.ops.doctor.findings import Finding, split, warn
+from plotindex.ops.doctor.context import Context
+from plotindex.ops.doctor.findings import Finding, split_remedy, warn
 from plotindex.ops.doctor.kernel import check_inotify, check_open_files
 from plotindex.ops.doctor.root import (
     check_clock,
@@ -14,7 +14,7 @@ from plotindex.ops.doctor.root import (
     check_root,
     check_symlinks,
 )
-from plotindex.ops.doctor.services import check_drawing, check_indexer, check_port
+from plotindex.ops.doctor.services import check_indexer, check_port, check_sandbox
 from plotindex.ops.doctor.state_access import (
     check_database_access,
     check_scripts,
@@ -25,7 +25,7 @@ from plotindex.ops.doctor.state_access import (
 from plotindex.ops.doctor.storage import check_database, check_database_place, check_disks, check_log
 from plotindex.system import ABSENT_ERRNOS, printable
 
-CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[Context], Iterator[Finding]]] = {
     "root": check_root,
     "root-file-system": check_mounts,
     "root-identity": check_identity,
@@ -45,25 +45,21 @@ CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "scripts": check_scripts,
     "indexer": check_indexer,
     "port": check_port,
-    "thumbnails": check_drawing,
+    "thumbnails": check_sandbox,
 }
-"""By the name under which a check says that it could not look."""
+"""Each check, by the name under which its failure is reported."""
 
 
-def examine(subject: Subject) -> Iterator[Finding]:
-    """Everything that was looked at, the good as well."""
+def run_checks(context: Context) -> Iterator[Finding]:
+    """Run every check; a check that fails is reported, and the others continue."""
     for name, check in CHECKS.items():
-        yield from _tried(name, check, subject)
-
-
-def _tried(name: str, check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> Iterator[Finding]:
-    try:
-        yield from check(subject)
-    except OSError as error:
-        place = f"{printable(str(error.filename))}: " if error.filename else ""
-        is_absent = error.errno in ABSENT_ERRNOS
-        remedy = "ask again when it is there" if is_absent else "ask again as the user that runs plotindex, or as root"
-        yield warn(name, f"could not be seen: {place}{error.strerror or error}", remedy)
-    except PlotIndexError as error:
-        seen, remedy = split(str(error))
-        yield warn(name, f"could not be seen: {seen}", remedy or "mend first what is said of the database")
+        try:
+            yield from check(context)
+        except OSError as error:
+            place = f"{printable(str(error.filename))}: " if error.filename else ""
+            when = "when it exists" if error.errno in ABSENT_ERRNOS else "as the user that runs plotindex, or as root"
+            seen = f"could not be checked: {place}{error.strerror or error}"
+            yield warn(name, seen, f"run `plotindex doctor` again {when}")
+        except PlotIndexError as error:
+            seen, remedy = split_remedy(str(error))
+            yield warn(name, f"could not be checked: {seen}", remedy or "fix the database first")

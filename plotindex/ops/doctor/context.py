@@ -1,4 +1,4 @@
-"""What is examined: the root, the catalogue, the indexer and the state folder of some settings."""
+"""What the checks examine: the root, catalogue, indexer and state folder of some settings."""
 
 import os
 import socket
@@ -14,29 +14,29 @@ from plotindex.ops.doctor.tree_survey import Survey, survey
 from plotindex.storage import Catalog, Heartbeat, open_database, wal_bytes
 from plotindex.tree import Tree
 
-PATIENCE = 2.0
-"""Seconds to wait for a program that holds the database."""
+LOCK_TIMEOUT = 2.0
+"""Seconds to wait for a program that locks the database."""
 
 Progress = Callable[[], AbstractContextManager[Callable[[int, int], None] | None]]
-"""A context in which the number of sessions seen, and of all sessions, is shown."""
+"""A context that shows progress; its function takes the sessions done and all sessions."""
 
 
 @dataclass
-class Subject:
-    """The parts; the costly ones are looked at once, when the first check asks. Made by `opened`."""
+class Context:
+    """Made by `open_context`. What is costly is read once, on first use."""
 
     settings: Settings
     tree: Tree
     catalog: Catalog
-    log_bytes: int
-    """How long the database's write-ahead log was before anything here opened it."""
+    wal_bytes: int
+    """Size of the database's write-ahead log before doctor opened it."""
     command: str
-    """What a shell is told to ask the same once more."""
+    """The shell command that repeats this run."""
     progress: Progress
 
     @cached_property
     def survey(self) -> Survey:
-        """What a look at every folder saw; it shows how far it is.
+        """A survey of every folder, with progress.
 
         Raises:
             OSError: the root cannot be listed.
@@ -45,14 +45,14 @@ class Subject:
             return survey(self.tree, progress)
 
     @property
-    def is_begun(self) -> bool:
-        """Whether there is a database; what a server has, it has to be asked."""
+    def has_database(self) -> bool:
+        """Whether the database file exists; True for a database server."""
         file = self.catalog.database.file
         return file is None or file.exists()
 
     @cached_property
     def indexer(self) -> Heartbeat | None:
-        """What the last indexer said of itself; None where there was none, or the catalogue does not say."""
+        """The last indexer's heartbeat; None if there is none, or the catalogue cannot be read."""
         try:
             return next(iter(self.catalog.heartbeats()), None)
         except (CatalogError, OSError):
@@ -67,7 +67,7 @@ class Subject:
 
     @cached_property
     def user(self) -> int:
-        """Who runs plotindex here: the indexer's user, else the state folder's owner, else whoever asks."""
+        """The user that runs plotindex: the indexer's, else the state folder's owner, else this one."""
         folder = self.settings.state_folder
         for place in [Path(f"/proc/{self.indexer_pid}"), folder] if self.indexer_pid else [folder]:
             with suppress(OSError):
@@ -76,18 +76,18 @@ class Subject:
 
 
 @contextmanager
-def opened(
+def open_context(
     settings: Settings, command: str = "plotindex doctor", progress: Progress = nullcontext
-) -> Iterator[Subject]:
-    """What these settings name, as `command` asks for it. Nothing is made that is not there.
+) -> Iterator[Context]:
+    """The context of these settings. Creates nothing.
 
     Raises:
-        SettingsError: `database` is no URL of a database.
+        SettingsError: `database` is not a database URL.
     """
-    database = open_database(settings.catalog_location, PATIENCE, prefer_immutable=True)
+    database = open_database(settings.catalog_location, LOCK_TIMEOUT, prefer_immutable=True)
     try:
         tree = Tree(settings.root, settings.layout)
         log = wal_bytes(database.file) if database.file else 0
-        yield Subject(settings, tree, Catalog(database), log, command, progress)
+        yield Context(settings, tree, Catalog(database), log, command, progress)
     finally:
         database.close()

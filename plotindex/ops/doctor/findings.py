@@ -1,15 +1,15 @@
-"""What `plotindex doctor` says: lines of a verdict, what was seen, and what to do."""
+"""The results of `plotindex doctor`: a verdict, the observation and the remedy."""
 
 from typing import NamedTuple
 
 from plotindex.system import escape
 
 OK, WARN, BAD = "ok", "warn", "bad"
-"""All is well; it will hurt later, or costs time; it loses or exposes data, or something does not work."""
+"""No problem; will cause a problem, or costs time; loses or exposes data, or something does not work."""
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at. `check` is a short name that stays the same; `remedy` says what to do."""
+    """The result of one check. `check` is a stable name; `remedy` says what to do."""
 
     verdict: str
     check: str
@@ -33,9 +33,13 @@ def bad(check: str, seen: str, remedy: str) -> Finding:
     return Finding(BAD, check, seen, remedy)
 
 
-def split(sentence: str) -> tuple[str, str]:
-    """The two halves of an error's sentence: what is wrong, and the remedy where it names one."""
-    text = escape(sentence).removesuffix(".")
+def proc_missing(check: str, file: str) -> Finding:
+    return warn(check, f"could not be checked: {file} does not exist", "mount /proc")
+
+
+def split_remedy(message: str) -> tuple[str, str]:
+    """The two halves of an error message: what is wrong, and the remedy, if any."""
+    text = escape(message).removesuffix(".")
     for mark in (": ", "; "):
         seen, found, remedy = text.rpartition(mark)
         if found:
@@ -43,15 +47,6 @@ def split(sentence: str) -> tuple[str, str]:
     return text, ""
 
 
-def counted(number: int, what: str) -> str:
-    """1 folder, 2 folders."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def size(number: float) -> str:
-    """Bytes as people read them: 512 MB."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if abs(number) < 1024:
-            return f"{number:.0f} {unit}" if number >= 10 or unit == "bytes" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TB"
+def quantity(number: int, noun: str) -> str:
+    """`1 folder`, `2 folders`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

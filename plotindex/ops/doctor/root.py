@@ -1,4 +1,4 @@
-"""The root: whether it is there, which file systems it lies on, and what of it is not served."""
+"""Checks of the root: access, file systems, identity, folders, symlinks and clocks."""
 
 import os
 import stat
@@ -10,8 +10,8 @@ from tempfile import TemporaryFile
 
 from plotindex.config import Polling
 from plotindex.errors import CatalogError
-from plotindex.ops.doctor.context import Subject
-from plotindex.ops.doctor.findings import Finding, bad, counted, ok, warn
+from plotindex.ops.doctor.context import Context
+from plotindex.ops.doctor.findings import Finding, bad, ok, proc_missing, quantity, warn
 from plotindex.ops.doctor.tree_survey import Symlink
 from plotindex.system import (
     ABSENT_ERRNOS,
@@ -25,97 +25,93 @@ from plotindex.system import (
 )
 
 SKEW_SECONDS = 2.0
-"""Clocks that differ by less do no harm: a plot counts as settled after as long."""
+"""A smaller clock difference does no harm: a plot counts as settled after as long."""
 NS = 1_000_000_000
+SET_CLOCKS = "synchronise both with one time server (timedatectl set-ntp true)"
 
 
-def check_root(subject: Subject) -> Iterator[Finding]:
-    """Whether it can be listed, by this user."""
-    root = subject.settings.root
+def check_root(context: Context) -> Iterator[Finding]:
+    """Check that this user can list the root."""
+    root = context.settings.root
     shown = printable(str(root))
     try:
         status = root.stat()
     except OSError as error:
-        if error.errno not in ABSENT_ERRNOS:
-            yield bad("root", f"{shown} cannot be seen ({error.strerror})", "let this user enter what leads there")
+        if error.errno in ABSENT_ERRNOS:
+            yield bad("root", f"{shown} does not exist", "mount or create it, or set another --root")
         else:
-            yield bad("root", f"{shown} does not exist", "mount it or create it, or name another --root")
+            yield bad(
+                "root", f"{shown} cannot be accessed ({error.strerror})", "let this user enter its parent folders"
+            )
         return
     if not stat.S_ISDIR(status.st_mode):
-        yield bad("root", f"{shown} is a file", "name the directory that holds the sessions with --root")
+        yield bad("root", f"{shown} is not a directory", "set --root to the directory that holds the sessions")
         return
     try:
         os.scandir(root).close()
     except OSError as error:
-        yield bad(
-            "root", f"{shown} cannot be listed ({error.strerror})", f"chmod or setfacl: let this user read {shown}"
-        )
+        remedy = f"chmod or setfacl: let this user read {shown}"
+        yield bad("root", f"{shown} cannot be listed ({error.strerror})", remedy)
     else:
-        yield ok("root", f"{shown} is there and can be read")
+        yield ok("root", f"{shown} exists and is readable")
 
 
-def check_mounts(subject: Subject) -> Iterator[Finding]:
-    """Which file systems it lies on: what other hosts change on those of a network no event tells."""
-    # Where nothing is, the file system above would be named.
-    subject.tree.root.stat()
-    mounts = mounts_below(subject.tree.root)
+def check_mounts(context: Context) -> Iterator[Finding]:
+    """Check the file systems of the root: a network file system reports no changes made by other hosts."""
+    # For a missing root, the file system of its parent would be reported.
+    context.tree.root.stat()
+    mounts = mounts_below(context.tree.root)
     if not mounts:
-        yield warn("root-file-system", "could not be seen: this system has no /proc/self/mountinfo", "mount /proc")
+        yield proc_missing("root-file-system", "/proc/self/mountinfo")
     for path, mount in mounts.items():
-        if not path or subject.tree.layout.parse_scope(path) is not None:
-            yield judge_mount(path, mount, Polling(subject.settings.polling), subject.settings.poll_seconds)
+        if not path or context.tree.layout.parse_scope(path) is not None:
+            yield mount_finding(path, mount, Polling(context.settings.polling), context.settings.poll_seconds)
 
 
-def judge_mount(path: str, mount: Mount, polling: Polling, seconds: int) -> Finding:
-    """What one mount, at that path relative to the root, means."""
-    name = printable(path) or "The root"
-    kind = kind_of(mount)
-    seen = f"{name} lies on {escape(mount.fs_type)} ({printable(mount.source)}), {kind}"
+def mount_finding(path: str, mount: Mount, polling: Polling, seconds: int) -> Finding:
+    """The finding for a mount at `path`, relative to the root."""
+    seen = f"{printable(path) or 'The root'} is on {escape(mount.fs_type)} ({printable(mount.source)})"
     if mount.fs_type in LOCAL_FS_TYPES:
-        return ok("root-file-system", seen)
+        return ok("root-file-system", f"{seen}, a local file system")
+    kind = (
+        "a network file system" if mount.fs_type in NETWORK_FS_TYPES else "a file system that is not known to be local"
+    )
     if polling is Polling.NEVER:
         return bad(
             "root-file-system",
-            f"{seen}, where no event tells what other hosts draw, and polling is never",
+            f"{seen}, {kind}, which reports no changes made by other hosts, and polling is never",
             "polling = auto in plotindex.toml, or PLOTINDEX_POLLING=auto",
         )
-    remedy = "lower poll_seconds or raise rescan_share if that is too late, or run plotindex where the disk is"
-    found = f"what other hosts draw is found by looking round and round, each {seconds} seconds or later"
-    return warn("root-file-system", f"{seen}: {found}", remedy)
-
-
-def kind_of(mount: Mount) -> str:
-    """In words, whether other hosts may change what lies on it."""
-    if mount.fs_type in LOCAL_FS_TYPES:
-        return "a local file system"
-    return (
-        "a network file system" if mount.fs_type in NETWORK_FS_TYPES else "a file system that is not known to be local"
+    return warn(
+        "root-file-system",
+        f"{seen}, {kind}: changes made by other hosts are found by polling, after {seconds} seconds or more",
+        "if that is too late, lower poll_seconds, raise rescan_share, or run plotindex on the host of the disk",
     )
 
 
-def check_identity(subject: Subject) -> Iterator[Finding]:
-    """Whether the root is the one that the catalogue was made of: a lost mount is an empty folder, or another one."""
+def check_identity(context: Context) -> Iterator[Finding]:
+    """Check that the root is the one the catalogue was built from, and not a lost mount."""
     try:
-        recorded = subject.catalog.header().identity
-        sessions = subject.catalog.sessions()
+        recorded = context.catalog.header().identity
+        sessions = context.catalog.sessions()
     except CatalogError:
-        yield ok("root-identity", "No catalogue says yet which file system the root was on")
+        yield ok("root-identity", "No catalogue records the root's file system yet")
         return
     try:
-        now = subject.tree.identity()
+        now = context.tree.identity()
     except OSError as error:
         if error.errno not in ABSENT_ERRNOS:
             raise
-        now = "nothing"
+        now = "missing"
     if recorded is None or not sessions:
         yield ok("root-identity", f"The root is {escape(now)} (file system and inode); the catalogue has no plots yet")
     elif now == recorded:
-        yield ok("root-identity", f"The root is {escape(now)} (file system and inode), as the catalogue has it")
-    elif any(map(subject.tree.has_session, sessions)):
+        yield ok("root-identity", f"The root is {escape(now)} (file system and inode), as recorded in the catalogue")
+    elif any(map(context.tree.has_session, sessions)):
         yield warn(
             "root-identity",
-            f"The root is {escape(now)}, and was {escape(recorded)}; it has sessions of the catalogue: it is believed",
-            "if it is the wrong one, stop the indexer and mount the right one; if not, nothing is to be done",
+            f"The root is {escape(now)}, was {escape(recorded)}; accepted, since it has sessions of the catalogue",
+            "if it is the wrong one, stop the indexer and mount the right one; otherwise do nothing",
         )
     else:
         yield bad(
@@ -126,88 +122,79 @@ def check_identity(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def check_folders(subject: Subject) -> Iterator[Finding]:
-    """Whether all that can hold plots can be listed."""
-    unreadable = subject.survey.unreadable
+def check_folders(context: Context) -> Iterator[Finding]:
+    """Check that every folder that can hold plots is readable."""
+    unreadable = context.survey.unreadable
     if not unreadable:
-        yield ok("root-folders", f"All {counted(subject.survey.folders, 'folder')} that can hold plots can be read")
+        yield ok("root-folders", f"All {quantity(context.survey.folders, 'folder')} that can hold plots can be read")
         return
     path, error = min(unreadable.items())
     yield warn(
         "root-folders",
-        f"{counted(len(unreadable), 'folder')} cannot be read, so what is in there is neither indexed nor served; "
+        f"{quantity(len(unreadable), 'folder')} cannot be read, so their plots are neither indexed nor served; "
         f"the first is {printable(path)} ({error.strerror})",
         "let the user that runs plotindex read them",
     )
 
 
-def check_symlinks(subject: Subject) -> Iterator[Finding]:
-    """What the replaced function followed, and plotindex does not."""
-    survey = subject.survey
-    if not survey.linked:
+def check_symlinks(context: Context) -> Iterator[Finding]:
+    """Check for symlinks, which plotindex does not follow."""
+    survey = context.survey
+    if not survey.symlink_count:
         yield ok("symlinks", "No session, project or plot is a symlink")
-    yield from map(_describe, survey.symlinks)
-    if survey.linked > len(survey.symlinks):
-        more = survey.linked - len(survey.symlinks)
-        yield bad("symlinks", f"There are {more} symlinks more than are named here", "mend these first")
+    yield from map(_symlink_finding, survey.symlinks)
+    if more := survey.symlink_count - len(survey.symlinks):
+        yield bad("symlinks", f"There are {quantity(more, 'more symlink')}", "fix these first")
 
 
-def _describe(link: Symlink) -> Finding:
-    remedy = "if that is a plot, copy it there; if not, remove the link"
+def _symlink_finding(link: Symlink) -> Finding:
+    remedy = "if it is a plot, copy it there; otherwise delete the symlink"
     if link.kind != "plot":
-        remedy = "if those are plots, mount it there (mount --bind) or move it; if not, remove the link"
-    leads = f"{printable(link.path)} is a {link.kind} by a symlink to {printable(link.target)}"
-    return bad("symlinks", f"{leads}, which is not followed, so it is not served", remedy)
+        remedy = "if it holds plots, mount it there (mount --bind) or move it; otherwise delete the symlink"
+    seen = f"{printable(link.path)} is a {link.kind} behind a symlink to {printable(link.target)}"
+    return bad("symlinks", f"{seen}; symlinks are not followed, so it is not served", remedy)
 
 
-def check_clock(subject: Subject) -> Iterator[Finding]:
-    """Whether root, state and host have one time, as far as it shows without writing below the root."""
-    state = subject.settings.state_folder
+def check_clock(context: Context) -> Iterator[Finding]:
+    """Compare the clocks of root, state folder and host, without writing below the root."""
+    state = context.settings.state_folder
     mount = find_mount(state)
-    # A local one has this host's clock.
+    # A local file system uses this host's clock.
     if mount and mount.fs_type not in LOCAL_FS_TYPES and os.access(state, os.W_OK):
-        yield judge_state_clock(clock_ahead(state))
+        yield state_clock_finding(clock_offset(state))
     try:
-        newest = subject.catalog.newest_plot()
+        newest = context.catalog.newest_plot()
     except CatalogError:
         newest = None
     if newest and newest.mtime_ns > time.time_ns() + SKEW_SECONDS * NS:
-        yield warn(
-            "clock",
-            f"{printable(newest.path)} has a time in the future, {_moment(newest.mtime_ns)}, and is its name's current "
-            "copy until a newer one is drawn then",
-            f"touch {printable(newest.path)}, below the root",
-        )
-    yield judge_change(*subject.survey.newest, time.time_ns())
+        path = printable(newest.path)
+        seen = f"{path} has an mtime in the future, {_moment(newest.mtime_ns)}, and stays the current copy until then"
+        yield warn("clock", seen, f"touch {path}, below the root")
+    yield root_clock_finding(*context.survey.newest, time.time_ns())
 
 
-def judge_change(changed_ns: int, path: str, now_ns: int) -> Finding:
-    """What the newest change of a folder below the root says of its clock."""
+def root_clock_finding(changed_ns: int, path: str, now_ns: int) -> Finding:
+    """The finding for the latest change of a folder below the root."""
     ahead = (changed_ns - now_ns) / NS
     where = printable(path) or "the root itself"
     if ahead > SKEW_SECONDS:
-        return warn(
-            "clock",
-            f"The clock of the root's file system is {ahead:.0f} seconds or more ahead of this host's: {where} was "
-            f"changed at {_moment(changed_ns)}",
-            "set both by one time server (timedatectl set-ntp true)",
-        )
+        seen = f"The clock of the root's file system is at least {ahead:.0f} seconds ahead of this host's"
+        return warn("clock", f"{seen}: {where} was changed at {_moment(changed_ns)}", SET_CLOCKS)
     return ok(
-        "clock", f"Nothing below the root changed in the future; {where} did last, {max(0, -ahead):.0f} seconds ago"
+        "clock", f"No change below the root is in the future; the latest, in {where}, was {max(0.0, -ahead):.0f} s ago"
     )
 
 
-def judge_state_clock(ahead: float) -> Finding:
-    """What so many seconds mean, by which the state folder's clock is ahead of the host's."""
-    if abs(ahead) > SKEW_SECONDS:
-        way = "ahead of" if ahead > 0 else "behind"
-        remedy = "set both by one time server (timedatectl set-ntp true)"
-        return warn("clock", f"The clock of the state folder is {abs(ahead):.0f} seconds {way} this host's", remedy)
-    return ok("clock", "The clock of the state folder is this host's")
+def state_clock_finding(offset: float) -> Finding:
+    """The finding for the offset in seconds of the state folder's clock to the host's."""
+    if abs(offset) > SKEW_SECONDS:
+        which = "ahead of" if offset > 0 else "behind"
+        return warn("clock", f"The state folder's clock is {abs(offset):.0f} seconds {which} this host's", SET_CLOCKS)
+    return ok("clock", "The state folder's clock agrees with this host's")
 
 
-def clock_ahead(folder: Path) -> float:
-    """How many seconds a folder's file system is ahead of this host, as a file without a name shows."""
+def clock_offset(folder: Path) -> float:
+    """Seconds by which a folder's file system is ahead of this host, measured with an unnamed file."""
     before = time.time()
     with TemporaryFile(dir=folder) as file:
         file.write(b"?")
@@ -222,4 +209,4 @@ def _moment(nanoseconds: int) -> str:
     try:
         return datetime.fromtimestamp(nanoseconds / NS, UTC).isoformat(" ", "seconds")
     except (ValueError, OverflowError):
-        return "a year that no calendar has"
+        return "a year outside the calendar"

@@ -1,7 +1,4 @@
-"""One look at every folder that can hold plots, for `plotindex doctor`: how many, whose, how new, and symlinks.
-
-No symlink is followed, so what it leads to is not served.
-"""
+"""A survey of every folder that can hold plots: number, owners, newest change, and symlinks, which are not served."""
 
 import os
 from collections.abc import Callable
@@ -12,11 +9,11 @@ from typing import NamedTuple
 from plotindex.system import ABSENT_ERRNOS
 from plotindex.tree import Layout, Tree, is_name
 
-MOST_NAMED = 1_000
+MAX_SYMLINKS = 1_000
 
 
 class Symlink(NamedTuple):
-    """A symlink below the root, what it stands for, and where it leads."""
+    """A symlink below the root, what it stands for, and its target."""
 
     path: str
     kind: str
@@ -25,24 +22,23 @@ class Symlink(NamedTuple):
 
 @dataclass
 class Survey:
-    """What was seen."""
+    """The result of a survey."""
 
     folders: int = 0
-    """How many can be watched: the root, sessions, projects and what is in these."""
+    """Folders to watch: the root, sessions, projects, and folders of plots."""
     symlinks: list[Symlink] = field(default_factory=list)
-    """Those that stand for a session, a project, a plot or a folder of plots; of very many only some."""
-    linked: int = 0
-    """How many there are."""
+    """At most MAX_SYMLINKS that stand for a session, a project, a plot or a folder of plots."""
+    symlink_count: int = 0
     unreadable: dict[str, OSError] = field(default_factory=dict)
-    """Folder -> why it cannot be listed."""
+    """Folder -> the error when listing it."""
     owners: dict[int, set[int]] = field(default_factory=dict)
-    """User -> groups of the sessions and projects that are that user's, by their numbers."""
+    """User id -> group ids of the sessions and projects that belong to that user."""
     newest: tuple[int, str] = (0, "")
-    """When a folder was changed last, in nanoseconds by the clock of its file system, and which one."""
+    """The latest ctime of a folder in ns, and that folder."""
 
 
 def survey(tree: Tree, progress: Callable[[int, int], None] | None = None) -> Survey:
-    """Look at everything; `progress` is called with the number of sessions looked at and to look at.
+    """Survey the tree; `progress` is called with the sessions done and all sessions.
 
     Raises:
         OSError: the root cannot be listed.
@@ -53,7 +49,7 @@ def survey(tree: Tree, progress: Callable[[int, int], None] | None = None) -> Su
     while pending:
         parts = pending.pop()
         try:
-            folders = _look(tree, parts, seen)
+            folders = _survey_folder(tree, parts, seen)
         except OSError as error:
             if not parts:
                 raise
@@ -69,8 +65,8 @@ def survey(tree: Tree, progress: Callable[[int, int], None] | None = None) -> Su
     return seen
 
 
-def _look(tree: Tree, parts: tuple[str, ...], seen: Survey) -> list[tuple[str, ...]]:
-    """Note what is in one folder; return the folders in it."""
+def _survey_folder(tree: Tree, parts: tuple[str, ...], seen: Survey) -> list[tuple[str, ...]]:
+    """Add one folder to the survey; return its subfolders."""
     folders: list[tuple[str, ...]] = []
     links: list[Symlink] = []
     with tree.folder(parts) as fd, os.scandir(fd) as entries:
@@ -78,7 +74,7 @@ def _look(tree: Tree, parts: tuple[str, ...], seen: Survey) -> list[tuple[str, .
         seen.newest = max(seen.newest, (os.fstat(fd).st_ctime_ns, "/".join(parts)))
         for entry in entries:
             place = (*parts, entry.name)
-            # What vanishes meanwhile, or leads where this user may not look, stands for nothing.
+            # The entry may vanish meanwhile, or lead where this user has no access.
             with suppress(OSError):
                 if not entry.is_symlink():
                     if entry.is_dir(follow_symlinks=False) and _may_hold_plots(tree.layout, place):
@@ -88,13 +84,13 @@ def _look(tree: Tree, parts: tuple[str, ...], seen: Survey) -> list[tuple[str, .
                             seen.owners.setdefault(status.st_uid, set()).add(status.st_gid)
                 elif kind := _kind(tree.layout, place, entry):
                     links.append(Symlink("/".join(place), kind, os.readlink(entry.name, dir_fd=fd)))
-    seen.linked += len(links)
-    seen.symlinks += sorted(links)[: MOST_NAMED - len(seen.symlinks)]
+    seen.symlink_count += len(links)
+    seen.symlinks += sorted(links)[: MAX_SYMLINKS - len(seen.symlinks)]
     return folders
 
 
 def _kind(layout: Layout, place: tuple[str, ...], entry: "os.DirEntry[str]") -> str | None:
-    """What the function that followed symlinks would have taken it for, or None."""
+    """What a symlink would be if symlinks were followed, or None."""
     if entry.is_dir():
         if not _may_hold_plots(layout, place):
             return None

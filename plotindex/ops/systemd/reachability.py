@@ -9,12 +9,12 @@ from pathlib import Path
 import plotindex
 
 
-def of_program(command: Path) -> list[Path]:
+def program_files(command: Path) -> list[Path]:
     """What a user reads who runs the command: it, the interpreter, this package and what comes with Python."""
     return [command, Path(sys.executable), Path(plotindex.__file__), Path(os.__file__)]
 
 
-def closed_to_others(files: Iterable[Path]) -> Path | None:
+def first_unreadable(files: Iterable[Path]) -> Path | None:
     """The first place that keeps others from reading one of these, through whatever symlinks; None where none does.
 
     Raises:

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 
-from plotindex.ops.probe import is_served
+from plotindex.ops.probe import is_serving
 from plotindex.system import SystemdNotifier
 
 CHECK_SECONDS = 5.0
@@ -21,7 +21,7 @@ def start_self_check(listener: socket.socket, notifier: SystemdNotifier, status:
 
 def _run(host: str, port: int, notifier: SystemdNotifier, status: str) -> None:
     while True:
-        if is_served(host, port, TIMEOUT_SECONDS):
+        if is_serving(host, port, TIMEOUT_SECONDS):
             notifier.notify_ready()
             notifier.notify_progress()
             notifier.notify_status(status)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from plotindex.config.settings import Settings
-from plotindex.ops.doctor.checks import CHECKS, examine
-from plotindex.ops.doctor.context import opened
-from plotindex.ops.doctor.findings import Finding, size, split
+from plotindex.ops.doctor.checks import CHECKS, run_checks
+from plotindex.ops.doctor.context import open_context
+from plotindex.ops.doctor.findings import Finding, split_remedy
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.immutable import stamp_of_closed
 from tests import CHECKOUT
@@ -18,12 +18,12 @@ from tests.support.processes import Index, RunPlotindex, draw, wait_until
 OPERATIONS = CHECKOUT / "docs/operations.md"
 
 
-def examined(settings: Settings, *checks: str) -> list[Finding]:
+def findings_of(settings: Settings, *checks: str) -> list[Finding]:
     """What is found in this process; with names only by these checks."""
-    with opened(settings) as subject:
+    with open_context(settings) as context:
         if checks:
-            return [finding for name in checks for finding in CHECKS[name](subject)]
-        return list(examine(subject))
+            return [finding for name in checks for finding in CHECKS[name](context)]
+        return list(run_checks(context))
 
 
 def verdicts(findings: list[Finding]) -> Counter[tuple[str, str]]:
@@ -64,7 +64,7 @@ def test_symlinks_that_the_old_function_followed_are_named(plotindex: RunPlotind
     findings = [Finding(**finding) for finding in json.loads(done.stdout)]
     bad = [finding for finding in findings if finding.verdict == "bad"]
     assert (done.returncode, {finding.check for finding in bad}) == (1, {"symlinks"})
-    assert sorted(finding.seen.partition(" by a symlink to ")[0] for finding in bad) == [
+    assert sorted(finding.seen.partition(" behind a symlink to ")[0] for finding in bad) == [
         "linked is a session",
         "s/project_a/sub/folder is a folder of plots",
         "s/project_a/y\\x1b.png is a plot",
@@ -86,7 +86,7 @@ def test_whoever_may_not_look_is_told_what_could_not_be_seen_and_what_could(
     assert (done.returncode, done.stderr) == (1, "")
     findings = [Finding(**finding) for finding in json.loads(done.stdout)]
     assert [finding.check for finding in findings if finding.verdict == "bad"] == ["root"]
-    unseen = {finding.check for finding in findings if finding.seen.startswith("could not be seen: ")}
+    unseen = {finding.check for finding in findings if finding.seen.startswith("could not be checked: ")}
     assert unseen == {"root-folders", "symlinks", "clock", "inotify-watches", "scripts"}
     assert {finding.check for finding in findings if finding.verdict == "ok"} > {"database", "disk-space", "port"}
 
@@ -94,7 +94,7 @@ def test_whoever_may_not_look_is_told_what_could_not_be_seen_and_what_could(
 def test_without_root_state_and_database_it_still_says_what_can_be_said(settings: Settings, tmp_path: Path) -> None:
     settings.root.rmdir()
     before = everything_below(tmp_path)
-    said = verdicts(examined(settings))
+    said = verdicts(findings_of(settings))
     assert [check for verdict, check in said if verdict == "bad"] == ["root"]
     assert said["warn", "database"]
     assert said["ok", "state-folder"]
@@ -105,10 +105,10 @@ def test_nothing_is_changed(settings: Settings, root: Path, index: Index, catalo
     for number in range(3):
         draw(root, f"s/project_{number}/sub/x.png")
     index()
-    with opened(settings) as subject:
-        subject.catalog.database.close()
+    with open_context(settings) as context:
+        context.catalog.database.close()
     before = everything_below(root, tmp_path / "state")
-    examined(settings)
+    findings_of(settings)
     after = everything_below(root, tmp_path / "state")
     # The folder itself: while somebody may have the database open, SQLite opens its log beside it and closes it again.
     assert {path: told[1] for path, told in after.items()} == {path: told[1] for path, told in before.items()}
@@ -116,14 +116,14 @@ def test_nothing_is_changed(settings: Settings, root: Path, index: Index, catalo
     catalog.database.close()
     wait_until(lambda: stamp_of_closed(catalog.database.path))
     before = everything_below(root, tmp_path / "state")
-    found = examined(settings)
+    found = findings_of(settings)
     assert {finding.check for finding in found if finding.verdict == "ok"} >= {"database-integrity", "journal-mode"}
     assert everything_below(root, tmp_path / "state") == before
 
 
 def test_every_finding_that_is_not_ok_says_what_to_do(settings: Settings) -> None:
     settings.root.rmdir()
-    findings = [finding for finding in examined(settings) if finding.verdict != "ok"]
+    findings = [finding for finding in findings_of(settings) if finding.verdict != "ok"]
     assert findings
     assert [finding for finding in findings if not finding.remedy] == []
 
@@ -132,7 +132,7 @@ def test_the_document_explains_every_check(settings: Settings, root: Path, index
     draw(root, "s/project_a/x.png")
     index()
     text = OPERATIONS.read_text()
-    named = {finding.check for finding in examined(settings)} | CHECKS.keys()
+    named = {finding.check for finding in findings_of(settings)} | CHECKS.keys()
     assert [check for check in sorted(named) if f"`{check}`" not in text] == []
 
 
@@ -147,15 +147,4 @@ def test_the_document_explains_every_check(settings: Settings, root: Path, index
     ],
 )
 def test_a_sentence_is_what_was_seen_and_what_to_do(sentence: str, halves: tuple[str, str]) -> None:
-    assert split(sentence) == halves
-
-
-def test_sizes_are_told_as_people_read_them() -> None:
-    assert [size(number) for number in (0, 1023, 1024, 10_240, 512 << 20, 5 << 40)] == [
-        "0 bytes",
-        "1023 bytes",
-        "1.0 kB",
-        "10 kB",
-        "512 MB",
-        "5.0 TB",
-    ]
+    assert split_remedy(sentence) == halves

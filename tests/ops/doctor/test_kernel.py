@@ -16,19 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.config.settings import Settings
-from plotindex.ops.doctor.context import opened
+from plotindex.ops.doctor.context import open_context
 from plotindex.ops.doctor.findings import Finding
 from plotindex.ops.doctor.kernel import (
     Limit,
     Usage,
-    judge_instances,
-    judge_open_files,
-    judge_queue,
-    judge_watches,
+    instances_finding,
+    open_files_finding,
+    queue_finding,
     read_limit,
     read_usage,
+    watches_finding,
 )
-from tests.ops.doctor.test_checks import examined
+from tests.ops.doctor.test_checks import findings_of
 from tests.support.processes import StartService, draw, run_plotindex
 
 IN_CREATE = 0x100
@@ -122,7 +122,7 @@ def test_watches_must_do_for_the_tree_and_should_for_twice_as_large_a_one(
     others: int, need: int, verdict: str, number: int | None
 ) -> None:
     usage = Usage({1: others, 2: need}, {1: 1, 2: 1})
-    finding = judge_watches(usage, 2, need, WATCHES)
+    finding = watches_finding(usage, 2, need, WATCHES)
     assert finding.verdict == verdict, finding
     assert (applied(finding).value if finding.remedy else None) == number
     assert f"needs {need} watches, and {2 * need} at twice" in finding.seen
@@ -132,9 +132,9 @@ def test_watches_must_do_for_the_tree_and_should_for_twice_as_large_a_one(
 def test_after_the_remedy_all_is_well(others: int, need: int, overflows: int, value: int) -> None:
     usage = Usage({1: others}, {1: others})
     findings: dict[str, Callable[[Limit], Finding]] = {
-        "watches": lambda limit: judge_watches(usage, None, need, limit),
-        "instances": lambda limit: judge_instances(usage, None, limit),
-        "queue": lambda limit: judge_queue(0 if limit.value > value else overflows, limit),
+        "watches": lambda limit: watches_finding(usage, None, need, limit),
+        "instances": lambda limit: instances_finding(usage, None, limit),
+        "queue": lambda limit: queue_finding(0 if limit.value > value else overflows, limit),
     }
     for name, judge in findings.items():
         finding = judge(Limit(f"fs.inotify.{name}", value))
@@ -146,13 +146,13 @@ def test_after_the_remedy_all_is_well(others: int, need: int, overflows: int, va
 
 def test_the_indexers_own_instance_is_not_another_programs() -> None:
     usage = Usage({}, {1: 127, 2: 1})
-    assert judge_instances(usage, 2, INSTANCES).verdict == "warn"
-    assert judge_instances(usage, None, INSTANCES).verdict == "bad"
-    assert judge_instances(Usage({}, {1: 120}), None, INSTANCES).verdict == "ok"
+    assert instances_finding(usage, 2, INSTANCES).verdict == "warn"
+    assert instances_finding(usage, None, INSTANCES).verdict == "bad"
+    assert instances_finding(Usage({}, {1: 120}), None, INSTANCES).verdict == "ok"
 
 
 def test_processes_that_could_not_be_looked_at_are_told() -> None:
-    assert "(2 of them could not be looked at)" in judge_watches(Usage({}, {}, closed=2), None, 1, WATCHES).seen
+    assert "(2 of them could not be read)" in watches_finding(Usage({}, {}, unreadable=2), None, 1, WATCHES).seen
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_processes_that_could_not_be_looked_at_are_told() -> None:
 )
 def test_open_files_are_those_of_the_process(soft: str, verdict: str) -> None:
     text = re.sub(r"(Max open files +)\w+", rf"\g<1>{soft}", Path("/proc/self/limits").read_text())
-    finding = judge_open_files(text, "the indexer")
+    finding = open_files_finding(text, "The indexer")
     assert (finding.verdict, bool(finding.remedy)) == (verdict, verdict != "ok"), finding
 
 
@@ -180,15 +180,15 @@ def test_a_limit_of_ones_own_that_is_too_low_is_named(
 
 
 def test_where_nothing_is_watched_no_watches_are_needed(settings: Settings) -> None:
-    (finding,) = examined(replace(settings, polling="always"), "inotify-watches")
+    (finding,) = findings_of(replace(settings, polling="always"), "inotify-watches")
     assert finding == Finding("ok", "inotify-watches", "Nothing is watched, since polling is always")
 
 
 def test_what_is_not_to_be_watched_misses_no_watch() -> None:
-    finding = judge_watches(Usage({}, {}), None, 20_001, WATCHES, 5_000)
+    finding = watches_finding(Usage({}, {}), None, 20_001, WATCHES, 5_000)
     assert (finding.verdict, finding.remedy) == ("ok", "")
     assert "max_watches leaves 15000 folders to the rolling rescan" in finding.seen
-    assert judge_watches(Usage({1: 6_000}, {}), None, 20_001, WATCHES, 5_000).verdict == "warn"
+    assert watches_finding(Usage({1: 6_000}, {}), None, 20_001, WATCHES, 5_000).verdict == "warn"
 
 
 def test_of_a_running_indexer_its_own_watches_and_limits_are_known(
@@ -196,13 +196,13 @@ def test_of_a_running_indexer_its_own_watches_and_limits_are_known(
 ) -> None:
     draw(root, "s/project_a/sub/x.png")
     with indexer() as running:
-        with opened(settings) as subject:
-            assert subject.indexer_pid == running.pid
-            assert read_usage(subject.user).watches[running.pid] == subject.survey.folders + 1
-        said = examined(settings, "inotify-watches", "open-files", "indexer")
+        with open_context(settings) as context:
+            assert context.indexer_pid == running.pid
+            assert read_usage(context.user).watches[running.pid] == context.survey.folders + 1
+        said = findings_of(settings, "inotify-watches", "open-files", "indexer")
         assert {finding.verdict for finding in said} == {"ok"}, said
         assert any("The indexer may have" in finding.seen for finding in said)
         assert said[-1].seen.startswith(f"The indexer is watching: process {running.pid} on ")
         running.stop()
-    (finding,) = examined(settings, "indexer")
+    (finding,) = findings_of(settings, "indexer")
     assert finding == Finding("warn", "indexer", "No indexer is running", "start `plotindex watch`")

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plotindex.ops.doctor.permissions import ENTER, READ, Who, harms, may_replace, permitted
-from plotindex.ops.doctor.state_access import look
+from plotindex.ops.doctor.permissions import ENTER, READ, Credentials, exposures, may_replace, permitted
+from plotindex.ops.doctor.state_access import stat_folder
 from tests.support.other_users import asked_as, reachable_folder
 
 OWNER, OTHER, GROUP, SECOND = 51_001, 51_002, 51_003, 51_004
 SOMEBODY = [
-    Who(OWNER, frozenset({OWNER})),
-    Who(OTHER, frozenset({GROUP})),
-    Who(OTHER, frozenset({OTHER, GROUP, SECOND})),
-    Who(OTHER, frozenset({SECOND})),
-    Who(OWNER, frozenset({GROUP})),
-    Who(0, frozenset({0})),
+    Credentials(OWNER, frozenset({OWNER})),
+    Credentials(OTHER, frozenset({GROUP})),
+    Credentials(OTHER, frozenset({OTHER, GROUP, SECOND})),
+    Credentials(OTHER, frozenset({SECOND})),
+    Credentials(OWNER, frozenset({GROUP})),
+    Credentials(0, frozenset({0})),
 ]
 modes = st.integers(0, 0o7777)
 
@@ -38,20 +38,26 @@ def allowed(path: Path) -> int:
     return sum(bit for bit in (1, 2, 4) if os.access(path, bit))
 
 
-@pytest.mark.parametrize("who", SOMEBODY, ids=str)
-def test_every_mode_grants_what_the_kernel_grants(who: Who, reachable: Path) -> None:
+@pytest.mark.parametrize("credentials", SOMEBODY, ids=str)
+def test_every_mode_grants_what_the_kernel_grants(credentials: Credentials, reachable: Path) -> None:
     for mode in range(0o1000):
         folder = reachable / f"{mode:o}"
         folder.mkdir()
         os.chown(folder, OWNER, GROUP)
         folder.chmod(mode)
     folders = sorted(reachable.iterdir())
-    told = asked_as(who, lambda: "".join(str(allowed(folder)) for folder in folders))
-    assert told == "".join(str(permitted(folder.stat(), who)) for folder in folders)
+    told = asked_as(credentials, lambda: "".join(str(allowed(folder)) for folder in folders))
+    assert told == "".join(str(permitted(folder.stat(), credentials)) for folder in folders)
 
 
-@given(folder_mode=modes, who=st.sampled_from(SOMEBODY), owners=st.tuples(*[st.sampled_from([OWNER, OTHER, 0])] * 2))
-def test_an_entry_can_be_replaced_by_whom_the_kernel_lets(folder_mode: int, who: Who, owners: tuple[int, int]) -> None:
+@given(
+    folder_mode=modes,
+    credentials=st.sampled_from(SOMEBODY),
+    owners=st.tuples(*[st.sampled_from([OWNER, OTHER, 0])] * 2),
+)
+def test_an_entry_can_be_replaced_by_whom_the_kernel_lets(
+    folder_mode: int, credentials: Credentials, owners: tuple[int, int]
+) -> None:
     with tempfile.TemporaryDirectory() as name:
         above, folder, entry = Path(name), Path(name) / "folder", Path(name) / "folder/entry"
         above.chmod(0o755)
@@ -60,7 +66,7 @@ def test_an_entry_can_be_replaced_by_whom_the_kernel_lets(folder_mode: int, who:
         for path, owner in zip((folder, entry), owners, strict=True):
             os.chown(path, owner, GROUP)
         folder.chmod(folder_mode)
-        expected = may_replace(folder.stat(), entry.stat(), who)
+        expected = may_replace(folder.stat(), entry.stat(), credentials)
 
         def replace() -> str:
             try:
@@ -69,12 +75,12 @@ def test_an_entry_can_be_replaced_by_whom_the_kernel_lets(folder_mode: int, who:
                 return "no"
             return "yes"
 
-        assert asked_as(who, replace) == ("yes" if expected else "no")
+        assert asked_as(credentials, replace) == ("yes" if expected else "no")
 
 
 @given(st.tuples(modes, modes, modes), st.sampled_from(SOMEBODY[:-1]))
 def test_a_key_is_said_to_be_readable_by_whom_the_kernel_lets_read_it(
-    given_modes: tuple[int, int, int], who: Who
+    given_modes: tuple[int, int, int], credentials: Credentials
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         above, folder = Path(name) / "above", Path(name) / "above/state"
@@ -85,8 +91,10 @@ def test_a_key_is_said_to_be_readable_by_whom_the_kernel_lets_read_it(
         for path, mode in zip((key, folder, above), reversed(given_modes), strict=True):
             os.chown(path, OWNER if path == key else 0, GROUP)
             path.chmod(mode)
-        found = {harm.what for harm in harms(look(folder, [key.name]), who, frozenset({key.name}))}
-        told = asked_as(who, lambda: "yes" if os.access(key, os.R_OK) else "no")
+        found = {
+            exposure.what for exposure in exposures(stat_folder(folder, [key.name]), credentials, frozenset({key.name}))
+        }
+        told = asked_as(credentials, lambda: "yes" if os.access(key, os.R_OK) else "no")
         assert (f"can read {key}" in found) == (told == "yes")
 
 
@@ -95,10 +103,10 @@ def test_what_is_worked_out_needs_the_whole_way(reachable: Path) -> None:
     key = reachable / "closed/state/secret.key"
     key.write_text("")
     key.chmod(0o644)
-    stranger = Who(OTHER, frozenset({OTHER}))
-    guarded = look(key.parent, [key.name])
-    assert {harm.what for harm in harms(guarded, stranger, frozenset({key.name}))} == {f"can read {key}"}
+    stranger = Credentials(OTHER, frozenset({OTHER}))
+    status = stat_folder(key.parent, [key.name])
+    assert {exposure.what for exposure in exposures(status, stranger, frozenset({key.name}))} == {f"can read {key}"}
     (reachable / "closed").chmod(0o700)
-    guarded = look(key.parent, [key.name])
-    assert list(harms(guarded, stranger, frozenset({key.name}))) == []
+    status = stat_folder(key.parent, [key.name])
+    assert list(exposures(status, stranger, frozenset({key.name}))) == []
     assert permitted(key.stat(), stranger) & (READ | ENTER) == READ

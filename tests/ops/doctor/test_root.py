@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 
 from plotindex.config.settings import Polling, Settings
-from plotindex.ops.doctor.context import opened
-from plotindex.ops.doctor.root import check_folders, clock_ahead, judge_change, judge_mount, judge_state_clock
+from plotindex.ops.doctor.context import open_context
+from plotindex.ops.doctor.root import (
+    check_folders,
+    clock_offset,
+    mount_finding,
+    root_clock_finding,
+    state_clock_finding,
+)
 from plotindex.system.mounts import Mount
-from tests.ops.doctor.test_checks import examined
+from tests.ops.doctor.test_checks import findings_of
 from tests.support.namespaces import mount, own_mounts
 from tests.support.processes import Index, draw
 
@@ -20,30 +26,30 @@ NS = 1_000_000_000
 def test_a_root_that_was_lost_is_bad_and_one_that_shares_sessions_is_believed(
     settings: Settings, root: Path, index: Index
 ) -> None:
-    assert examined(settings, "root-identity")[0].verdict == "ok"
+    assert findings_of(settings, "root-identity")[0].verdict == "ok"
     draw(root, "s/project_a/x.png")
     index()
-    assert "as the catalogue has it" in examined(settings, "root-identity")[0].seen
+    assert "as recorded in the catalogue" in findings_of(settings, "root-identity")[0].seen
     with own_mounts():
         mount("-t", "tmpfs", "none", root)
-        (finding,) = examined(settings, "root-identity")
+        (finding,) = findings_of(settings, "root-identity")
         assert (finding.verdict, "The root is lost: it is tmpfs:" in finding.seen) == ("bad", True)
         assert "rebuild --allow-empty" in finding.remedy
         draw(root, "s/project_a/x.png")
-        (finding,) = examined(settings, "root-identity")
-        assert (finding.verdict, "it is believed" in finding.seen) == ("warn", True)
-    assert examined(settings, "root-identity")[0].verdict == "ok"
+        (finding,) = findings_of(settings, "root-identity")
+        assert (finding.verdict, "accepted, since it has sessions" in finding.seen) == ("warn", True)
+    assert findings_of(settings, "root-identity")[0].verdict == "ok"
     (root / "s").rename(root.parent / "s")
     root.rmdir()
-    (finding,) = examined(settings, "root-identity")
-    assert (finding.verdict, "it is nothing, was " in finding.seen) == ("bad", True)
+    (finding,) = findings_of(settings, "root-identity")
+    assert (finding.verdict, "it is missing, was " in finding.seen) == ("bad", True)
 
 
 def test_a_file_is_no_root(settings: Settings) -> None:
     settings.root.rmdir()
     settings.root.touch()
-    (finding,) = examined(settings, "root")
-    assert (finding.verdict, finding.remedy) == ("bad", "name the directory that holds the sessions with --root")
+    (finding,) = findings_of(settings, "root")
+    assert (finding.verdict, finding.remedy) == ("bad", "set --root to the directory that holds the sessions")
 
 
 def test_what_is_mounted_below_the_root_is_told(settings: Settings, root: Path) -> None:
@@ -52,7 +58,7 @@ def test_what_is_mounted_below_the_root_is_told(settings: Settings, root: Path) 
     with own_mounts():
         for name in ("s/project_a", "s/other", "t"):
             mount("-t", "tmpfs", "none", root / name)
-        told = [finding.seen.partition(" lies on ")[0] for finding in examined(settings, "root-file-system")]
+        told = [finding.seen.partition(" is on ")[0] for finding in findings_of(settings, "root-file-system")]
     assert sorted(told) == ["The root", "s/project_a", "t"]
 
 
@@ -61,7 +67,7 @@ def test_what_is_mounted_below_the_root_is_told(settings: Settings, root: Path) 
     [
         ("xfs", Polling.AUTO, "ok", "a local file system"),
         ("xfs", Polling.NEVER, "ok", "a local file system"),
-        ("nfs4", Polling.AUTO, "warn", "a network file system: what other hosts draw is found by looking round"),
+        ("nfs4", Polling.AUTO, "warn", "a network file system: changes made by other hosts are found by polling"),
         (
             "fuse.odd\x1b",
             Polling.ALWAYS,
@@ -72,7 +78,7 @@ def test_what_is_mounted_below_the_root_is_told(settings: Settings, root: Path) 
     ],
 )
 def test_what_lies_on_a_network_is_polled_or_missed(fs_type: str, polling: Polling, verdict: str, says: str) -> None:
-    finding = judge_mount("", Mount(1, "/x", fs_type, "host:/x"), polling, 30)
+    finding = mount_finding("", Mount(1, "/x", fs_type, "host:/x"), polling, 30)
     assert finding.verdict == verdict
     assert says in finding.seen
 
@@ -80,10 +86,10 @@ def test_what_lies_on_a_network_is_polled_or_missed(fs_type: str, polling: Polli
 def test_folders_that_cannot_be_read_are_counted_and_the_first_is_named(settings: Settings, root: Path) -> None:
     for name in ("a", "b"):
         draw(root, f"s/project_{name}/x.png")
-    with opened(settings) as subject:
-        assert next(check_folders(subject)).seen == "All 4 folders that can hold plots can be read"
-        subject.survey.unreadable["s/project_a"] = PermissionError(13, "Permission denied")
-        (finding,) = check_folders(subject)
+    with open_context(settings) as context:
+        assert next(check_folders(context)).seen == "All 4 folders that can hold plots can be read"
+        context.survey.unreadable["s/project_a"] = PermissionError(13, "Permission denied")
+        (finding,) = check_folders(context)
     assert finding.verdict == "warn"
     assert "1 folder cannot be read" in finding.seen
     assert "s/project_a (Permission denied)" in finding.seen
@@ -94,21 +100,21 @@ def test_a_plot_from_the_future_is_told_since_it_stays_the_current_copy(
 ) -> None:
     draw(root, "s/project_a/x.png", mtime_ns=2**62)
     index()
-    future, now = examined(settings, "clock")
+    future, now = findings_of(settings, "clock")
     assert (future.verdict, "2116-" in future.seen, "s/project_a/x.png" in future.seen) == ("warn", True, True)
     assert now.verdict == "ok"
 
 
 def test_a_change_in_the_future_tells_of_another_clock(settings: Settings, root: Path) -> None:
     now = time.time_ns()
-    assert judge_change(now + 1 * NS, "s", now).verdict == "ok"
-    finding = judge_change(now + 90 * NS, "s\x1b", now)
-    assert (finding.verdict, "90 seconds or more ahead" in finding.seen) == ("warn", True)
+    assert root_clock_finding(now + 1 * NS, "s", now).verdict == "ok"
+    finding = root_clock_finding(now + 90 * NS, "s\x1b", now)
+    assert (finding.verdict, "at least 90 seconds ahead" in finding.seen) == ("warn", True)
     assert "s\\x1b was changed at" in finding.seen
 
 
 def test_a_folders_clock_is_read_without_leaving_anything(tmp_path: Path) -> None:
     before = os.listdir(tmp_path)
-    assert abs(clock_ahead(tmp_path)) < 2
+    assert abs(clock_offset(tmp_path)) < 2
     assert os.listdir(tmp_path) == before
-    assert [judge_state_clock(ahead).verdict for ahead in (0.0, 5.0, -5.0)] == ["ok", "warn", "warn"]
+    assert [state_clock_finding(ahead).verdict for ahead in (0.0, 5.0, -5.0)] == ["ok", "warn", "warn"]

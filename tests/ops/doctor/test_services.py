@@ -19,7 +19,7 @@ from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.stats import IndexerStats
 from plotindex.web.app import create_app
-from tests.ops.doctor.test_checks import examined
+from tests.ops.doctor.test_checks import findings_of
 from tests.support.processes import free_port
 
 
@@ -54,7 +54,7 @@ def own_port(settings: Settings) -> Settings:
 
 
 def port_verdict(settings: Settings) -> tuple[str, str]:
-    (finding,) = examined(settings, "port")
+    (finding,) = findings_of(settings, "port")
     assert (finding.verdict == "ok") == (not finding.remedy)
     return finding.verdict, finding.seen.partition(f" {settings.port} ")[2]
 
@@ -66,14 +66,14 @@ def test_a_port_is_free_or_plotindexs_own_or_somebody_elses(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert port_verdict(own_port) == ("ok", "is free; no server runs there")
     with serving(make_server(own_port.host, own_port.port, create_app(own_port))):
-        (finding,) = examined(own_port, "port")
-        assert finding.seen == f"A server of plotindex answers at 127.0.0.1 port {own_port.port}"
+        (finding,) = findings_of(own_port, "port")
+        assert finding.seen == f"A plotindex server answers at 127.0.0.1 port {own_port.port}"
     with serving(HTTPServer((own_port.host, own_port.port), Stranger)):
         assert port_verdict(own_port) == ("bad", "is in use by another program")
 
 
 def test_who_does_not_speak_http_is_another_program(own_port: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(services, "PROBE_SECONDS", 0.1)
     with socket.create_server((own_port.host, own_port.port)):
         assert port_verdict(own_port) == ("bad", "is in use by another program")
 
@@ -90,7 +90,7 @@ def test_who_does_not_speak_http_is_another_program(own_port: Settings, monkeypa
 def test_who_holds_the_port_can_neither_delay_it_nor_send_it_elsewhere(
     own_port: Settings, monkeypatch: pytest.MonkeyPatch, first: bytes, *, drips: bool
 ) -> None:
-    monkeypatch.setattr(services, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(services, "PROBE_SECONDS", 0.5)
     with socket.create_server((own_port.host, own_port.port)) as listening:
         holder = threading.Thread(target=hold, args=(listening, first), kwargs={"drips": drips})
         holder.start()
@@ -114,18 +114,18 @@ def hold(listening: socket.socket, first: bytes, *, drips: bool) -> None:
 @pytest.mark.parametrize("host", ["203.0.113.1", "a..b", "no such host"])
 def test_an_address_that_is_not_this_hosts_is_bad(own_port: Settings, host: str) -> None:
     verdict, seen = port_verdict(replace(own_port, host=host))
-    assert (verdict, seen.startswith("cannot be listened on (")) == ("bad", True)
+    assert (verdict, seen.startswith("cannot be used (")) == ("bad", True)
 
 
 def test_drawing_is_tried_in_a_child_that_ends(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    (finding,) = examined(settings, "thumbnails")
+    (finding,) = findings_of(settings, "thumbnails")
     assert finding.verdict == "ok", finding
 
     def refuse(_most: int) -> list[str]:
         raise ConfinementError("chroot: no; Landlock: no")
 
     monkeypatch.setattr(services, "confine", refuse)
-    (finding,) = examined(settings, "thumbnails")
+    (finding,) = findings_of(settings, "thumbnails")
     assert (finding.verdict, "(chroot: no; Landlock: no)" in finding.seen) == ("warn", True)
 
 
@@ -134,14 +134,16 @@ def test_folders_that_may_not_be_read_are_told_apart_from_those_without_a_watch(
     settings: Settings, catalog: Catalog, unwatched: int, closed: int
 ) -> None:
     now, measured = time.time(), IndexerStats(closed=closed, rolled_folders=unwatched)
-    beat = Heartbeat("here", 1, now, now, "watching", watched=1, unwatched=unwatched, measured=measured.dump())
-    catalog.store_heartbeat(beat)
-    (finding,) = examined(settings, "indexer")
+    store_heartbeat = Heartbeat(
+        "here", 1, now, now, "watching", watched=1, unwatched=unwatched, measured=measured.dump()
+    )
+    catalog.store_heartbeat(store_heartbeat)
+    (finding,) = findings_of(settings, "indexer")
     assert (finding.verdict, "may not read" in finding.text) == (("warn", True) if closed else ("ok", False))
-    assert f"{unwatched} folders it looks at round and round" in finding.text or closed
+    assert f"it polls {unwatched} folders" in finding.text or closed
     assert "1 folders" not in finding.text
 
 
 def test_without_a_catalogue_there_is_no_indexer(settings: Settings) -> None:
-    (finding,) = examined(settings, "indexer")
+    (finding,) = findings_of(settings, "indexer")
     assert (finding.verdict, finding.remedy) == ("warn", "start `plotindex watch`")

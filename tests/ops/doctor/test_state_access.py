@@ -13,7 +13,7 @@ from plotindex.auth.keys import signing_keys
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
 from plotindex.ops.doctor.findings import Finding
-from tests.ops.doctor.test_checks import examined
+from tests.ops.doctor.test_checks import findings_of
 from tests.support.other_users import reachable_folder
 from tests.support.processes import RunPlotindex, draw
 
@@ -41,7 +41,7 @@ def shared(settings: Settings, reachable: Path) -> Settings:
 
 def said(settings: Settings) -> dict[str, list[Finding]]:
     found: dict[str, list[Finding]] = {"ok": [], "warn": [], "bad": []}
-    for finding in examined(settings, "state-place", "state-folder", "database-access", "scripts"):
+    for finding in findings_of(settings, "state-place", "state-folder", "database-access", "scripts"):
         found[finding.verdict].append(finding)
     return found
 
@@ -53,10 +53,10 @@ def test_a_state_folder_as_it_is_made_is_well(shared: Settings) -> None:
 
 
 def test_who_asks_as_another_user_is_told_whose_answers_count(shared: Settings, plotindex: RunPlotindex) -> None:
-    (finding,) = examined(shared, "user")
+    (finding,) = findings_of(shared, "user")
     assert finding.verdict == "ok"
     os.chown(shared.state_folder, GROUP, -1)
-    (finding,) = examined(shared, "user")
+    (finding,) = findings_of(shared, "user")
     assert (finding.verdict, finding.remedy) == ("warn", f"`sudo -u '#{GROUP}' plotindex doctor`")
     environment = {
         "PLOTINDEX_STATE_DIR": str(shared.state_dir),
@@ -104,7 +104,7 @@ def test_a_folder_that_a_group_shares_is_well_when_it_is_marked_so_and_scripts_a
         (folder / file).chmod(0o640)
     found = said(shared)
     assert (found["warn"], found["bad"]) == ([], [])
-    assert f"by group {GROUP}, which is meant (setgid)" in " ".join(finding.seen for finding in found["ok"])
+    assert f"by group {GROUP} (setgid: shared on purpose)" in " ".join(finding.seen for finding in found["ok"])
     os.chown(folder, -1, SCRIPT)
     assert {(finding.check, "scripts run" in finding.seen.lower()) for finding in said(shared)["bad"]} == {
         ("scripts", True),
@@ -128,7 +128,7 @@ def test_a_key_that_lies_elsewhere_is_told_and_one_that_is_no_file_is_bad(shared
     key.symlink_to(shared.state_dir / "elsewhere")
     found = said(shared)
     assert found["bad"] == []
-    assert [finding.remedy for finding in found["warn"]] == [f"`namei -l {key}` says who can go there"]
+    assert [finding.remedy for finding in found["warn"]] == [f"`namei -l {key}` shows who can reach it"]
     key.unlink()
     key.mkdir()
     assert [finding.check for finding in said(shared)["bad"]] == ["key-files"]
@@ -143,15 +143,15 @@ def test_a_symlink_that_leads_nowhere_hides_nothing_else(shared: Settings) -> No
     folder.chmod(0o711)
     found = said(shared)
     assert {(finding.check, finding.seen) for finding in found["bad"]} == {
-        ("key-files", f"{folder}/tokens.json is no regular file"),
+        ("key-files", f"{folder}/tokens.json is not a regular file"),
         ("state-folder", f"Any user of this machine can read {folder}/secret.key"),
         ("scripts", f"Scripts run as user {SCRIPT}, who can read {folder}/secret.key"),
     }
-    assert f"{folder}/loop cannot be seen (Too many levels of symbolic links)" in [
+    assert f"{folder}/loop cannot be accessed (Too many levels of symbolic links)" in [
         finding.seen for finding in found["warn"]
     ]
     (folder / "logouts.json").symlink_to("logouts.json")
-    assert f"{folder}/logouts.json cannot be seen" in " ".join(finding.seen for finding in said(shared)["bad"])
+    assert f"{folder}/logouts.json cannot be accessed" in " ".join(finding.seen for finding in said(shared)["bad"])
 
 
 @pytest.mark.parametrize(("mode", "is_bad"), [(0o777, True), (0o1777, False), (0o755, False), (0o773, True)])
@@ -166,7 +166,7 @@ def test_a_folder_above_that_others_can_write_lets_them_replace_the_state(
 
 def test_a_folder_above_that_is_somebody_elses_is_told(shared: Settings) -> None:
     os.chown(shared.state_dir, GROUP, -1)
-    assert f"{shared.state_dir} belongs to user {GROUP}, who can put" in said(shared)["warn"][0].seen
+    assert f"{shared.state_dir} belongs to user {GROUP}, who can replace" in said(shared)["warn"][0].seen
     os.chown(shared.state_dir, SCRIPT, -1)
     assert f"user {SCRIPT}, who owns {shared.state_dir}," in said(shared)["bad"][0].seen
     os.chown(shared.state_dir, 0, GROUP)
@@ -179,10 +179,10 @@ def test_state_and_database_below_the_root_are_bad_also_by_a_symlink(settings: S
     below.mkdir()
     (tmp_path / "link").symlink_to(below)
     for given in (replace(settings, state_dir=below), replace(settings, state_dir=tmp_path / "link")):
-        found = examined(given, "state-place")
+        found = findings_of(given, "state-place")
         assert [finding.verdict for finding in found] == ["bad", "bad"]
-        assert "let itself in" in found[0].seen
-    (finding,) = examined(replace(settings, database=f"sqlite:///{below}/catalog.db"), "state-place")
+        assert "and log in" in found[0].seen
+    (finding,) = findings_of(replace(settings, database=f"sqlite:///{below}/catalog.db"), "state-place")
     assert (finding.verdict, finding.seen[:12]) == ("bad", "The database")
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from plotindex.config.settings import Settings
-from plotindex.ops.doctor import context as subject
+from plotindex.ops.doctor import context
 from plotindex.ops.doctor.findings import Finding
-from plotindex.ops.doctor.storage import Room, judge_database_mount, judge_log, judge_room, judge_search
+from plotindex.ops.doctor.storage import Room, database_mount_finding, log_finding, room_findings, search_finding
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES
 from plotindex.system.mounts import Mount
 from plotindex.tree.layout import Layout
-from tests.ops.doctor.test_checks import examined
+from tests.ops.doctor.test_checks import findings_of
 from tests.support.namespaces import small_disk_at
 from tests.support.postgres import NewDatabase, on_postgresql, value_of
 from tests.support.processes import Index, draw
@@ -45,7 +45,7 @@ def execute(database: Path, *statements: str) -> None:
 
 
 def of_database(settings: Settings) -> list[Finding]:
-    return examined(settings, "database")
+    return findings_of(settings, "database")
 
 
 def test_a_sound_catalogue_is_told_with_what_is_in_it(settings: Settings, database: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_sound_catalogue_is_told_with_what_is_in_it(settings: Settings, databa
         ("ok", "journal-mode"),
     ]
     assert f"{database} opens: schema" in findings[0].seen
-    assert "1 plots in 1 sessions" in findings[0].seen
+    assert "1 plot in 1 session" in findings[0].seen
 
 
 def test_a_database_of_another_journal_mode_is_bad(settings: Settings, database: Path, index: Index) -> None:
@@ -65,7 +65,7 @@ def test_a_database_of_another_journal_mode_is_bad(settings: Settings, database:
     # Nobody else has it open.
     copy = database.with_name("copy.db")
     execute(database, f"VACUUM INTO '{copy}'")
-    found = examined(replace(settings, database=f"sqlite:///{copy}"), "database")[-1]
+    found = findings_of(replace(settings, database=f"sqlite:///{copy}"), "database")[-1]
     assert (found.verdict, found.check) == ("bad", "journal-mode")
     assert "delete, not WAL" in found.seen
 
@@ -107,8 +107,8 @@ def test_all_that_a_catalogue_of_an_older_schema_does_not_say_is_told_with_a_rem
     execute(
         database, "UPDATE alembic_version SET version_num = '0001'", "ALTER TABLE indexer RENAME COLUMN polled TO other"
     )
-    findings = {finding.check: finding for finding in examined(settings)}
-    assert findings["indexer"].seen.startswith("could not be seen: ")
+    findings = {finding.check: finding for finding in findings_of(settings)}
+    assert findings["indexer"].seen.startswith("could not be checked: ")
     assert [finding for finding in findings.values() if finding.verdict != "ok" and not finding.remedy] == []
 
 
@@ -119,11 +119,11 @@ def test_a_server_without_an_index_for_the_search_is_named(
     with new_database(engine) as database:
         Catalog(database).initialise(str(settings.root), Layout())
         url = database.url.render_as_string(hide_password=False)
-        (opens, search) = examined(replace(settings, database=url), "database")
+        (opens, search) = findings_of(replace(settings, database=url), "database")
         has_trigrams = bool(value_of(url, "SELECT count(*) FROM pg_indexes WHERE indexname = 'name_trigram'"))
     assert (opens.check, opens.verdict) == ("database", "ok")
-    assert search == judge_search(has_trigrams=has_trigrams)
-    assert [judge_search(has_trigrams=has).verdict for has in (True, False)] == ["ok", "warn"]
+    assert search == search_finding(has_trigrams=has_trigrams)
+    assert [search_finding(has_trigrams=has).verdict for has in (True, False)] == ["ok", "warn"]
 
 
 def test_a_damaged_page_is_found(settings: Settings, database: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_damaged_page_is_found(settings: Settings, database: Path) -> None:
 def test_a_database_that_another_program_holds_says_so(
     settings: Settings, database: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "PATIENCE", 0.1)
+    monkeypatch.setattr(context, "LOCK_TIMEOUT", 0.1)
     catalog.database.close()
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -151,39 +151,39 @@ def test_a_database_that_another_program_holds_says_so(
 
 def test_a_folder_that_is_not_there_is_no_place_for_a_database(settings: Settings, tmp_path: Path) -> None:
     (finding,) = of_database(replace(settings, database=f"sqlite:///{tmp_path}/none/catalog.db"))
-    assert (finding.verdict, finding.remedy) == ("bad", "create it, or name another --database")
+    assert (finding.verdict, finding.remedy) == ("bad", "create it, or set another --database")
 
 
 @pytest.mark.parametrize(
     ("fs_type", "verdict"), [("ext4", "ok"), ("tmpfs", "ok"), ("nfs4", "bad"), ("cifs", "bad"), ("fuse.new", "warn")]
 )
 def test_a_database_on_a_network_file_system_is_bad(fs_type: str, verdict: str) -> None:
-    finding = judge_database_mount(Path("/far"), Mount(1, "/far", fs_type, "host:/far"))
+    finding = database_mount_finding(Path("/far"), Mount(1, "/far", fs_type, "host:/far"))
     assert finding.verdict == verdict
     assert ("--database sqlite:////" in finding.remedy) == (verdict != "ok")
 
 
 def test_a_log_that_somebody_pins_is_told(settings: Settings, database: Path) -> None:
-    (finding,) = examined(settings, "database-log")
+    (finding,) = findings_of(settings, "database-log")
     assert finding.verdict == "ok"
-    assert judge_log(KEPT_WAL_BYTES, "x").verdict == "ok"
-    finding = judge_log(KEPT_WAL_BYTES + 1, "/x/catalog.db")
+    assert log_finding(KEPT_WAL_BYTES, "x").verdict == "ok"
+    finding = log_finding(KEPT_WAL_BYTES + 1, "/x/catalog.db")
     assert (finding.verdict, "`fuser -v /x/catalog.db`" in finding.remedy) == ("warn", True)
-    assert judge_log(MAX_WAL_BYTES + 1, "x").verdict == "bad"
+    assert log_finding(MAX_WAL_BYTES + 1, "x").verdict == "bad"
 
 
 def test_a_disk_without_room_is_bad(tiny_disk: Path, settings: Settings, database: Path) -> None:
-    findings = {finding.check: finding for finding in examined(settings, "disk-space")}
+    findings = {finding.check: finding for finding in findings_of(settings, "disk-space")}
     assert findings["disk-space"].verdict == "bad", findings
     assert str(tiny_disk) in findings["disk-space"].seen
     assert findings["disk-inodes"].verdict == "bad", findings
-    assert examined(settings, "database-file-system")[0].verdict == "ok"
+    assert findings_of(settings, "database-file-system")[0].verdict == "ok"
 
 
 def test_a_database_and_thumbnails_on_two_disks_are_told_apart(
     tiny_disk: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    findings = examined(replace(settings, database=f"sqlite:///{tmp_path}/catalog.db"), "disk-space")
+    findings = findings_of(replace(settings, database=f"sqlite:///{tmp_path}/catalog.db"), "disk-space")
     told = {finding.seen.partition(" are free for ")[2].partition(" at ")[0] for finding in findings}
     assert told == {"database", "thumbnails"}
     thumbnails = [finding for finding in findings if " for thumbnails at " in finding.seen]
@@ -193,11 +193,11 @@ def test_a_database_and_thumbnails_on_two_disks_are_told_apart(
 
 def test_thumbnails_that_are_kept_need_no_more_room(settings: Settings, database: Path) -> None:
     folder = settings.state_folder / "thumbnails"
-    before = examined(settings, "disk-space")[0].seen.rpartition("may still take ")[2]
+    before = findings_of(settings, "disk-space")[0].seen.rpartition("may still grow by ")[2]
     folder.mkdir()
     (folder / "kept").write_bytes(bytes(8 << 20))
-    after = examined(settings, "disk-space")[0].seen.rpartition("may still take ")[2]
-    assert (before, after) == ("576 MB", "568 MB")
+    after = findings_of(settings, "disk-space")[0].seen.rpartition("may still grow by ")[2]
+    assert (before, after) == ("604 MB", "596 MB")
 
 
 @pytest.mark.parametrize(
@@ -212,4 +212,4 @@ def test_thumbnails_that_are_kept_need_no_more_room(settings: Settings, database
 )
 def test_room_is_judged_by_what_may_still_come(free: int, inodes: int | None, expected: list[str]) -> None:
     room = Room("database", "/x", free, 2 * KEPT_WAL_BYTES, inodes)
-    assert [finding.verdict for finding in judge_room(room)] == expected
+    assert [finding.verdict for finding in room_findings(room)] == expected

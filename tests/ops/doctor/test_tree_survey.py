@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.ops.doctor.permissions import Who
-from plotindex.ops.doctor.tree_survey import MOST_NAMED, survey
+from plotindex.ops.doctor.permissions import Credentials
+from plotindex.ops.doctor.tree_survey import MAX_SYMLINKS, survey
 from plotindex.tree.layout import Layout
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree
@@ -51,10 +51,10 @@ def test_the_last_change_the_owners_and_how_far_it_is_are_told(root: Path) -> No
 
 def test_of_very_many_symlinks_all_are_counted(root: Path) -> None:
     (root / "s/project_a").mkdir(parents=True)
-    for number in range(MOST_NAMED + 5):
+    for number in range(MAX_SYMLINKS + 5):
         (root / f"s/project_l{number}").symlink_to("project_a")
     seen = survey(Tree(root))
-    assert (seen.linked, len(seen.symlinks)) == (MOST_NAMED + 5, MOST_NAMED)
+    assert (seen.symlink_count, len(seen.symlinks)) == (MAX_SYMLINKS + 5, MAX_SYMLINKS)
 
 
 def test_a_folder_that_this_user_may_not_read_is_named_and_the_others_are_seen(reachable: Path) -> None:
@@ -68,4 +68,4 @@ def test_a_folder_that_this_user_may_not_read_is_named_and_the_others_are_seen(r
         seen = survey(Tree(reachable))
         return f"{seen.folders} {list(seen.unreadable)}"
 
-    assert asked_as(Who(51_201, frozenset({51_201})), look) == "4 ['s/project_a']"
+    assert asked_as(Credentials(51_201, frozenset({51_201})), look) == "4 ['s/project_a']"

@@ -1,0 +1,76 @@
+"""What is wrong with a catalogue and its indexers, with the command or setting that fixes it."""
+
+import os
+import shlex
+from pathlib import Path
+
+from plotindex.config import variable_name
+from plotindex.index import LockState
+from plotindex.index.liveness import indexer_problem
+from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat, IndexerStats, wal_problem
+from plotindex.system import printable
+from plotindex.tree import Layout
+
+
+def find_trouble(catalog: Catalog, beats: list[Heartbeat], lock: LockState | None) -> str | None:
+    """The first problem, or None. `beats` start with this host's; `lock` is the state of the indexer's lock."""
+    file = catalog.database.file
+    if file and lock and not lock.trouble:
+        # An indexer that cannot write cannot report that, either.
+        lock = lock._replace(trouble=_disk_trouble(file))
+    trouble = (wal_problem(file) if file else None) or _indexer_trouble(beats[0] if beats else None, lock)
+    if not trouble and catalog.database.is_shared and not any(map(_is_leader, beats)):
+        trouble = "No indexer runs the rescans: one takes over within ten seconds; if not, see the indexers' logs."
+    return trouble or next(filter(None, map(_silence_elsewhere, beats[1:])), None)
+
+
+def grammar_trouble(pattern: str, suffixes: str, layout: Layout) -> str | None:
+    """How the catalogue's project_pattern or suffixes differ from those of `layout`; None if they do not."""
+    for name, used, given in (
+        ("project_pattern", pattern, layout.project_pattern),
+        ("suffixes", suffixes, " ".join(sorted(layout.suffixes))),
+    ):
+        if used != given:
+            fix = printable(f"{variable_name(name)}={shlex.quote(used)}")
+            return f"The catalogue uses {name} '{printable(used)}', this command '{printable(given)}'. Set {fix}."
+    return None
+
+
+def _is_leader(beat: Heartbeat) -> bool:
+    return beat.is_recent and beat.state != "stopped" and bool(IndexerStats.load(beat.measured).elected)
+
+
+def _silence_elsewhere(beat: Heartbeat) -> str | None:
+    if beat.is_recent or beat.state == "stopped":
+        return None
+    return f"The indexer on {printable(beat.host)} is silent, so hits say `unwatched`: restart it there."
+
+
+def _disk_trouble(database: Path) -> str:
+    try:
+        disk = os.statvfs(database.parent)
+    except OSError:
+        return ""
+    shown = printable(str(database))
+    if disk.f_flag & os.ST_RDONLY:
+        return f"The database {shown} cannot be written (Read-only file system): mount its disk for writing."
+    return "" if disk.f_bavail else f"The database {shown} cannot be written (disk is full): make room there."
+
+
+def _indexer_trouble(beat: Heartbeat | None, lock: LockState | None) -> str | None:
+    silence = indexer_problem(beat, lock)
+    if silence or beat is None:
+        return silence
+    if beat.state == "blocked" and lock and lock.trouble:
+        return lock.trouble
+    if closed := IndexerStats.load(beat.measured).closed:
+        what = "1 folder is not watched" if closed == 1 else f"{closed} folders are not watched"
+        return f"{what}: let the indexer read the folders that `plotindex doctor` lists."
+    if beat.behind >= HEARTBEAT_SECONDS:
+        return f"The indexer is {beat.behind:.0f} seconds behind: its log shows which session keeps it busy."
+    return {
+        "watching": None,
+        "polling": None,
+        "starting": "The indexer's first full scan is still running: try again when it is done.",
+        "lost": "The root is not there: mount it again or, if it is empty, run `plotindex rebuild --allow-empty`.",
+    }.get(beat.state, f"The indexer is {beat.state}: see its log.")
