@@ -5,8 +5,7 @@ import shlex
 from pathlib import Path
 
 from plotindex.config import variable_name
-from plotindex.index import LockState
-from plotindex.index.liveness import indexer_problem
+from plotindex.index import LockState, indexer_problem
 from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat, IndexerStats, wal_problem
 from plotindex.system import printable
 from plotindex.tree import Layout

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plotindex.index import read_indexer_lock
-from plotindex.index.liveness import indexer_state
+from plotindex.index import indexer_state, read_indexer_lock
 from plotindex.ops.health import find_trouble, grammar_trouble
 from plotindex.ops.probe import is_serving
 from plotindex.ops.request_counts import SHOWN_MINUTES, Counts
