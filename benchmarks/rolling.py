@@ -136,7 +136,7 @@ def _take(root: Path, folder: Path, most: int) -> float:
     tree = Tree(root)
     watcher = Watcher(tree, folder, lambda: Watches(most))
     watcher.start()
-    names = tree.sessions(enter=watcher.watches.enter)
+    names = tree.sessions(on_folder=watcher.watches.enter)
 
     def look(session: str) -> int:
         entered: set[str] = set()
@@ -145,8 +145,8 @@ def _take(root: Path, folder: Path, most: int) -> float:
             entered.add(path)
             watcher.watches.enter(path, fd)
 
-        with tree.looking() as glance:
-            glance.walking(Scope(session), enter).go_on()
+        with tree.open_reader() as reader:
+            reader.start_walk(Scope(session), enter).advance()
         watcher.watches.leave([session], entered, ())
         return len(entered)
 

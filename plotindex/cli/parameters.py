@@ -8,7 +8,7 @@ import click
 
 from plotindex.errors import SettingsError
 from plotindex.system import parse_duration
-from plotindex.tree import clamp
+from plotindex.tree import clamp_int64
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ def parse_moment(name: str, text: str, now_ns: int) -> int:
         SettingsError: it is neither.
     """
     try:
-        return clamp(now_ns - parse_duration(text) * 1_000_000_000)
+        return clamp_int64(now_ns - parse_duration(text) * 1_000_000_000)
     except SettingsError:
         pass
     try:
@@ -32,7 +32,7 @@ def parse_moment(name: str, text: str, now_ns: int) -> int:
         raise SettingsError(
             f"{name} must be an age such as 90s, 2h or 3d, or a time such as 2026-11-23T14:00, not {text!r}."
         ) from None
-    return clamp((moment - _EPOCH) // timedelta(microseconds=1) * 1_000)
+    return clamp_int64((moment - _EPOCH) // timedelta(microseconds=1) * 1_000)
 
 
 class Seconds(click.FloatRange):

@@ -9,7 +9,7 @@ from plotindex.index.diff import DifferenceBatch, Mismatch, NewRows, ScopeDiff
 from plotindex.index.report import DEFAULT, Options, Report
 from plotindex.index.root_identity import check_root
 from plotindex.storage import Catalog, Change, Writer
-from plotindex.tree import Glance, Plot, Row, Tree
+from plotindex.tree import Plot, Row, Tree, TreeReader
 
 ROWS_PER_CHANGE = 8
 """Rows compared in one transaction, for each change that it may write."""
@@ -55,11 +55,11 @@ def _write_batch(
 ) -> BatchResult:
     sessions = {diff.session for diff in diffs}
     batch = DifferenceBatch(max_changes)
-    with catalog.writing(options.timeout, sessions) as writer, tree.looking() as glance:
+    with catalog.writing(options.timeout, sessions) as writer, tree.open_reader() as reader:
         completed = _compare(diffs, writer, batch, min(max_changes * ROWS_PER_CHANGE, MAX_COMPARED_ROWS))
-        confirmed = [(new.diff.report, _confirm(new, batch, glance)) for new in batch.new]
+        confirmed = [(new.diff.report, _confirm(new, batch, reader)) for new in batch.new]
         added = [(report, rows) for report, rows in confirmed if rows]
-        checked = list(_check_again(batch.mismatches, glance, options))
+        checked = list(_check_again(batch.mismatches, reader, options))
         changes = [change for change, _ in checked]
         if changes or added:
             check_root(tree, writer, options)
@@ -88,14 +88,14 @@ def _compare(diffs: deque[ScopeDiff], writer: Writer, batch: DifferenceBatch, ma
     return completed
 
 
-def _confirm(new: NewRows, batch: DifferenceBatch, glance: Glance) -> list[Row]:
+def _confirm(new: NewRows, batch: DifferenceBatch, reader: TreeReader) -> list[Row]:
     """The new rows whose folders still have the same names; the others become mismatches.
 
     A file rewritten since the scan is left to the next scan, which compares it with the row written here.
     """
     diff = new.diff
     stamps = diff.folder_stamps(new.rows).items()
-    changed = {folder for folder, stamp in stamps if not (stamp and glance.is_still(diff.session, folder, stamp))}
+    changed = {folder for folder, stamp in stamps if not (stamp and reader.is_unchanged(diff.session, folder, stamp))}
     if not changed:
         return new.rows
     confirmed = []
@@ -107,12 +107,12 @@ def _confirm(new: NewRows, batch: DifferenceBatch, glance: Glance) -> list[Row]:
     return confirmed
 
 
-def _check_again(mismatches: list[Mismatch], glance: Glance, options: Options) -> Iterator[tuple[Change, Report]]:
+def _check_again(mismatches: list[Mismatch], reader: TreeReader, options: Options) -> Iterator[tuple[Change, Report]]:
     """The change at each path that differs now, and the report that it belongs to."""
     # Sorted by folder, so that each folder is opened once.
     for session, project, filename, row, is_excluded, report in sorted(mismatches, key=lambda mismatch: mismatch[:3]):
         try:
-            plot = None if is_excluded else glance(session, project, filename)
+            plot = None if is_excluded else reader.stat_plot(session, project, filename)
         except OSError as error:
             report.unreadable[f"{session}/{project}/{filename}"] = error
             continue

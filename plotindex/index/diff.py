@@ -6,7 +6,19 @@ from typing import NamedTuple
 
 from plotindex.index.report import DEFAULT, Options, Report
 from plotindex.storage import Writer
-from plotindex.tree import POSITION, Enter, Glance, Linked, Row, Scope, ScoutedWalk, Stamp, Walk, WalkProcess, is_within
+from plotindex.tree import (
+    ROW_SORT_KEY,
+    FolderCallback,
+    FolderStamp,
+    HardLinkedPlot,
+    ParallelWalk,
+    Row,
+    Scope,
+    TreeReader,
+    Walk,
+    WalkProcess,
+    is_within,
+)
 
 PAGE_ROWS = 2_000
 """Rows read and compared at once."""
@@ -59,24 +71,24 @@ class ScopeDiff:
 
     def __init__(
         self,
-        glance: Glance,
+        reader: TreeReader,
         scope: Scope,
         report: Report,
         options: Options = DEFAULT,
         *,
-        enter: Enter | None = None,
+        on_folder: FolderCallback | None = None,
         walker: WalkProcess | None = None,
     ) -> None:
         """`walker` scans the scope if this is a whole session."""
         assert scope.session is not None
-        layout = glance.tree.layout
+        layout = reader.tree.layout
         self.scope = scope
         self.session = scope.session
         self.report = report
         if walker is not None and scope.project is None:
-            self._walk: Walk = ScoutedWalk(glance, scope, walker, enter, layout.max_plots)
+            self._walk: Walk = ParallelWalk(reader, scope, walker, on_folder, layout.max_plots)
         else:
-            self._walk = glance.walking(scope, enter, layout.max_plots)
+            self._walk = reader.start_walk(scope, on_folder, layout.max_plots)
         self._layout = layout
         self._rewrite = options.rewrite
         self._found: list[Row] = []
@@ -89,23 +101,23 @@ class ScopeDiff:
         return len(self._found)
 
     @property
-    def linked(self) -> list[Linked]:
-        return self._walk.linked
+    def linked(self) -> list[HardLinkedPlot]:
+        return self._walk.hard_linked
 
     @property
     def closed(self) -> dict[str, OSError]:
         """Unreadable folders."""
-        return self._walk.closed
+        return self._walk.unreadable_folders
 
     def scan(self, until: float = float("inf")) -> bool:
         """Scan until done or `time.monotonic()` is past `until`; return whether done."""
-        if not self._walk.go_on(until):
+        if not self._walk.advance(until):
             return False
         self._found, self._walk.rows = self._walk.rows, []
-        self._found.sort(key=POSITION)
+        self._found.sort(key=ROW_SORT_KEY)
         self.report.plots += self.plots
         self.report.unreadable.update(self._walk.unreadable)
-        self.report.odd.update(self._walk.odd)
+        self.report.odd.update(self._walk.unsupported)
         return True
 
     def close(self) -> None:
@@ -127,15 +139,15 @@ class ScopeDiff:
         """
         self._apply_limits(writer, batch)
         stored = writer.rows(self.scope, self._position, PAGE_ROWS)
-        start = bisect_right(self._found, self._position, key=POSITION) if self._position else 0
+        start = bisect_right(self._found, self._position, key=ROW_SORT_KEY) if self._position else 0
         found = self._found[start : start + PAGE_ROWS]
         full_pages = [page for page in (stored, found) if len(page) == PAGE_ROWS]
-        end = min((POSITION(page[-1]) for page in full_pages), default=None)
+        end = min((ROW_SORT_KEY(page[-1]) for page in full_pages), default=None)
         if found and not stored:
             new = found[: max(0, batch.room)]
             if new:
                 batch.add_new(NewRows(new, self))
-                self._position = POSITION(new[-1])
+                self._position = ROW_SORT_KEY(new[-1])
             if len(new) < len(found):
                 return False, len(new)
         elif (self._rewrite or stored != found) and not self._add_mismatches(stored, found, end, batch):
@@ -148,7 +160,7 @@ class ScopeDiff:
         filename, project = position
         return Mismatch(self.session, project, filename, row, self._is_excluded(filename), self.report)
 
-    def folder_stamps(self, rows: Sequence[Row]) -> Mapping[str, Stamp | None]:
+    def folder_stamps(self, rows: Sequence[Row]) -> Mapping[str, FolderStamp | None]:
         """The folders of these rows (or more, where that is faster), from the project on, and their stamps."""
         stamps = self._walk.stamps
         if not self._walk.unstamped and len(stamps) * MIN_ROWS_PER_FOLDER <= len(rows):
@@ -161,8 +173,8 @@ class ScopeDiff:
         self, stored: Sequence[Row], found: Sequence[Row], end: tuple[str, str] | None, batch: DifferenceBatch
     ) -> bool:
         """Add the mismatches up to the position `end`; return whether all fit into the batch."""
-        stored_rows = {POSITION(row): row for row in stored}
-        found_rows = {POSITION(row): row for row in found}
+        stored_rows = {ROW_SORT_KEY(row): row for row in stored}
+        found_rows = {ROW_SORT_KEY(row): row for row in found}
         for position in sorted(stored_rows.keys() | found_rows.keys()):
             if end is not None and position > end:
                 break
@@ -194,12 +206,12 @@ class ScopeDiff:
         """Record what the scan left out; only the scan of a whole session can raise the cutoff."""
         walk = self._walk
         if self.scope.project is None:
-            writer.record_truncation(self.session, walk.cut, walk.left_out, walk.deep)
+            writer.record_truncation(self.session, walk.cutoff, walk.truncated, walk.too_deep)
             return
-        if walk.deep:
+        if walk.too_deep:
             writer.mark_too_deep(self.session)
-        if walk.cut is not None:
-            for row in writer.truncate_from(self.session, walk.cut, walk.left_out):
+        if walk.cutoff is not None:
+            for row in writer.truncate_from(self.session, walk.cutoff, walk.truncated):
                 batch.add_mismatch(Mismatch(*row[:3], row, is_excluded=True, report=self.report))
 
     def _is_excluded(self, filename: str) -> bool:

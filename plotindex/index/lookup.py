@@ -110,7 +110,7 @@ class Lookup:
     def _require_root(self) -> None:
         """Nothing is absent for sure below a root that is not there."""
         self._ask_catalogue()
-        if self._is_lost or not self.tree.is_there():
+        if self._is_lost or not self.tree.exists():
             raise RootLostError("The plots cannot be seen now")
 
     def has_catalog(self) -> bool:
@@ -121,11 +121,11 @@ class Lookup:
     def degraded_reason(self) -> str | None:
         """Why an answer may not be true now, or may be late; None when there is no reason. It names nothing."""
         self._ask_catalogue()
-        if self._is_lost or not self.tree.is_there():
+        if self._is_lost or not self.tree.exists():
             return "The root is not there"
         if not self._is_ours:
             return "There is no catalogue of this root that can be read: every answer comes from a scan"
-        if not self.tree.may_be_entered():
+        if not self.tree.can_enter():
             return "The root cannot be read by the server"
         indexer = read_indexer_lock(self._lock) if self._lock else None
         is_dead = indexer is not None and any(indexer.is_abandoned_by(beat.host, beat.pid) for beat in self._near)
@@ -215,7 +215,7 @@ class Lookup:
 
     def _find(self, key: PlotKey, project: str | None, row: Plot | None) -> Sequence[Plot]:
         if project is not None:
-            plot = self.tree.look(key.session, project, key.filename)
+            plot = self.tree.stat_plot(key.session, project, key.filename)
             self._heal([plot or row])
             return [plot] if plot else []
 

@@ -19,14 +19,14 @@ from plotindex.index.root_identity import root_lost_message
 from plotindex.storage import Catalog, IntegrityCheck
 from plotindex.system import ABSENT_ERRNOS
 from plotindex.tree import (
-    MOST_AHEAD,
+    MAX_PENDING_SESSIONS,
     ROOT_SCOPE,
-    Enter,
+    FolderCallback,
     Scope,
     Tree,
     WalkProcess,
     collapse,
-    scout_for,
+    start_walk_process,
 )
 
 MAX_CHANGES = 4_000
@@ -56,15 +56,15 @@ def reconcile(
     targets = list(_expand(outermost, tree, catalog, report))
     completed = 0
     integrity_check = IntegrityCheck(catalog.database) if "" in outermost else None
-    with tree.looking() as glance, ExitStack() as stack:
-        if walker := scout_for(tree, len(targets)):
+    with tree.open_reader() as reader, ExitStack() as stack:
+        if walker := start_walk_process(tree, len(targets)):
             stack.enter_context(closing(walker))
-        make_diff = partial(ScopeDiff, glance, report=report, options=options)
+        make_diff = partial(ScopeDiff, reader, report=report, options=options)
         for diffs in _scan_in_batches(_prefetch(targets, make_diff, walker)):
             if integrity_check:
                 integrity_check.wait()
             # A folder stays open within one batch only: its path may lead elsewhere by then.
-            glance.close()
+            reader.close()
             while diffs:
                 completed += len(write_batch(diffs, tree, catalog, MAX_CHANGES, options).completed)
             if progress:
@@ -84,7 +84,7 @@ def record_full_scan(tree: Tree, catalog: Catalog, options: Options = DEFAULT) -
         writer.trim_removals(keep=0) if options.rewrite else writer.trim_removals()
 
 
-def list_sessions(tree: Tree, catalog: Catalog, report: Report, enter: Enter | None = None) -> list[str]:
+def list_sessions(tree: Tree, catalog: Catalog, report: Report, on_folder: FolderCallback | None = None) -> list[str]:
     """Every session in the tree or in the catalogue; names that cannot be sessions are added to the report.
 
     Raises:
@@ -92,7 +92,7 @@ def list_sessions(tree: Tree, catalog: Catalog, report: Report, enter: Enter | N
         CatalogError: the catalogue cannot be read.
     """
     try:
-        names = tree.sessions(report.odd, enter)
+        names = tree.sessions(report.odd, on_folder)
     except OSError as error:
         if error.errno in ABSENT_ERRNOS:
             raise RootLostError(root_lost_message(tree, "does not exist")) from error
@@ -117,7 +117,7 @@ def _prefetch(
     """A diff for each scope, some handed to the walker ahead of time; this process scans while the walker is behind."""
     prefetched: deque[ScopeDiff] = deque()
     for scope in targets:
-        if len(prefetched) < MOST_AHEAD:
+        if len(prefetched) < MAX_PENDING_SESSIONS:
             prefetched.append(make_diff(scope, walker=walker))
         elif walker is not None and walker.is_behind:
             yield make_diff(scope)

@@ -16,7 +16,7 @@ def is_root_lost(tree: Tree, catalog: Catalog) -> bool:
     recorded = catalog.header().identity
     try:
         if recorded in (None, tree.identity()):
-            return not tree.is_there()
+            return not tree.exists()
         return not any(map(tree.has_session, catalog.sessions()))
     except OSError as error:
         return error.errno in ABSENT_ERRNOS

@@ -12,7 +12,7 @@ from plotindex.rendering.cache import FileCache, name_of
 from plotindex.rendering.client import RendererClient
 from plotindex.rendering.protocol import MAX_SVG_BYTES, SVG_JOB, Outcome, is_webp
 from plotindex.system import call_after_fork
-from plotindex.tree import OpenPlot, plot_of
+from plotindex.tree import OpenPlot, plot_from_stat
 
 FAILED_SECONDS = 86_400.0
 """How long it is remembered that no thumbnail can be made: the machine may have been too slow, or Pillow too old."""
@@ -86,7 +86,7 @@ class Thumbnails:
         plot, fd = opened
         settled = plot.is_settled(time.time_ns())
         outcome, content = self.renderer.run(job, fd)
-        if plot_of(plot.session, plot.project, plot.filename, os.fstat(fd)) != plot or outcome is Outcome.BUSY:
+        if plot_from_stat(plot.session, plot.project, plot.filename, os.fstat(fd)) != plot or outcome is Outcome.BUSY:
             return NOT_NOW
         if job == SVG_JOB and outcome is not Outcome.CHEAP:
             outcome = Outcome.EXPENSIVE

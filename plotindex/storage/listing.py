@@ -11,7 +11,7 @@ from plotindex.storage.database import Database
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, plot, removal, session
 from plotindex.storage.writer import PLOT
-from plotindex.tree import INT64_MAX, Plot, PlotKey, matcher, newest_first
+from plotindex.tree import INT64_MAX, Plot, PlotKey, name_matcher, newest_first
 
 MOST_CHANGES = 1_000
 MOST_COPIES = 10_000
@@ -71,7 +71,7 @@ class Listing:
         """The keys of a session by filename, from behind `after`, whose filename matches `query`."""
         # No name holds a NUL, which not every database can compare with.
         wanted = select(*PLOT).where(plot.c.session == name, plot.c.filename > after.partition("\0")[0])
-        matches = matcher(query)
+        matches = name_matcher(query)
         with self.database.reading() as connection:
             clock = require_header(connection, self.database.shown).clock
             in_order = wanted.order_by(plot.c.filename, plot.c.project)
@@ -85,7 +85,7 @@ class Listing:
         wanted = select(session.c.session, session.c.plots, session.c.mtime_ns).where(
             session.c.session > after.partition("\0")[0]
         )
-        matches = matcher(query)
+        matches = name_matcher(query)
         page: list[SessionRow] = []
         with self.database.reading() as connection:
             clock = require_header(connection, self.database.shown).clock

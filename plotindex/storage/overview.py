@@ -11,7 +11,7 @@ from plotindex.storage.search.search import MOST_SESSIONS, NameSearch, SearchRes
 from plotindex.storage.tables import plot, session
 from plotindex.storage.writer import PLOT
 from plotindex.system import is_encodable
-from plotindex.tree import Plot, PlotKey, matcher, newest_first
+from plotindex.tree import Plot, PlotKey, name_matcher, newest_first
 
 STRIP = 5
 """How many plots stand for a session."""
@@ -57,7 +57,7 @@ class Overview:
             # There may be very many, of which nobody has to be asked about.
             page, count = self._catalog.latest_sessions(skip, most), self._catalog.counts()[0]
         else:
-            matches = matcher(query)
+            matches = name_matcher(query)
             wanted = [row for row in self._catalog.latest_sessions() if matches(row.session) and allows(row.session)]
             page, count = wanted[skip : skip + most], len(wanted)
         return [Strip(row, self._latest(row.session)) for row in page], count

@@ -3,47 +3,47 @@
 May import: errors, system.
 """
 
-from plotindex.tree.globs import fold, glob_matcher, is_glob, literal_runs, matcher
+from plotindex.tree.globs import fold_case, glob_matcher, is_glob, literal_runs, name_matcher
 from plotindex.tree.layout import MEDIA_TYPES, Layout, is_name
-from plotindex.tree.parallel_walk import MOST_AHEAD, ScoutedWalk, WalkProcess, scout_for
-from plotindex.tree.plots import INT64_MAX, POSITION, SETTLED_NS, Plot, PlotKey, Row, clamp, newest_first
-from plotindex.tree.scopes import MOST_OF_SESSION, ROOT_SCOPE, Scope, ScopeSet, collapse, is_within
-from plotindex.tree.tree import Glance, OpenPlot, Tree
-from plotindex.tree.walk import Enter, Linked, Stamp, Walk, plot_of
+from plotindex.tree.parallel_walk import MAX_PENDING_SESSIONS, ParallelWalk, WalkProcess, start_walk_process
+from plotindex.tree.plots import INT64_MAX, ROW_SORT_KEY, SETTLE_NS, Plot, PlotKey, Row, clamp_int64, newest_first
+from plotindex.tree.scopes import MAX_SCOPES_PER_SESSION, ROOT_SCOPE, Scope, ScopeSet, collapse, is_within
+from plotindex.tree.tree import OpenPlot, Tree, TreeReader
+from plotindex.tree.walk import FolderCallback, FolderStamp, HardLinkedPlot, Walk, plot_from_stat
 
 __all__ = [
     "INT64_MAX",
+    "MAX_PENDING_SESSIONS",
+    "MAX_SCOPES_PER_SESSION",
     "MEDIA_TYPES",
-    "MOST_AHEAD",
-    "MOST_OF_SESSION",
-    "POSITION",
     "ROOT_SCOPE",
-    "SETTLED_NS",
-    "Enter",
-    "Glance",
+    "ROW_SORT_KEY",
+    "SETTLE_NS",
+    "FolderCallback",
+    "FolderStamp",
+    "HardLinkedPlot",
     "Layout",
-    "Linked",
     "OpenPlot",
+    "ParallelWalk",
     "Plot",
     "PlotKey",
     "Row",
     "Scope",
     "ScopeSet",
-    "ScoutedWalk",
-    "Stamp",
     "Tree",
+    "TreeReader",
     "Walk",
     "WalkProcess",
-    "clamp",
+    "clamp_int64",
     "collapse",
-    "fold",
+    "fold_case",
     "glob_matcher",
     "is_glob",
     "is_name",
     "is_within",
     "literal_runs",
-    "matcher",
+    "name_matcher",
     "newest_first",
-    "plot_of",
-    "scout_for",
+    "plot_from_stat",
+    "start_walk_process",
 ]

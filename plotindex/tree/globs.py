@@ -8,23 +8,23 @@ from string import ascii_lowercase, ascii_uppercase
 
 
 def is_glob(text: str) -> bool:
-    """Whether somebody who looks for `text` means a pattern."""
+    """Whether `text` contains wildcards."""
     return any(c in text for c in "*?[")
 
 
 @lru_cache(256)
 def glob_matcher(pattern: str) -> Callable[[str], object]:
-    """A function that says whether a name matches a glob; `*` matches slashes too."""
+    """A predicate for names that match a glob; `*` also matches slashes."""
     return re.compile(translate(pattern)).match
 
 
 def literal_runs(text: str) -> list[str]:
-    """What every name that matches a glob holds, one after the other; of what is no glob, the text itself."""
+    """The literal substrings that every match of a glob contains, in order; plain text is its own."""
     runs, start, at = [], 0, 0
     while at < len(text):
         end = at + 1
         if text[at] == "[":
-            # As fnmatch has it: a class holds at least one character, and without its end it is none.
+            # As in fnmatch: a class has at least one character; an unclosed "[" is literal.
             first = at + 2 if text[at + 1 : at + 2] == "!" else at + 1
             end = text.find("]", first + 1) + 1
         if text[at] in "*?[" and end:
@@ -34,17 +34,17 @@ def literal_runs(text: str) -> list[str]:
     return [run for run in (*runs, text[start:]) if run]
 
 
-def matcher(query: str) -> Callable[[str], object]:
-    """A function that says whether a name holds `query` in any case of ASCII or, when that is a glob, matches it."""
+def name_matcher(query: str) -> Callable[[str], object]:
+    """A predicate for names that contain `query`, ignoring ASCII case, or match it if it is a glob."""
     if is_glob(query):
         return glob_matcher(query)
-    wanted = fold(query)
-    return lambda name: wanted in fold(name)
+    folded = fold_case(query)
+    return lambda name: folded in fold_case(name)
 
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
-def fold(name: str) -> str:
-    """A name without difference of case, in ASCII: as SQLite's lower() has it."""
+def fold_case(name: str) -> str:
+    """Lowercase ASCII letters only, like SQLite's lower()."""
     return name.translate(_LOWER)

@@ -1,6 +1,6 @@
-"""What a path in the tree means: sessions, projects, plots, keys and scopes. Pure: no I/O.
+"""The grammar of paths: sessions, projects, plots, keys and scopes. No I/O.
 
-ROOT/<session>/<project>/<filename>        filename may hold folders: sub/hist.svg
+ROOT/<session>/<project>/<filename>        filename may contain folders: sub/hist.svg
 """
 
 from collections.abc import Callable
@@ -20,29 +20,29 @@ MEDIA_TYPES = {
     ".gif": "image/gif",
     ".webp": "image/webp",
 }
-"""What can be a plot, and what it is served as."""
+"""Every supported suffix and the content type of its plots."""
 
 CACHED_NAMES = 4096
 
 
 def is_name(name: str) -> bool:
-    """Whether `name` can be one component of a path that plotindex keeps.
+    """Whether `name` is valid as one component of an indexed path.
 
-    Names that are not UTF-8 reach Python with lone surrogates, which no SQL text can hold.
+    Names that are not UTF-8 contain lone surrogates in Python, which SQL text cannot store.
     """
     return bool(name) and name not in (".", "..") and "/" not in name and "\0" not in name and is_encodable(name)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The one grammar of the walk, the events, the scan and the request."""
+    """The grammar that walks, events, scans and requests share."""
 
     project_pattern: str = "project_*"
     suffixes: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"})
     max_depth: int = 32
-    """How many folders below its project a plot may lie and still be indexed."""
+    """Folders between a project and an indexed plot, at most."""
     max_plots: int = 100_000
-    """How many plots of one session are indexed."""
+    """Indexed plots of one session, at most."""
     is_project: Callable[[str], bool] = field(init=False, repr=False, compare=False)
     """Whether a folder of that name is a project."""
     _endings: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -51,31 +51,31 @@ class Layout:
         endings = tuple(suffix for suffix in self.suffixes if suffix.rfind(".") == 0 and suffix == suffix.lower())
         object.__setattr__(self, "_endings", endings)
         matches = glob_matcher(self.project_pattern)
-        # The same few names are asked for again and again, some times for each plot.
+        # Called several times per plot, with few different names.
         is_project = lru_cache(CACHED_NAMES)(lambda name: matches(name) is not None and is_name(name))
         object.__setattr__(self, "is_project", is_project)
 
     def has_suffix(self, name: str) -> bool:
-        """Whether the last dot of `name` starts one of the suffixes, in any case; `.png` alone has none."""
-        # Most end so as it is, and this is asked of each name.
+        """Whether `name` ends with one of the suffixes, in any case; `.png` alone does not."""
+        # Fast path: called for every name.
         if name.endswith(self._endings):
             return name not in self._endings
         stem, dot, extension = name.rpartition(".")
         return bool(stem) and (dot + extension.lower()) in self.suffixes
 
     def is_too_deep(self, path: str) -> bool:
-        """Whether a plot of that filename, or a folder below its project with a slash at its end, is not indexed."""
+        """Whether a filename, or a folder below its project with a trailing slash, exceeds `max_depth`."""
         return path.count("/") > self.max_depth
 
     def parse_key(self, session: str, filename: str) -> PlotKey | None:
-        """The key that a caller names, or None when no plot can have it."""
+        """The key of a session and filename, or None if no plot can have it."""
         parts = filename.split("/")
         if is_name(session) and all(map(is_name, parts)) and self.has_suffix(parts[-1]):
             return PlotKey(session, filename)
         return None
 
     def parse_scope(self, path: str) -> Scope | None:
-        """The scope that a path relative to the root names, or None when no plot can be there."""
+        """The scope of a path relative to the root, or None if no plot can be there."""
         if not path:
             return ROOT_SCOPE
         session, _, rest = path.partition("/")

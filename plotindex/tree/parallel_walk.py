@@ -1,4 +1,4 @@
-"""A second process for looks at very many sessions: it walks them, while this one compares and writes."""
+"""Walk sessions in a second process, while this one compares and writes: for scopes of many sessions."""
 
 import fcntl
 import logging
@@ -11,30 +11,33 @@ from contextlib import suppress
 
 from plotindex.system import minimal_environment, python_command
 from plotindex.tree.scopes import Scope
-from plotindex.tree.tree import Glance, Tree
-from plotindex.tree.walk import WAITING, Enter, Steps, Walk
-from plotindex.tree.walk_worker import LENGTH, STILL_LOOKING, arguments_for, unpack
+from plotindex.tree.tree import Tree, TreeReader
+from plotindex.tree.walk import WAITING, FolderCallback, Walk, WalkSteps
+from plotindex.tree.walk_worker import KEEPALIVE, LENGTH, arguments_for, unpack
 
-FEWEST_SESSIONS = 50
-"""For fewer it is not worth a process."""
-MOST_AHEAD = 16
-"""Sessions that it has been asked for and that have not been taken."""
+MIN_SESSIONS = 50
+"""Fewer are not worth a process."""
+MAX_PENDING_SESSIONS = 16
+"""Sessions requested and not yet collected."""
 PIPE_BYTES = 1 << 20
-"""What it may tell before anybody listens: as much as whoever is not root may have (pipe(7))."""
-MOST_HELD_BYTES = 1 << 23
-"""When what was told and not taken has so many bytes, it is asked for no more."""
-WAIT_SECONDS = 0.001
-SILENT_SECONDS = 5.0
-"""When nothing at all has come for so long, what was asked for is looked at here."""
-END_SECONDS = 1.0
-"""How long its end is waited for: one that waits for a disk does not end."""
+"""The most that an unprivileged process may set (pipe(7))."""
+MAX_BUFFERED_BYTES = 1 << 23
+"""With more uncollected results, nothing more is requested."""
+POLL_SECONDS = 0.001
+SILENCE_TIMEOUT_SECONDS = 5.0
+"""Without any message for so long, the process is given up; this process walks what was pending."""
+STOP_TIMEOUT_SECONDS = 1.0
+"""A process that waits for a disk does not end sooner when killed."""
 READ_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
 
 
 class WalkProcess:
-    """The process, and what it was asked for. When it ends, whoever uses it goes on without it. For one thread."""
+    """A child process that walks sessions in the order requested. Callers go on without it when it dies.
+
+    Not thread-safe.
+    """
 
     def __init__(self, tree: Tree) -> None:
         command = python_command("-s", "-m", "plotindex.tree.walk_worker", *arguments_for(tree))
@@ -43,148 +46,163 @@ class WalkProcess:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._questions, self._answers = self._process.stdin, self._process.stdout
-        os.set_blocking(self._answers.fileno(), False)
+        self._requests, self._responses = self._process.stdin, self._process.stdout
+        os.set_blocking(self._responses.fileno(), False)
         with suppress(OSError):
-            # With less, it and this process would work in turns.
-            fcntl.fcntl(self._answers.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self._asked: deque[str] = deque()
-        self._told: dict[str, bytes] = {}
-        self._unwanted: set[str] = set()
-        self._read = bytearray()
-        self._heard_at = time.monotonic()
+            # With a smaller pipe, the two processes would take turns.
+            fcntl.fcntl(self._responses.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._pending: deque[str] = deque()
+        self._results: dict[str, bytes] = {}
+        self._cancelled: set[str] = set()
+        self._buffer = bytearray()
+        self._received_at = time.monotonic()
         self.is_alive = True
 
     @property
-    def is_busy(self) -> bool:
-        """Whether it was asked for so many sessions that it should be asked for no more now."""
-        held = sum(map(len, self._told.values()))
-        return len(self._asked) + len(self._told) >= MOST_AHEAD or held >= MOST_HELD_BYTES
+    def is_full(self) -> bool:
+        """Whether nothing more should be requested at the moment."""
+        buffered = sum(map(len, self._results.values()))
+        return len(self._pending) + len(self._results) >= MAX_PENDING_SESSIONS or buffered >= MAX_BUFFERED_BYTES
 
     @property
     def is_behind(self) -> bool:
-        """Whether nothing of what it was asked for is told yet: then it is quicker to look at something else here."""
-        self._listen(0.0)
-        return bool(self._asked) and not self._told
+        """Whether sessions are pending and no result is ready: walking another one here is quicker."""
+        self._receive(0.0)
+        return bool(self._pending) and not self._results
 
-    def ask(self, session: str) -> bool:
-        """Let it look at a session; return whether it will."""
+    def request(self, session: str) -> bool:
+        """Request a walk of a session; return whether it was accepted."""
         name = session.encode()
-        if session in self._asked:
-            # For somebody who has given up; what it sees then may be too old.
+        if session in self._pending:
+            # A cancelled request: its result may be too old.
             return False
         try:
-            self._questions.write(LENGTH.pack(len(name)) + name)
+            self._requests.write(LENGTH.pack(len(name)) + name)
         except OSError:
-            self._lose()
+            self._give_up()
             return False
-        if not self._asked:
-            self._heard_at = time.monotonic()
-        self._asked.append(session)
+        if not self._pending:
+            self._received_at = time.monotonic()
+        self._pending.append(session)
         return True
 
-    def take(self, session: str, walk: Walk) -> bool:
-        """Let a walk say what was seen in a session, once that is told; return whether it is."""
-        if session not in self._told:
-            # What is told of another session can be taken at once.
-            self._listen(0.0 if self._told else WAIT_SECONDS)
-        answer = self._told.pop(session, None)
-        if answer is not None:
-            unpack(answer, walk)
-        return answer is not None
+    def collect(self, session: str, walk: Walk) -> bool:
+        """Fill `walk` with the result for a session; return whether there was one."""
+        if session not in self._results:
+            # Do not wait while another session's result is ready.
+            self._receive(0.0 if self._results else POLL_SECONDS)
+        result = self._results.pop(session, None)
+        if result is not None:
+            unpack(result, walk)
+        return result is not None
 
-    def forget(self, session: str) -> None:
-        """Nobody wants to know any more what was seen in a session."""
-        if self._told.pop(session, None) is None and session in self._asked:
-            self._unwanted.add(session)
+    def cancel(self, session: str) -> None:
+        """Discard the result for a session, now or when it arrives."""
+        if self._results.pop(session, None) is None and session in self._pending:
+            self._cancelled.add(session)
 
     def close(self) -> None:
-        """End it."""
+        """Kill the process."""
         self.is_alive = False
         with suppress(OSError):
-            self._questions.close()
-        self._answers.close()
+            self._requests.close()
+        self._responses.close()
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_SECONDS)
+            self._process.wait(STOP_TIMEOUT_SECONDS)
 
-    def _lose(self) -> None:
+    def _give_up(self) -> None:
         if self.is_alive:
-            log.debug("the process that looks ahead has ended; what it was asked for is looked at here")
+            log.debug("the walk process has ended; its pending sessions are walked by this process")
             self.close()
 
-    def _listen(self, seconds: float) -> None:
+    def _receive(self, seconds: float) -> None:
         if not self.is_alive:
             return
-        ready, _, _ = select.select([self._answers], [], [], seconds)
+        ready, _, _ = select.select([self._responses], [], [], seconds)
         if not ready:
-            if self._asked and time.monotonic() - self._heard_at > SILENT_SECONDS:
-                self._lose()
+            if self._pending and time.monotonic() - self._received_at > SILENCE_TIMEOUT_SECONDS:
+                self._give_up()
             return
-        self._heard_at = time.monotonic()
-        part = self._answers.read(READ_BYTES)
+        self._received_at = time.monotonic()
+        part = self._responses.read(READ_BYTES)
         if not part:
-            self._lose()
+            self._give_up()
             return
-        self._read += part
-        while len(self._read) >= LENGTH.size:
-            (length,) = LENGTH.unpack_from(self._read)
-            if length == STILL_LOOKING:
-                del self._read[: LENGTH.size]
+        self._buffer += part
+        while len(self._buffer) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._buffer)
+            if length == KEEPALIVE:
+                del self._buffer[: LENGTH.size]
                 continue
-            if len(self._read) < LENGTH.size + length:
+            if len(self._buffer) < LENGTH.size + length:
                 return
-            session = self._asked.popleft()
-            if session in self._unwanted:
-                self._unwanted.discard(session)
+            session = self._pending.popleft()
+            if session in self._cancelled:
+                self._cancelled.discard(session)
             else:
-                self._told[session] = bytes(memoryview(self._read)[LENGTH.size : LENGTH.size + length])
-            del self._read[: LENGTH.size + length]
+                self._results[session] = bytes(memoryview(self._buffer)[LENGTH.size : LENGTH.size + length])
+            del self._buffer[: LENGTH.size + length]
 
 
-def scout_for(tree: Tree, sessions: int) -> WalkProcess | None:
-    """A scout for so many sessions, where it is of use and can be had. Its caller closes it."""
-    if sessions >= FEWEST_SESSIONS and len(os.sched_getaffinity(0)) > 1:
+def start_walk_process(tree: Tree, sessions: int) -> WalkProcess | None:
+    """Start a process to walk so many sessions, or None where it is not worth it or cannot start. Close it."""
+    if sessions >= MIN_SESSIONS and len(os.sched_getaffinity(0)) > 1:
         with suppress(OSError):
             return WalkProcess(tree)
     return None
 
 
-class ScoutedWalk(Walk):
-    """A walk of a whole session, of which only the folders are entered here, where that is asked for."""
+class ParallelWalk(Walk):
+    """A walk of a whole session by a `WalkProcess`; only folders are opened here, if `on_folder` is given."""
 
-    def __init__(self, glance: Glance, scope: Scope, scout: WalkProcess, enter: Enter | None, most: int | None) -> None:
-        tree = glance.tree
-        stamping = tree.stamping_device()
-        super().__init__(tree.layout, tree.folder, glance.status, scope, enter=enter, most=most, stamping=stamping)
-        self._scout = scout
-        self._is_asked = enter is None and scout.is_alive and scout.ask(scope.session or "")
+    def __init__(
+        self,
+        reader: TreeReader,
+        scope: Scope,
+        walk_process: WalkProcess,
+        on_folder: FolderCallback | None,
+        max_plots: int | None,
+    ) -> None:
+        tree = reader.tree
+        super().__init__(
+            tree.layout,
+            tree.folder,
+            reader.stat,
+            scope,
+            on_folder=on_folder,
+            max_plots=max_plots,
+            reliable_device=tree.reliable_ctime_device(),
+        )
+        self._walk_process = walk_process
+        self._is_requested = on_folder is None and walk_process.is_alive and walk_process.request(scope.session or "")
 
     def close(self) -> None:
         super().close()
-        self._scout.forget(self.scope.session or "")
+        self._walk_process.cancel(self.scope.session or "")
 
-    def _walk(self, session: str, scope: Scope) -> Steps:
-        entered = None
-        if self._enter is not None and self._scout.is_alive:
-            # Watch first, list second: what comes into a folder from here on is told of.
-            self._skips_plots = True
+    def _walk(self, session: str, scope: Scope) -> WalkSteps:
+        process = self._walk_process
+        watched = None
+        if self._on_folder is not None and process.is_alive:
+            # Watch first, list second: later additions to a watched folder cause events.
+            self._folders_only = True
             yield from super()._walk(session, scope)
-            self._skips_plots = False
-            entered = self.folders
-            while self._scout.is_alive and self._scout.is_busy and not self._scout.is_behind:
+            self._folders_only = False
+            watched = self.folders
+            while process.is_alive and process.is_full and not process.is_behind:
                 yield WAITING
-            self._is_asked = self._scout.is_alive and not self._scout.is_busy and self._scout.ask(session)
-        while self._is_asked and self._scout.is_alive:
-            if self._scout.take(session, self):
-                if entered is None or self.folders <= entered:
+            self._is_requested = process.is_alive and not process.is_full and process.request(session)
+        while self._is_requested and process.is_alive:
+            if process.collect(session, self):
+                if watched is None or self.folders <= watched:
                     return
-                # One of them is not watched, since it is new or since the first look did not see it.
+                # Some folder is not watched: it is new, or the first pass missed it.
                 break
             yield WAITING
-        self._begin_anew()
+        self._reset()
         yield from super()._walk(session, scope)
 
-    def _begin_anew(self) -> None:
-        self.rows, self.linked, self.stamps, self.unstamped = [], [], {}, []
-        self.cut, self.left_out, self.deep = None, 0, 0
+    def _reset(self) -> None:
+        self.rows, self.hard_linked, self.stamps, self.unstamped = [], [], {}, []
+        self.cutoff, self.truncated, self.too_deep = None, 0, 0

@@ -6,27 +6,26 @@ from operator import itemgetter
 from typing import NamedTuple
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-SETTLED_NS = 2_000_000_000
-"""A file changed more recently may change again within one tick of its clock, and show the same version."""
+SETTLE_NS = 2_000_000_000
+"""A file changed more recently may change again within one tick of its clock, and keep its version."""
 
 
 class PlotKey(NamedTuple):
-    """What a caller asks for. Made by `Layout.parse_key`, which lets no path out of its folder."""
+    """What a caller asks for. `Layout.parse_key` creates it from untrusted text."""
 
     session: str
     filename: str
 
 
 Row = tuple[str, str, str, int, int, int, int]
-"""A plot that nobody has called one yet: where there are millions of them, that alone would take seconds."""
+"""The fields of a `Plot`; making millions of named tuples would take seconds."""
 
-
-POSITION = itemgetter(2, 1)
-"""Filename and project of a row: rows of a session are in that order, in the catalogue too."""
+ROW_SORT_KEY = itemgetter(2, 1)
+"""(filename, project) of a row: the order of a session's rows, in the catalogue too."""
 
 
 class Plot(NamedTuple):
-    """One regular image file below a project, as it was when it was looked at."""
+    """One regular image file below a project, at the moment of its stat."""
 
     session: str
     project: str
@@ -42,30 +41,30 @@ class Plot(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """From the last dot on, in lower case."""
+        """The extension with its dot, in lower case."""
         return self.filename[self.filename.rindex(".") :].lower()
 
     @property
     def version(self) -> str:
-        """A short digest that changes whenever the file is rewritten, replaced or touched."""
+        """A short digest of size, mtime, ctime and inode."""
         identity = b"%d:%d:%d:%d" % self[3:]
         return blake2b(identity, digest_size=8).hexdigest()
 
     def is_settled(self, now_ns: int) -> bool:
-        """Whether no further change can hide behind this version."""
-        return now_ns - self.ctime_ns > SETTLED_NS
+        """Whether any further change will change the version."""
+        return now_ns - self.ctime_ns > SETTLE_NS
 
 
 def newest_first(copies: Iterable[Plot]) -> list[Plot]:
-    """Copies of one key; the first is the current copy: newest, then the greatest project name."""
+    """Sort the copies of a key: newest mtime first, then greatest project name. The first is the current copy."""
     return sorted(copies, key=lambda copy: (copy.mtime_ns, copy.project), reverse=True)
 
 
-def clamp(nanoseconds: int) -> int:
-    """A time as 64 signed bits hold it: the years 1677 to 2262."""
+def clamp_int64(nanoseconds: int) -> int:
+    """A time limited to 64 signed bits: the years 1677 to 2262."""
     return min(max(nanoseconds, INT64_MIN), INT64_MAX)
 
 
-def signed(inode: int) -> int:
-    """An unsigned 64-bit inode number as the signed one that SQL can store."""
+def to_int64(inode: int) -> int:
+    """Map an unsigned 64-bit inode number to a signed one, which SQL can store."""
     return inode if inode <= INT64_MAX else inode - 2**64

@@ -1,11 +1,11 @@
-"""Scopes: which part of the tree may have changed, and sets of them kept small. No I/O."""
+"""Scopes: parts of the tree that may have changed, and bounded sets of them. No I/O."""
 
 from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 
 class Scope(NamedTuple):
-    """An entry of the tree, and everything below it, that may have changed; all None is the root."""
+    """An entry of the tree and everything below it; all None is the root."""
 
     session: str | None = None
     project: str | None = None
@@ -19,18 +19,18 @@ ROOT_SCOPE = Scope()
 
 
 def is_within(path: str, scopes: Container[str]) -> bool:
-    """Whether one of the scopes is `path` or holds it."""
-    return path in scopes or any(outer in scopes for outer in outer_scopes(path))
+    """Whether `path` equals or lies below one of the scopes."""
+    return path in scopes or any(outer in scopes for outer in parent_scopes(path))
 
 
 def collapse(scopes: Iterable[str]) -> list[str]:
-    """The fewest scopes that cover the same entries: one inside another disappears. Sorted."""
+    """Remove the scopes that lie within another. Sorted."""
     given = set(scopes)
-    return sorted(scope for scope in given if not any(outer in given for outer in outer_scopes(scope)))
+    return sorted(scope for scope in given if not any(outer in given for outer in parent_scopes(scope)))
 
 
-def outer_scopes(scope: str) -> Iterable[str]:
-    """The scopes that hold this one, the root first."""
+def parent_scopes(scope: str) -> Iterable[str]:
+    """The scopes that contain this one, the root first."""
     if not scope:
         return
     yield ""
@@ -40,14 +40,14 @@ def outer_scopes(scope: str) -> Iterable[str]:
         position = scope.find("/", position + 1)
 
 
-MOST_OF_SESSION = 10_000
-"""Beyond so many the session stands for all of its own: looking at it is cheaper than at each of them."""
-MOST_SESSIONS = 50_000
-"""Beyond so many the root stands for all."""
+MAX_SCOPES_PER_SESSION = 10_000
+"""With more, the set keeps the whole session: walking it is cheaper."""
+MAX_SESSIONS = 50_000
+"""With more, the set keeps the root."""
 
 
 class ScopeSet:
-    """Paths relative to the root that may have changed, by session."""
+    """A bounded set of paths relative to the root, grouped by session."""
 
     def __init__(self, paths: Iterable[str] = ()) -> None:
         self._by_session: dict[str, set[str]] = {}
@@ -58,20 +58,20 @@ class ScopeSet:
         return bool(self._by_session)
 
     def add(self, path: str) -> None:
-        """Keep a path; of a session that has very many, the session's name instead."""
+        """Add a path; a session with too many paths is replaced by its name."""
         session = path.partition("/")[0]
         own = self._by_session.get(session)
         if own is None:
-            if len(self._by_session) >= MOST_SESSIONS:
-                self._stand_for("", "")
+            if len(self._by_session) >= MAX_SESSIONS:
+                self._replace_with("", "")
                 return
             own = self._by_session[session] = set()
         if session in own or path in own:
             return
         own.add(path)
         self.count += 1
-        if len(own) > MOST_OF_SESSION:
-            self._stand_for(session, session)
+        if len(own) > MAX_SCOPES_PER_SESSION:
+            self._replace_with(session, session)
 
     def update(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -81,15 +81,15 @@ class ScopeSet:
         return [path for own in self._by_session.values() for path in own]
 
     def by_session(self) -> dict[str, set[str]]:
-        """The scopes of each session; those of the root are under ""."""
+        """The scopes of each session; the root is under ""."""
         return self._by_session
 
     def covers(self, path: str) -> bool:
-        """Whether one of the scopes is `path` or holds it."""
+        """Whether `path` equals or lies below one of the scopes."""
         own = self._by_session.get(path.partition("/")[0], ())
         return "" in self._by_session or is_within(path, own)
 
-    def _stand_for(self, session: str, path: str) -> None:
+    def _replace_with(self, session: str, path: str) -> None:
         if not path:
             self._by_session.clear()
             self.count = 0

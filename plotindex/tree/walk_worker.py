@@ -1,7 +1,4 @@
-"""The process that looks at sessions ahead of one that writes, and how it tells what it saw.
-
-It is asked by sessions' names on its standard input, and answers on its standard output in the same order.
-"""
+"""The child process of `parallel_walk`: reads session names from stdin, writes their walks to stdout in that order."""
 
 import gc
 import marshal
@@ -18,77 +15,77 @@ from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, Row
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree
-from plotindex.tree.walk import Linked, Walk
+from plotindex.tree.walk import HardLinkedPlot, Walk
 
 LENGTH = struct.Struct("=Q")
-"""Before each question and each answer: how many bytes it has."""
-STILL_LOOKING = 0
-"""In place of that of an answer: it is slow, and not stuck."""
-SIGN_SECONDS = 1.0
-"""How often it says so."""
+"""Precedes each request and response: its length in bytes."""
+KEEPALIVE = 0
+"""Instead of a response's length: a slow walk has made progress."""
+KEEPALIVE_SECONDS = 1.0
 
 
 def arguments_for(tree: Tree) -> list[str | bytes]:
-    """What `main` is to be started with."""
+    """The command-line arguments for `main`."""
     layout = tree.layout
-    numbers = [str(layout.max_depth), str(layout.max_plots)]
-    return [os.fsencode(tree.root), layout.project_pattern, " ".join(sorted(layout.suffixes)), *numbers]
+    limits = [str(layout.max_depth), str(layout.max_plots)]
+    return [os.fsencode(tree.root), layout.project_pattern, " ".join(sorted(layout.suffixes)), *limits]
 
 
 def pack(walk: Walk) -> bytes:
-    """What a walk of one session saw, its rows by filename and project."""
+    """Serialize the walk of one session, with its rows in the order of `ROW_SORT_KEY`."""
     unreadable = {path: error.errno for path, error in walk.unreadable.items()}
-    linked = [(tuple(linked.plot), linked.names) for linked in walk.linked]
-    seen = unreadable, list(walk.closed), walk.odd, walk.stamps, walk.unstamped, linked
-    return marshal.dumps((*seen, walk.deep, walk.cut, walk.left_out, sorted(walk.rows, key=_place)))
+    hard_linked = [(tuple(plot), links) for plot, links in walk.hard_linked]
+    folders = unreadable, list(walk.unreadable_folders), walk.unsupported, walk.stamps, walk.unstamped, hard_linked
+    return marshal.dumps((*folders, walk.too_deep, walk.cutoff, walk.truncated, sorted(walk.rows, key=_sort_key)))
 
 
-def unpack(answer: bytes, walk: Walk) -> None:
-    """Let a walk of the same session say what `pack` told."""
-    # It comes from this program itself, by a pipe that nobody else has.
-    unreadable, closed, odd, walk.stamps, walk.unstamped, linked, *numbers = marshal.loads(answer)  # noqa: S302 - see above
+def unpack(response: bytes, walk: Walk) -> None:
+    """Copy what `pack` serialized into a walk of the same session."""
+    # Trusted: it comes from this program, through a private pipe.
+    fields = marshal.loads(response)  # noqa: S302 - see above
+    unreadable, folders, unsupported, walk.stamps, walk.unstamped, hard_linked, *results = fields
     errors = {path: OSError(number, os.strerror(number)) for path, number in unreadable.items()}
     walk.unreadable.update(errors)
-    walk.closed.update({path: errors[path] for path in closed})
-    walk.odd.update(odd)
-    walk.linked = [Linked(Plot._make(plot), names) for plot, names in linked]
-    walk.deep, walk.cut, walk.left_out, walk.rows = numbers
+    walk.unreadable_folders.update({path: errors[path] for path in folders})
+    walk.unsupported.update(unsupported)
+    walk.hard_linked = [HardLinkedPlot(Plot._make(plot), links) for plot, links in hard_linked]
+    walk.too_deep, walk.cutoff, walk.truncated, walk.rows = results
 
 
-def _place(row: Row) -> str:
-    """In the order of `POSITION`, since no name has a NUL, and quicker to compare."""
+def _sort_key(row: Row) -> str:
+    """Sorts as `ROW_SORT_KEY`, since no name contains NUL; quicker to compare."""
     return f"{row[2]}\0{row[1]}"
 
 
 def main(root: str, pattern: str, suffixes: str, max_depth: str, max_plots: str) -> None:
-    # Whoever started it ends it, by closing what it reads; or dies, while this one waits for a disk.
+    # The parent ends this process by closing its stdin, or by dying.
     die_with_parent(signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # Nothing here refers to itself in a circle, and looking for such things takes a tenth of the time.
+    # Nothing here makes reference cycles, and searching for them takes a tenth of the time.
     gc.disable()
     layout = Layout(pattern, frozenset(suffixes.split()), int(max_depth), int(max_plots))
-    answer_all(Tree(Path(root), layout), sys.stdin.buffer, sys.stdout.buffer)
+    serve_requests(Tree(Path(root), layout), sys.stdin.buffer, sys.stdout.buffer)
 
 
-def answer_all(tree: Tree, questions: BinaryIO, answers: BinaryIO) -> None:
-    """Look at each session that is asked for, until nobody asks any more."""
-    while head := questions.read(LENGTH.size):
-        session = questions.read(*LENGTH.unpack(head)).decode()
-        with tree.looking() as glance:
-            walk = glance.walking(Scope(session), most=tree.layout.max_plots)
-            while not walk.go_on(time.monotonic() + SIGN_SECONDS):
-                answers.write(LENGTH.pack(STILL_LOOKING))
-                answers.flush()
-        answer = pack(walk)
-        answers.write(LENGTH.pack(len(answer)))
-        answers.write(answer)
-        answers.flush()
+def serve_requests(tree: Tree, requests: BinaryIO, responses: BinaryIO) -> None:
+    """Walk each requested session, until `requests` ends."""
+    while head := requests.read(LENGTH.size):
+        session = requests.read(*LENGTH.unpack(head)).decode()
+        with tree.open_reader() as reader:
+            walk = reader.start_walk(Scope(session), max_plots=tree.layout.max_plots)
+            while not walk.advance(time.monotonic() + KEEPALIVE_SECONDS):
+                responses.write(LENGTH.pack(KEEPALIVE))
+                responses.flush()
+        response = pack(walk)
+        responses.write(LENGTH.pack(len(response)))
+        responses.write(response)
+        responses.flush()
 
 
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except BrokenPipeError:
-        # Nobody waits for it any more; nor is there anything left to be written.
+        # The parent has gone; skip flushing stdout at exit.
         os._exit(0)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from plotindex.index import Report, list_sessions, record_full_scan
 from plotindex.storage import Catalog, IntegrityCheck
-from plotindex.tree import ScopeSet, Tree, scout_for
+from plotindex.tree import ScopeSet, Tree, start_walk_process
 from plotindex.watch.scheduler import FairScheduler, Ticket
 from plotindex.watch.watcher import Watcher
 
@@ -58,7 +58,7 @@ class FullScan:
         self._targets: list[Ticket] = []
         self._unwatched: list[str] = []
         if is_first:
-            turns.scout = scout_for(tree, len(self._names))
+            turns.walk_process = start_walk_process(tree, len(self._names))
 
     def explain(self, paths: Iterable[str]) -> None:
         """Take note of scopes that the watcher told of: what is different there, it has not missed."""
@@ -85,9 +85,9 @@ class FullScan:
 
     def close(self) -> None:
         """End the second process."""
-        if self._turns.scout is not None:
-            self._turns.scout.close()
-            self._turns.scout = None
+        if self._turns.walk_process is not None:
+            self._turns.walk_process.close()
+            self._turns.walk_process = None
 
     def missed(self) -> tuple[int, int] | None:
         """How many plots and folders no event told of, not even a moment later; None while it is too early to say."""

@@ -7,7 +7,7 @@ is a new name, and one that goes, since both set the file's ctime.
 from collections.abc import Iterable, Iterator
 
 from plotindex.storage import Change
-from plotindex.tree import Linked, Plot, Row
+from plotindex.tree import HardLinkedPlot, Plot, Row
 
 MOST_PATHS = 200_000
 """Beyond so many names only the rescan tells of the others."""
@@ -26,7 +26,7 @@ class HardLinks:
         self.unknown: set[int] = set()
         """Inodes that were met for the first time: there are other names, and they may be in the catalogue."""
 
-    def see(self, linked: Iterable[Linked], now: float, *, anew: bool) -> None:
+    def see(self, linked: Iterable[HardLinkedPlot], now: float, *, anew: bool) -> None:
         """Remember plots that were seen to have another name; `anew` when something was told of them."""
         for plot, count in linked:
             is_new = plot.inode not in self._names

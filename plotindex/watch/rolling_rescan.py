@@ -124,7 +124,7 @@ class RollingRescan:
     def _sessions_that_came_or_went(self) -> list[str]:
         watches = self._watcher.watches
         try:
-            names = self._tree.sessions(enter=watches.enter)
+            names = self._tree.sessions(on_folder=watches.enter)
         except OSError as error:
             # The root: either it is gone, or somebody else asks each second whether it can be read again.
             return [""] if error.errno in ABSENT_ERRNOS else []

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from plotindex.index import Report, ScopeDiff, write_batch
 from plotindex.storage import Catalog, Change, Histogram
-from plotindex.tree import MOST_OF_SESSION, Linked, Row, Scope, Tree, WalkProcess, collapse
+from plotindex.tree import MAX_SCOPES_PER_SESSION, HardLinkedPlot, Row, Scope, Tree, WalkProcess, collapse
 from plotindex.watch.watcher import Watcher
 
 TURN_SECONDS = 0.005
@@ -21,7 +21,7 @@ REST_SECONDS = 1.0
 """For so long a session that needed more than one turn does not come first again."""
 WIDEN_SECONDS = 60.0
 MOST_BUSY = 10_000
-SCOUTED_PLOTS = 4_000
+PARALLEL_WALK_PLOTS = 4_000
 """The same, and rows that one transaction writes at most, while a scout looks at everything."""
 STEP_CHANGES = 250
 """Rows that one transaction writes at most while several sessions wait."""
@@ -72,7 +72,7 @@ class SessionJob:
     def wait_for(self, paths: Iterable[str]) -> None:
         """Let more scopes wait; very many are the whole session."""
         self.waiting.update(paths)
-        if self.session in self.waiting or len(self.waiting) > MOST_OF_SESSION:
+        if self.session in self.waiting or len(self.waiting) > MAX_SCOPES_PER_SESSION:
             self.waiting = {self.session}
 
     def begin_round(self, tree: Tree) -> None:
@@ -88,25 +88,25 @@ class SessionJob:
         """Whether so much is ready that it is to be written first."""
         return self._amount >= STEP_PLOTS
 
-    def look(self, tree: Tree, watcher: Watcher, report: Report, until: float, scout: WalkProcess | None) -> int:
+    def look(self, tree: Tree, watcher: Watcher, report: Report, until: float, walk_process: WalkProcess | None) -> int:
         """Look on until `time.monotonic()` is past `until` or enough is ready; return how much came to that.
 
-        `scout` is for a rescan.
+        `walk_process` is for a rescan.
         """
 
-        def enter(path: str, fd: int) -> None:
+        def on_folder(path: str, fd: int) -> None:
             self.entered.add(path)
             watcher.watches.enter(path, fd)
 
         before = self._amount
-        with tree.looking() as glance:
+        with tree.open_reader() as reader:
             while self.has_to_look and not self.is_full:
                 if self._look is None:
                     scope = self._todo.popleft()
                     mine, ahead = report, None
                     if scope.project is None and self.rescan is not None:
-                        mine, ahead, self.rescan = self.rescan, scout, None
-                    self._look = ScopeDiff(glance, scope, mine, enter=enter, walker=ahead)
+                        mine, ahead, self.rescan = self.rescan, walk_process, None
+                    self._look = ScopeDiff(reader, scope, mine, on_folder=on_folder, walker=ahead)
                 if not self._look.scan(until):
                     break
                 self.closed.update(self._look.closed)
@@ -144,8 +144,8 @@ class StepResult(NamedTuple):
     changes: list[Change]
     added: list[Row]
     """Plots where the catalogue knew none, but for those that are among the changes."""
-    linked: list[Linked]
-    linked_anew: list[Linked]
+    linked: list[HardLinkedPlot]
+    linked_anew: list[HardLinkedPlot]
     """Those of them that something was told of, not found by a rescan."""
 
     def and_then(self, later: "StepResult") -> "StepResult":
@@ -171,7 +171,7 @@ class FairScheduler:
         """When a session last needed more than one turn."""
         self._fresh_at = -REST_SECONDS
         self._widened: dict[str, float] = {}
-        self.scout: WalkProcess | None = None
+        self.walk_process: WalkProcess | None = None
         """Looks at the sessions of a rescan, where there is one."""
         self.report = Report(delay=Histogram())
         """What was seen and done, but for rescans."""
@@ -232,7 +232,7 @@ class FairScheduler:
             self._fresh_at = now
         is_brisk = now - self._fresh_at < REST_SECONDS
         fresh = self._serve(self._fresh, STEP_SECONDS, STEP_PLOTS)
-        usual = SCOUTED_PLOTS if self.scout else STEP_PLOTS
+        usual = PARALLEL_WALK_PLOTS if self.walk_process else STEP_PLOTS
         others = self._serve(self._others, *((BRISK_SECONDS, BRISK_PLOTS) if is_brisk else (STEP_SECONDS, usual)))
         return fresh.and_then(others)
 
@@ -261,11 +261,11 @@ class FairScheduler:
             served[job.session] = job
             if not job.in_round:
                 job.begin_round(self._tree)
-            more = job.look(self._tree, self._watcher, self.report, min(until, now + TURN_SECONDS), self.scout)
+            more = job.look(self._tree, self._watcher, self.report, min(until, now + TURN_SECONDS), self.walk_process)
             plots += more
             if job.has_to_look and not job.is_full:
                 again.append(job)
-            if self.scout and plots and not more:
+            if self.walk_process and plots and not more:
                 # It waits for the scout; what is there can be written meanwhile.
                 break
         step = self._settle(served, most)

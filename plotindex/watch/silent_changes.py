@@ -58,7 +58,7 @@ class SilentChanges:
             self._links_at = time.monotonic() + max(LINKS_SECONDS, LINKS_SHARE * (time.monotonic() - now))
 
     def _why_closed(self) -> str:
-        refusal = self._tree.refusal()
+        refusal = self._tree.access_error()
         if refusal is None or refusal.errno in ABSENT_ERRNOS:
             return ""
         shown = printable(str(self._tree.root))

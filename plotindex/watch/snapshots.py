@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from plotindex.system import FOLDER_PATH_FLAGS
-from plotindex.tree import SETTLED_NS, Tree, collapse, is_within
+from plotindex.tree import SETTLE_NS, Tree, collapse, is_within
 
 AGAIN = 0
 """The stamp of a folder that is to be looked at again, whatever it is like then."""
@@ -24,9 +24,9 @@ MOST_SCOPES = 100
 
 
 def fingerprint_of(status: os.stat_result) -> int:
-    """What `walk.Stamp` says, in 64 bits, since many are kept; AGAIN when it may change within one tick."""
+    """What `walk.FolderStamp` says, in 64 bits, since many are kept; AGAIN when it may change within one tick."""
     # The ctime, too: no script can set it back.
-    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) <= SETTLED_NS:
+    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) <= SETTLE_NS:
         return AGAIN
     return hash((status.st_mtime_ns, status.st_ctime_ns, status.st_ino)) or 1
 

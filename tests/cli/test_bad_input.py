@@ -161,7 +161,7 @@ def test_odd_plots_are_named_and_counted_and_the_rest_goes_on(
         r"a/project_\udcff": "its name is not UTF-8",
         r"a/project_1/\udcff": "its name is not UTF-8",
         r"a/project_1/\udcff.png": "its name is not UTF-8",
-        "a/project_1/late.png": "its time is beyond 64 bits and counts as the nearest that is not",
+        "a/project_1/late.png": "its time is beyond 64 bits and is indexed as the nearest valid one",
     }
     root = {"PLOTINDEX_ROOT": str(far_future)}
     done = plotindex("rebuild", env=root)

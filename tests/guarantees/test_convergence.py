@@ -17,7 +17,7 @@ from plotindex.index.report import Options
 from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.layout import Layout
-from plotindex.tree.plots import Plot, PlotKey, signed
+from plotindex.tree.plots import Plot, PlotKey, to_int64
 from plotindex.tree.tree import Tree
 from tests.support.postgres import NewDatabase, on_both_engines
 from tests.support.processes import all_plots
@@ -99,7 +99,7 @@ def plots_by_hand(root: Path) -> set[Plot]:
             status = (root / path).lstat()
             suffix = path.suffix.lower() in {".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"}
             if stat.S_ISREG(status.st_mode) and suffix and len(path.parts) > 2 and path.parts[1].startswith("project_"):
-                numbers = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, signed(status.st_ino))
+                numbers = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, to_int64(status.st_ino))
                 found.add(Plot(path.parts[0], path.parts[1], "/".join(path.parts[2:]), *numbers))
     return found
 

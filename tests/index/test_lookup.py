@@ -84,7 +84,7 @@ def test_a_file_that_was_rewritten_is_served_as_it_is_now(
     reconcile(tree, catalog, [""])
     draw(root, "s/project_a/x.png", b"second")
     assert ask("s", "x.png") == (b"second", CacheStatus.HIT)
-    assert all_plots(catalog) == {tree.look("s", "project_a", "x.png")}
+    assert all_plots(catalog) == {tree.stat_plot("s", "project_a", "x.png")}
 
 
 @on_both_engines

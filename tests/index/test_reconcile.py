@@ -22,8 +22,8 @@ from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.storage.writer import Writer
 from plotindex.tree.layout import Layout
-from plotindex.tree.plots import SETTLED_NS, PlotKey
-from plotindex.tree.tree import Glance, Tree
+from plotindex.tree.plots import SETTLE_NS, PlotKey
+from plotindex.tree.tree import Tree, TreeReader
 from tests.support.postgres import on_both_engines
 from tests.support.processes import all_plots, draw, wait_until
 
@@ -109,7 +109,7 @@ def test_of_folders_long_unchanged_only_names_that_are_still_there_are_written(
     for name in ("a/still", "a/sub/still", "b/gone", "b/still", "c/below/still", "d/still", "e/still"):
         draw(root, f"s/project_{name}.png")
     newest = max(folder.stat().st_ctime_ns for folder in root.rglob("*"))
-    wait_until(lambda: time.time_ns() - newest > SETTLED_NS)
+    wait_until(lambda: time.time_ns() - newest > SETTLE_NS)
     writing = Catalog.writing
     looked: list[str] = []
 
@@ -119,21 +119,21 @@ def test_of_folders_long_unchanged_only_names_that_are_still_there_are_written(
             (root / "s/project_c/below").rename(root / "s/project_c/renamed")
             (root / "s/project_d").rename(root / "project_d")
             (root / "s/project_d").symlink_to(root / "project_d")
-            monkeypatch.setattr(Glance, "status", note_then_look)
+            monkeypatch.setattr(TreeReader, "stat", note_then_look)
         return writing(self, *given)
 
-    def note_then_look(self: Glance, session: str, project: str, filename: str) -> os.stat_result:
+    def note_then_look(self: TreeReader, session: str, project: str, filename: str) -> os.stat_result:
         looked.append(f"{project}/{filename}")
         return status(self, session, project, filename)
 
-    status = Glance.status
+    status = TreeReader.stat
     monkeypatch.setattr(Catalog, "writing", change_then_write)
     assert reconcile(tree, catalog, ["s"]).added == 4
     found = {f"{plot.project}/{plot.filename}" for plot in all_plots(catalog)}
     assert found == {f"project_{name}/still.png" for name in ("a", "a/sub", "b", "e")}
     again = {f"project_{name}.png" for name in ("b/gone", "b/still", "c/below/still", "d/still")}
     # Folders whose times say nothing are looked at name by name.
-    assert set(looked) == again or tree.stamping_device() is None
+    assert set(looked) == again or tree.reliable_ctime_device() is None
 
 
 @on_both_engines

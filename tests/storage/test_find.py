@@ -26,7 +26,7 @@ from plotindex.storage.find import FoundPlot, PlotFilter, filenames, find_plots,
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.tables import plot, session
 from plotindex.system.humanize import rfc3339
-from plotindex.tree.globs import glob_matcher, is_glob, matcher
+from plotindex.tree.globs import glob_matcher, is_glob, name_matcher
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
@@ -93,7 +93,7 @@ def test_find_finds_what_a_look_at_each_plot_would(
 def is_so_called(one: Plot, text: str) -> bool:
     if is_glob(text):
         return any(map(glob_matcher(text), (one.filename.rpartition("/")[2], one.filename, one.path)))
-    return bool(matcher(text)(one.path))
+    return bool(name_matcher(text)(one.path))
 
 
 paths = st.tuples(

@@ -20,7 +20,7 @@ from plotindex.storage.search.search import NameSearch, SearchResult
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.tables import name, searched
 from plotindex.storage.writer import Change
-from plotindex.tree.globs import glob_matcher, literal_runs, matcher
+from plotindex.tree.globs import glob_matcher, literal_runs, name_matcher
 from plotindex.tree.layout import Layout
 from plotindex.tree.plots import Plot, PlotKey, Row, newest_first
 from plotindex.tree.tree import Tree
@@ -78,7 +78,9 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
             found = names.search(text, catalog.latest_sessions(), 1000, everywhere=True)
             assert found.is_complete
             assert by_key(found.plots) == {
-                key: current for key, current in current_copies(there.values()).items() if matcher(text)(key.filename)
+                key: current
+                for key, current in current_copies(there.values()).items()
+                if name_matcher(text)(key.filename)
             }
             assert [plot.mtime_ns for plot in found.plots] == sorted((p.mtime_ns for p in found.plots), reverse=True)
         assert intake.run(60)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plotindex.system.text import printable
 from plotindex.tree.layout import Layout
-from plotindex.tree.plots import INT64_MAX, INT64_MIN, PlotKey, clamp, signed
+from plotindex.tree.plots import INT64_MAX, INT64_MIN, PlotKey, clamp_int64, to_int64
 from plotindex.tree.scopes import collapse, is_within
 
 LAYOUT = Layout()
@@ -93,14 +93,14 @@ def test_two_names_are_never_printed_alike(one: str, other: str) -> None:
 
 @given(st.integers())
 def test_times_are_clamped_to_64_bits(nanoseconds: int) -> None:
-    assert INT64_MIN <= clamp(nanoseconds) <= INT64_MAX
-    assert clamp(nanoseconds) == nanoseconds or not INT64_MIN <= nanoseconds <= INT64_MAX
+    assert INT64_MIN <= clamp_int64(nanoseconds) <= INT64_MAX
+    assert clamp_int64(nanoseconds) == nanoseconds or not INT64_MIN <= nanoseconds <= INT64_MAX
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_inode_numbers_fit_and_stay_different(one: int, other: int) -> None:
-    assert INT64_MIN <= signed(one) <= INT64_MAX
-    assert (signed(one) == signed(other)) == (one == other)
+    assert INT64_MIN <= to_int64(one) <= INT64_MAX
+    assert (to_int64(one) == to_int64(other)) == (one == other)
 
 
 def test_the_project_pattern_matches_whole_names_only() -> None:

@@ -1,4 +1,4 @@
-"""A second process looks at sessions: it sees what a walk here sees, and what it does not see is looked at here."""
+"""Walks in a second process: the same results as in this one, which takes over when the process fails."""
 
 import io
 import os
@@ -17,9 +17,9 @@ from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree import parallel_walk as module
-from plotindex.tree import walk_worker as scouting
+from plotindex.tree import walk_worker
 from plotindex.tree.layout import Layout
-from plotindex.tree.parallel_walk import ScoutedWalk, WalkProcess
+from plotindex.tree.parallel_walk import ParallelWalk, WalkProcess
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree
 from plotindex.tree.walk import Walk
@@ -33,25 +33,25 @@ reconciling = import_module("plotindex.index.reconcile")
 
 
 @pytest.fixture(autouse=True)
-def for_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FEWEST_SESSIONS", 1)
+def start_for_one_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MIN_SESSIONS", 1)
 
 
 @pytest.fixture
-def scout(tree: Tree) -> Iterator[WalkProcess]:
-    with closing(WalkProcess(tree)) as scout:
-        yield scout
+def walk_process(tree: Tree) -> Iterator[WalkProcess]:
+    with closing(WalkProcess(tree)) as walk_process:
+        yield walk_process
 
 
-def seen(walk: Walk) -> dict[str, object]:
-    assert walk.go_on()
+def results(walk: Walk) -> dict[str, object]:
+    assert walk.advance()
     errors = {path: (error.errno, error.strerror) for path, error in walk.unreadable.items()}
-    names = ("odd", "stamps", "folders", "deep", "cut", "left_out", "linked")
+    names = ("unsupported", "stamps", "folders", "too_deep", "cutoff", "truncated", "hard_linked")
     return {"rows": sorted(walk.rows), "errors": errors, **{name: getattr(walk, name) for name in names}}
 
 
 @pytest.mark.parametrize("layout", [Layout(), Layout(max_plots=5, max_depth=1), Layout("*", frozenset({".svg"}))])
-def test_a_scout_sees_what_a_walk_sees(root: Path, tmp_path: Path, layout: Layout) -> None:
+def test_a_walk_process_returns_what_a_walk_returns(root: Path, tmp_path: Path, layout: Layout) -> None:
     draw_hostile_tree(tmp_path)
     draw(root, "s/project_a/late.png", mtime_ns=2**62)
     os.link(root / "s/project_a/late.png", root / "s/project_a/again.png")
@@ -60,44 +60,44 @@ def test_a_scout_sees_what_a_walk_sees(root: Path, tmp_path: Path, layout: Layou
         (root / os.fsdecode(folder.encode() + b"/project_\xff.png")).mkdir()
     os.close(os.open(os.fsencode(root / "s/project_a") + b"/\xff.png", os.O_CREAT))
     tree = Tree(root, layout)
-    with closing(WalkProcess(tree)) as scout:
+    with closing(WalkProcess(tree)) as walk_process:
         for session in [*tree.sessions(), "missing", "linked"]:
-            with tree.looking() as glance:
-                there = seen(ScoutedWalk(glance, Scope(session), scout, None, layout.max_plots))
-                assert there == seen(glance.walking(Scope(session), most=layout.max_plots))
-        assert scout.is_alive
+            with tree.open_reader() as reader:
+                parallel = results(ParallelWalk(reader, Scope(session), walk_process, None, layout.max_plots))
+                assert parallel == results(reader.start_walk(Scope(session), max_plots=layout.max_plots))
+        assert walk_process.is_alive
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
-def test_when_the_scout_is_killed_or_stopped_everything_is_looked_at_here(
+def test_this_process_walks_everything_when_the_walk_process_is_killed_or_stopped(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
 ) -> None:
-    monkeypatch.setattr(module, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(module, "SILENCE_TIMEOUT_SECONDS", 0.2)
     for number in range(12):
         draw(root, f"session_{number}/project_a/x.png")
-    scouts = []
+    processes = []
 
-    def take(self: WalkProcess, session: str, walk: Walk) -> bool:
-        scouts.append(self)
+    def collect(self: WalkProcess, session: str, walk: Walk) -> bool:
+        processes.append(self)
         if session == "session_3":
             self._process.send_signal(sent)
-        return was_taken(self, session, walk)
+        return original(self, session, walk)
 
-    was_taken = WalkProcess.take
-    monkeypatch.setattr(WalkProcess, "take", take)
+    original = WalkProcess.collect
+    monkeypatch.setattr(WalkProcess, "collect", collect)
     assert reconcile(tree, catalog, [""]).added == 12
     assert not list(differences(tree, catalog))
-    assert not scouts[0].is_alive
+    assert not processes[0].is_alive
 
 
-def test_nothing_is_imported_from_where_somebody_stands(
+def test_nothing_is_imported_from_the_working_directory(
     settings: Settings, root: Path, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(60):
         draw(root, f"session_{number}/project_a/x.png")
     monkeypatch.undo()
     here = tmp_path / "here"
-    for name in ("__init__", "__main__", "scouting"):
+    for name in ("__init__", "__main__", "tree/__init__", "tree/walk_worker"):
         (here / "plotindex" / f"{name}.py").parent.mkdir(parents=True, exist_ok=True)
         (here / "plotindex" / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()")
     monkeypatch.chdir(here)
@@ -108,80 +108,78 @@ def test_nothing_is_imported_from_where_somebody_stands(
     assert not (tmp_path / "imported").exists()
 
 
-def test_a_scout_that_takes_its_time_is_not_taken_for_one_that_is_stuck(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scouting, "SIGN_SECONDS", 0.0)
+def test_a_slow_walk_sends_keepalives(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk_worker, "KEEPALIVE_SECONDS", 0.0)
     for number in range(20):
         draw(root, f"s/project_{number}/x.png")
-    questions, answers = io.BytesIO(scouting.LENGTH.pack(1) + b"s"), io.BytesIO()
-    scouting.answer_all(Tree(root), questions, answers)
-    sign = scouting.LENGTH.pack(scouting.STILL_LOOKING)
-    assert answers.getvalue().startswith(sign * 20)
-    with closing(WalkProcess(Tree(root))) as scout:
-        assert scout.ask("s")
-        scout._read += sign * 20
+    requests, responses = io.BytesIO(walk_worker.LENGTH.pack(1) + b"s"), io.BytesIO()
+    walk_worker.serve_requests(Tree(root), requests, responses)
+    keepalive = walk_worker.LENGTH.pack(walk_worker.KEEPALIVE)
+    assert responses.getvalue().startswith(keepalive * 20)
+    with closing(WalkProcess(Tree(root))) as walk_process:
+        assert walk_process.request("s")
+        walk_process._buffer += keepalive * 20
         walk = Tree(root).walk(Scope("missing"))
-        wait_until(lambda: scout.take("s", walk))
+        wait_until(lambda: walk_process.collect("s", walk))
     assert len(walk.rows) == 20
 
 
-def test_nobody_waits_for_a_scout_that_is_slow(
+def test_this_process_walks_when_the_walk_process_is_slow(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(module.MOST_AHEAD + 10):
+    for number in range(module.MAX_PENDING_SESSIONS + 10):
         draw(root, f"session_{number:02}/project_a/x.png")
-    scouts: list[WalkProcess] = []
+    processes: list[WalkProcess] = []
 
-    def ask(self: WalkProcess, session: str) -> bool:
-        if not scouts:
+    def request(self: WalkProcess, session: str) -> bool:
+        if not processes:
             self._process.send_signal(signal.SIGSTOP)
-        scouts.append(self)
-        return was_asked(self, session)
+        processes.append(self)
+        return original(self, session)
 
     def progress(settled: int, _targets: int) -> None:
-        # All those that it was not asked for.
+        # All the sessions that were not requested from it.
         if settled == 10:
-            scouts[0]._process.send_signal(signal.SIGCONT)
+            processes[0]._process.send_signal(signal.SIGCONT)
 
-    was_asked = WalkProcess.ask
-    monkeypatch.setattr(WalkProcess, "ask", ask)
+    original = WalkProcess.request
+    monkeypatch.setattr(WalkProcess, "request", request)
     monkeypatch.setattr(reconciling, "MAX_CHANGES", 1)
-    assert reconcile(tree, catalog, [""], progress=progress).added == module.MOST_AHEAD + 10
-    assert len(scouts) == module.MOST_AHEAD
+    assert reconcile(tree, catalog, [""], progress=progress).added == module.MAX_PENDING_SESSIONS + 10
+    assert len(processes) == module.MAX_PENDING_SESSIONS
 
 
-def test_a_folder_that_comes_before_the_scout_looks_is_entered_too(
-    tree: Tree, root: Path, scout: WalkProcess, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_made_before_the_process_walks_is_passed_to_the_callback(
+    tree: Tree, root: Path, walk_process: WalkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(root, "s/project_a/x.png")
     entered = []
 
-    def ask(self: WalkProcess, session: str) -> bool:
+    def request(self: WalkProcess, session: str) -> bool:
         draw(root, "s/project_a/sub/y.png")
-        return was_asked(self, session)
+        return original(self, session)
 
-    was_asked = WalkProcess.ask
-    monkeypatch.setattr(WalkProcess, "ask", ask)
-    with tree.looking() as glance:
-        walk = ScoutedWalk(glance, Scope("s"), scout, lambda path, _: entered.append(path), None)
-        assert walk.go_on()
+    original = WalkProcess.request
+    monkeypatch.setattr(WalkProcess, "request", request)
+    with tree.open_reader() as reader:
+        walk = ParallelWalk(reader, Scope("s"), walk_process, lambda path, _: entered.append(path), None)
+        assert walk.advance()
     assert set(entered) == {"s", "s/project_a", "s/project_a/sub"}
     assert [row[2] for row in sorted(walk.rows)] == ["sub/y.png", "x.png"]
 
 
-def test_what_was_asked_for_and_given_up_is_not_taken_for_what_is_asked_for_later(
-    tree: Tree, root: Path, scout: WalkProcess
+def test_the_result_of_a_cancelled_request_is_not_used_for_a_later_one(
+    tree: Tree, root: Path, walk_process: WalkProcess
 ) -> None:
     draw(root, "s/project_a/x.png")
-    with tree.looking() as glance:
-        given_up = ScoutedWalk(glance, Scope("s"), scout, None, None)
-        given_up.close()
+    with tree.open_reader() as reader:
+        cancelled = ParallelWalk(reader, Scope("s"), walk_process, None, None)
+        cancelled.close()
         draw(root, "s/project_a/y.png")
-        assert len(seen(ScoutedWalk(glance, Scope("s"), scout, None, None))["rows"]) == 2  # type: ignore[arg-type]
+        assert len(results(ParallelWalk(reader, Scope("s"), walk_process, None, None))["rows"]) == 2  # type: ignore[arg-type]
 
 
-def test_the_first_look_of_an_indexer_watches_every_folder(
+def test_the_first_scan_of_an_indexer_watches_every_folder(
     tree: Tree, catalog: Catalog, root: Path, tmp_path: Path
 ) -> None:
     for number in range(12):

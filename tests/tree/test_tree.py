@@ -58,7 +58,7 @@ def test_what_is_no_regular_file_beneath_the_root_is_neither_walked_nor_found_no
         ("s/project_a/..", "project_a", "real.png"),
         ("..", "outside", "secret.png"),
     ]:
-        assert tree.look(session, project, name) is None
+        assert tree.stat_plot(session, project, name) is None
         key = tree.layout.parse_key(session, name)
         assert key is None or tree.open(key, project) is None
         assert tree.find(PlotKey(session, name)) == []
@@ -121,7 +121,7 @@ def test_a_tree_that_is_very_deep_is_walked_as_far_as_it_is_indexed(tree: Tree, 
     walk, whole = (Tree(root, Layout(max_depth=depth)).walk(Scope("s")) for depth in (32, 1200))
     # Python's own rmtree, with which pytest tidies up, does not get so far down.
     subprocess.run(["rm", "-rf", root / "s"], check=True)
-    assert (len(walk.plots), walk.deep) == (1, 1)
+    assert (len(walk.plots), walk.too_deep) == (1, 1)
     assert sorted(plot.filename.count("/") for plot in whole.plots) == [0, 1200]
 
 
@@ -132,7 +132,7 @@ def test_no_descriptor_is_left_open(tree: Tree, root: Path, tmp_path: Path) -> N
     tree.walk(Scope("s"))
     tree.find(PlotKey("s", "real.png"))
     for name in ("real.png", "fifo.png", "folder.png", "gone/x.png", "sub/secret.png"):
-        tree.look("s", "project_a", name)
+        tree.stat_plot("s", "project_a", name)
         opened = tree.open(PlotKey("s", name), "project_a")
         if opened:
             os.close(opened.fd)
@@ -150,11 +150,11 @@ def test_the_version_changes_with_size_time_and_file(tree: Tree, root: Path) -> 
     versions = []
     for content, time in ((b"one", 5), (b"two", 5), (b"three", 5), (b"three", 6)):
         draw(root, "s/project_a/x.png", content, mtime_ns=time)
-        plot = tree.look("s", "project_a", "x.png")
+        plot = tree.stat_plot("s", "project_a", "x.png")
         assert plot is not None
         versions.append(plot.version)
     draw(root, "s/project_a/new.png", b"three", mtime_ns=6).rename(root / "s/project_a/x.png")
-    plot = tree.look("s", "project_a", "x.png")
+    plot = tree.stat_plot("s", "project_a", "x.png")
     assert plot is not None
     assert len({*versions, plot.version}) == 5
 
@@ -171,14 +171,14 @@ def test_a_name_that_is_not_utf8_is_named_and_the_rest_is_walked(tree: Tree, roo
     assert tree.sessions(odd) == ["s"]
     assert [plot.path for plot in walk.plots] == ["s/project_a/x.png"]
     named = [os.fsdecode(path) for path in (b"s/project_a/\xff.png", b"s/project_a/\xfd", b"s/project_\xfc")]
-    assert sorted(walk.odd) == sorted(named)
+    assert sorted(walk.unsupported) == sorted(named)
     assert list(odd) == [os.fsdecode(b"\xfb")]
 
 
 def test_a_name_longer_than_the_file_system_allows_is_absent(tree: Tree, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     name = "n" * 300 + ".png"
-    assert tree.look("s", "project_a", name) is None
+    assert tree.stat_plot("s", "project_a", name) is None
     assert tree.open(PlotKey("s", name), "project_a") is None
     assert tree.find(PlotKey("s", name)) == []
 
@@ -199,7 +199,7 @@ walk = tree.walk(Scope("s"))
 print(sorted(plot.path for plot in walk.plots))
 print({path: error.errno for path, error in walk.unreadable.items()})
 try:
-    print(tree.look("s", "project_b", "x.png"))
+    print(tree.stat_plot("s", "project_b", "x.png"))
 except OSError as error:
     print("look", error.errno)
 try:

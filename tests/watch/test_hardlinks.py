@@ -2,7 +2,7 @@
 
 from plotindex.storage.writer import Change
 from plotindex.tree.plots import Plot
-from plotindex.tree.walk import Linked
+from plotindex.tree.walk import HardLinkedPlot
 from plotindex.watch.hardlinks import MANY_NAMES, HardLinks
 
 
@@ -11,8 +11,8 @@ def plot(path: str, *, size: int = 1, inode: int = 7) -> Plot:
     return Plot(session, project, filename, size, 0, 0, inode)
 
 
-def linked(*paths: str, names: int | None = None) -> list[Linked]:
-    return [Linked(plot(path), names or len(paths)) for path in paths]
+def linked(*paths: str, names: int | None = None) -> list[HardLinkedPlot]:
+    return [HardLinkedPlot(plot(path), names or len(paths)) for path in paths]
 
 
 def test_a_change_through_one_name_is_a_change_of_the_others() -> None:

@@ -17,7 +17,7 @@ from plotindex.config.settings import Polling
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
-from plotindex.tree.plots import SETTLED_NS
+from plotindex.tree.plots import SETTLE_NS
 from plotindex.tree.tree import Tree
 from plotindex.watch import rolling_rescan as rolling_rescan_module
 from plotindex.watch import scheduler as scheduler_module
@@ -103,7 +103,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler_module, "STEP_SECONDS", 10)
     monkeypatch.setattr(rolling_rescan_module, "UNWATCHED_SECONDS", 0)
     monkeypatch.setattr(rolling_rescan_module, "CHANGES_SECONDS", 0)
-    monkeypatch.setattr(snapshots_module, "SETTLED_NS", -1)
+    monkeypatch.setattr(snapshots_module, "SETTLE_NS", -1)
 
 
 Look = Callable[..., Looking]
@@ -200,7 +200,7 @@ def test_a_folder_that_changed_a_moment_ago_is_looked_at_again_whatever_its_time
     looking.go_round(looking.rolling.by_folders, alone=True)
     assert found() == []
     # By the clock of this host.
-    monkeypatch.setattr(snapshots_module, "SETTLED_NS", SETTLED_NS * 1000)
+    monkeypatch.setattr(snapshots_module, "SETTLE_NS", SETTLE_NS * 1000)
     looking.rescan()
     for _ in range(2):
         assert found() == ["s", "s/project_a"]

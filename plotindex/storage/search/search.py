@@ -21,7 +21,7 @@ from plotindex.storage.search.updater import read_position
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import plot
 from plotindex.storage.writer import NUMBERS, read_header
-from plotindex.tree import INT64_MAX, Plot, PlotKey, fold, is_glob, literal_runs, matcher
+from plotindex.tree import INT64_MAX, Plot, PlotKey, fold_case, is_glob, literal_runs, name_matcher
 
 AT_ONCE = 10_000
 """So many names of the latest sessions are read before the index is asked."""
@@ -90,7 +90,7 @@ class NameSearch:
 
         That is when there are more than `most`, no part is long enough for the index, or the index is far behind.
         """
-        wanted = [fold(run) for run in runs]
+        wanted = [fold_case(run) for run in runs]
         if not trigrams_of(runs) or not all(map(can_be_in_name, runs)):
             return None
         found: set[PlotKey] = set()
@@ -101,7 +101,7 @@ class NameSearch:
             with closing(self._matching.likely(connection, runs)) as likely:
                 for _, *fields in chain(behind, likely):
                     key = PlotKey._make(fields)
-                    folded = fold(key.filename)
+                    folded = fold_case(key.filename)
                     if all(run in folded for run in wanted):
                         found.add(key)
                         if len(found) > most:
@@ -110,7 +110,7 @@ class NameSearch:
 
     def _ask(self, connection: Connection, query: str, most: int) -> tuple[list[Dated], bool]:
         """Of the names that match those that changed last, with their times; and whether these suffice."""
-        matches = matcher(query)
+        matches = name_matcher(query)
         found: dict[PlotKey, int] = {}
         behind, is_complete = _behind(connection)
         try:
@@ -133,7 +133,7 @@ def _read_latest(
     connection: Connection, sessions: Sequence[SessionRow], query: str, most: int, budget: int
 ) -> tuple[list[Dated], bool]:
     """The keys that match in the sessions drawn in last; and whether these suffice, or are all."""
-    matches = matcher(query)
+    matches = name_matcher(query)
     values = {"like": pattern(literal_runs(query)), "most": INT64_MAX if is_glob(query) else most}
     found: list[Dated] = []
     for session in sessions:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from plotindex.system import is_encodable
-from plotindex.tree import fold
+from plotindex.tree import fold_case
 
 ESCAPE = "!"
 """What takes its meaning from a sign of LIKE."""
@@ -17,7 +17,7 @@ def can_be_in_name(text: str) -> bool:
 
 def trigrams_of(runs: Iterable[str]) -> set[str]:
     """Every three characters that follow each other in one of these."""
-    return {"".join(three) for run in map(fold, runs) for three in zip(run, run[1:], run[2:], strict=False)}
+    return {"".join(three) for run in map(fold_case, runs) for three in zip(run, run[1:], run[2:], strict=False)}
 
 
 def pattern(runs: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from plotindex.errors import CatalogError
 from plotindex.system import permission_denied_error
 
-SETTLED_NS = 2 * 10**9
+SETTLE_NS = 2 * 10**9
 """A file changed more recently may change again without another mtime."""
 READ_WRITE = "mode=rw"
 """A missing file is an error, not a new empty database. A reader, too, may have to create the -shm file of WAL."""
@@ -73,7 +73,7 @@ def stamp_of_closed(database: Path) -> FileStamp | None:
         status = database.stat()
     except OSError:
         return None
-    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < SETTLED_NS:
+    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < SETTLE_NS:
         return None
     return FileStamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 

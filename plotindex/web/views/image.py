@@ -13,7 +13,7 @@ from plotindex.errors import RootLostError
 from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.rendering.protocol import SVG_JOB, Outcome
 from plotindex.rendering.thumbnails import WIDTH_ERROR, WIDTHS, Thumbnails
-from plotindex.tree import OpenPlot, plot_of
+from plotindex.tree import OpenPlot, plot_from_stat
 from plotindex.web.answers import Answer, ImageRequest, answer_with_plot, answer_with_thumbnail
 from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
 
@@ -108,7 +108,7 @@ def _serve_thumbnail(
             if answer is not None:
                 return ImageResponse.of(answer)
         # It may have been modified while it was drawn.
-        current = plot_of(plot.session, plot.project, plot.filename, os.fstat(fd))
+        current = plot_from_stat(plot.session, plot.project, plot.filename, os.fstat(fd))
         stack.pop_all()
     # An SVG without X-Accel-Redirect: nginx drops unknown headers.
     answer = answer_with_plot(

@@ -12,7 +12,7 @@ from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.storage import Allows, ChangesPage, Entry, Listing, entries_of, page_of
 from plotindex.system import rfc3339
-from plotindex.tree import Plot, PlotKey, is_name, matcher
+from plotindex.tree import Plot, PlotKey, is_name, name_matcher
 from plotindex.web.answers import REVALIDATE
 from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
 
@@ -116,7 +116,7 @@ class Lists:
         return _respond(cache_status, session=session, clock=clock, plots=listed, next=following)
 
     def _walk(self, session: str, limit: int, after: str, query: str) -> tuple[list[Entry], str | None]:
-        wanted, behind = matcher(query), after.encode(errors="replace")
+        wanted, behind = name_matcher(query), after.encode(errors="replace")
         entries = entries_of(plot for plot in self._lookup.scan_session(session) if wanted(plot.filename))
         return page_of((entry for entry in entries if entry.key.filename.encode() > behind), limit)
 

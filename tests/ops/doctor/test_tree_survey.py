@@ -19,9 +19,9 @@ reachable = pytest.fixture(reachable_folder)
 def entered(tree: Tree) -> set[str]:
     """The folders that the look of the indexer enters, each of which is watched."""
     found: set[str] = set()
-    with tree.looking() as glance:
-        for name in tree.sessions(enter=lambda path, _fd: found.add(path)):
-            glance.walking(Scope(name), enter=lambda path, _fd: found.add(path)).go_on()
+    with tree.open_reader() as reader:
+        for name in tree.sessions(on_folder=lambda path, _fd: found.add(path)):
+            reader.start_walk(Scope(name), on_folder=lambda path, _fd: found.add(path)).advance()
     return found
 
 
