@@ -130,7 +130,7 @@ def _print(samples: Samples) -> None:
     print_table(
         "Serving one plot by X-Accel-Redirect, beside nginx that knows the path and checks nothing, and plotindex "
         "without nginx.\n"
-        f"  nginx as docs/operations.md has it, one worker; plotindex with its token, {THREADS} threads; "
+        f"  nginx as docs/install.md has it, one worker; plotindex with its token, {THREADS} threads; "
         f"{CONNECTIONS} connections; {ROUNDS} rounds in turn of {SECONDS:g} s;\n"
         "  medians, ratios within each round. CPU is the servers', nginx and plotindex together, per request.\n"
         f"  The load generator used, of one CPU, {_generator(samples)}.",

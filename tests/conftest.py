@@ -45,7 +45,7 @@ hypothesis.settings.register_profile("plotindex", deadline=None)
 hypothesis.settings.load_profile("plotindex")
 
 SLOW_FOLDERS = {"browser", "cli", "guarantees", "project", "rendering"}
-QUICK_FILES = {"test_imports.py"}
+QUICK_FILES = {"test_imports.py", "test_pages.py"}
 SLOW_FIXTURES = {"browser", "plotindex", "postgres", "refused", "service", "small_disk", "unprivileged"}
 """Fixtures that start programs, servers or browsers."""
 

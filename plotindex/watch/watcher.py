@@ -2,7 +2,8 @@
 
 Events say where to look, never what happened: whatever an event is about, the answer is the path of an entry that
 may have changed. Of watchdog it uses the observer with its queue and dispatcher, and the reader of inotify(7);
-not its books of moves and recursive watches, which lose folders under renames (docs/design.md).
+not its books of moves and recursive watches, which lose folders under renames.
+See docs/decisions/0003-events-name-scopes.md.
 """
 
 import logging

@@ -261,7 +261,7 @@ def test_the_server_logs_lines_of_json(settings: Settings, catalog: Catalog, ser
 
 
 def test_the_documented_file_holds_every_setting_and_can_be_read(tmp_path: Path) -> None:
-    document = (CHECKOUT / "docs/operations.md").read_text()
+    document = (CHECKOUT / "docs/settings.md").read_text()
     block = document.partition("```toml\n")[2].partition("```")[0]
     (tmp_path / "plotindex.toml").write_text(block)
     settings = load_settings({}, {}, tmp_path / "plotindex.toml")

@@ -23,8 +23,9 @@ def commands(group: click.Group = main, prefix: str = "") -> Iterator[tuple[str,
 
 
 def documents() -> dict[str, str]:
-    files = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
-    return {file.name: file.read_text() for file in files}
+    """The text of each page, by its path in the checkout."""
+    files = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")]
+    return {str(file.relative_to(CHECKOUT)): file.read_text() for file in sorted(files)}
 
 
 def documented_lines() -> Iterator[tuple[str, str]]:

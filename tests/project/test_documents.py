@@ -13,6 +13,7 @@ import pytest
 import requests
 import yaml
 
+from tests import CHECKOUT
 from tests.project.test_documented_commands import documents
 from tests.support.processes import Service, draw, free_port, own_environment, run_plotindex
 
@@ -24,11 +25,15 @@ POSTGRESQL = (
     f"PLOTINDEX_SECRET_KEY=the-same-key-on-each-node plotindex serve --root /srv/plots --database {SERVER}",
     f"plotindex status --root /srv/plots --database {SERVER}",
 )
-"""What operations.md shows for a catalogue on a server."""
+"""What docs/postgresql.md shows."""
 ELSEWHERE = {
-    "make run": "tests/cli/test_processes.py runs what it runs",
-    "make test": "this",
+    "git clone <this repository> plotindex && cd plotindex": "this is such a clone",
+    **dict.fromkeys(
+        ("make run", "PLOTINDEX_PORT=8518 make run ROOT=/srv/plots"),
+        "tests/cli/test_processes.py runs what it runs",
+    ),
     "make torture SECONDS=600 SEED=1 KILL=5": "tests/guarantees/test_torture.py, for a shorter time",
+    **dict.fromkeys(("make check", "make test", "make acceptance"), "for maintainers: the tests are this"),
     **dict.fromkeys(
         (
             "sudo /usr/bin/python3 -m venv /opt/plotindex",
@@ -49,8 +54,8 @@ ELSEWHERE = {
     **dict.fromkeys(POSTGRESQL, "tests/storage/test_postgres.py has a server to run them on"),
     "sudo find /var/lib/plotindex -name 'catalog.db*' -delete": "tests/storage/test_upgrades.py goes back",
 }
-NO_LINES = ("commands.md", "design.md")
-"""The examples of the one are executed by tests/project/test_packaging.py; the other has pictures made of letters."""
+SET_UP = ("plotindex service install --root /srv/plots", "plotindex run --root /srv/plots")
+"""What docs/install.md ends with, and the other pages begin with."""
 PROGRAMS = (
     "plotindex",
     "sudo",
@@ -63,10 +68,12 @@ PROGRAMS = (
     "pip",
     "$",
     "curl",
+    "git",
+    "mkdir",
     "systemctl",
 )
 SERVICE = re.compile(r"(?:\w+=\S+ )*plotindex (run|watch|serve)\b")
-OPERATIONS = documents()["operations.md"]
+PAGES = documents()
 
 
 def shown(document: str) -> Iterator[str]:
@@ -77,9 +84,13 @@ def shown(document: str) -> Iterator[str]:
                 yield re.split(r" {2,}", line.strip())[0]
 
 
+LINES = {page: lines for page, text in PAGES.items() if page != "docs/commands.md" and (lines := list(shown(text)))}
+"""The examples of docs/commands.md are executed by tests/project/test_packaging.py."""
+
+
 def transcript() -> list[str]:
     """The one command that is shown with what it prints."""
-    block = re.search(r"^    \$ .*\n(?:    .*\n)+", OPERATIONS, re.M)
+    block = re.search(r"^    \$ .*\n(?:    .*\n)+", PAGES["docs/settings.md"], re.M)
     assert block
     return [line.strip() for line in block[0].splitlines()]
 
@@ -106,6 +117,7 @@ class Shell:
             "/etc/plotindex": f"{self._folder}/image/etc/plotindex",
             "/var/lib/plotindex": f"{self._folder}/state",
             "/tmp/recent.tar": f"{self._folder}/recent.tar",
+            "docs/screenshots": f"{CHECKOUT}/docs/screenshots",
             "${fpath[1]}": f"{self._folder}/zsh",
             "-o plotindex -g plotindex": f"-o {os.geteuid()} -g {os.getegid()}",
             "chgrp -R plotindex": f"chgrp -R {os.getegid()}",
@@ -144,25 +156,32 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         running.clean_up()
 
 
-def test_every_command_that_operations_shows_works_there(shell: Shell, tmp_path: Path) -> None:
-    lines = [line for line in shown(OPERATIONS) if line not in ELSEWHERE and not line.startswith("$")]
-    assert len(lines) > 15
-    for line in lines:
+@pytest.mark.parametrize("page", [page for page in LINES if set(LINES[page]) - ELSEWHERE.keys()])
+def test_every_command_that_a_page_shows_works_there(page: str, shell: Shell, tmp_path: Path) -> None:
+    lines = [line for line in LINES[page] if line not in ELSEWHERE and not line.startswith("$")]
+    for line in (*(SET_UP if page != "docs/install.md" else ()), *lines):
         code, said = shell.take(line)
         # What the doctor says depends on the machine.
         assert code == 0 or "plotindex doctor" in line, (line, said)
-    assert (tmp_path / "recent.tar").stat().st_size
+    for running in shell.running.values():
+        assert running.process.poll() is None
     assert (tmp_path / "image/etc/systemd/system/plotindex-watch.service").exists()
-    for name in ("watch", "serve"):
-        assert shell.running[name].process.poll() is None
-    # What `status` prints has the lines that the document shows, in their order, when all is well.
-    block = next(text for text in re.findall(r"```text\n(.*?)```", OPERATIONS, re.S) if text.startswith("root "))
+    assert (tmp_path / "recent.tar").exists() == (page == "docs/quickstart.md")
+
+
+def test_status_prints_the_lines_that_its_page_shows(shell: Shell) -> None:
+    """In their order, when all is well."""
+    for line in ("plotindex watch --root /srv/plots", "plotindex serve --root /srv/plots"):
+        shell.take(line)
+    blocks = re.findall(r"```text\n(.*?)```", PAGES["docs/monitoring.md"], re.S)
+    block = next(text for text in blocks if text.startswith("root "))
     code, said = shell.take("plotindex status --root /srv/plots")
+    assert code == 0
     assert [line.split()[0] for line in said.splitlines()] == [line.split()[0] for line in block.splitlines()]
     assert f"server     answers at 127.0.0.1:{shell.port}\n" in said
 
 
-def test_the_transcript_of_operations_is_what_is_printed(shell: Shell) -> None:
+def test_the_transcript_of_config_is_what_is_printed(shell: Shell) -> None:
     command, *shows = transcript()
     code, said = shell.take(command.removeprefix("$ "))
     assert code == 1
@@ -171,23 +190,16 @@ def test_the_transcript_of_operations_is_what_is_printed(shell: Shell) -> None:
         assert words == ["…"] or words in [there.split() for there in said.splitlines()], line
 
 
-def test_every_command_that_the_readme_shows_works_there(shell: Shell) -> None:
-    lines = [line for line in shown(documents()["README.md"]) if line not in ELSEWHERE]
-    assert len(lines) == 2
-    for line in lines:
-        code, said = shell.take(line)
-        assert code == 0, (line, said)
-
-
 def test_no_line_for_a_shell_is_left_out() -> None:
     """What is not run here still stands there."""
-    found = {name: list(shown(text)) for name, text in documents().items() if name not in NO_LINES}
-    assert {name for name, lines in found.items() if lines} == {"README.md", "operations.md"}
-    assert ELSEWHERE.keys() <= {line for lines in found.values() for line in lines}
+    found = {line for lines in LINES.values() for line in lines}
+    assert len(found - ELSEWHERE.keys()) >= 25
+    assert ELSEWHERE.keys() <= found
+    assert {"README.md", "docs/install.md", "docs/quickstart.md", "docs/postgresql.md"} <= LINES.keys()
 
 
 def test_lists_and_changes_are_asked_for_and_answered_as_the_document_says(shell: Shell) -> None:
-    document = documents()["http.md"]
+    document = PAGES["docs/http.md"]
     asked = re.findall(r"^    GET (\S+)", document, re.M)
     assert len(asked) == 4
     shell.take("plotindex run --root /srv/plots")
@@ -206,5 +218,5 @@ def test_lists_and_changes_are_asked_for_and_answered_as_the_document_says(shell
 
 
 def test_the_settings_for_prometheus_can_be_read() -> None:
-    for block in re.findall(r"```yaml\n(.*?)```", OPERATIONS, re.S):
+    for block in re.findall(r"```yaml\n(.*?)```", PAGES["docs/monitoring.md"], re.S):
         assert set(yaml.safe_load(block)) == {"scrape_configs"}

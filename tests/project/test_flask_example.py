@@ -15,7 +15,7 @@ from examples.flask_app import create_after, create_before, create_shadowed
 from tests import CHECKOUT
 from tests.support.processes import PNG, SVG, draw
 
-DOCUMENT = CHECKOUT / "docs/http.md"
+DOCUMENT = CHECKOUT / "docs/flask.md"
 SAME = ""
 
 
@@ -94,7 +94,7 @@ def ask(app: Flask, case: Case) -> tuple[int, str | None, bytes]:
 
 
 def documented_reasons() -> Iterator[str]:
-    table = DOCUMENT.read_text().split("## Where it differs from the function it replaces")[1]
+    table = DOCUMENT.read_text().split("## Where it differs from the function it replaces\n")[1].split("\n## ")[0]
     yield from re.findall(r"^\| ([^|]+?) \| [^|]+ \| [^|]+ \|$", table, re.MULTILINE)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests import CHECKOUT
 
-README = (CHECKOUT / "README.md").read_text()
+DOCUMENT = (CHECKOUT / "docs/flask.md").read_text()
 EXAMPLE = re.findall(
-    r"<!-- executed by tests/project/test_pytest_plugin.py -->\n```python\n(.+?)```", README, re.DOTALL
+    r"<!-- executed by tests/project/test_pytest_plugin.py -->\n```python\n(.+?)```", DOCUMENT, re.DOTALL
 )
 TESTS = """
 import pytest

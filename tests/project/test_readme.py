@@ -1,4 +1,4 @@
-"""The README's examples are run as they stand there."""
+"""The examples in Python of README and docs are run as they stand there."""
 
 import os
 import re
@@ -10,44 +10,53 @@ import pytest
 from flask import Flask
 
 from tests import CHECKOUT
+from tests.project.test_documented_commands import documents
 from tests.support.processes import PNG, SVG, RunPlotindex, StartService, draw
-from tests.tools.screenshots import PAGES, THEMES
+from tests.tools.screenshots import PAGES as PICTURED
+from tests.tools.screenshots import THEMES
 from tests.web.test_extension import require_auth
 
-README = (CHECKOUT / "README.md").read_text()
-EXECUTED = re.findall(r"<!-- executed by tests/project/test_readme.py -->\n```python\n(.*?)```", README, re.S)
+PAGES = documents()
+MARK = r"<!-- executed by tests/project/test_readme.py -->\n```python\n(.*?)```"
+EXECUTED = {page: found for page, text in PAGES.items() if (found := re.findall(MARK, text, re.S))}
 
 
-def example(containing: str) -> str:
-    return str(next(code for code in EXECUTED if containing in code))
+def example(page: str, containing: str) -> str:
+    return str(next(code for code in EXECUTED[page] if containing in code))
 
 
-def test_every_python_example_is_executed_here() -> None:
-    assert len(EXECUTED) == 2
-    executed = re.findall(r"<!-- executed by tests/[\w/]+\.py -->\n```python", README)
-    assert len(executed) == len(re.findall(r"```python", README)) == 3
+def test_every_python_example_is_executed() -> None:
+    assert {page: len(found) for page, found in EXECUTED.items()} == {
+        "README.md": 1,
+        "docs/flask.md": 1,
+        "docs/quickstart.md": 1,
+    }
+    text = "\n".join(PAGES.values())
+    executed = re.findall(r"<!-- executed by tests/[\w/]+\.py -->\n```python", text)
+    assert len(executed) == len(re.findall(r"```python", text)) == 4
 
 
 def test_every_picture_in_the_documents_is_there_in_both_themes() -> None:
     named = set()
-    for file in (CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md")):
-        pictures = re.findall(r"[\w./-]*screenshots/[\w-]+\.webp", file.read_text())
-        named |= {(file.parent / picture).resolve() for picture in pictures}
+    for page, text in PAGES.items():
+        pictures = re.findall(r"(?<=[\"(])[\w./-]*screenshots/[\w-]+\.webp", text)
+        named |= {((CHECKOUT / page).parent / picture).resolve() for picture in pictures}
     kept = {file.resolve() for file in (CHECKOUT / "docs/screenshots").iterdir()}
     assert named == kept
     themes = {
-        name: {file.stem.rpartition("-")[2] for file in kept if file.stem.startswith(f"{name}-")} for name in PAGES
+        name: {file.stem.rpartition("-")[2] for file in kept if file.stem.startswith(f"{name}-")} for name in PICTURED
     }
-    assert themes == {name: set(THEMES) for name in PAGES}
+    assert themes == {name: set(THEMES) for name in PICTURED}
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/flask.md"])
 def test_the_one_line_for_a_flask_application_works(
-    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: str, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PLOTINDEX_STATE_DIR", str(tmp_path / "state"))
     draw(root, "abc123/project_a/x.png")
     names: dict[str, object] = {"__name__": __name__, "PLOTS": root, "require_auth": require_auth}
-    exec(compile(example("PlotIndex("), "README.md", "exec"), names)
+    exec(compile(example(page, "PlotIndex("), page, "exec"), names)
     app = names["app"]
     assert isinstance(app, Flask)
     answer = app.test_client().get("/api/smartstat/plots/abc123/x.png", headers={"X-User": "abc123"})
@@ -63,7 +72,11 @@ def test_the_program_that_downloads_a_plot_works(
     token = plotindex("token", "create", "--name", "reader").stdout.strip()
     with server() as running:
         port = running.url.rpartition(":")[2]
-        code = example("import requests").replace(":8517", f":{port}").replace("correlation_plot.png", filename)
+        code = (
+            example("docs/quickstart.md", "import requests")
+            .replace(":8517", f":{port}")
+            .replace("correlation_plot.png", filename)
+        )
         given = f"session_id, token = 'stocks', {token!r}\n"
         done = subprocess.run(
             [sys.executable, "-c", given + code], cwd=tmp_path, capture_output=True, text=True, check=False

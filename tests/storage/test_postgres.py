@@ -370,7 +370,7 @@ def test_the_schema_is_made_once_by_whoever_comes_first_and_is_that_of_the_table
             migrate(url)
 
 
-def test_the_commands_that_operations_shows_work(engine: str, postgres: Server, tmp_path: Path) -> None:
+def test_the_commands_that_the_page_on_postgresql_shows_work(engine: str, postgres: Server, tmp_path: Path) -> None:
     draw(tmp_path / "plots", "abc123/project_fit/hist.png")
     shell = Shell(tmp_path)
     try:

@@ -1,4 +1,4 @@
-"""nginx from Debian's packages, with the configuration that docs/operations.md shows."""
+"""nginx from Debian's packages, with the configuration that docs/install.md shows."""
 
 import os
 import pwd
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tests import CHECKOUT
 from tests.support.processes import free_port, is_free, wait_until
 
-DOCUMENT = CHECKOUT / "docs/operations.md"
+DOCUMENT = CHECKOUT / "docs/install.md"
 ACCEL = "/plotindex-files"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 MAIN = """

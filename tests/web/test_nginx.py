@@ -1,4 +1,4 @@
-"""The contract through a real nginx, with the configuration of docs/operations.md: as plotindex alone holds it."""
+"""The contract through a real nginx, with the configuration of docs/install.md: as plotindex alone holds it."""
 
 import json
 import os

@@ -15,7 +15,7 @@ from plotindex.storage.sqlite.immutable import stamp_of_closed
 from tests import CHECKOUT
 from tests.support.processes import Index, RunPlotindex, draw, wait_until
 
-OPERATIONS = CHECKOUT / "docs/operations.md"
+DOCUMENT = CHECKOUT / "docs/troubleshooting.md"
 
 
 def findings_of(settings: Settings, *checks: str) -> list[Finding]:
@@ -131,7 +131,7 @@ def test_every_finding_that_is_not_ok_says_what_to_do(settings: Settings) -> Non
 def test_the_document_explains_every_check(settings: Settings, root: Path, index: Index) -> None:
     draw(root, "s/project_a/x.png")
     index()
-    text = OPERATIONS.read_text()
+    text = DOCUMENT.read_text()
     named = {finding.check for finding in findings_of(settings)} | CHECKS.keys()
     assert [check for check in sorted(named) if f"`{check}`" not in text] == []
 
