@@ -1,4 +1,4 @@
-"""The commands that back up what of the state is no cache, and restore it."""
+"""The commands `plotindex backup` and `plotindex restore`: state that cannot be rebuilt."""
 
 import os
 import sys
@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from plotindex.cli import completion
-from plotindex.cli.options import common_options, example, read_settings
+from plotindex.cli.options import common_options, example
+from plotindex.cli.startup import read_settings
 from plotindex.errors import SettingsError
 from plotindex.ops.backup import make_backup, parse_backup, restore
 from plotindex.system import printable
@@ -20,53 +21,54 @@ PIPE = Path("-")
 @click.command("backup", epilog=example("backup plotindex.backup --root /srv/plots"))
 @common_options
 @file_argument
-def back_up(config: Path | None, file: Path, **options: str | None) -> None:
-    """Write tokens and keys into one file.
+def backup(config: Path | None, file: Path, **options: str | None) -> None:
+    """Write tokens and keys to a private file.
 
-    Its owner alone can read it. The catalogue is a cache and not in it. FILE may be - for stdout. Services
-    may run meanwhile.
+    The catalogue is not included: it can be rebuilt. FILE may be - for stdout. Services may keep running.
     """
-    backup = make_backup(read_settings(config, options))
+    content = make_backup(read_settings(config, options))
     if file == PIPE:
-        click.echo(backup.as_text(), nl=False)
+        click.echo(content.as_text(), nl=False)
     else:
-        _replace(file, backup.as_text())
-    click.echo(f"Backed up {', '.join(backup.files)}. Whoever has this can log in: keep it safe.", err=True)
+        _replace(file, content.as_text())
+    click.echo(
+        f"Backed up {', '.join(content.files)}. Keep the backup secret: it grants access to the plots.", err=True
+    )
 
 
 @click.command("restore", epilog=example("restore plotindex.backup --root /srv/plots"))
 @common_options
 @file_argument
-@click.option("--force", is_flag=True, help="Replace tokens and keys that are there and differ.")
-def put_back(config: Path | None, file: Path, *, force: bool, **options: str | None) -> None:
-    """Put back what `plotindex backup` wrote.
+@click.option("--force", is_flag=True, help="Replace existing tokens and keys that differ.")
+def restore_backup(config: Path | None, file: Path, *, force: bool, **options: str | None) -> None:
+    """Restore a file written by `plotindex backup`.
 
-    Running services believe it at once. A token that was revoked since comes back; a login that has ended does not.
-    FILE may be - for stdin.
+    Takes effect at once in running services. Tokens revoked since the backup are valid again; logins ended since then
+    stay ended. FILE may be - for stdin.
     """
     settings = read_settings(config, options)
-    backup = parse_backup(_read(file))
-    changed = restore(settings, backup, force=force)
-    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(backup.made))
-    what = f"Restored {', '.join(changed)}" if changed else "Everything is as it was backed up"
-    click.echo(f"{what}: of {printable(backup.root)}, {made}.", err=True)
+    content = parse_backup(_read(file))
+    changed = restore(settings, content, force=force)
+    created = time.strftime("%Y-%m-%d %H:%M", time.localtime(content.made))
+    result = f"Restored {', '.join(changed)}" if changed else "Nothing to restore: no differences"
+    click.echo(f"{result} (backup of {printable(content.root)}, {created}).", err=True)
 
 
 def _read(file: Path) -> str:
     try:
         return sys.stdin.read() if file == PIPE else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise SettingsError(f"{file} cannot be read ({reason}): name a file that `plotindex backup` wrote.") from None
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise SettingsError(f"{file} cannot be read ({reason}): name a file written by `plotindex backup`.") from None
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write a file of its owner alone, whole or not at all; in place of an older backup, and of nothing else."""
+    """Write a private file atomically. Replaces an older backup, but no other file."""
     if file.exists():
         try:
             parse_backup(_read(file))
         except SettingsError:
-            raise SettingsError(f"{file} is there and is no backup: name another file.") from None
+            raise SettingsError(f"{file} exists and is not a backup: name another file.") from None
     new = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

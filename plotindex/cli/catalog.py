@@ -1,4 +1,4 @@
-"""The commands that make the catalogue, and compare it with the tree."""
+"""The commands `plotindex rebuild`, `verify` and `migrate`."""
 
 import gc
 import json
@@ -10,15 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plotindex.cli.options import (
-    check_root_unless_known,
-    common_options,
-    example,
-    json_option,
-    read_settings,
-    setting_options,
-)
+from plotindex.cli.options import common_options, example, json_option, setting_options
+from plotindex.cli.program import print_error
 from plotindex.cli.progress import Progress
+from plotindex.cli.startup import check_root_unless_indexed, read_settings
 from plotindex.errors import DamagedDatabaseError, SettingsError
 from plotindex.system import printable
 
@@ -27,18 +22,16 @@ if TYPE_CHECKING:
 
 
 NAMES_SECONDS = 0.1
-"""For so long a rebuild takes in names for the search: an indexer goes on with it."""
+"""How long a rebuild updates the name search without --names."""
 
 
 @click.command(epilog=example("rebuild --root /srv/plots"))
 @common_options
 @setting_options("max_plots_per_session", "max_depth")
-@click.option("--from-scratch", is_flag=True, help="Write every row anew, session by session.")
-@click.option("--allow-empty", is_flag=True, help="Believe a root that shares no session with the catalogue.")
-@click.option("--adopt", is_flag=True, help="The root has moved here: the catalogue is now this root's.")
-@click.option(
-    "--names", is_flag=True, help="Take in all names for the search, however long; an indexer does so anyway."
-)
+@click.option("--from-scratch", is_flag=True, help="Rewrite all rows, session by session.")
+@click.option("--allow-empty", is_flag=True, help="Accept a root that shares no session with the catalogue.")
+@click.option("--adopt", is_flag=True, help="The root has moved: use its catalogue for this --root.")
+@click.option("--names", is_flag=True, help="Also complete the name search; an indexer does so in the background.")
 @json_option
 def rebuild(
     *,
@@ -50,39 +43,38 @@ def rebuild(
     as_json: bool,
     **options: str | None,
 ) -> None:
-    """Make the catalogue equal the whole tree, now.
+    """Update the catalogue to match the whole tree (full scan).
 
-    Works beside an indexer and without one. Nothing is written when the root seems to be a lost mount.
+    Works with and without a running indexer. Writes nothing if the root looks like a lost mount.
     """
     from plotindex.index import Options, make_tree, prepare_catalog, reconcile
     from plotindex.storage import IndexUpdater
 
     settings = read_settings(config, options)
-    check_root_unless_known(settings)
+    check_root_unless_indexed(settings)
     catalog = prepare_catalog(settings, adopt=adopt)
-    began = time.monotonic()
-    how = Options(rewrite=from_scratch, allow_empty=allow_empty)
+    start = time.monotonic()
+    scan_options = Options(rewrite=from_scratch, allow_empty=allow_empty)
 
-    # Of millions of rows none refers to itself in a circle: looking for such things takes a tenth of the time.
+    # Rows have no reference cycles; looking for some takes a tenth of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
 
     def reconcile_all() -> "Report":
         with Progress("sessions") as progress:
-            return reconcile(make_tree(settings), catalog, [""], how, progress=progress)
+            return reconcile(make_tree(settings), catalog, [""], scan_options, progress=progress)
 
     try:
         report = reconcile_all()
     except DamagedDatabaseError:
         catalog.initialise(str(settings.root), settings.layout)
         report = reconcile_all()
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - start
     _print_report(report, seconds, as_json)
     if not IndexUpdater(catalog).run(math.inf if names else NAMES_SECONDS):
-        click.echo(
-            "plotindex: the search does not have all names yet, and is slower until an indexer has taken them in; "
-            "`plotindex rebuild --names` does so now.",
-            err=True,
+        print_error(
+            "The name search is incomplete and slower until an indexer completes it; `plotindex rebuild --names` does "
+            "so now."
         )
     if "" in report.unreadable:
         raise SettingsError(f"The root {settings.root} cannot be read: let this user read it.")
@@ -93,9 +85,9 @@ def rebuild(
 @setting_options("max_plots_per_session", "max_depth")
 @json_option
 def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
-    """Compare catalogue and tree, and change nothing.
+    """Compare catalogue and tree without changing anything.
 
-    Lists where they differ, and exits with 1 then.
+    Exits 1 and lists the differences, if any.
     """
     from plotindex.index import differences, make_tree, open_catalog
 
@@ -107,34 +99,34 @@ def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
     if as_json:
         click.echo(json.dumps([difference._asdict() for difference in found], indent=2))
     else:
-        for path, what in found:
-            click.echo(f"{printable(path)}: {what}")
+        for path, difference in found:
+            click.echo(f"{printable(path)}: {difference}")
     if found:
-        click.echo(f"{len(found)} differences; mend them with `plotindex rebuild`.", err=True)
+        click.echo(f"{len(found)} differences: run `plotindex rebuild` to fix them.", err=True)
         sys.exit(1)
 
 
 @click.command(epilog=example("migrate --root /srv/plots"))
 @common_options
 def migrate(config: Path | None, **options: str | None) -> None:
-    """Bring the database to this version's schema.
+    """Migrate the database to the schema of this version.
 
-    The indexer does so by itself when it starts; a server does not.
+    The indexer does so when it starts; a server does not.
     """
     from plotindex.index import prepare_catalog
 
     settings = read_settings(config, options)
     prepare_catalog(settings)
-    click.echo("The database is of this version's schema.")
+    click.echo("The database has the schema of this version.")
 
 
 def _print_report(report: "Report", seconds: float, as_json: bool) -> None:
     numbers = {name: getattr(report, name) for name in ("sessions", "plots", "added", "changed", "removed")}
-    left_out = {**{path: str(error.strerror) for path, error in report.unreadable.items()}, **report.odd}
+    warnings = {**{path: str(error.strerror) for path, error in report.unreadable.items()}, **report.odd}
     if as_json:
-        click.echo(json.dumps({**numbers, "seconds": round(seconds, 3), "named": left_out}, indent=2))
+        click.echo(json.dumps({**numbers, "seconds": round(seconds, 3), "named": warnings}, indent=2))
         return
-    for path, why in left_out.items():
+    for path, why in warnings.items():
         click.echo(f"{printable(path)}: {why}", err=True)
-    told = ", ".join(f"{number} {name}" for name, number in numbers.items())
-    click.echo(f"{told} in {seconds:.1f} seconds" + (f"; {len(left_out)} named above" if left_out else ""))
+    summary = ", ".join(f"{number} {name}" for name, number in numbers.items())
+    click.echo(f"{summary} in {seconds:.1f} seconds" + (f"; {len(warnings)} warnings above" if warnings else ""))

@@ -1,6 +1,6 @@
-"""What a shell completes: names from the catalogue and tokens, files, and the words that a setting can be.
+"""Shell completion: names from the catalogue, tokens, files, and the choices of settings.
 
-Fast, and silent when there is nothing to be had: nobody has asked for an answer yet.
+Errors complete to nothing, silently.
 """
 
 import re
@@ -19,53 +19,57 @@ if TYPE_CHECKING:
     from plotindex.storage import Database
 
 
-MOST = 500
-PATIENCE = 0.5
-"""Seconds to wait for a program that holds the database."""
-HARMLESS = re.compile(r"(?![-~])[\w@%+,./~-]+")
-"""Names that a shell takes for nothing but themselves: scripts choose them, and some shells quote nothing."""
+MAX_ITEMS = 500
+LOCK_TIMEOUT = 0.5
+"""Seconds to wait for another process that holds the database."""
+SHELL_SAFE = re.compile(r"(?![-~])[\w@%+,./~-]+")
+"""Names without characters that are special in a shell: scripts choose names, and not all shells quote them."""
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def choices_of(setting: str) -> Complete | None:
-    """The words that a setting can be, where these are few."""
+def choices(setting: str) -> Complete | None:
+    """The choices of a setting; None if it has no fixed choices."""
     parser = PARSERS[setting]
-    return (lambda _context, _parameter, begun: _items(parser.choices, begun)) if isinstance(parser, OneOf) else None
+    return (
+        (lambda _context, _parameter, incomplete: _items(parser.choices, incomplete))
+        if isinstance(parser, OneOf)
+        else None
+    )
 
 
-def files(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    return [CompletionItem(begun, type="file")]
+def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
 
 
-def folders(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    return [CompletionItem(begun, type="dir")]
+def folders(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="dir")]
 
 
-def sessions(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def sessions(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from plotindex.storage import session_names
 
-    return _from_catalog(context, lambda database: session_names(database, begun))
+    return _from_catalog(context, lambda database: session_names(database, incomplete))
 
 
-def filenames(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Those of the session that was named before."""
+def filenames(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Filenames in the session given before."""
     from plotindex.storage import filenames
 
     name = context.params.get("session")
-    return _from_catalog(context, lambda database: filenames(database, name, begun)) if name else []
+    return _from_catalog(context, lambda database: filenames(database, name, incomplete)) if name else []
 
 
-def projects(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Those of the session that was named before, or else of that in which something was drawn last."""
+def projects(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Projects in the session given before or, without one, in the most recent session."""
     from plotindex.storage import project_names
 
-    return _from_catalog(context, lambda database: project_names(database, context.params.get("session"), begun))
+    return _from_catalog(context, lambda database: project_names(database, context.params.get("session"), incomplete))
 
 
-def tokens(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def tokens(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
-        return _items(Tokens.from_settings(_settings(context)).list(), begun)
+        return _items(Tokens.from_settings(_settings(context)).list(), incomplete)
     except PlotIndexError:
         return []
 
@@ -74,7 +78,7 @@ def _from_catalog(context: click.Context, names: "Callable[[Database], Iterator[
     from plotindex.storage import open_database
 
     try:
-        return _items(islice(names(open_database(_settings(context).catalog_location, PATIENCE)), MOST))
+        return _items(islice(names(open_database(_settings(context).catalog_location, LOCK_TIMEOUT)), MAX_ITEMS))
     except PlotIndexError:
         return []
 
@@ -84,5 +88,5 @@ def _settings(context: click.Context) -> Settings:
     return load_settings(given, config=context.params.get("config"))
 
 
-def _items(names: Iterable[str], begun: str = "") -> list[CompletionItem]:
-    return [CompletionItem(name) for name in names if name.startswith(begun) and HARMLESS.fullmatch(name)]
+def _items(names: Iterable[str], incomplete: str = "") -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete) and SHELL_SAFE.fullmatch(name)]

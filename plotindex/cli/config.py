@@ -1,4 +1,4 @@
-"""The commands about the command line itself: its settings, and what a shell completes of it."""
+"""The commands `plotindex config` and `plotindex completion`."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from plotindex.cli.options import SETTINGS, common_options, example, json_option, setting_options
-from plotindex.system import escape
+from plotindex.cli.program import print_error
 
 
 @click.command(epilog=example("config --root /srv/plots --port 8600"))
@@ -17,11 +17,10 @@ from plotindex.system import escape
 @setting_options(*SETTINGS)
 @json_option
 def config(config: Path | None, as_json: bool, **options: str | None) -> None:
-    """Say what each setting is, and where it came from.
+    """Print each setting and its source.
 
-    An option goes before the environment, that before plotindex.toml, that before the default. What is printed can be
-    used as a plotindex.toml; secrets
-    are not in it. Exits with 1 when something can hardly be meant, and with 2 when something is wrong.
+    Precedence: option, environment, plotindex.toml, default. The output is a valid plotindex.toml, without secrets.
+    Exits 1 if a setting looks like a mistake, and 2 if one is invalid.
     """
     from plotindex.ops.config_report import configuration
 
@@ -29,7 +28,7 @@ def config(config: Path | None, as_json: bool, **options: str | None) -> None:
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
     if not as_json:
         for sentence in (*found.wrong, *found.doubtful):
-            click.echo(f"plotindex: {escape(sentence)}", err=True)
+            print_error(sentence)
     sys.exit(2 if found.wrong else 1 if found.doubtful else 0)
 
 
@@ -37,17 +36,17 @@ def config(config: Path | None, as_json: bool, **options: str | None) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script with which a shell completes the rest.
+    """Print a shell's completion script.
 
-    That is commands and options, and the names of sessions, plots, projects and tokens.
+    It completes commands, options, and the names of sessions, plots, projects and tokens.
 
     \b
     bash  plotindex completion bash > ~/.local/share/bash-completion/completions/plotindex
     zsh   plotindex completion zsh > "${fpath[1]}/_plotindex"
     fish  plotindex completion fish > ~/.config/fish/completions/plotindex.fish
 
-    Names from the catalogue are those of --root, PLOTINDEX_ROOT or plotindex.toml; such as a shell might take for
-    something else are left out.
+    Names are completed from the catalogue of --root, PLOTINDEX_ROOT or plotindex.toml. Names with characters that are
+    special in a shell are left out.
     """
     script = get_completion_class(shell)
     assert script is not None

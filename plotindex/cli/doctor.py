@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from plotindex.cli.options import as_words, common_options, example, json_option, read_settings, setting_options
+from plotindex.cli.options import common_options, example, json_option, option_arguments, setting_options
 from plotindex.cli.progress import Progress
+from plotindex.cli.startup import read_settings
 from plotindex.config import PARSERS, SECRETS, config_file, variable_name
 from plotindex.ops.systemd.units import program
 from plotindex.system import escape
@@ -23,11 +24,10 @@ COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
 @setting_options("host", "port", "poll_seconds", "polling", "max_watches", "max_depth")
 @json_option
 def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
-    """Say what on this machine would hurt, and what mends it.
+    """Check this machine for problems and print fixes.
 
-    Exits with 1 when it loses or exposes data, or does not work. Each line: ok, warn (it will hurt later, or costs
-    time) or bad; what was looked at; what was seen, and what to do.
-    Nothing is changed.
+    Changes nothing. Each line has a verdict, the name of the check, the finding and the fix. Verdicts: ok; warn (costs
+    time, or may fail later); bad (loses or exposes data, or does not work). Exits 1 if any is bad.
     """
     from plotindex.ops.doctor.checks import run_checks
     from plotindex.ops.doctor.context import open_context
@@ -35,7 +35,7 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
 
     settings = read_settings(config, options)
     findings = []
-    with open_context(settings, _again(config, options), partial(Progress, "sessions")) as context:
+    with open_context(settings, _rerun_command(config, options), partial(Progress, "sessions")) as context:
         for finding in run_checks(context):
             findings.append(finding)
             if not as_json:
@@ -47,10 +47,10 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
         sys.exit(1)
 
 
-def _again(config: Path | None, options: dict[str, str | None]) -> str:
-    """This command for a shell, with what sudo(8) does not hand on; secrets are nobody's on a command line."""
+def _rerun_command(config: Path | None, options: dict[str, str | None]) -> str:
+    """A shell command that runs this again with sudo(8), which drops the environment. Secrets are left out."""
     file, _ = config_file(os.environ, config)
-    told = {variable_name(name) for name in PARSERS if name not in SECRETS}
-    given = [f"{name}={value}" for name, value in os.environ.items() if name in told and value]
-    words = as_words(file.absolute() if file.exists() else None, options, options)
-    return escape(shlex.join([*(["env", *sorted(given)] if given else []), *program(), "doctor", *words]))
+    public = {variable_name(name) for name in PARSERS if name not in SECRETS}
+    variables = [f"{name}={value}" for name, value in os.environ.items() if name in public and value]
+    arguments = option_arguments(file.absolute() if file.exists() else None, options, options)
+    return escape(shlex.join([*(["env", *sorted(variables)] if variables else []), *program(), "doctor", *arguments]))

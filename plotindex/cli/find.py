@@ -1,4 +1,4 @@
-"""`plotindex find`: where plots are, for eyes on a terminal and for pipes."""
+"""The command `plotindex find`."""
 
 import json
 import os
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from plotindex.cli import completion
-from plotindex.cli.options import check_root_unless_known, common_options, example, json_option, read_settings
+from plotindex.cli.options import common_options, example, json_option
+from plotindex.cli.program import print_error
+from plotindex.cli.startup import check_root_unless_indexed, read_settings
 from plotindex.errors import SettingsError
 from plotindex.system import printable
 
@@ -20,27 +22,27 @@ if TYPE_CHECKING:
     from plotindex.storage import FoundPlot
 
 
-MOST_SHOWN = 200
-"""Characters of what was looked for that a message repeats."""
+MAX_TEXT_SHOWN = 200
+"""Characters of the search text in messages."""
 
 
 @click.command(epilog=example("find 'correlation*' --since 2h --root /srv/plots"))
 @common_options
 @click.argument("text", required=False)
-@click.option("--session", metavar="SESSION", shell_complete=completion.sessions, help="Only in this session.")
+@click.option("--session", metavar="SESSION", shell_complete=completion.sessions, help="Only plots in this session.")
 @click.option(
     "--project",
     metavar="PROJECT",
     shell_complete=completion.projects,
-    help="Only in projects of this name, or that match this glob.",
+    help="Only plots in projects with this name or matching this glob.",
 )
 @click.option(
     "--since",
     metavar="WHEN",
-    help="Only what was drawn since: an age such as 2h or 3d, or a time such as 2026-11-23T14:00.",
+    help="Only plots modified since then: an age such as 2h or 3d, or a time such as 2026-11-23T14:00.",
 )
-@click.option("--before", metavar="WHEN", help="Only what was drawn before that; as --since.")
-@click.option("-0", "--null", is_flag=True, help="Print each path as it is, with a NUL behind it, for xargs -0.")
+@click.option("--before", metavar="WHEN", help="Only plots modified before then; format as --since.")
+@click.option("-0", "--null", is_flag=True, help="Print unescaped paths, each followed by NUL, for xargs -0.")
 @json_option
 def find(
     *,
@@ -54,43 +56,40 @@ def find(
     as_json: bool,
     **options: str | None,
 ) -> None:
-    """Say where plots are, by path, project or age.
+    """Find plots by path, project or age.
 
-    TEXT is looked for in each path below the root, in any case of ASCII. With * ? or [ in it TEXT is a glob, tried on
-    the last part of the path, on the filename (folders below the project and all) and on the whole path; * matches
-    slashes too. It can be left out when something else says which plots.
+    TEXT matches any part of a path below the root, ignoring ASCII case. With * ? or [ it is a glob, which must match
+    the last part of the path, the filename (with folders below the project) or the whole path; * also matches slashes.
+    TEXT is optional if an option selects plots.
 
-    The first of each key is its current copy; on a terminal a * marks it, behind size and age. Elsewhere each line is
-    a path below the root.
+    On a terminal each line has the size, the age, a * for the current copy, and the path; elsewhere the path only.
+    The current copy of a key comes first. Exits 1 if nothing matches.
     """
-    from plotindex.cli.parameters import parse_moment
+    from plotindex.cli.parameters import parse_time
     from plotindex.index import is_root_lost, make_tree, open_catalog
     from plotindex.storage import PlotFilter, find_plots
 
     if not text and not (session or project or since or before):
-        raise SettingsError("Say which plots: by a part of the path, or by --session, --project, --since or --before.")
+        raise SettingsError("Select plots: by a part of the path, or by --session, --project, --since or --before.")
     if null and as_json:
         raise SettingsError("Give either --null or --json, not both.")
     now = time.time_ns()
     settings = read_settings(config, options)
-    check_root_unless_known(settings)
+    check_root_unless_indexed(settings)
     wanted = PlotFilter(
         text or "",
         session,
         project,
-        parse_moment("--since", since, now) if since else None,
-        parse_moment("--before", before, now) if before else None,
+        parse_time("--since", since, now) if since else None,
+        parse_time("--before", before, now) if before else None,
     )
     catalog = open_catalog(settings)
     if is_root_lost(make_tree(settings), catalog):
-        where = printable(str(settings.root))
-        click.echo(
-            f"plotindex: the root {where} is not there now, so this is what was there: mount it again.", err=True
-        )
+        print_error(f"The root {settings.root} is missing: mount it again. These results are from the catalogue.")
     found = find_plots(catalog.database, wanted)
     show = _show_json if as_json else _show_raw if null else _show_columns if sys.stdout.isatty() else _show_paths
     if not show(found):
-        click.echo(f"plotindex: nothing in the catalogue{_described(session, project, text)}.", err=True)
+        print_error(f"No plot in the catalogue{_described(session, project, text)}.")
         sys.exit(1)
 
 
@@ -113,7 +112,7 @@ def _show_raw(found: "Iterator[FoundPlot]") -> bool:
 
 
 def _show_json(found: "Iterator[FoundPlot]") -> bool:
-    """One by one: there may be a million."""
+    """Stream the array: it may have a million entries."""
     click.echo("[", nl=False)
     entries = ({**plot._asdict(), "version": plot.version, "path": plot.path, "current": now} for plot, now in found)
     separators = chain(["\n  "], repeat(",\n  "))
@@ -123,7 +122,7 @@ def _show_json(found: "Iterator[FoundPlot]") -> bool:
 
 
 def _echo(pieces: Iterator[str] | Iterator[bytes]) -> bool:
-    """Print each; return whether there was any."""
+    """Print the pieces; return whether there were any."""
     shown = False
     for piece in pieces:
         shown = True
@@ -135,5 +134,5 @@ def _described(session: str | None, project: str | None, text: str | None) -> st
     of_session = f" in session {printable(session)}" if session else ""
     of_project = f" in project {printable(project)}" if project else ""
     shown = printable(text or "")
-    shown = shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}…"
+    shown = shown if len(shown) <= MAX_TEXT_SHOWN else f"{shown[:MAX_TEXT_SHOWN]}…"
     return f"{of_session}{of_project} matches{f' {shown}' if text else ''}"

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print.
+"""The program `plotindex`: all commands.
 
 Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is no; 2: wrong use or configuration.
 """
@@ -6,12 +6,13 @@ Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is n
 import click
 
 from plotindex import __version__
-from plotindex.cli.backup import back_up, put_back
+from plotindex.cli.backup import backup, restore_backup
 from plotindex.cli.catalog import migrate, rebuild, verify
 from plotindex.cli.config import completion, config
 from plotindex.cli.doctor import doctor
 from plotindex.cli.find import find
-from plotindex.cli.options import Program, example
+from plotindex.cli.options import example
+from plotindex.cli.program import Program
 from plotindex.cli.services import run, serve, watch
 from plotindex.cli.status import status, sync, wait
 from plotindex.cli.support_bundle import support_bundle
@@ -26,9 +27,9 @@ from plotindex.cli.tokens import key, token
 def main() -> None:
     """An indexed catalogue of plots: every image below ROOT/<session>/project_*/.
 
-    Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is no; 2: wrong use or configuration,
-    in one sentence. Each setting is an option, or PLOTINDEX_ + upper case in the environment, or a line of
-    plotindex.toml: the first of these counts.
+    Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is no; 2: wrong use or configuration.
+    Each setting is an option, an environment variable (PLOTINDEX_ + upper case) or a line of plotindex.toml, in this
+    order of precedence.
     """
 
 
@@ -51,6 +52,6 @@ for command in (
     main.add_command(command)
 main.add_command(token)
 main.add_command(key)
-main.add_command(back_up)
-main.add_command(put_back)
+main.add_command(backup)
+main.add_command(restore_backup)
 main.add_command(service)

@@ -1,4 +1,4 @@
-"""Parameter types of the commands: seconds, and moments such as 2h or 2026-11-28."""
+"""Parsers of command-line values: seconds, and times such as 2h or 2026-11-28."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -13,30 +13,29 @@ from plotindex.tree import clamp_int64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def parse_moment(name: str, text: str, now_ns: int) -> int:
-    """Nanoseconds since the epoch of an age such as 2h, or of a time in RFC 3339; without a zone it is a local one.
+def parse_time(name: str, text: str, now_ns: int) -> int:
+    """Parse an age such as 2h, or a time in RFC 3339 (local without a zone), to nanoseconds since the epoch.
 
-    What is earlier or later than any plot's can be is as good as the first or last that a plot can have. `name` says
-    what it was given for.
+    Clamped to 64 bits. `name` is the option, for the error message.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: `text` is neither.
     """
     try:
         return clamp_int64(now_ns - parse_duration(text) * 1_000_000_000)
     except SettingsError:
         pass
     try:
-        moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        time = datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise SettingsError(
             f"{name} must be an age such as 90s, 2h or 3d, or a time such as 2026-11-23T14:00, not {text!r}."
         ) from None
-    return clamp_int64((moment - _EPOCH) // timedelta(microseconds=1) * 1_000)
+    return clamp_int64((time - _EPOCH) // timedelta(microseconds=1) * 1_000)
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds: none that is negative, endless or no number."""
+    """A finite, non-negative number of seconds."""
 
     def __init__(self) -> None:
         super().__init__(0, 1e9)
@@ -44,5 +43,5 @@ class Seconds(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click
         seconds = super().convert(value, param, ctx)
         if math.isnan(seconds):
-            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
         return seconds

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, a plain line now and then elsewhere; always on stderr."""
+"""Progress on stderr: a bar on a terminal, occasional lines elsewhere."""
 
 import sys
 import time
@@ -8,16 +8,16 @@ from typing import Any, Self
 import click
 
 QUIET_SECONDS = 1.0
-"""Work that is done sooner says nothing."""
+"""Shorter work shows no progress."""
 LINE_SECONDS = 5.0
 
 
 class Progress:
-    """Called with how much is done and how much there is."""
+    """Shows progress; call it with the number of items done and the total."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._began = self._said = time.monotonic()
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._start = self._printed_at = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> Self:
@@ -25,17 +25,17 @@ class Progress:
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - self._began < QUIET_SECONDS:
+        if now - self._start < QUIET_SECONDS:
             return
         if sys.stderr.isatty():
             if self._bar is None:
                 self._bar = click.progressbar(
-                    length=total, label=self._what, file=sys.stderr, show_pos=True
+                    length=total, label=self._label, file=sys.stderr, show_pos=True
                 ).__enter__()
             self._bar.update(done - self._bar.pos)
-        elif now - self._said >= LINE_SECONDS or self._said == self._began:
-            self._said = now
-            click.echo(f"{done} of {total} {self._what}", err=True)
+        elif now - self._printed_at >= LINE_SECONDS or self._printed_at == self._start:
+            self._printed_at = now
+            click.echo(f"{done} of {total} {self._label}", err=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,4 +1,4 @@
-"""The commands that go on until they are stopped: the indexer, the server, and both."""
+"""The commands `plotindex run`, `watch` and `serve`, which run until stopped."""
 
 import signal
 import sys
@@ -8,22 +8,15 @@ from pathlib import Path
 import click
 
 from plotindex.auth import signing_keys
-from plotindex.cli.options import (
-    as_words,
-    check_root_unless_known,
-    common_options,
-    example,
-    migrate_apart,
-    read_settings,
-    reread_on_hangup,
-    setting_options,
-)
+from plotindex.cli.options import common_options, example, option_arguments, setting_options
+from plotindex.cli.program import print_error
+from plotindex.cli.startup import check_root_unless_indexed, migrate_in_subprocess, read_settings, reload_on_sighup
 from plotindex.config import INDEXER_SETTINGS, SERVER_SETTINGS
 from plotindex.errors import CatalogError
 from plotindex.system import SystemdNotifier
 
-SWITCH_SECONDS = 0.0005
-SERVING = (
+SWITCH_INTERVAL_SECONDS = 0.0005
+SERVER_OPTIONS = (
     "host",
     "port",
     "url_prefix",
@@ -35,7 +28,7 @@ SERVING = (
     "proxies",
     "access_log",
 )
-INDEXING = (
+INDEXER_OPTIONS = (
     "rescan_seconds",
     "poll_seconds",
     "polling",
@@ -44,104 +37,105 @@ INDEXING = (
     "max_plots_per_session",
     "max_depth",
 )
-"""Settings of what is looked at, and how often."""
 
 
 @click.command(epilog=example("run --root /srv/plots"))
 @common_options
-@setting_options(*SERVING, *INDEXING, "log_format")
+@setting_options(*SERVER_OPTIONS, *INDEXER_OPTIONS, "log_format")
 def run(config: Path | None, **options: str | None) -> None:
     """Index and serve in one command.
 
-    Prints an address that logs a browser in, once, and a command that fetches a plot. Ctrl-C ends both.
+    Prints a URL that logs a browser in, and a command that downloads a plot. Ctrl-C stops both.
     """
-    from plotindex.cli.launcher import ChildDiedError, run_both
+    from plotindex.cli.supervisor import ChildExitedError, run_both
     from plotindex.index import hold_indexer_lock, prepare_catalog
     from plotindex.web.server.sockets import check_address
 
-    # Whoever supervises this process hears nothing, and its children are not its voice.
+    # The children must not notify systemd in the name of this process.
     SystemdNotifier.from_environment()
     settings = read_settings(config, options)
     settings.check_root()
     signing_keys(settings)
     check_address(settings)
-    # Whether it is free: the indexer itself takes it a moment later.
     settings.make_state_folder()
+    # Fails if another indexer is running. The child takes the lock later.
     with hold_indexer_lock(settings.indexer_lock):
         catalog = prepare_catalog(settings)
     stop = _stop_on_signals()
-    commands = {"watch": [*INDEXING, "log_format"], "serve": [*SERVING, "max_depth", "log_format"]}
-    words = {name: as_words(config, options, ("root", "database", *taken)) for name, taken in commands.items()}
+    commands = {"watch": [*INDEXER_OPTIONS, "log_format"], "serve": [*SERVER_OPTIONS, "max_depth", "log_format"]}
+    arguments = {
+        command: option_arguments(config, options, ("root", "database", *names)) for command, names in commands.items()
+    }
     try:
-        run_both(settings, catalog, click.echo, stop, words)
-    except ChildDiedError as error:
-        click.echo(f"plotindex: {error}", err=True)
+        run_both(settings, catalog, stop, arguments)
+    except ChildExitedError as error:
+        print_error(error)
         sys.exit(2 if error.code == 2 else 1)
 
 
 @click.command(epilog=example("watch --root /srv/plots --rescan-seconds 600"))
 @common_options
-@setting_options(*INDEXING, "log_format")
+@setting_options(*INDEXER_OPTIONS, "log_format")
 def watch(config: Path | None, **options: str | None) -> None:
-    """Keep the catalogue equal to the tree, as plots are drawn.
+    """Run the indexer: keep the catalogue up to date.
 
-    It looks at everything when it starts, and goes on until it is stopped. There is one for each root; where the
-    catalogue is on a PostgreSQL server, one on each host that writes plots.
+    The indexer starts with a full scan and runs until stopped. Run one per root or, with a catalogue on a PostgreSQL
+    server, one on each host that writes plots.
     """
     from plotindex.index import hold_indexer_lock, make_tree, prepare_catalog
     from plotindex.watch import Indexer
 
     notifier = SystemdNotifier.from_environment()
     settings = read_settings(config, options)
-    reloader = reread_on_hangup(settings, config, options, INDEXER_SETTINGS)
-    check_root_unless_known(settings)
+    reloader = reload_on_sighup(settings, config, options, INDEXER_SETTINGS)
+    check_root_unless_indexed(settings)
     settings.make_state_folder()
-    with hold_indexer_lock(settings.indexer_lock) as tell:
-        migrate_apart(settings)
+    with hold_indexer_lock(settings.indexer_lock) as report:
+        migrate_in_subprocess(settings)
         catalog = prepare_catalog(settings)
-        # The reader of events and the loop that looks pass the interpreter to and fro with each system call: in a flood
-        # they would wait the usual 5 ms for it each time.
-        sys.setswitchinterval(SWITCH_SECONDS)
+        # The event reader and the scan loop hand over the GIL at each system call. With the default of 5 ms, a flood of
+        # events would make them wait that long each time.
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         stop = _stop_on_signals(grace=1.5)
         try:
             parts = make_tree(settings), catalog, settings, stop
-            Indexer(*parts, notifier=notifier, reload=reloader.reload_if_requested, report=tell).run()
+            Indexer(*parts, notifier=notifier, reload=reloader.reload_if_requested, report=report).run()
         except KeyboardInterrupt:
-            # Asked to stop, and cut short in a long look: nothing is lost, each transaction is whole or not at all.
+            # Interrupting a long scan loses nothing: transactions are atomic.
             if not stop.is_set():
                 raise
         finally:
-            # An alarm that comes when the interpreter is on its way out would kill it.
+            # SIGALRM during interpreter shutdown would kill the process.
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @click.command(epilog=example("serve --root /srv/plots --port 8600"))
 @common_options
-@setting_options(*SERVING, "max_depth", "log_format")
+@setting_options(*SERVER_OPTIONS, "max_depth", "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Serve plots, lists and the gallery over HTTP.
 
-    Whoever asks needs a token (`plotindex token create`). `plotindex watch` has to run beside it: what is not in the
-    catalogue is answered by a scan.
+    Clients need a token (`plotindex token create`). Run `plotindex watch` as well: plots that are not in the catalogue
+    are found by a scan, which is slow.
     """
     from plotindex.index import REQUEST_DATABASE_SECONDS, open_catalog
     from plotindex.web.server.service import serve as serve_http
 
     notifier = SystemdNotifier.from_environment()
     settings = read_settings(config, options)
-    reloader = reread_on_hangup(settings, config, options, SERVER_SETTINGS)
+    reloader = reload_on_sighup(settings, config, options, SERVER_SETTINGS)
     settings.check_state_access()
     signing_keys(settings)
-    check_root_unless_known(settings)
+    check_root_unless_indexed(settings)
     try:
         open_catalog(settings, REQUEST_DATABASE_SECONDS).database.close()
     except CatalogError as error:
-        click.echo(f"plotindex: {error} Until then every answer comes from a scan.", err=True)
+        print_error(f"{error} Until then, every request scans the disk.")
     serve_http(reloader, notifier)
 
 
 def _stop_on_signals(grace: float | None = None) -> threading.Event:
-    """An event that SIGTERM and SIGINT set; what has not ended `grace` seconds later is interrupted."""
+    """An event that SIGTERM and SIGINT set. After `grace` seconds more, KeyboardInterrupt is raised."""
     stop = threading.Event()
 
     def interrupt(_number: int, _frame: object) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from plotindex.cli.options import common_options, example, read_settings
+from plotindex.cli.options import common_options, example
+from plotindex.cli.startup import read_settings
 from plotindex.errors import SettingsError
 from plotindex.system import printable
 
@@ -13,12 +14,12 @@ from plotindex.system import printable
 @click.command("support-bundle", epilog=example("support-bundle report.tar.gz --root /srv/plots"))
 @common_options
 @click.argument("file", type=Path, required=False)
-@click.option("--names", is_flag=True, help="With the names of sessions, projects and plots, and with paths.")
+@click.option("--names", is_flag=True, help="Include paths and the names of sessions, projects and plots.")
 def support_bundle(config: Path | None, file: Path | None, names: bool, **options: str | None) -> None:
-    """Gather what a maintainer would ask for into one archive.
+    """Collect information for a bug report in one archive.
 
-    That is the version and the machine, the settings, what status and doctor say, numbers and sizes; no secrets, and
-    no names of plots unless they are asked for. Without FILE it is named by the time, in the current directory.
+    Contains version, machine, settings, the output of status and doctor, counts and sizes. Never contains secrets, and
+    names of plots only with --names. FILE defaults to a name with the time, in the current directory.
     """
     from plotindex.ops.support_bundle import SupportBundle, write_archive
 
@@ -28,9 +29,9 @@ def support_bundle(config: Path | None, file: Path | None, names: bool, **option
     try:
         write_archive(file, parts)
     except FileExistsError:
-        raise SettingsError(f"There is a file {printable(str(file))} already: name another one.") from None
+        raise SettingsError(f"{printable(str(file))} already exists: name another file.") from None
     except OSError as error:
         raise SettingsError(
-            f"{printable(str(file))} cannot be written ({error.strerror}): name a file where this user can write."
+            f"{printable(str(file))} cannot be written ({error.strerror}): name a file that this user can write."
         ) from None
     click.echo(printable(str(file)))

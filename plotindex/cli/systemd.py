@@ -1,4 +1,4 @@
-"""The commands that install plotindex as services of systemd."""
+"""The commands `plotindex service show` and `install`: plotindex as systemd services."""
 
 import os
 import shlex
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from plotindex.cli.options import Command, common_options, example, setting_options
+from plotindex.cli.program import print_error
 from plotindex.config import Settings, load_settings
 from plotindex.errors import SettingsError
 from plotindex.ops.systemd.reachability import first_unreadable, program_files
@@ -17,27 +18,27 @@ from plotindex.system import printable
 
 @click.group()
 def service() -> None:
-    """Run plotindex as services of systemd."""
+    """Run plotindex as systemd services."""
 
 
 def unit_options(command: Command) -> Command:
-    """What both commands take."""
+    """The options of both commands."""
     for option in (
-        click.option("--read-only", is_flag=True, help="The server can write nothing: nobody logs in by a browser."),
+        click.option("--read-only", is_flag=True, help="Give the server no write access: browsers cannot log in."),
         click.option(
             "--state-dir",
             metavar="FOLDER",
             type=click.Path(path_type=Path, file_okay=False),
             default="/var/lib/plotindex",
             show_default=True,
-            help="Folder of the state.",
+            help="Folder for the state.",
         ),
         click.option(
             "--name",
             metavar="NAME",
             default="plotindex",
             show_default=True,
-            help="What the units are called; one per root.",
+            help="Name of the units; one per root.",
         ),
     ):
         command = option(command)
@@ -47,9 +48,9 @@ def unit_options(command: Command) -> Command:
 @service.command("show", epilog=example("service show --root /srv/plots --port 8600"))
 @unit_options
 def show_units(config: Path | None, name: str, state_dir: Path, read_only: bool, **options: str | None) -> None:
-    """Print units for systemd and what goes with them.
+    """Print the files that `plotindex service install` writes.
 
-    That is users, folder and settings. It is what `plotindex service install` writes.
+    These are systemd units, users, folders and settings.
     """
     for file in unit_files(load_settings(options, config=config), name, state_dir, read_only=read_only):
         click.echo(f"# {printable(str(file.path))}\n{file.content}")
@@ -63,9 +64,9 @@ def show_units(config: Path | None, name: str, state_dir: Path, read_only: bool,
     type=click.Path(path_type=Path),
     default="/",
     show_default=True,
-    help="Write below it.",
+    help="Write below this folder.",
 )
-@click.option("--force", is_flag=True, help="Replace units that are there and differ. Settings are always kept.")
+@click.option("--force", is_flag=True, help="Replace existing units that differ. Settings are always kept.")
 def install_units(
     config: Path | None,
     *,
@@ -76,35 +77,35 @@ def install_units(
     force: bool,
     **options: str | None,
 ) -> None:
-    """Write units for systemd and what goes with them.
+    """Write systemd units, and files for users, folders and settings.
 
-    That is users, folder and settings. Prints what to run next. Nothing is written over what somebody has changed.
+    Prints the commands to run next. Never overwrites changed files, except units with --force.
     """
     settings = load_settings(options, config=config)
     files = unit_files(settings, name, state_dir, read_only=read_only)
     configured = next(file for file in files if file.path.suffix == ".toml")
     place = below(prefix, configured)
     if place.exists() and (root := load_settings({}, {}, place).root) != settings.root:
-        raise SettingsError(f"{place} is for the root {root}: give this one a --name of its own.")
-    others = _other_settings(place, settings, state_dir)
+        raise SettingsError(f"{place} is for the root {root}: choose another --name for this root.")
+    conflict = _conflicting_settings(place, settings, state_dir)
     differing = [place for file in files if not file.is_kept and _differs(place := below(prefix, file), file)]
     if differing and not force:
         names = ", ".join(printable(str(place)) for place in differing)
         raise SettingsError(
-            f"These differ from what would be written, and nothing was: {names}; --force replaces them."
-            + (f" {others}" if others else "")
+            f"These files exist and differ: {names}. Nothing was written; --force replaces them."
+            + (f" {conflict}" if conflict else "")
         )
     for file in files:
         click.echo(f"{_write(below(prefix, file), file):<14}  {printable(str(below(prefix, file)))}")
-    for warning in (others, *(_hindrances(settings.root) if prefix == Path("/") else ())):
+    for warning in (conflict, *(_access_problems(settings.root) if prefix == Path("/") else ())):
         if warning:
-            click.echo(f"plotindex: {warning}", err=True)
+            print_error(warning)
     environment = next(file for file in files if file.path.suffix == ".env")
     click.echo(_next_steps(settings, name, configured, environment, prefix))
 
 
-def _other_settings(place: Path, settings: Settings, state: Path) -> str:
-    """What is to be done where the settings file, which is kept, says another address or state than the units."""
+def _conflicting_settings(place: Path, settings: Settings, state: Path) -> str:
+    """A warning if the existing settings file has another address or state folder than the units."""
     if not place.exists():
         return ""
     kept = load_settings({}, {}, place)
@@ -113,30 +114,27 @@ def _other_settings(place: Path, settings: Settings, state: Path) -> str:
         f'host = "{kept.host}"': (kept.host, f'host = "{settings.host}"', settings.host),
         f'state_dir = "{kept.state_dir}"': (kept.state_dir, f'state_dir = "{state}"', state),
     }
-    differing = {says: wanted for says, (one, wanted, other) in pairs.items() if one != other}
+    differing = {current: wanted for current, (one, wanted, other) in pairs.items() if one != other}
     if not differing:
         return ""
     return (
-        f"{printable(str(place))} is kept, and says {printable(', '.join(differing))}: "
-        f"write {printable(', '.join(differing.values()))} there, as the units have it."
+        f"{printable(str(place))} is kept, and has {printable(', '.join(differing))}: "
+        f"change it to {printable(', '.join(differing.values()))}, as in the units."
     )
 
 
-def _hindrances(root: Path) -> Iterator[str]:
-    """What keeps the users of the services from running this program, or from seeing the root."""
+def _access_problems(root: Path) -> Iterator[str]:
+    """Warnings if the users of the services cannot run this program, or the root is missing."""
     command = Path(program()[0])
     shown = printable(str(command))
-    remedy = (
-        "install it where all can read, such as `/usr/bin/python3 -m venv /opt/plotindex`, and run this again there."
-    )
+    fix = "install it where all users can read it, such as `/usr/bin/python3 -m venv /opt/plotindex`, and run it there."
     try:
         if closed := first_unreadable(program_files(command)):
-            why = f"since {printable(str(closed))} is closed to them"
-            yield f"{INDEXER} and {SERVER} cannot run {shown}, {why}: {remedy}"
+            yield f"{INDEXER} and {SERVER} cannot run {shown} (no access to {printable(str(closed))}): {fix}"
     except OSError as error:
-        yield f"whether {INDEXER} and {SERVER} can run {shown} cannot be seen ({error.strerror}): {remedy}"
+        yield f"Cannot check whether {INDEXER} and {SERVER} can run {shown} ({error.strerror}): {fix}"
     if not root.is_dir():
-        yield f"there is no folder {printable(str(root))} yet: the services try again until there is."
+        yield f"The root {printable(str(root))} does not exist yet: the services retry until it does."
 
 
 def _next_steps(settings: Settings, name: str, configured: File, environment: File, prefix: Path) -> str:
@@ -146,9 +144,9 @@ def _next_steps(settings: Settings, name: str, configured: File, environment: Fi
     first = f"  runuser -u {INDEXER} -- {command} token create --config {configured.path} --name web"
     key = ""
     if settings.is_shared:
-        what = "PLOTINDEX_SECRET_KEY='KEY', of `openssl rand -hex 32`: the same on every node"
+        what = "PLOTINDEX_SECRET_KEY='KEY', from `openssl rand -hex 32`; the same on every node"
         key = f"  editor {shlex.quote(printable(str(below(prefix, environment))))}   # {what}\n"
-        first = f"  set -a; . {environment.path}; set +a   # so that commands by hand are told what is in it\n{first}"
+        first = f"  set -a; . {environment.path}; set +a   # gives commands run by hand these settings\n{first}"
     if prefix != Path("/"):
         option = f"--root={shlex.quote(printable(str(prefix)))}"
         return (
@@ -156,11 +154,11 @@ def _next_steps(settings: Settings, name: str, configured: File, environment: Fi
             f"  systemd-sysusers {option} && systemd-tmpfiles {option} --create\n"
             f"{key}"
             f"  systemctl {option} enable {units}\n"
-            f"and there, once it runs:\n{first}"
+            f"and, on the running system:\n{first}"
         )
     checks = "".join(
         f"  runuser -u {user} -- {command} --version\n"
-        f"  runuser -u {user} -- find {shown} -maxdepth 3 ! -readable   # has to print nothing\n"
+        f"  runuser -u {user} -- find {shown} -maxdepth 3 ! -readable   # must print nothing\n"
         for user in (INDEXER, SERVER)
     )
     return (
@@ -175,7 +173,7 @@ def _next_steps(settings: Settings, name: str, configured: File, environment: Fi
 
 
 def below(prefix: Path, file: File) -> Path:
-    """Where a file is written."""
+    """The path at which a file is written."""
     return prefix / file.path.relative_to("/")
 
 
@@ -184,7 +182,7 @@ def _differs(place: Path, file: File) -> bool:
 
 
 def _write(place: Path, file: File) -> str:
-    """Write a file, whole or not at all; return what became of it, in one word."""
+    """Write a file atomically; return the result: written, same, or 'yours, differs'."""
     if place.exists() and (file.is_kept or not _differs(place, file)):
         return "yours, differs" if _differs(place, file) else "same"
     try:

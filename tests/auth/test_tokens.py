@@ -71,7 +71,7 @@ def test_a_name_is_given_once_and_revoked_once(plotindex: RunPlotindex, tokens: 
     assert tokens.check(secret) is None
     assert tokens.list() == {}
     again = plotindex("token", "revoke", "we\x1bb")
-    assert (again.returncode, again.stdout, again.stderr) == (1, "", "plotindex: there is no token we\\x1bb.\n")
+    assert (again.returncode, again.stdout, again.stderr) == (1, "", "plotindex: There is no token we\\x1bb.\n")
 
 
 def test_every_session_is_the_default(client: FlaskClient, tokens: Tokens) -> None:

@@ -37,7 +37,7 @@ def test_a_locale_in_which_names_are_not_utf8(root: Path, environment: dict[str,
     def run(*args: str) -> "CompletedProcess[str]":
         return run_plotindex(args, given, root, command=[sys.executable, "-m", "plotindex"])
 
-    are_refused(run, ["rebuild", "find x", "watch"], "names of files for ascii", "set LC_ALL=C.UTF-8")
+    are_refused(run, ["rebuild", "find x", "watch"], "file names as ascii", "set LC_ALL=C.UTF-8")
 
 
 def test_a_root_that_does_not_exist(refused: Refused, root: Path) -> None:
@@ -167,7 +167,7 @@ def test_odd_plots_are_named_and_counted_and_the_rest_goes_on(
     done = plotindex("rebuild", env=root)
     assert done.returncode == 0
     assert dict(line.split(": ", 1) for line in done.stderr.splitlines()) == named
-    assert re.fullmatch(r"1 sessions, 2 plots, 2 added, .* seconds; 5 named above\n", done.stdout), done.stdout
+    assert re.fullmatch(r"1 sessions, 2 plots, 2 added, .* seconds; 5 warnings above\n", done.stdout), done.stdout
     with indexer(env=root) as running:
         for path, why in named.items():
             assert f"WARNING {path}: {why}\n" in running.stderr

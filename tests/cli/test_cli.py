@@ -162,7 +162,7 @@ def test_find_that_finds_nothing_exits_1(plotindex: RunPlotindex, root: Path, tr
     )
     for done, shown in zip(found, (r"no\x1b[31mwhere", r"no\udcffwhere"), strict=True):
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == f"plotindex: nothing in the catalogue matches {shown}.\n"
+        assert done.stderr == f"plotindex: No plot in the catalogue matches {shown}.\n"
     assert (as_json.returncode, as_json.stdout) == (1, "[]\n")
 
 

@@ -103,13 +103,13 @@ def test_run_ends_on_one_interrupt_and_takes_both_children_with_it(both: RunBoth
         ends_with_its_children(running, lambda: os.kill(running.pid, signal.SIGINT))
 
 
-@pytest.mark.parametrize("victim", ["watch", "serve"])
-def test_run_fails_when_either_child_is_killed(both: RunBoth, victim: str) -> None:
+@pytest.mark.parametrize(("victim", "name"), [("watch", "indexer"), ("serve", "server")])
+def test_run_fails_when_either_child_is_killed(both: RunBoth, victim: str, name: str) -> None:
     with both() as running:
         children = family(running)
         child(running, victim).kill()
         assert running.process.wait(15) == 1
-        assert f"`plotindex {victim}` ended by itself" in running.stderr
+        assert f"The {name} was killed (SIGKILL); stopping. Run `plotindex run` again." in running.stderr
         wait_until(lambda: all_gone(children), 5)
         assert is_free(port_of(running))
 

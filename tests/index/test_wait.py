@@ -35,7 +35,7 @@ def test_nobody_waits_in_vain(plotindex: RunPlotindex, indexer: StartService, ro
     with indexer():
         late = plotindex("wait", "s", "g\none.png", "--timeout", "0.2")
         assert (late.returncode, late.stdout) == (1, "")
-        assert late.stderr == "plotindex: s/g\\none.png was not drawn within 0.2 s.\n"
+        assert late.stderr == "plotindex: Timed out after 0.2 s. There is no plot s/g\\none.png.\n"
 
 
 def test_what_can_be_no_plot_is_not_waited_for(plotindex: RunPlotindex, root: Path) -> None:

@@ -39,11 +39,11 @@ def test_what_was_backed_up_comes_back_by_one_command_each(
     assert tokens.check(secret) is None
     done = plotindex("restore", str(file))
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert done.stderr.startswith(f"Restored secret.key, tokens.json: of {settings.root}, ")
+    assert done.stderr.startswith(f"Restored secret.key, tokens.json (backup of {settings.root}, ")
     assert tokens.check(secret) == token
     assert signing_keys(settings).load() == keys
     assert cookie is not None and Logins.from_settings(settings).check_cookie(cookie) == token
-    assert "Everything is as it was" in plotindex("restore", str(file)).stderr
+    assert "Nothing to restore" in plotindex("restore", str(file)).stderr
 
     KeyFile(settings.state_folder / "secret.key").rotate()
     refused([f"restore {file}"], "other keys than in the backup", "--force")
@@ -141,7 +141,7 @@ def test_a_full_disk_behind_stdout_is_said(
         done = subprocess.run(command, env=environment, stdout=full, check=False)
     assert done.returncode == 2
     assert capfd.readouterr().err == (
-        "plotindex: what is printed cannot be written (No space left on device): make room there.\n"
+        "plotindex: The output cannot be written (No space left on device): free some space there.\n"
     )
 
 

@@ -71,7 +71,7 @@ def test_without_being_asked_it_tells_no_secret_no_name_and_no_path(
     assert "tokens.json" in {entry["name"] for entry in told["state.json"]}
     again = plotindex("support-bundle", "report.tar.gz")
     assert (again.returncode, again.stdout) == (2, "")
-    assert again.stderr == "plotindex: There is a file report.tar.gz already: name another one.\n"
+    assert again.stderr == "plotindex: report.tar.gz already exists: name another file.\n"
 
 
 def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(

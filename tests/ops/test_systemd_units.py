@@ -106,7 +106,7 @@ def test_install_writes_what_show_prints_and_keeps_what_somebody_changed(
     assert unit.read_text() == "mine"
     forced = plotindex(*install, "--force", "--port", "8601")
     assert forced.stdout.count("written  ") == 2
-    assert f"{settings} is kept, and says port = 8600: write port = 8601 there" in forced.stderr
+    assert f"{settings} is kept, and has port = 8600: change it to port = 8601" in forced.stderr
     assert f"systemd-tmpfiles --root={prefix} --create" in forced.stdout
     assert "ExecStart=" in unit.read_text()
     assert "threads = 8" in settings.read_text()

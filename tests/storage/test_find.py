@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plotindex.cli.parameters import parse_moment
+from plotindex.cli.parameters import parse_time
 from plotindex.errors import SettingsError
 from plotindex.index.root_identity import is_root_lost
 from plotindex.storage import find as finding
@@ -184,23 +184,23 @@ def test_the_names_that_begin_so_are_each_told_once(
 @given(microseconds=st.integers(0, 4 * 10**15))
 def test_a_time_in_rfc_3339_is_that_time(microseconds: int) -> None:
     nanoseconds = microseconds * 1000
-    assert parse_moment("--since", rfc3339(nanoseconds), NOW_NS) == nanoseconds
+    assert parse_time("--since", rfc3339(nanoseconds), NOW_NS) == nanoseconds
     local = datetime.fromtimestamp(microseconds // 10**6).isoformat()
-    back = parse_moment("--since", local, NOW_NS)
+    back = parse_time("--since", local, NOW_NS)
     # The hour that comes twice in autumn is one of the two.
     assert abs(back - microseconds // 10**6 * 10**9) in (0, HOUR_NS)
 
 
 def test_an_age_is_so_long_ago() -> None:
-    assert parse_moment("--since", "2h", NOW_NS) == NOW_NS - 2 * HOUR_NS
-    assert parse_moment("--since", "2026-11-23t10:00:00.5+02:00", 0) == 1795420800_500000000
+    assert parse_time("--since", "2h", NOW_NS) == NOW_NS - 2 * HOUR_NS
+    assert parse_time("--since", "2026-11-23t10:00:00.5+02:00", 0) == 1795420800_500000000
     midnight = datetime(2026, 11, 23).astimezone(UTC)
-    assert parse_moment("--since", "2026-11-23", 0) == midnight.timestamp() * 10**9
+    assert parse_time("--since", "2026-11-23", 0) == midnight.timestamp() * 10**9
 
 
 @pytest.mark.parametrize("text", ["9999-12-31T23:59", "2300-01-01", "1600-01-01", "999999w"])
 def test_a_time_that_no_plot_can_have_is_looked_for_like_any_other(catalog: Catalog, text: str) -> None:
-    moment = parse_moment("--since", text, NOW_NS)
+    moment = parse_time("--since", text, NOW_NS)
     assert list(find_plots(catalog.database, PlotFilter(since=moment, before=moment))) == []
 
 
@@ -213,7 +213,9 @@ def test_find_says_that_what_it_found_cannot_be_seen_now(
     gone = root.rename(root.with_name("gone"))
     away = plotindex("find", "x")
     assert (away.returncode, away.stdout) == (0, "a/project_1/x.png\n")
-    assert away.stderr == (f"plotindex: the root {root} is not there now, so this is what was there: mount it again.\n")
+    assert away.stderr == (
+        f"plotindex: The root {root} is missing: mount it again. These results are from the catalogue.\n"
+    )
     # As a lost mount leaves it; and another root with the same sessions.
     root.mkdir()
     assert is_root_lost(tree, catalog)
@@ -224,7 +226,7 @@ def test_find_says_that_what_it_found_cannot_be_seen_now(
 @pytest.mark.parametrize("text", ["yesterday", "0h", "-2h", "2026-13-01", "25:00", "0001-01-01T00:00+14:00", "\udcff"])
 def test_what_is_neither_is_refused_with_both(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^--before must be an age such as 90s, 2h or 3d, or a time such as"):
-        parse_moment("--before", text, NOW_NS)
+        parse_time("--before", text, NOW_NS)
 
 
 def test_pipes_get_paths_and_a_terminal_columns(
@@ -263,8 +265,8 @@ def test_pipes_get_paths_and_a_terminal_columns(
 def test_find_wants_to_know_what_to_find(plotindex: RunPlotindex, root: Path, index: Index) -> None:
     index()
     for words, says in {
-        (): "Say which plots",
-        ("",): "Say which plots",
+        (): "Select plots",
+        ("",): "Select plots",
         ("x", "--since", "yesterday"): "--since must be an age",
         ("x", "-0", "--json"): "--null or --json",
     }.items():
@@ -274,10 +276,10 @@ def test_find_wants_to_know_what_to_find(plotindex: RunPlotindex, root: Path, in
     endless = plotindex("find", "x" * 60_000)
     assert (endless.returncode, endless.stderr) == (
         1,
-        f"plotindex: nothing in the catalogue matches {'x' * 200}….\n",
+        f"plotindex: No plot in the catalogue matches {'x' * 200}….\n",
     )
     nothing = plotindex("find", "--project", "project_9")
     assert (nothing.returncode, nothing.stderr) == (
         1,
-        "plotindex: nothing in the catalogue in project project_9 matches.\n",
+        "plotindex: No plot in the catalogue in project project_9 matches.\n",
     )

@@ -195,5 +195,5 @@ def test_a_database_without_a_schema_is_migrated_by_the_next_command_that_writes
     assert "plotindex migrate" in reads.stderr
     assert place.stat().st_size == 0
     done = plotindex("migrate", "--database", url(place))
-    assert (done.returncode, done.stdout) == (0, "The database is of this version's schema.\n")
+    assert (done.returncode, done.stdout) == (0, "The database has the schema of this version.\n")
     assert tables(place) == TABLES

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.cli.options import migrate_apart
+from plotindex.cli.startup import migrate_in_subprocess
 from plotindex.config.settings import Settings
 from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
@@ -101,7 +101,7 @@ def test_nothing_is_imported_from_the_working_directory(
         (here / "plotindex" / f"{name}.py").parent.mkdir(parents=True, exist_ok=True)
         (here / "plotindex" / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()")
     monkeypatch.chdir(here)
-    migrate_apart(settings)
+    migrate_in_subprocess(settings)
     installed = str(Path(sys.executable).with_name("plotindex"))
     done = run_plotindex(["rebuild", "--root", str(root)], environment, here, command=[installed])
     assert (done.returncode, done.stdout[:24]) == (0, "60 sessions, 60 plots, 6"), done.stderr

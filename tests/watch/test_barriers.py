@@ -28,7 +28,8 @@ def test_sync_returns_when_all_that_was_drawn_before_is_in_the_catalogue(
         os.kill(running.pid, signal.SIGSTOP)
         late = plotindex("sync", "--timeout", "0.3")
         os.kill(running.pid, signal.SIGCONT)
-        assert (late.returncode, late.stderr) == (1, "plotindex: not within 0.3 seconds; the indexer is watching.\n")
+        said = f"plotindex: Timed out after 0.3 s. The indexer (pid {running.pid}) is watching.\n"
+        assert (late.returncode, late.stderr) == (1, said)
         assert plotindex("sync").returncode == 0
         assert list(settings.barrier_folder.iterdir()) == []
     asked = time.monotonic()

@@ -1,4 +1,4 @@
-"""The addresses that `plotindex run` prints: where to open the gallery, and a `curl` line."""
+"""The login URL and the curl command that `plotindex run` prints."""
 
 import re
 import shlex
@@ -11,25 +11,25 @@ from plotindex.tree import Plot
 
 
 def curl_command(settings: Settings, plot: Plot, secret: str) -> str:
-    """A command for a shell that downloads the plot."""
+    """A shell command that downloads the plot."""
     path = quote(f"{plot.session}/{plot.filename}")
-    # Whatever a script called it, the name to save it under is harmless.
+    # Scripts choose names of plots: the output file must not be an option, a hidden file or another path.
     name = re.sub(r"[^\w.-]", "_", plot.filename.rpartition("/")[2], flags=re.ASCII).lstrip(".-") or "plot"
     words = ["curl", "-f", "-H", f"Authorization: Bearer {secret}", "-o", name]
     return shlex.join([*words, f"{base_url(settings)}{settings.url_prefix}/plots/{path}"])
 
 
-def login_address(settings: Settings, token: Token) -> str:
-    """An address that logs a browser in, once and within ten minutes, as the holder of that token.
+def login_url(settings: Settings, token: Token) -> str:
+    """A URL that logs a browser in with this token, valid once and for ten minutes.
 
     Raises:
-        SettingsError: this user cannot write the state folder.
+        SettingsError: the state folder cannot be written.
     """
     code = Logins.from_settings(settings).create_code(token)
     return f"{settings.public_url or base_url(settings)}/login?code={code}"
 
 
 def base_url(settings: Settings) -> str:
-    """Where this machine reaches the server."""
+    """The URL of the server on this machine."""
     host = connect_host(settings.host)
     return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"

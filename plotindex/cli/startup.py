@@ -1,0 +1,92 @@
+"""What commands do before their work: read the settings, check the root, prepare the database."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from plotindex.cli.program import print_error
+from plotindex.config import (
+    PARSERS,
+    ServiceSettings,
+    Settings,
+    SettingsReloader,
+    load_settings,
+    unknown_variables,
+    without_settings,
+)
+from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
+from plotindex.ops.config_checks import service_state_hint, state_location_problem
+from plotindex.system import configure_logs, has_terminal, python_command, python_path
+
+
+def read_settings(config: Path | None, options: dict[str, str | None]) -> Settings:
+    """The settings of a command. Configures the logs and prints warnings."""
+    settings = load_settings(options, config=config)
+    configure_logs(settings.log_format)
+    warnings = list(unknown_variables(PARSERS, os.environ).values())
+    if below_root := state_location_problem(settings):
+        warnings.append(below_root)
+    if other_state := service_state_hint(settings, os.environ, config):
+        warnings.append(other_state)
+    for warning in warnings:
+        print_error(warning)
+    return settings
+
+
+def reload_on_sighup(
+    settings: Settings, config: Path | None, options: dict[str, str | None], used: ServiceSettings
+) -> SettingsReloader:
+    """A reloader that SIGHUP triggers. On a terminal, SIGHUP still ends the process."""
+    environment = dict(os.environ)
+    reloader = SettingsReloader(settings, lambda: load_settings(options, environment, config), used)
+    if not has_terminal():
+        signal.signal(signal.SIGHUP, reloader.request)
+    return reloader
+
+
+def check_root_unless_indexed(settings: Settings) -> None:
+    """Check the root, unless the catalogue has plots of it: a missing root may then be a lost mount.
+
+    Raises:
+        SettingsError: the root is missing or not a readable directory.
+    """
+    if os.path.lexists(settings.root) or not _has_indexed_plots(settings):
+        settings.check_root()
+
+
+def migrate_in_subprocess(settings: Settings) -> None:
+    """Create or migrate the database in a child process, so that the indexer does not keep Alembic in memory."""
+    if _has_current_schema(settings):
+        return
+    environment = {**without_settings(os.environ), **settings.as_environment(), "PYTHONPATH": python_path()}
+    command = python_command("-m", "plotindex", "migrate")
+    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - itself
+    if done.returncode:
+        # The child has printed the error.
+        sys.exit(done.returncode)
+
+
+def _has_current_schema(settings: Settings) -> bool:
+    from plotindex.storage import open_database
+
+    database = open_database(settings.catalog_location)
+    try:
+        database.require_schema()
+    except CatalogError as error:
+        if isinstance(error, UnusableDatabaseError) and not isinstance(error, DamagedDatabaseError):
+            raise
+        return False
+    finally:
+        database.close()
+    return True
+
+
+def _has_indexed_plots(settings: Settings) -> bool:
+    from plotindex.index import open_catalog
+
+    try:
+        return open_catalog(settings).counts()[0] > 0
+    except CatalogError:
+        return False
