@@ -1,4 +1,4 @@
-"""The lock file of an indexer: one indexer per state folder, and what it last reported."""
+"""The lock file of an indexer: one indexer per state folder, and the problem that it last reported."""
 
 import fcntl
 import os
@@ -12,62 +12,57 @@ from typing import NamedTuple
 from plotindex.errors import LockTimeoutError, SettingsError
 from plotindex.system import acquire_lock, explain_write_errors, open_private
 
-TOLD_BYTES = 1024
-"""The size of an indexer's lock file, whatever it tells: what it tells later needs no room on a disk that is full."""
-ASKED_SECONDS = 0.3
-"""How long an indexer waits for one who only asks whether there is any."""
+LOCK_FILE_BYTES = 1024
+"""The fixed size of the lock file: a problem can be reported on a full disk."""
+LOCK_SECONDS = 0.3
+"""How long an indexer waits for the lock: processes that read its state hold it for a moment."""
 
 
 class LockState(NamedTuple):
-    """What the lock file of an indexer tells."""
+    """The content of an indexer's lock file."""
 
     is_held: bool
     """Whether the indexer is alive."""
-    trouble: str
-    """What is wrong with it, with the remedy; empty where it has said nothing."""
+    problem: str
+    """The problem that it reports, with the fix; empty if there is none."""
     holder: str = ""
-    """Which process it is or was; empty where nobody has said so."""
+    """The process that holds or last held the lock; empty if unknown."""
 
     def is_abandoned_by(self, host: str, pid: int) -> bool:
-        """Whether that process was the last to hold it, and is gone."""
+        """Whether that process was the last holder and has ended."""
         return not self.is_held and self.holder == _holder(host, pid)
-
-
-def _holder(host: str, pid: int) -> str:
-    """How a lock file names the process that holds it."""
-    return f"process {pid} on {host}"
 
 
 @contextmanager
 def hold_indexer_lock(path: Path) -> Iterator[Callable[[str], None]]:
-    """Be the one indexer that holds the lock file `path`; call what is yielded to tell there what is wrong.
+    """Hold the lock file; yields a function that writes the indexer's current problem into it.
 
     Raises:
-        SettingsError: another one does; the message says which.
+        SettingsError: another indexer holds it.
     """
     with explain_write_errors(path):
         fd = open_private(path)
 
-    def tell(trouble: str) -> None:
-        told = f"{_holder(socket.gethostname(), os.getpid())}\n{trouble}\n".encode()[: TOLD_BYTES - 1]
-        # Where this cannot be written either, whoever reads sees that the indexer lives and says nothing.
+    def report(problem: str) -> None:
+        content = f"{_holder(socket.gethostname(), os.getpid())}\n{problem}\n".encode()[: LOCK_FILE_BYTES - 1]
+        # If this fails too, readers still see a living indexer without a heartbeat.
         with suppress(OSError):
-            os.pwrite(fd, told.ljust(TOLD_BYTES - 1) + b"\n", 0)
+            os.pwrite(fd, content.ljust(LOCK_FILE_BYTES - 1) + b"\n", 0)
 
     try:
         try:
-            acquire_lock(fd, time.monotonic() + ASKED_SECONDS)
+            acquire_lock(fd, time.monotonic() + LOCK_SECONDS)
         except LockTimeoutError:
-            holder = _told_in(fd)[0] or "another process"
+            holder = _read(fd)[0] or "another process"
             raise SettingsError(f"An indexer already watches this root: {holder}. Stop it first.") from None
-        tell("")
-        yield tell
+        report("")
+        yield report
     finally:
         os.close(fd)
 
 
 def read_indexer_lock(path: Path) -> LockState | None:
-    """Whether an indexer holds the lock file `path`, and what it tells; None where that cannot be seen."""
+    """The state of the lock file, or None if it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -75,16 +70,21 @@ def read_indexer_lock(path: Path) -> LockState | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder, trouble = _told_in(fd)
-        return LockState(True, trouble, holder)
+        holder, problem = _read(fd)
+        return LockState(True, problem, holder)
     except OSError:
         return None
     else:
-        return LockState(False, "", _told_in(fd)[0])
+        return LockState(False, "", _read(fd)[0])
     finally:
         os.close(fd)
 
 
-def _told_in(fd: int) -> tuple[str, str]:
-    lines = os.pread(fd, TOLD_BYTES, 0).decode(errors="replace").split("\n")
+def _holder(host: str, pid: int) -> str:
+    return f"process {pid} on {host}"
+
+
+def _read(fd: int) -> tuple[str, str]:
+    """The holder and the problem."""
+    lines = os.pread(fd, LOCK_FILE_BYTES, 0).decode(errors="replace").split("\n")
     return lines[0].strip(), lines[1].strip() if len(lines) > 1 else ""

@@ -1,4 +1,4 @@
-"""Whether an indexer is alive, and why not."""
+"""Whether an indexer is alive, and what is wrong if not."""
 
 import socket
 
@@ -9,43 +9,43 @@ from plotindex.system import format_age
 
 
 def require_indexer(catalog: Catalog, *, is_here: bool = False) -> None:
-    """Check that an indexer runs; `is_here` on this host, where several share the catalogue.
+    """Check that an indexer runs; with `is_here`, on this host if several hosts share the catalogue.
 
     Raises:
-        CatalogError: none does; the message says what to start.
+        CatalogError: none runs, or the catalogue cannot be read.
     """
-    beats = catalog.heartbeats()
+    heartbeats = catalog.heartbeats()
     if is_here and catalog.database.is_shared:
-        beats = [beat for beat in beats if beat.host == socket.gethostname()]
-    if trouble := indexer_problem(beats[0] if beats else None):
-        raise CatalogError(trouble)
+        heartbeats = [heartbeat for heartbeat in heartbeats if heartbeat.host == socket.gethostname()]
+    if problem := indexer_problem(heartbeats[0] if heartbeats else None):
+        raise CatalogError(problem)
 
 
-def indexer_state(beat: Heartbeat, alive: LockState | None) -> str:
-    """What it is now, which may be another state than the last one that it has told of."""
-    if beat.state == "stopped":
-        return beat.state
-    if _is_gone(beat, alive):
+def indexer_state(heartbeat: Heartbeat, lock: LockState | None) -> str:
+    """The state now: the last reported one, or "gone" or "silent"."""
+    if heartbeat.state == "stopped":
+        return heartbeat.state
+    if _is_dead(heartbeat, lock):
         return "gone"
-    return beat.state if beat.is_recent else "silent"
+    return heartbeat.state if heartbeat.is_recent else "silent"
 
 
-def _is_gone(beat: Heartbeat, alive: LockState | None) -> bool:
-    """Whether the lock, which the kernel takes from the dead, says that there is none: its own holder alone.
-
-    Another one of this host has a state folder of its own.
-    """
-    return alive is not None and beat.host == socket.gethostname() and alive.is_abandoned_by(beat.host, beat.pid)
-
-
-def indexer_problem(beat: Heartbeat | None, alive: LockState | None = None) -> str | None:
-    if alive is not None and alive.is_held and (beat is None or beat.state == "stopped" or not beat.is_recent):
-        since = f" and was last heard {format_age(beat.heartbeat * 1e9)}" if beat else ""
-        return alive.trouble or f"The indexer runs{since}: its log says what it waits for."
-    if beat is None or beat.state == "stopped":
+def indexer_problem(heartbeat: Heartbeat | None, lock: LockState | None = None) -> str | None:
+    """Why an indexer does not report, with the fix, or None if it does."""
+    running = None if heartbeat is None or heartbeat.state == "stopped" else heartbeat
+    if lock is not None and lock.is_held and not (running and running.is_recent):
+        last_report = f"last reported {format_age(heartbeat.heartbeat * 1e9)}" if heartbeat else "has not reported yet"
+        return lock.problem or f"The indexer runs, but {last_report}: see its log."
+    if running is None:
         return "No indexer is running: start `plotindex watch`."
-    if _is_gone(beat, alive):
-        return f"The indexer, process {beat.pid}, is gone without having been stopped: start `plotindex watch` again."
-    if not beat.is_recent:
-        return f"The indexer was last heard {format_age(beat.heartbeat * 1e9)}: start `plotindex watch` again."
+    if _is_dead(running, lock):
+        return f"The indexer (process {running.pid}) has died: start `plotindex watch` again."
+    if not running.is_recent:
+        return f"The indexer last reported {format_age(running.heartbeat * 1e9)}: start `plotindex watch` again."
     return None
+
+
+def _is_dead(heartbeat: Heartbeat, lock: LockState | None) -> bool:
+    """Whether that indexer held this host's lock file last, and the kernel has released it."""
+    is_local = heartbeat.host == socket.gethostname()
+    return lock is not None and is_local and lock.is_abandoned_by(heartbeat.host, heartbeat.pid)

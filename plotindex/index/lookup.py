@@ -1,7 +1,6 @@
-"""A key becomes a copy: one look-up in the catalogue or, on a miss, a scan that heals it."""
+"""Find the file of a key: in the catalogue or, on a miss, by a scan that heals the catalogue."""
 
 import logging
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,23 +9,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, RootLostError
+from plotindex.index.catalog_state import CatalogState, read_catalog_state
 from plotindex.index.indexer_lock import read_indexer_lock
 from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.scan_limiter import ScanLimiter
-from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat
+from plotindex.storage import Catalog
 from plotindex.tree import OpenPlot, Plot, PlotKey, Scope, Tree
 
-ASKED_SECONDS = 1.0
-"""How long what the catalogue says of itself is believed."""
-HEAL_SECONDS = 0.05
-"""How long a request waits for a turn to write; after that the indexer will do it."""
+STATE_SECONDS = 1.0
+"""How long the state of the catalogue is cached."""
+HEAL_LOCK_SECONDS = 0.05
+"""How long a request waits for the write lock to heal a row; the indexer will do it otherwise."""
+HEAL_RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
 class CacheStatus(StrEnum):
-    """Where an answer came from, as Cache-Status says it (RFC 9211)."""
+    """Where an answer came from: parameters of the Cache-Status header (RFC 9211)."""
 
     HIT = "hit"
     UNWATCHED = "hit; detail=unwatched"
@@ -35,62 +36,58 @@ class CacheStatus(StrEnum):
 
 
 class LookupResult(NamedTuple):
-    """A plot that is open for reading, or None when there is none; and who said so."""
+    """A plot open for reading, or None if there is none, and where the answer came from."""
 
     opened: OpenPlot | None
     cache_status: CacheStatus
 
 
 class LookupObserver(NamedTuple):
-    """Who is told how long each look-up and each scan took, in seconds."""
+    """Called with the seconds that each lookup and each scan took."""
 
     on_lookup: Callable[[CacheStatus, float], None]
     on_scan: Callable[[float], None]
 
 
 class Lookup:
-    """Answers for one tree and its catalogue. Safe to share between threads."""
+    """Lookups in one tree and its catalogue. Thread-safe."""
 
     def __init__(self, tree: Tree, catalog: Catalog, *, heal: bool = True, lock: Path | None = None) -> None:
-        """`lock` is the lock file of the indexer, which says more of it than the catalogue."""
+        """`lock` is the indexer's lock file: it shows a dead indexer at once."""
         self.tree = tree
         self.catalog = catalog
         self.observer: LookupObserver | None = None
-        self._heals = heal
+        self._can_heal = heal
         self._lock = lock
         self._scans = ScanLimiter()
-        self._heals_again = 0.0
-        self._asked_at = -ASKED_SECONDS
-        self._is_ours = False
-        self._is_watched = False
-        self._is_kept = False
-        self._is_lost = False
-        self._near: list[Heartbeat] = []
-        self._trouble = self._unhealed = ""
+        self._state = CatalogState()
+        self._state_read_at = -STATE_SECONDS
+        self._heal_not_before = 0.0
+        self._last_error = self._last_heal_error = ""
 
     def open(self, session: str, filename: str, project: str | None = None) -> LookupResult:
-        """Open the current copy of a key or, when a project is named, that project's copy.
+        """Open the current copy of a key, or the given project's copy.
 
         The caller closes the descriptor.
 
         Raises:
-            ScansBusyError: it is not in the catalogue, and too many others are being looked for.
-            RootLostError: it is not found, but the root is not there either.
-            OSError: the plot is there but cannot be opened.
+            ScansBusyError: the key needs a scan, and too many are running.
+            RootLostError: the plot is not found, and the root is missing.
+            OSError: the plot exists but cannot be opened.
         """
         if self.observer is None:
             return self._open(session, filename, project)
-        began = time.perf_counter()
-        answer = self._open(session, filename, project)
-        self.observer.on_lookup(answer.cache_status, time.perf_counter() - began)
-        return answer
+        started = time.perf_counter()
+        result = self._open(session, filename, project)
+        self.observer.on_lookup(result.cache_status, time.perf_counter() - started)
+        return result
 
     def _open(self, session: str, filename: str, project: str | None) -> LookupResult:
         key = self.tree.layout.parse_key(session, filename)
         if key is None or (project is not None and not self.tree.layout.is_project(project)):
             return LookupResult(None, CacheStatus.MISS)
-        self._ask_catalogue()
-        row = self._row(key, project)
+        self._refresh_state()
+        row = self._read_row(key, project)
         if row is not None:
             opened = self.tree.open(key, row.project)
             if opened is not None:
@@ -98,66 +95,59 @@ class Lookup:
                     self._heal([row])
                 return LookupResult(opened, self.hit_status)
         cache_status = CacheStatus.STALE if row else CacheStatus.MISS
-        opened = self._open_first(key, self._find(key, project, row))
-        opened = opened or self._open_first(key, self._find_again(key, project))
+        opened = self._open_first(key, self._scan(key, project, row))
+        opened = opened or self._open_first(key, self._scan_again(key, project))
         if opened is None:
-            self._require_root()
+            self._check_root()
         return LookupResult(opened, cache_status)
 
-    def _open_first(self, key: PlotKey, copies: Sequence[Plot]) -> OpenPlot | None:
-        return next(filter(None, (self.tree.open(key, copy.project) for copy in copies)), None)
-
-    def _require_root(self) -> None:
-        """Nothing is absent for sure below a root that is not there."""
-        self._ask_catalogue()
-        if self._is_lost or not self.tree.exists():
-            raise RootLostError("The plots cannot be seen now")
-
     def has_catalog(self) -> bool:
-        """Whether there is a catalogue of this root to ask."""
-        self._ask_catalogue()
-        return self._is_ours
-
-    def degraded_reason(self) -> str | None:
-        """Why an answer may not be true now, or may be late; None when there is no reason. It names nothing."""
-        self._ask_catalogue()
-        if self._is_lost or not self.tree.exists():
-            return "The root is not there"
-        if not self._is_ours:
-            return "There is no catalogue of this root that can be read: every answer comes from a scan"
-        if not self.tree.can_enter():
-            return "The root cannot be read by the server"
-        indexer = read_indexer_lock(self._lock) if self._lock else None
-        is_dead = indexer is not None and any(indexer.is_abandoned_by(beat.host, beat.pid) for beat in self._near)
-        if self._is_kept and not is_dead:
-            return None
-        if indexer and indexer.is_held:
-            return "An indexer runs, but cannot keep the catalogue up to date now: its log says why"
-        return "No indexer keeps the catalogue up to date: answers may be older than the files"
+        """Whether there is a readable catalogue of this root."""
+        self._refresh_state()
+        return self._state.is_usable
 
     @property
     def hit_status(self) -> CacheStatus:
-        """What an answer from the catalogue says of itself."""
-        return CacheStatus.HIT if self._is_watched else CacheStatus.UNWATCHED
+        """The status of an answer from the catalogue."""
+        return CacheStatus.HIT if self._state.is_watched else CacheStatus.UNWATCHED
+
+    def degraded_reason(self) -> str | None:
+        """Why answers may be outdated or slow, or None. Public: names no path, session or host."""
+        self._refresh_state()
+        if self._is_root_lost():
+            return "The root is not there"
+        if not self._state.is_usable:
+            return "No readable catalogue of this root: every request scans the disk"
+        if not self.tree.can_enter():
+            return "The server cannot read the root"
+        indexer = read_indexer_lock(self._lock) if self._lock else None
+        is_dead = indexer is not None and any(
+            indexer.is_abandoned_by(heartbeat.host, heartbeat.pid) for heartbeat in self._state.local_indexers
+        )
+        if self._state.is_maintained and not is_dead:
+            return None
+        if indexer and indexer.is_held:
+            return "The indexer runs, but cannot keep the catalogue up to date: see its log"
+        return "No indexer is running: answers may be outdated"
 
     def has_session(self, session: str) -> bool:
-        """Whether there is such a session, with plots or without.
+        """Whether the session exists, with or without plots.
 
         Raises:
-            RootLostError: it is not seen, but neither is the root.
-            OSError: it cannot be looked at.
+            RootLostError: it is not found, and the root is missing.
+            OSError: it cannot be read.
         """
         if self.tree.has_session(session):
             return True
-        self._require_root()
+        self._check_root()
         return False
 
     def scan_session(self, session: str) -> list[Plot]:
-        """Every plot of a session by filename, by looking at all of it: for a list while there is no catalogue.
+        """Every plot of a session by filename, read from disk: for lists without a catalogue.
 
         Raises:
-            ScansBusyError: too many others are being looked for.
-            OSError: something could not be looked at.
+            ScansBusyError: too many scans are running.
+            OSError: a folder or file cannot be read.
         """
         with self._scans.slot(session):
             walk = self.tree.walk(Scope(session))
@@ -165,90 +155,80 @@ class Lookup:
             raise error
         return sorted(walk.plots, key=lambda plot: plot.filename.encode())
 
-    def _ask_catalogue(self) -> None:
-        """Once a second: is there a catalogue of this root, of this grammar, with an indexer that is heard?"""
+    def _open_first(self, key: PlotKey, copies: Sequence[Plot]) -> OpenPlot | None:
+        return next(filter(None, (self.tree.open(key, copy.project) for copy in copies)), None)
+
+    def _check_root(self) -> None:
+        """Raise RootLostError if the root is missing: plots below it are not known to be absent."""
+        self._refresh_state()
+        if self._is_root_lost():
+            raise RootLostError("The plot folder is unavailable")
+
+    def _is_root_lost(self) -> bool:
+        return self._state.is_root_lost or not self.tree.exists()
+
+    def _refresh_state(self) -> None:
         now = time.monotonic()
-        if now - self._asked_at < ASKED_SECONDS:
+        if now - self._state_read_at < STATE_SECONDS:
             return
         try:
-            self.catalog.database.check_replaced()
-            self.catalog.database.require_schema()
-            header, beats = self.catalog.header(), self.catalog.heartbeats()
+            self._state = read_catalog_state(self.tree, self.catalog)
+            self._state_read_at = now
         except CatalogError as error:
-            self._do_without(error)
-        else:
-            self._is_ours = header.root == str(self.tree.root)
-            if self._is_ours:
-                self.catalog.database.mark_as_own()
-            heard = [beat for beat in beats if beat.is_recent]
-            states = {beat.state for beat in heard if beat.behind < HEARTBEAT_SECONDS}
-            is_of_grammar = header.is_of(self.tree.layout)
-            # One that has fallen silent may have seen what no other one sees: the writes of its own host.
-            is_complete = all(map(_keeps_up, beats))
-            self._is_watched = is_of_grammar and is_complete and "watching" in states
-            self._is_kept = is_of_grammar and bool(states & {"watching", "polling"})
-            self._is_lost = self._is_ours and bool(heard) and all(beat.state == "lost" for beat in heard)
-            self._near = heard if all(beat.host == socket.gethostname() for beat in heard) else []
-            self._asked_at = now
+            self._fall_back_to_scans(error)
 
-    def _do_without(self, error: CatalogError) -> None:
-        """The tree still answers, as Cache-Status says; nobody waits for the catalogue again within a second."""
-        if str(error) != self._trouble:
-            # Once: a request a second would say it again.
-            self._trouble = str(error)
-            log.warning("Answers come from scans: %s", error)
-        self._is_ours = self._is_watched = self._is_kept = self._is_lost = False
-        self._asked_at = time.monotonic()
-        if self._heals and isinstance(error, DamagedDatabaseError):
-            # What only readers come upon, the indexer would not see for long; that there is none, it sees at once.
+    def _fall_back_to_scans(self, error: CatalogError) -> None:
+        """Answer without the catalogue until its state is read again."""
+        if str(error) != self._last_error:
+            self._last_error = str(error)
+            log.warning("Every request scans the disk: %s", error)
+        self._state = CatalogState()
+        self._state_read_at = time.monotonic()
+        if self._can_heal and isinstance(error, DamagedDatabaseError):
+            # Damage that only readers meet would stay unnoticed by the indexer; a missing catalogue it notices at once.
             with suppress(CatalogError):
-                self.catalog.database.quarantine(HEAL_SECONDS)
+                self.catalog.database.quarantine(HEAL_LOCK_SECONDS)
 
-    def _row(self, key: PlotKey, project: str | None) -> Plot | None:
-        if not self._is_ours:
+    def _read_row(self, key: PlotKey, project: str | None) -> Plot | None:
+        if not self._state.is_usable:
             return None
         try:
             return self.catalog.current(key) if project is None else self.catalog.copy(key, project)
         except CatalogError as error:
-            self._do_without(error)
+            self._fall_back_to_scans(error)
             return None
 
-    def _find(self, key: PlotKey, project: str | None, row: Plot | None) -> Sequence[Plot]:
+    def _scan(self, key: PlotKey, project: str | None, row: Plot | None) -> Sequence[Plot]:
+        """The copies of a key on disk, the current one first, or the project's copy; heals them and the stale row."""
         if project is not None:
             plot = self.tree.stat_plot(key.session, project, key.filename)
             self._heal([plot or row])
             return [plot] if plot else []
 
         def scan() -> Sequence[Plot]:
-            began = time.perf_counter()
+            started = time.perf_counter()
             copies = self.tree.find(key)
             if self.observer is not None:
-                self.observer.on_scan(time.perf_counter() - began)
+                self.observer.on_scan(time.perf_counter() - started)
             self._heal([row, *copies])
             return copies
 
-        return self._scans.share(key, scan)
+        return self._scans.run(key, scan)
 
-    def _find_again(self, key: PlotKey, project: str | None) -> Sequence[Plot]:
-        """Look anew when there were copies a moment ago and none is where it was: a project was renamed, say."""
-        return self._find(key, None, None) if project is None and self._scans.forget_found(key) else ()
+    def _scan_again(self, key: PlotKey, project: str | None) -> Sequence[Plot]:
+        """Scan again if a cached scan named copies that are gone: their project was renamed, for example."""
+        return self._scan(key, None, None) if project is None and self._scans.discard_found(key) else ()
 
     def _heal(self, plots: Sequence[Plot | None]) -> None:
+        """Reconcile these plots, unless the catalogue is locked or was just not writable."""
         is_too_deep = self.tree.layout.is_too_deep
         paths = {plot.path for plot in plots if plot and not is_too_deep(plot.filename)}
-        if not paths or not self._heals or not self._is_ours or time.monotonic() < self._heals_again:
+        if not paths or not self._can_heal or not self._state.is_usable or time.monotonic() < self._heal_not_before:
             return
         try:
-            reconcile(self.tree, self.catalog, paths, Options(timeout=HEAL_SECONDS))
+            reconcile(self.tree, self.catalog, paths, Options(timeout=HEAL_LOCK_SECONDS))
         except (CatalogError, RootLostError) as error:
-            if not isinstance(error, LockTimeoutError) and str(error) != self._unhealed:
-                self._unhealed = str(error)
-                log.warning("What scans find is left to the indexer: %s", error)
-            self._heals_again = time.monotonic() + 1.0
-
-
-def _keeps_up(beat: Heartbeat) -> bool:
-    """Whether an indexer has stopped in order, or does what it is there for."""
-    if beat.state in ("stopped", "starting"):
-        return True
-    return beat.is_recent and beat.behind < HEARTBEAT_SECONDS and beat.is_healthy
+            if not isinstance(error, LockTimeoutError) and str(error) != self._last_heal_error:
+                self._last_heal_error = str(error)
+                log.warning("Cannot update the catalogue after a scan, left to the indexer: %s", error)
+            self._heal_not_before = time.monotonic() + HEAL_RETRY_SECONDS

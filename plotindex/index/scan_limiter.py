@@ -1,4 +1,4 @@
-"""What a flood of unknown names may cost: few scans at once, none twice within a second, no session all of them."""
+"""Limits on fallback scans: concurrency, one-second deduplication, per-session fairness."""
 
 import threading
 import time
@@ -11,105 +11,105 @@ from hashlib import blake2b
 from plotindex.errors import PlotIndexError
 from plotindex.tree import Plot, PlotKey
 
-REMEMBERED_SECONDS = 1.0
-"""How long the result of a scan stands for the next request of the same key."""
+RESULT_SECONDS = 1.0
+"""How long a result answers further requests for its key."""
 MAX_RESULTS = 10_000
-REMEMBERED_COPIES = 16
-SCANS_AT_ONCE = 2
-CONTENDED_SECONDS = 3.0
-"""For so long after another session was refused none may have all scans: longer than `Retry-After`."""
+MAX_RESULT_COPIES = 16
+MAX_CONCURRENT_SCANS = 2
+FAIR_SECONDS = 3.0
+"""How long after another session was refused no session may run all scans: longer than `Retry-After`."""
 
 Scan = Callable[[], Sequence[Plot]]
 Result = Future[Sequence[Plot]]
 
 
 class ScansBusyError(PlotIndexError):
-    """As many scans as may run at once are running; ask again in a second."""
+    """Too many scans are running; retry in one second."""
 
 
 class ScanLimiter:
-    """The scans of one process. Requests for one key share a scan and, for a second, its result."""
+    """The scans of one process. Requests for one key share a scan and, for one second, its result."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # By digest: how long a name is, is up to the caller.
-        self._known: OrderedDict[bytes, tuple[float, Result]] = OrderedDict()
+        # By digest: callers choose how long a name is.
+        self._results: OrderedDict[bytes, tuple[float, Result]] = OrderedDict()
         self._running: list[str] = []
-        self._contended_until = 0.0
+        self._fair_until = 0.0
 
-    def share(self, key: PlotKey, scan: Scan) -> Sequence[Plot]:
-        """What `scan` finds, or what one for the same key found less than a second ago; the first few copies.
+    def run(self, key: PlotKey, scan: Scan) -> Sequence[Plot]:
+        """The copies that `scan` finds, or the cached or running scan of the same key; at most MAX_RESULT_COPIES.
 
         Raises:
             ScansBusyError: too many are running.
         """
-        name = _digest(key)
+        digest = _digest(key)
         with self._lock:
-            self._forget_old()
-            _, result = self._known.get(name, (0.0, None))
-            if mine := result is None:
-                self._begin(key.session)
-                self._known[name] = time.monotonic(), (result := Future())
-        if mine:
-            self._run(key.session, name, scan, result)
+            self._drop_old_results()
+            _, result = self._results.get(digest, (0.0, None))
+            if is_new := result is None:
+                self._start(key.session)
+                self._results[digest] = time.monotonic(), (result := Future())
+        if is_new:
+            self._run(key.session, digest, scan, result)
         return result.result()
 
     @contextmanager
     def slot(self, session: str) -> Iterator[None]:
-        """One of the few scans, for something that nobody else asks for.
+        """Count a scan that is not shared.
 
         Raises:
             ScansBusyError: too many are running.
         """
         with self._lock:
-            self._begin(session)
+            self._start(session)
         try:
             yield
         finally:
             with self._lock:
                 self._running.remove(session)
 
-    def forget_found(self, key: PlotKey) -> bool:
-        """Forget a result that named copies; return whether there was one."""
-        name = _digest(key)
+    def discard_found(self, key: PlotKey) -> bool:
+        """Drop the cached result if it names copies; return whether it did."""
+        digest = _digest(key)
         with self._lock:
-            _, result = self._known.get(name, (0.0, None))
-            found = result is not None and result.done() and not result.exception() and bool(result.result())
-            if found:
-                del self._known[name]
-            return found
+            _, result = self._results.get(digest, (0.0, None))
+            is_found = result is not None and result.done() and not result.exception() and bool(result.result())
+            if is_found:
+                del self._results[digest]
+            return is_found
 
-    def _begin(self, session: str) -> None:
+    def _start(self, session: str) -> None:
         now = time.monotonic()
         is_running = session in self._running
-        is_full = len(self._running) >= SCANS_AT_ONCE
+        is_full = len(self._running) >= MAX_CONCURRENT_SCANS
         if is_full and not is_running:
-            self._contended_until = now + CONTENDED_SECONDS
-        if is_full or (is_running and now < self._contended_until):
-            raise ScansBusyError("Too many plots are being looked for; ask again in a second")
+            self._fair_until = now + FAIR_SECONDS
+        if is_full or (is_running and now < self._fair_until):
+            raise ScansBusyError("Too many scans are running; retry in one second")
         self._running.append(session)
 
-    def _run(self, session: str, name: bytes, scan: Scan, result: Result) -> None:
+    def _run(self, session: str, digest: bytes, scan: Scan, result: Result) -> None:
         try:
-            result.set_result(scan()[:REMEMBERED_COPIES])
+            result.set_result(scan()[:MAX_RESULT_COPIES])
         except BaseException as error:
-            # Whoever shares this scan shares its failure; the next request tries again.
+            # Requests that share this scan share its error; the next request scans again.
             with self._lock:
-                self._known.pop(name, None)
+                self._results.pop(digest, None)
             result.set_exception(error)
             raise
         finally:
             with self._lock:
                 self._running.remove(session)
 
-    def _forget_old(self) -> None:
+    def _drop_old_results(self) -> None:
         now = time.monotonic()
-        while self._known:
-            started, result = next(iter(self._known.values()))
-            is_old = now - started >= REMEMBERED_SECONDS or len(self._known) > MAX_RESULTS
+        while self._results:
+            started, result = next(iter(self._results.values()))
+            is_old = now - started >= RESULT_SECONDS or len(self._results) > MAX_RESULTS
             if not is_old or not result.done():
                 break
-            self._known.popitem(last=False)
+            self._results.popitem(last=False)
 
 
 def _digest(key: PlotKey) -> bytes:

@@ -1,4 +1,4 @@
-"""Waiting for a plot that is not drawn yet."""
+"""Wait until a plot exists."""
 
 import os
 import time
@@ -9,40 +9,42 @@ from plotindex.storage import Catalog
 from plotindex.system import printable
 from plotindex.tree import Plot, PlotKey, Tree
 
-LOOK_SECONDS = 0.05
-CHECK_SECONDS = 1.0
+POLL_SECONDS = 0.05
+INDEXER_CHECK_SECONDS = 1.0
 
 
 def wait_for_plot(tree: Tree, catalog: Catalog, session: str, filename: str, timeout: float) -> Plot | None:
-    """The current copy of a key as soon as there is one, or None when there is none within `timeout` seconds.
+    """The current copy of a key as soon as it exists, or None after `timeout` seconds.
 
     Raises:
-        SettingsError: no plot can have that name.
-        CatalogError: the catalogue cannot be read; or it has no such plot, and nobody indexes.
+        SettingsError: the name is not that of a plot.
+        CatalogError: the plot does not exist and no indexer runs, or the catalogue cannot be read.
     """
     key = tree.layout.parse_key(session, filename)
     if key is None:
         suffixes = " ".join(sorted(tree.layout.suffixes))
-        named = printable(f"{session}/{filename}")
-        raise SettingsError(f"{named} can be no plot: name a session, and a path below its projects, with {suffixes}.")
+        raise SettingsError(
+            f"{printable(f'{session}/{filename}')} is not a valid plot: "
+            f"expected a session, and a path below its projects that ends with one of {suffixes}."
+        )
     deadline = time.monotonic() + timeout
     check_at = time.monotonic()
     while True:
-        found = _look(tree, catalog, key)
-        if found is not None or time.monotonic() >= deadline:
-            return found
+        plot = _find_current(tree, catalog, key)
+        if plot is not None or time.monotonic() >= deadline:
+            return plot
         if time.monotonic() >= check_at:
             require_indexer(catalog)
-            check_at = time.monotonic() + CHECK_SECONDS
-        time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+            check_at = time.monotonic() + INDEXER_CHECK_SECONDS
+        time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
-def _look(tree: Tree, catalog: Catalog, key: PlotKey) -> Plot | None:
+def _find_current(tree: Tree, catalog: Catalog, key: PlotKey) -> Plot | None:
     try:
         catalog.database.check_replaced()
         row = catalog.current(key)
     except CatalogError:
-        # The indexer may be making it anew; when there is none, `require_indexer` says so.
+        # The indexer may be rebuilding it. If no indexer runs, `require_indexer` raises.
         return None
     opened = tree.open(key, row.project) if row else None
     if opened is None:

@@ -14,9 +14,9 @@ from plotindex.tree import Layout
 def find_trouble(catalog: Catalog, beats: list[Heartbeat], lock: LockState | None) -> str | None:
     """The first problem, or None. `beats` start with this host's; `lock` is the state of the indexer's lock."""
     file = catalog.database.file
-    if file and lock and not lock.trouble:
+    if file and lock and not lock.problem:
         # An indexer that cannot write cannot report that, either.
-        lock = lock._replace(trouble=_disk_trouble(file))
+        lock = lock._replace(problem=_disk_trouble(file))
     trouble = (wal_problem(file) if file else None) or _indexer_trouble(beats[0] if beats else None, lock)
     if not trouble and catalog.database.is_shared and not any(map(_is_leader, beats)):
         trouble = "No indexer runs the rescans: one takes over within ten seconds; if not, see the indexers' logs."
@@ -60,8 +60,8 @@ def _indexer_trouble(beat: Heartbeat | None, lock: LockState | None) -> str | No
     silence = indexer_problem(beat, lock)
     if silence or beat is None:
         return silence
-    if beat.state == "blocked" and lock and lock.trouble:
-        return lock.trouble
+    if beat.state == "blocked" and lock and lock.problem:
+        return lock.problem
     if closed := IndexerStats.load(beat.measured).closed:
         what = "1 folder is not watched" if closed == 1 else f"{closed} folders are not watched"
         return f"{what}: let the indexer read the folders that `plotindex doctor` lists."

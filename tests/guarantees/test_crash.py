@@ -18,7 +18,7 @@ import pytest
 
 from plotindex.config.settings import Settings
 from plotindex.errors import CatalogError
-from plotindex.index import lookup
+from plotindex.index import catalog_state
 from plotindex.index.liveness import require_indexer
 from plotindex.index.lookup import CacheStatus, Lookup
 from plotindex.index.verify import differences
@@ -148,7 +148,7 @@ def test_a_full_disk_under_the_database_is_said_and_lived_through_and_no_reader_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # So long a heartbeat is believed: shorter than in earnest, but longer than the indexer takes to write the next.
-    for module in (lookup, status):
+    for module in (catalog_state, status):
         monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 3.5)
 
     def trouble() -> str:
@@ -174,11 +174,11 @@ def test_a_full_disk_under_the_database_is_said_and_lived_through_and_no_reader_
         assert ask("0.png")[0] == ask("599.png")[0] == b"after"
         assert ask("1.png")[0] is ask("600.png")[0] is None
         wait_until(lambda: ask("0.png") == (b"after", CacheStatus.UNWATCHED))
-        assert re.search("last heard|blocked", trouble())
+        assert re.search("last reported|blocked", trouble())
         lock = settings.indexer_lock
         told = str(read_status(catalog, tree.layout, lock=lock).trouble)
         assert re.search("disk is full.*: make room", told), told
-        assert "An indexer runs, but" in str(Lookup(tree, catalog, lock=lock).degraded_reason())
+        assert "The indexer runs, but" in str(Lookup(tree, catalog, lock=lock).degraded_reason())
         filling.unlink()
         wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
         wait_until(lambda: (ask("599.png"), trouble()) == ((b"after", CacheStatus.HIT), "None"))

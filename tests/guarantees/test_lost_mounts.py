@@ -263,7 +263,7 @@ def test_what_cannot_be_read_keeps_its_rows_is_told_of_and_needs_nothing_but_a_c
     )
     wait_until(
         lambda: (
-            "An indexer runs, but"
+            "The indexer runs, but"
             in str(Lookup(watched.tree, watched.catalog, lock=settings.indexer_lock).degraded_reason())
         )
     )

@@ -213,12 +213,12 @@ def test_nothing_is_kept_of_names_that_were_asked_for_a_second_ago(tree: Tree, m
     monkeypatch.setattr(time, "monotonic", lambda: now)
     scans = ScanLimiter()
     for number in range(30_000):
-        assert scans.share(PlotKey("s", f"{number}.png"), list) == []
-    assert len(scans._known) <= MAX_RESULTS + 1
+        assert scans.run(PlotKey("s", f"{number}.png"), list) == []
+    assert len(scans._results) <= MAX_RESULTS + 1
     now = 2.0
     copy = Plot("s", "project_a", "x.png", 1, 1, 1, 1)
-    assert len(scans.share(PlotKey("s", "x.png"), lambda: [copy] * 1000)) < 100
-    assert len(scans._known) == 1
+    assert len(scans.run(PlotKey("s", "x.png"), lambda: [copy] * 1000)) < 100
+    assert len(scans._results) == 1
 
 
 def test_a_name_that_does_not_exist_is_scanned_for_once_a_second(tree: Tree, catalog: Catalog) -> None:

@@ -43,4 +43,4 @@ def test_what_can_be_no_plot_is_not_waited_for(plotindex: RunPlotindex, root: Pa
     assert plotindex("rebuild").returncode == 0
     for session, filename in (("s", "notes.txt"), ("..", "x.png"), ("s", "../x.png"), ("s/project_a", "x.png")):
         done = plotindex("wait", session, filename)
-        assert (done.returncode, done.stdout, "can be no plot" in done.stderr) == (2, "", True)
+        assert (done.returncode, done.stdout, "is not a valid plot" in done.stderr) == (2, "", True)

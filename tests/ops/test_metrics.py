@@ -145,14 +145,14 @@ def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
         tell("Room is needed.")
         trouble, doubt, state = says()
         assert (trouble, state) == ("Room is needed.", "blocked")
-        assert str(doubt).startswith("An indexer runs, but cannot")
+        assert str(doubt).startswith("The indexer runs, but cannot")
         catalog.store_heartbeat(here._replace(heartbeat=now - 60))
         assert says() == (trouble, doubt, "silent")
         tell("")
-        assert "runs and was last heard 1 min ago" in str(says()[0])
+        assert "runs, but last reported 1 min ago" in str(says()[0])
     catalog.store_heartbeat(here)
     trouble, doubt, state = says()
-    assert (state, "is gone" in str(trouble), "No indexer" in str(doubt)) == ("gone", True, True)
+    assert (state, "has died" in str(trouble), "No indexer" in str(doubt)) == ("gone", True, True)
     # A lock of this machine says nothing of an indexer on another, nor of one with another lock.
     for other in (here._replace(host="elsewhere"), here._replace(pid=1)):
         with catalog.writing() as writer:
@@ -165,7 +165,7 @@ def test_a_server_that_cannot_answer_truthfully_says_why(tree: Tree, catalog: Ca
     assert "No indexer" in str(Lookup(tree, catalog).degraded_reason())
     catalog.database.close()
     catalog.database.path.unlink()
-    assert "no catalogue" in str(Lookup(tree, catalog).degraded_reason())
+    assert "No readable catalogue" in str(Lookup(tree, catalog).degraded_reason())
     shutil.rmtree(tree.root)
     assert "root is not there" in str(Lookup(tree, catalog).degraded_reason())
 
