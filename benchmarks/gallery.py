@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page, Request
 from benchmarks.measure import median_ratio, print_table
 from plotindex.auth.tokens import Tokens
 from tests.support.browser import chromium
-from tests.support.gallery_pages import Gallery, running
+from tests.support.gallery_pages import Gallery, run_gallery
 from tests.support.processes import draw
 
 ROUNDS = 5
@@ -45,7 +45,7 @@ def gallery() -> None:
     with (
         TemporaryDirectory() as folder,
         chromium() as browser,
-        running(Path(folder)) as served,
+        run_gallery(Path(folder)) as served,
         served.open_context(browser, viewport={"width": 1280, "height": 900}) as context,
     ):
         _print_latency(served, context)

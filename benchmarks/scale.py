@@ -274,9 +274,9 @@ QUESTIONS: dict[str, Callable[[_Client], str]] = {
 
 def _print_postgresql(scales: list[Scale]) -> None:
     # Not before: it makes this process larger than those whose memory is measured (see run_measured).
-    from tests.support.postgres import connected, server_of_tests, value_of  # noqa: PLC0415 - see above
+    from tests.support.postgres import connected, query_value, run_postgres  # noqa: PLC0415 - see above
 
-    with server_of_tests() as server, ExitStack() as stack:
+    with run_postgres() as server, ExitStack() as stack:
         rows, others = [], []
         for scale in scales:
             url = stack.enter_context(server.database(None))
@@ -288,7 +288,7 @@ def _print_postgresql(scales: list[Scale]) -> None:
                 # As the server does by itself after a while.
                 connection.execute("ANALYZE")
             seconds.append(_restart(other).seconds)
-            size = int(value_of(url, "SELECT pg_database_size(current_database())"))
+            size = int(query_value(url, "SELECT pg_database_size(current_database())"))
             ratios = [f"{taken / seconds[0]:.2f}" for taken in seconds[1:]]
             rows.append([f"{scale.plots:,}", f"{seconds[0]:.2f}", *ratios, f"{size / scale.plots:.0f}"])
             others.append(other)

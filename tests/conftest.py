@@ -1,4 +1,4 @@
-"""Fixtures: a root, its catalogue, and the command that works on both. Each test has its own."""
+"""Fixtures: for each test its own root and catalogue, and the command for both."""
 
 import shutil
 import sqlite3
@@ -24,9 +24,9 @@ from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.tree import Tree
 from tests.support.browser import chromium
 from tests.support.namespaces import small_disk_at
-from tests.support.postgres import NewDatabase, Server, server_of_tests, value_of
+from tests.support.postgres import NewDatabase, PostgresServer, query_value, run_postgres
 from tests.support.processes import (
-    PATIENCE,
+    REFUSAL_SECONDS,
     UNPRIVILEGED,
     Index,
     Refused,
@@ -34,13 +34,13 @@ from tests.support.processes import (
     Service,
     StartService,
     answers,
-    are_refused,
+    assert_refused,
+    clean_environment,
     free_port,
-    own_environment,
     run_plotindex,
 )
 
-# How long an example takes is the machine's matter.
+# The duration of an example depends on the machine.
 hypothesis.settings.register_profile("plotindex", deadline=None)
 hypothesis.settings.load_profile("plotindex")
 
@@ -69,32 +69,32 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine() -> str:
-    """Which kind of database the catalogue of this test is in; `on_both_engines` says each of them."""
+    """The database engine of this test's catalogue; `on_both_engines` sets each in turn."""
     return "sqlite"
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """A PostgreSQL server of this process's own."""
-    with server_of_tests() as server:
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for this test process."""
+    with run_postgres() as server:
         yield server
 
 
 @pytest.fixture
 def environment(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The environment of this test's commands."""
-    environment = own_environment(tmp_path)
+    environment = clean_environment(tmp_path)
     if engine == "sqlite":
         yield environment
         return
-    server: Server = request.getfixturevalue("postgres")
+    server: PostgresServer = request.getfixturevalue("postgres")
     with server.database() as url:
         yield {**environment, "PLOTINDEX_DATABASE_URL": url, "PLOTINDEX_SECRET_KEY": "one-key-of-all-the-nodes"}
 
 
 @pytest.fixture
 def settings(root: Path, environment: dict[str, str], tmp_path: Path) -> Settings:
-    """The settings that the commands of this test have."""
+    """The settings of this test's commands."""
     assert not (tmp_path / "plotindex.toml").exists()
     return load_settings({"root": str(root)}, environment)
 
@@ -107,7 +107,7 @@ def tree(settings: Settings) -> Tree:
 
 @pytest.fixture
 def catalog(settings: Settings) -> Iterator[Catalog]:
-    """The root's catalogue, in this process: new, migrated and empty; the one that the commands of this test use."""
+    """The root's catalogue, migrated and empty, opened in this process; commands of this test use the same one."""
     settings.make_state_folder()
     database = open_database(settings.catalog_location)
     database.migrate()
@@ -119,13 +119,13 @@ def catalog(settings: Settings) -> Iterator[Catalog]:
 
 @pytest.fixture
 def index(tree: Tree, catalog: Catalog) -> Index:
-    """Make the root's catalogue equal its tree, in this process: `plotindex rebuild` without the start of a program."""
+    """Reconcile the whole root in this process, as `plotindex rebuild` does."""
     return lambda: reconcile(tree, catalog, [""])
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database to copy: migrating one for each example of Hypothesis would take most of the time."""
+    """A migrated database to copy: migrating one per Hypothesis example would take most of the time."""
     file = tmp_path_factory.mktemp("empty") / "catalog.db"
     database = SqliteDatabase(file)
     database.migrate()
@@ -135,12 +135,12 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def new_database(empty_database: Path, request: pytest.FixtureRequest) -> NewDatabase:
-    """`with new_database(engine) as database:` is a database that has plotindex's tables, and nothing in them."""
+    """`with new_database(engine) as database:` opens a migrated, empty database."""
 
     @contextmanager
     def make(engine: str) -> Iterator[Database]:
         if engine == "postgresql":
-            server: Server = request.getfixturevalue("postgres")
+            server: PostgresServer = request.getfixturevalue("postgres")
             with server.emptied() as shared:
                 yield shared
             return
@@ -154,14 +154,14 @@ def new_database(empty_database: Path, request: pytest.FixtureRequest) -> NewDat
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A real browser; skips where none is."""
+    """A real browser; skips if none is installed."""
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def plotindex(root: Path, environment: dict[str, str], tmp_path: Path) -> RunPlotindex:
-    """Run `plotindex *args` on the root, in tmp_path, for at most `seconds`; `env` adds to its environment."""
+    """Run `plotindex *args` on the root, in tmp_path, for at most `seconds`; `env` extends its environment."""
 
     def run(
         *args: str | bytes | Path, env: Mapping[str, str] | None = None, seconds: float = 60
@@ -174,43 +174,43 @@ def plotindex(root: Path, environment: dict[str, str], tmp_path: Path) -> RunPlo
 
 @pytest.fixture
 def unprivileged(root: Path, environment: dict[str, str], tmp_path: Path) -> RunPlotindex:
-    """As the fixture `plotindex`, with no privilege to pass by permissions."""
+    """As the fixture `plotindex`, without the privilege to bypass permissions."""
 
     def run(*args: str) -> "CompletedProcess[str]":
         given = {**environment, "PLOTINDEX_ROOT": str(root), "PLOTINDEX_PORT": str(free_port())}
         command = (sys.executable, "-c", UNPRIVILEGED)
-        return run_plotindex(args, given, tmp_path, command=command, seconds=PATIENCE)
+        return run_plotindex(args, given, tmp_path, command=command, seconds=REFUSAL_SECONDS)
 
     return run
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """The folder of the state is a disk of its own, in a mount namespace: a small one."""
+    """The state folder as a small disk of its own, in a mount namespace."""
     with small_disk_at(tmp_path / "state") as folder:
         yield folder
 
 
 @pytest.fixture
 def refused(plotindex: RunPlotindex) -> Refused:
-    """`are_refused`, by the fixture `plotindex`."""
+    """`assert_refused` with the fixture `plotindex`."""
 
     def check(commands: list[str], *says: str, options: tuple[str | Path | bytes, ...] = (), **env: str) -> None:
         def run(*args: str) -> "CompletedProcess[str]":
             given = {"PLOTINDEX_PORT": str(free_port()), **env}
-            done: CompletedProcess[str] = plotindex(*args, env=given, seconds=PATIENCE)
+            done: CompletedProcess[str] = plotindex(*args, env=given, seconds=REFUSAL_SECONDS)
             return done
 
-        are_refused(run, commands, *says, options=options)
+        assert_refused(run, commands, *says, options=options)
 
     return check
 
 
 @pytest.fixture
 def service(root: Path, environment: dict[str, str], tmp_path: Path) -> StartService:
-    """`with service(*args) as running:` starts a long-running command on the root, and ends it with all it started.
+    """`with service(*args) as running:` runs a long-running command on the root, and kills it with its children.
 
-    `prefix` is a command that becomes the other in the end, such as `unshare`.
+    `prefix` is a command that executes the other one, such as `unshare`.
     """
     numbers = count(1)
 
@@ -228,7 +228,7 @@ def service(root: Path, environment: dict[str, str], tmp_path: Path) -> StartSer
 
 @pytest.fixture
 def indexer(service: StartService, environment: dict[str, str]) -> StartService:
-    """`with indexer() as running:` is `plotindex watch`, once it has looked at everything and watches."""
+    """`with indexer() as running:` is `plotindex watch` after its first full scan."""
 
     @contextmanager
     def start(*args: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Iterator[Service]:
@@ -245,7 +245,7 @@ def indexer(service: StartService, environment: dict[str, str]) -> StartService:
 
 @pytest.fixture
 def server(service: StartService) -> StartService:
-    """`with server() as running:` is `plotindex serve` on a free port, once it answers at `running.url`."""
+    """`with server() as running:` is `plotindex serve` on a free port, answering at `running.url`."""
 
     @contextmanager
     def start(*args: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Iterator[Service]:
@@ -259,9 +259,9 @@ def server(service: StartService) -> StartService:
 
 
 def is_watched_by(database: str | Path, pid: int) -> bool:
-    """Whether the catalogue says that this process watches."""
+    """Whether the catalogue lists this process as a watching indexer."""
     if isinstance(database, str):
-        return bool(value_of(database, "SELECT count(*) FROM indexer WHERE state = 'watching' AND pid = %s", pid))
+        return bool(query_value(database, "SELECT count(*) FROM indexer WHERE state = 'watching' AND pid = %s", pid))
     with closing(sqlite3.connect(database)) as connection:
         query = "SELECT count(*) FROM indexer WHERE state = 'watching' AND pid = ?"
         return bool(connection.execute(query, (pid,)).fetchone()[0])

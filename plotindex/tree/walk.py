@@ -81,7 +81,6 @@ class Walk:
         """The first filename that was dropped, beyond `max_plots`."""
         self.truncated = 0
         """Number of plots dropped."""
-        self.finished = False
         self._layout = layout
         self._opener = opener
         self._stat = stat_function
@@ -100,11 +99,8 @@ class Walk:
 
         With a deadline, do not wait for another process.
         """
-        for is_waiting in self._steps:
-            if time.monotonic() >= until or (is_waiting and until < float("inf")):
-                return False
-        self.finished = True
-        return True
+        has_deadline = until < float("inf")
+        return not any(time.monotonic() >= until or (is_waiting and has_deadline) for is_waiting in self._steps)
 
     def close(self) -> None:
         """Close what an unfinished walk holds open."""

@@ -7,7 +7,16 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.live_gallery import BLUE, TIMES, Viewing, png, viewing, violations, violations_in_the_dark, zoomed
+from tests.support.live_gallery import (
+    BLUE,
+    MULTIPLICATION_SIGN,
+    LiveGallery,
+    png,
+    serve_and_browse,
+    violations,
+    violations_in_dark_theme,
+    zoom_of,
+)
 from tests.support.processes import wait_until
 
 PLACED = """sheet => {
@@ -18,8 +27,8 @@ PLACED = """sheet => {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Viewing]:
-    with viewing(tmp_path_factory.mktemp("compare"), browser) as site:
+def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[LiveGallery]:
+    with serve_and_browse(tmp_path_factory.mktemp("compare"), browser) as site:
         yield site
 
 
@@ -37,7 +46,7 @@ def button(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def test_linked_pictures_show_the_same_part_whatever_their_size_and_others_their_own(site: Viewing) -> None:
+def test_linked_pictures_show_the_same_part_whatever_their_size_and_others_their_own(site: LiveGallery) -> None:
     site.draw("linked/project_a/x.png", png(1600, 1200), age=2)
     site.draw("linked/project_b/x.png", png(80, 60), age=1)
     site.sync()
@@ -68,7 +77,7 @@ def test_linked_pictures_show_the_same_part_whatever_their_size_and_others_their
         expect(page.locator("figure").first).to_contain_text("project_b")
 
 
-def test_two_of_one_size_lie_over_each_other_and_what_differs_is_counted(site: Viewing) -> None:
+def test_two_of_one_size_lie_over_each_other_and_what_differs_is_counted(site: LiveGallery) -> None:
     site.draw("pair/project_a/x.png", png(), age=1)
     site.draw("pair/project_b/x.png", png(dots={(10, 10): BLUE, (12, 13): (255, 255, 200)}), age=2)
     site.draw("pair/project_c/x.png", png(), age=3)
@@ -93,10 +102,10 @@ def test_two_of_one_size_lie_over_each_other_and_what_differs_is_counted(site: V
         page.get_by_label("Amplify").press("End")
         expect(page.locator(".blend")).to_have_css("filter", "brightness(32)")
         button(page, "Show where")
-        wait_until(lambda: zoomed(page, "#pair") > 4)
+        wait_until(lambda: zoom_of(page, "#pair") > 4)
 
 
-def test_pictures_of_different_size_or_svg_are_not_laid_over_each_other_and_it_is_said_why(site: Viewing) -> None:
+def test_pictures_of_different_size_or_svg_are_not_laid_over_each_other_and_it_is_said_why(site: LiveGallery) -> None:
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
     site.draw("unlike/project_a/x.png", png(40, 30))
     site.draw("unlike/project_b/x.png", png(60, 30))
@@ -105,7 +114,7 @@ def test_pictures_of_different_size_or_svg_are_not_laid_over_each_other_and_it_i
     site.sync()
     with site.page() as page:
         page.goto(site.compare("unlike", "x.png"))
-        expect(page.locator("#reason")).to_contain_text(f"60 {TIMES} 30")
+        expect(page.locator("#reason")).to_contain_text(f"60 {MULTIPLICATION_SIGN} 30")
         expect(page.get_by_role("button", name="Slider")).to_be_disabled()
         page.goto(site.compare("unlike", "x.svg", view="difference"))
         expect(page.locator("#reason")).to_contain_text("SVG is not")
@@ -113,7 +122,7 @@ def test_pictures_of_different_size_or_svg_are_not_laid_over_each_other_and_it_i
         are_shown(page, 2)
 
 
-def test_copies_are_gone_through_in_time_by_keys_and_the_zoom_is_kept(site: Viewing) -> None:
+def test_copies_are_gone_through_in_time_by_keys_and_the_zoom_is_kept(site: LiveGallery) -> None:
     for age in range(4):
         site.draw(f"time/project_{age}/x.png", age=age)
     site.sync()
@@ -128,7 +137,7 @@ def test_copies_are_gone_through_in_time_by_keys_and_the_zoom_is_kept(site: View
         page.keyboard.press("ArrowLeft")
         expect(says).to_contain_text("project_1 2 of 4")
         expect(page.locator("#one img")).to_have_attribute("src", re.compile("project_1"))
-        assert zoomed(page, "#one") == pytest.approx(1.4)
+        assert zoom_of(page, "#one") == pytest.approx(1.4)
         slider = page.get_by_role("slider", name="Copy, from the oldest to the newest")
         slider.press("Home")
         expect(says).to_contain_text("project_0 1 of 4")
@@ -138,7 +147,7 @@ def test_copies_are_gone_through_in_time_by_keys_and_the_zoom_is_kept(site: View
         button(page, "Pause")
 
 
-def test_the_address_opens_the_same_view_of_the_same_part(site: Viewing) -> None:
+def test_the_address_opens_the_same_view_of_the_same_part(site: LiveGallery) -> None:
     for age in range(3):
         site.draw(f"address/project_{age}/x.png", age=age)
     site.sync()
@@ -154,15 +163,15 @@ def test_the_address_opens_the_same_view_of_the_same_part(site: Viewing) -> None
         page.reload()
         expect(page.get_by_role("button", name="Difference")).to_have_attribute("aria-pressed", "true")
         expect(page.get_by_label("Left", exact=True)).to_have_value("address/project_0/x.png")
-        expect(page.locator("#amplified")).to_have_text(f"32 {TIMES}")
-        wait_until(lambda: zoomed(page, "#pair") == pytest.approx(1.4))
+        expect(page.locator("#amplified")).to_have_text(f"32 {MULTIPLICATION_SIGN}")
+        wait_until(lambda: zoom_of(page, "#pair") == pytest.approx(1.4))
         page.goto(site.compare("address", "x.png", view="one", at="project_1", zoom="2", x="0.3", y="0.5"))
         expect(page.locator("#step-says")).to_contain_text("project_1 2 of 3")
         expect(page.locator("#one img[src]")).to_have_count(1)
-        wait_until(lambda: zoomed(page, "#one") == 2)
+        wait_until(lambda: zoom_of(page, "#one") == 2)
 
 
-def test_new_copies_and_versions_appear_and_removed_ones_go(site: Viewing) -> None:
+def test_new_copies_and_versions_appear_and_removed_ones_go(site: LiveGallery) -> None:
     site.draw("live/project_a/x.png", age=1)
     site.sync()
     with site.page() as page:
@@ -185,7 +194,7 @@ def test_new_copies_and_versions_appear_and_removed_ones_go(site: Viewing) -> No
         are_shown(page, 1)
 
 
-def test_plots_of_several_sessions_are_compared_and_a_missing_one_is_said(site: Viewing) -> None:
+def test_plots_of_several_sessions_are_compared_and_a_missing_one_is_said(site: LiveGallery) -> None:
     site.draw("one/project_a/x.png")
     site.draw("two/project_b/sub/y.png")
     site.sync()
@@ -200,7 +209,7 @@ def test_plots_of_several_sessions_are_compared_and_a_missing_one_is_said(site: 
         expect(page.locator("#absent")).to_have_text("")
 
 
-def test_of_very_many_copies_the_newest_are_listed_and_those_in_view_loaded(site: Viewing) -> None:
+def test_of_very_many_copies_the_newest_are_listed_and_those_in_view_loaded(site: LiveGallery) -> None:
     for age in range(205):
         site.draw(f"many/project_{age:03}/x.png", png(40, 30), age=age)
     site.sync()
@@ -216,7 +225,7 @@ def test_of_very_many_copies_the_newest_are_listed_and_those_in_view_loaded(site
         expect(last.locator("img[src]")).to_have_count(1)
 
 
-def test_no_view_has_a_fault_that_axe_finds_and_each_fits_a_phone(site: Viewing) -> None:
+def test_no_view_has_a_fault_that_axe_finds_and_each_fits_a_phone(site: LiveGallery) -> None:
     for project in ("project_a", "project_b", f"project_{'c' * 100}"):
         site.draw(f"axe/{project}/x.png")
     site.sync()
@@ -225,5 +234,5 @@ def test_no_view_has_a_fault_that_axe_finds_and_each_fits_a_phone(site: Viewing)
         are_shown(page, 3)
         for name in ("Side by side", "One at a time", "Slider", "Difference"):
             button(page, name)
-            assert (name, violations(page), violations_in_the_dark(page)) == (name, [], [])
+            assert (name, violations(page), violations_in_dark_theme(page)) == (name, [], [])
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name

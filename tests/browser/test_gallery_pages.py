@@ -11,10 +11,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
 from plotindex.web import PlotIndex
-from tests.support.browser import listening
-from tests.support.gallery_pages import AT_MOST, Gallery, Watched, faultless, running
+from tests.support.browser import run_recording_server
+from tests.support.gallery_pages import MAX_PAGE_BYTES, Gallery, RecordedPage, page_without_errors, run_gallery
 from tests.support.images import BLUE, GREEN, RED, encoded
-from tests.support.live_gallery import violations, violations_in_the_dark
+from tests.support.live_gallery import violations, violations_in_dark_theme
 from tests.support.processes import PNG, draw
 
 SHAPES = {"square": (600, 600), "tall": (100, 600), "wide": (600, 100), "tiny": (8, 8), "ordinary": (640, 480)}
@@ -61,7 +61,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     for name, size in SHAPES.items():
         draw(root, f"shapes/project_a/shape-{name}.png", encoded(striped(size)))
     (root / "empty/project_a").mkdir(parents=True)
-    with running(folder) as gallery:
+    with run_gallery(folder) as gallery:
         gallery.service.wait_for(lambda: "Full scan finished" in gallery.service.stderr)
         yield gallery
 
@@ -74,7 +74,7 @@ def logged_in(gallery: Gallery, browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(logged_in: BrowserContext) -> Iterator[Page]:
-    with faultless(logged_in) as page:
+    with page_without_errors(logged_in) as page:
         yield page
 
 
@@ -95,14 +95,14 @@ def test_every_page_is_whole_under_its_policy_asks_nobody_else_fits_a_phone_and_
 ) -> None:
     with gallery.open_context(browser, viewport={"width": 360, "height": 700}) as context:
         for name, path in PAGES.items():
-            watched = Watched(context)
+            watched = RecordedPage(context)
             open_page(watched.page, name, path)
-            assert {request.url.split("/")[2] for request in watched.asked} == {gallery.url.split("/")[2]}, name
+            assert {request.url.split("/")[2] for request in watched.requests} == {gallery.url.split("/")[2]}, name
             assert watched.page.evaluate("document.documentElement.scrollWidth") <= 360, name
-            wrong = [text for text in watched.wrong if "404 (" not in text or name != "message"]
+            wrong = [text for text in watched.problems if "404 (" not in text or name != "message"]
             assert (name, wrong) == (name, [])
             assert (name, violations(watched.page)) == (name, [])
-            assert (name, violations_in_the_dark(watched.page)) == (name, [])
+            assert (name, violations_in_dark_theme(watched.page)) == (name, [])
             watched.page.close()
 
 
@@ -125,7 +125,7 @@ def test_the_first_page_weighs_little(gallery: Gallery, logged_in: BrowserContex
     )
     assert len(weight) > 6
     assert all(weight.values())
-    assert sum(weight.values()) < AT_MOST, weight
+    assert sum(weight.values()) < MAX_PAGE_BYTES, weight
     page.close()
 
 
@@ -164,7 +164,7 @@ def test_a_search_finds_sessions_and_plots_as_it_is_typed_and_the_address_has_it
 
 def test_who_may_see_one_session_sees_only_that_also_as_things_change(gallery: Gallery, browser: Browser) -> None:
     with gallery.open_context(browser, session="mine") as context:
-        watched = Watched(context)
+        watched = RecordedPage(context)
         page = watched.page
         page.goto("/")
         expect(page.get_by_role("heading", level=1)).to_contain_text("1 session")
@@ -180,7 +180,7 @@ def test_who_may_see_one_session_sees_only_that_also_as_things_change(gallery: G
 def test_a_link_on_another_site_opens_the_plot_for_who_is_logged_in(
     gallery: Gallery, logged_in: BrowserContext
 ) -> None:
-    with listening() as listener:
+    with run_recording_server() as listener:
         target = f"{gallery.url}/plot/mine/correlation.png?project=project_b"
         listener.pages["/"] = "text/html", f'<a href="{target}">see</a>'.encode()
         page = logged_in.new_page()
@@ -231,7 +231,7 @@ def host(gallery: Gallery) -> Iterator[str]:
 
 def test_in_an_application_the_gallery_works_under_its_own_auth(gallery: Gallery, host: str, browser: Browser) -> None:
     with browser.new_context(base_url=host) as context:
-        watched = Watched(context)
+        watched = RecordedPage(context)
         page = watched.page
         for path in ("/", "/session/mine", "/plot/mine/correlation.png", "/compare?session=mine&name=correlation.png"):
             assert context.request.get(f"/api/smartstat/gallery{path}").status == 401
@@ -249,7 +249,7 @@ def test_in_an_application_the_gallery_works_under_its_own_auth(gallery: Gallery
         expect(page.locator("#stage img")).to_have_js_property("naturalWidth", 1)
         (gallery.root / "mine/project_a/live.png").unlink()
         assert context.request.get("/api/smartstat/gallery/session/other").status == 404
-        assert watched.wrong == []
+        assert watched.problems == []
 
 
 @pytest.mark.parametrize("address", ["/session/shapes", "/?q=shape-"])

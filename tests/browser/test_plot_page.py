@@ -10,13 +10,13 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.live_gallery import (
     BLUE,
     HOSTILE,
-    TIMES,
-    Viewing,
+    MULTIPLICATION_SIGN,
+    LiveGallery,
     png,
-    viewing,
+    serve_and_browse,
     violations,
-    violations_in_the_dark,
-    zoomed,
+    violations_in_dark_theme,
+    zoom_of,
 )
 from tests.support.processes import wait_until
 
@@ -24,8 +24,8 @@ MEASURE = "image => [image.naturalWidth, Math.round(image.getBoundingClientRect(
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Viewing]:
-    with viewing(tmp_path_factory.mktemp("plot"), browser) as site:
+def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[LiveGallery]:
+    with serve_and_browse(tmp_path_factory.mktemp("plot"), browser) as site:
         yield site
 
 
@@ -33,23 +33,23 @@ def is_shown(page: Page) -> None:
     expect(page.locator("#stage img")).to_have_js_property("complete", True)
 
 
-def test_wheel_keys_buttons_and_double_click_zoom_and_dragging_moves(site: Viewing) -> None:
+def test_wheel_keys_buttons_and_double_click_zoom_and_dragging_moves(site: LiveGallery) -> None:
     site.draw("zoom/project_a/x.png", png(2000, 1500))
     site.sync()
     with site.page() as page:
         page.goto(site.plot("zoom", "x.png"))
         is_shown(page)
-        expect(page.locator("#pixels")).to_have_text(f"2,000 {TIMES} 1,500")
+        expect(page.locator("#pixels")).to_have_text(f"2,000 {MULTIPLICATION_SIGN} 1,500")
         stage = page.locator("#stage")
-        assert zoomed(page) == 1
+        assert zoom_of(page) == 1
         page.keyboard.press("1")
         expect(page.locator(".percent")).to_have_text("100 %")
         wait_until(lambda: page.locator("#stage img").evaluate(MEASURE) == [2000, 2000])
         page.keyboard.press("0")
-        wait_until(lambda: zoomed(page) == 1)
+        wait_until(lambda: zoom_of(page) == 1)
         stage.hover()
         page.mouse.wheel(0, -400)
-        wait_until(lambda: zoomed(page) > 2)
+        wait_until(lambda: zoom_of(page) > 2)
         before = page.locator("#stage img").bounding_box()
         page.mouse.down()
         page.mouse.move(300, 500, steps=4)
@@ -60,16 +60,16 @@ def test_wheel_keys_buttons_and_double_click_zoom_and_dragging_moves(site: Viewi
         assert after["x"] < before["x"]
         assert after["width"] == pytest.approx(before["width"])
         stage.dblclick()
-        wait_until(lambda: zoomed(page) == 1)
+        wait_until(lambda: zoom_of(page) == 1)
         page.get_by_role("button", name="Zoom in").click()
-        wait_until(lambda: zoomed(page) == pytest.approx(1.4))
+        wait_until(lambda: zoom_of(page) == pytest.approx(1.4))
         page.keyboard.press("ArrowRight")
         assert page.url.endswith("x.png?")
         page.keyboard.press("Control+-")
-        assert zoomed(page) == pytest.approx(1.4)
+        assert zoom_of(page) == pytest.approx(1.4)
 
 
-def test_arrows_and_a_swipe_go_on_in_the_order_that_the_session_showed_and_escape_back(site: Viewing) -> None:
+def test_arrows_and_a_swipe_go_on_in_the_order_that_the_session_showed_and_escape_back(site: LiveGallery) -> None:
     for name in "abcd":
         site.draw(f"order/project_a/{name}.png")
     site.sync()
@@ -102,7 +102,7 @@ def swipe(page: Page, start: float, end: float, y: float) -> None:
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
-def test_a_plot_that_is_drawn_again_is_replaced_in_place_and_the_zoom_kept_while_its_size_is(site: Viewing) -> None:
+def test_a_plot_that_is_drawn_again_is_replaced_in_place_and_the_zoom_kept_while_its_size_is(site: LiveGallery) -> None:
     site.draw("again/project_a/x.png", png(800, 600))
     site.sync()
     with site.page() as page:
@@ -114,13 +114,13 @@ def test_a_plot_that_is_drawn_again_is_replaced_in_place_and_the_zoom_kept_while
         site.draw("again/project_a/x.png", png(800, 600, BLUE))
         expect(page.locator("#note")).to_have_text("Drawn again just now")
         expect(page.locator("#stage img")).not_to_have_attribute("src", version)
-        wait_until(lambda: zoomed(page) == pytest.approx(1.4))
+        wait_until(lambda: zoom_of(page) == pytest.approx(1.4))
         site.draw("again/project_a/x.png", png(640, 480, BLUE))
-        expect(page.locator("#pixels")).to_have_text(f"640 {TIMES} 480")
-        wait_until(lambda: zoomed(page) == 1)
+        expect(page.locator("#pixels")).to_have_text(f"640 {MULTIPLICATION_SIGN} 480")
+        wait_until(lambda: zoom_of(page) == 1)
 
 
-def test_without_a_project_the_current_copy_is_followed_and_with_one_that_copy(site: Viewing) -> None:
+def test_without_a_project_the_current_copy_is_followed_and_with_one_that_copy(site: LiveGallery) -> None:
     site.draw("copies/project_a/x.png", age=1)
     site.draw("copies/project_b/x.png", age=2)
     site.sync()
@@ -139,7 +139,7 @@ def test_without_a_project_the_current_copy_is_followed_and_with_one_that_copy(s
         expect(stays.locator("#facts dd").first).to_have_text("project_b")
 
 
-def test_a_plot_that_is_removed_goes_on_being_shown_and_that_is_said(site: Viewing) -> None:
+def test_a_plot_that_is_removed_goes_on_being_shown_and_that_is_said(site: LiveGallery) -> None:
     file = site.draw("removed/project_a/x.png")
     site.draw("removed/project_a/y.png")
     site.sync()
@@ -150,10 +150,10 @@ def test_a_plot_that_is_removed_goes_on_being_shown_and_that_is_said(site: Viewi
         expect(page.locator("#note")).to_have_text("It was removed. This is how it last was.")
         is_shown(page)
         site.draw("removed/project_a/x.png", png(123, 45))
-        expect(page.locator("#pixels")).to_have_text(f"123 {TIMES} 45")
+        expect(page.locator("#pixels")).to_have_text(f"123 {MULTIPLICATION_SIGN} 45")
 
 
-def test_an_svg_of_over_a_megabyte_waits_for_a_click(site: Viewing) -> None:
+def test_an_svg_of_over_a_megabyte_waits_for_a_click(site: LiveGallery) -> None:
     head = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><!--'
     site.draw("svg/project_a/x.svg", head + b"x" * 1_100_000 + b"--></svg>")
     site.sync()
@@ -163,11 +163,11 @@ def test_an_svg_of_over_a_megabyte_waits_for_a_click(site: Viewing) -> None:
         expect(button).to_be_visible()
         expect(page.locator("#stage img")).to_have_count(0)
         button.click()
-        expect(page.locator("#pixels")).to_have_text(f"40 {TIMES} 30, sharp at any size")
+        expect(page.locator("#pixels")).to_have_text(f"40 {MULTIPLICATION_SIGN} 30, sharp at any size")
         assert page.locator("#stage img").evaluate(MEASURE)[1] > 500
 
 
-def test_icons_are_enlarged_with_sharp_pixels_and_what_is_no_image_is_said(site: Viewing) -> None:
+def test_icons_are_enlarged_with_sharp_pixels_and_what_is_no_image_is_said(site: LiveGallery) -> None:
     site.draw("odd/project_a/icon.png", png(16, 16, BLUE))
     site.draw("odd/project_a/broken.png", b"no picture")
     site.sync()
@@ -181,7 +181,7 @@ def test_icons_are_enlarged_with_sharp_pixels_and_what_is_no_image_is_said(site:
         expect(page.locator("#stage")).to_have_attribute("data-says", says)
 
 
-def test_the_link_is_copied_or_without_a_clipboard_offered_selected(site: Viewing) -> None:
+def test_the_link_is_copied_or_without_a_clipboard_offered_selected(site: LiveGallery) -> None:
     site.draw("copy/project_a/x.png", png(800, 600))
     site.sync()
     with site.page(permissions=["clipboard-read", "clipboard-write"]) as page:
@@ -202,13 +202,13 @@ def test_the_link_is_copied_or_without_a_clipboard_offered_selected(site: Viewin
         expect(field).to_have_value(page.url)
         assert page.evaluate("getSelection().toString()") == page.url
         page.keyboard.press("+")
-        assert zoomed(page) == 1
+        assert zoom_of(page) == 1
         with page.expect_download() as started:
             page.get_by_role("link", name="Download").click()
         assert started.value.suggested_filename == "x.png"
 
 
-def test_a_hostile_name_is_text(site: Viewing) -> None:
+def test_a_hostile_name_is_text(site: LiveGallery) -> None:
     site.draw(f"hostile/project_a/{HOSTILE}")
     site.draw(f"hostile/project_b/{HOSTILE}")
     site.sync()
@@ -222,12 +222,12 @@ def test_a_hostile_name_is_text(site: Viewing) -> None:
         expect(page.locator("figure img")).to_have_count(2)
 
 
-def test_the_page_has_no_fault_that_axe_finds_and_fits_a_phone(site: Viewing) -> None:
+def test_the_page_has_no_fault_that_axe_finds_and_fits_a_phone(site: LiveGallery) -> None:
     for project in ("project_a", "project_b"):
         site.draw(f"axe/{project}/{'long_name_' * 20}.png")
     site.sync()
     with site.page(viewport={"width": 360, "height": 700}) as page:
         page.goto(site.plot("axe", f"{'long_name_' * 20}.png"))
         is_shown(page)
-        assert (violations(page), violations_in_the_dark(page)) == ([], [])
+        assert (violations(page), violations_in_dark_theme(page)) == ([], [])
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

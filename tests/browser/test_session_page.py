@@ -13,7 +13,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.support.gallery_pages import Gallery, Watched, faultless, running
+from tests.support.gallery_pages import Gallery, RecordedPage, page_without_errors, run_gallery
 from tests.support.processes import PNG, draw, wait_until
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202egnp.exe\n.png"
@@ -24,7 +24,7 @@ FIRST_IN_VIEW = """() => [...document.querySelectorAll(".card")]
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    with running(tmp_path_factory.mktemp("session_page")) as gallery:
+    with run_gallery(tmp_path_factory.mktemp("session_page")) as gallery:
         yield gallery
 
 
@@ -36,7 +36,7 @@ def logged_in(gallery: Gallery, browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(logged_in: BrowserContext) -> Iterator[Page]:
-    with faultless(logged_in) as page:
+    with page_without_errors(logged_in) as page:
         yield page
 
 
@@ -172,7 +172,7 @@ def test_of_ten_thousand_plots_only_those_in_view_are_in_the_page_and_each_is_fo
             first, folder / f"{number:04}.png"
         )
     draw(gallery.root, "many/project_b/needle in it.png")
-    watched = Watched(logged_in)
+    watched = RecordedPage(logged_in)
     page = watched.page
     page.goto("/session/many")
     expect(page.locator("#count")).to_have_text("10,001 plots")
@@ -201,7 +201,7 @@ def test_of_ten_thousand_plots_only_those_in_view_are_in_the_page_and_each_is_fo
     expect(page.get_by_label("Group")).to_have_value("project")
     assert len(watched.images) < 500
     page.close()
-    assert watched.wrong == []
+    assert watched.problems == []
     subprocess.run(["rm", "-rf", gallery.root / "many"], check=True)
 
 

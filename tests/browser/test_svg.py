@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, ViewportSize
 from playwright.sync_api import TimeoutError as ClickTimeoutError
 
-from tests.support.browser import Listener, listening
+from tests.support.browser import RecordingServer, run_recording_server
 from tests.support.processes import PNG, draw, wait_until
-from tests.support.site import PREFIX, Shared, served
+from tests.support.site import PREFIX, ServedSite, served
 
 VIEWPORT: ViewportSize = {"width": 400, "height": 300}
 TEMPLATE = Path(__file__).parents[1] / "support/hostile.svg"
@@ -59,13 +59,13 @@ def hostile_svg(fetch: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def listener() -> Iterator[Listener]:
-    with listening() as listener:
+def listener() -> Iterator[RecordingServer]:
+    with run_recording_server() as listener:
         yield listener
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, listener: Listener) -> Iterator[Shared]:
+def shared(tmp_path_factory: pytest.TempPathFactory, listener: RecordingServer) -> Iterator[ServedSite]:
     folder = tmp_path_factory.mktemp("svg")
     plots = folder / "plots"
     draw(plots, "s/project_a/hostile.svg", hostile_svg(f"{listener.url}/served/").encode())
@@ -78,7 +78,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, listener: Listener) -> Iter
 
 
 @pytest.fixture(scope="module")
-def context(browser: Browser, shared: Shared) -> Iterator[BrowserContext]:
+def context(browser: Browser, shared: ServedSite) -> Iterator[BrowserContext]:
     """A browser that may see each plot."""
     headers = {"Authorization": f"Bearer {shared.site.token}"}
     with browser.new_context(viewport=VIEWPORT, extra_http_headers=headers) as context:
@@ -102,7 +102,7 @@ class Watched:
         dialog.dismiss()
 
 
-def open_plot(shared: Shared, listener: Listener, name: str, how: str, page: Page) -> list[str]:
+def open_plot(shared: ServedSite, listener: RecordingServer, name: str, how: str, page: Page) -> list[str]:
     """Open that plot; return the addresses that this takes."""
     plot = f"{shared.site.url}{PREFIX}/s/{name}"
     if how == "alone":
@@ -151,7 +151,7 @@ def pixels(context: BrowserContext, screenshot: bytes, places: list[tuple[int, i
     return colours
 
 
-def control(browser: Browser, listener: Listener, name: str, fires: set[str]) -> None:
+def control(browser: Browser, listener: RecordingServer, name: str, fires: set[str]) -> None:
     """Open the same without our headers, until all has happened that `fires`: so long had the other page, too."""
     page = browser.new_page(viewport=VIEWPORT)
     page.on("dialog", lambda dialog: dialog.dismiss())
@@ -159,7 +159,7 @@ def control(browser: Browser, listener: Listener, name: str, fires: set[str]) ->
 
     def all_happened() -> bool:
         click_everywhere(page)
-        return fires <= {path.rpartition("/")[2] for path in list(listener.asked)}
+        return fires <= {path.rpartition("/")[2] for path in list(listener.requested)}
 
     wait_until(all_happened)
     page.close()
@@ -167,9 +167,9 @@ def control(browser: Browser, listener: Listener, name: str, fires: set[str]) ->
 
 @pytest.mark.parametrize("name", ["hostile.svg", "refresh.SVG"])
 def test_nothing_in_an_svg_runs_or_is_fetched_however_it_is_opened(
-    browser: Browser, context: BrowserContext, shared: Shared, listener: Listener, name: str
+    browser: Browser, context: BrowserContext, shared: ServedSite, listener: RecordingServer, name: str
 ) -> None:
-    listener.asked.clear()
+    listener.requested.clear()
     opened: dict[str, tuple[Watched, list[str], str]] = {}
     for how in HOW:
         watched = Watched(context)
@@ -177,7 +177,7 @@ def test_nothing_in_an_svg_runs_or_is_fetched_however_it_is_opened(
         opened[how] = watched, expected, watched.page.url
         click_everywhere(watched.page)
     control(browser, listener, name, FIRES if name == "hostile.svg" else {"refresh"})
-    assert [path for path in listener.asked if path.startswith("/served")] == []
+    assert [path for path in listener.requested if path.startswith("/served")] == []
     for how, (watched, expected, address) in opened.items():
         assert watched.answered == expected, how
         ran = [text for text in watched.console if text.startswith("ran")]
@@ -191,7 +191,7 @@ def test_nothing_in_an_svg_runs_or_is_fetched_however_it_is_opened(
 
 @pytest.mark.parametrize("how", HOW)
 def test_an_svg_as_matplotlib_writes_it_is_drawn(
-    context: BrowserContext, shared: Shared, listener: Listener, how: str
+    context: BrowserContext, shared: ServedSite, listener: RecordingServer, how: str
 ) -> None:
     watched = Watched(context)
     open_plot(shared, listener, "good.svg", how, watched.page)
@@ -201,7 +201,7 @@ def test_an_svg_as_matplotlib_writes_it_is_drawn(
     assert not [text for text in watched.console if "Content Security Policy" in text]
 
 
-def test_a_hostile_svg_is_drawn_as_far_as_it_is_an_image(context: BrowserContext, shared: Shared) -> None:
+def test_a_hostile_svg_is_drawn_as_far_as_it_is_an_image(context: BrowserContext, shared: ServedSite) -> None:
     page = context.new_page()
     page.goto(f"{shared.site.url}{PREFIX}/s/hostile.svg")
     assert pixels(context, page.screenshot(), [(50, 50), (150, 50), (250, 280)]) == ["008000", "000080", "ffffff"]

@@ -20,7 +20,7 @@ from plotindex.config.settings import Settings
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
-from tests.support.processes import Refused, RunPlotindex, StartService, all_plots, are_refused, draw, run_plotindex
+from tests.support.processes import Refused, RunPlotindex, StartService, all_plots, assert_refused, draw, run_plotindex
 
 YEAR_2514 = 17_179_869_184 * 10**9
 
@@ -37,7 +37,7 @@ def test_a_locale_in_which_names_are_not_utf8(root: Path, environment: dict[str,
     def run(*args: str) -> "CompletedProcess[str]":
         return run_plotindex(args, given, root, command=[sys.executable, "-m", "plotindex"])
 
-    are_refused(run, ["rebuild", "find x", "watch"], "file names as ascii", "set LC_ALL=C.UTF-8")
+    assert_refused(run, ["rebuild", "find x", "watch"], "file names as ascii", "set LC_ALL=C.UTF-8")
 
 
 def test_a_root_that_does_not_exist(refused: Refused, root: Path) -> None:
@@ -66,12 +66,12 @@ def test_a_root_with_an_odd_name_is_escaped(refused: Refused, tmp_path: Path) ->
 def test_a_root_that_cannot_be_read(unprivileged: RunPlotindex, root: Path) -> None:
     root.chmod(0)
     for commands in (["verify", "rebuild"], ["watch"]):
-        are_refused(unprivileged, commands, f"The root {root} cannot be read", "let this user")
+        assert_refused(unprivileged, commands, f"The root {root} cannot be read", "let this user")
 
 
 def test_a_root_below_a_folder_that_cannot_be_searched(unprivileged: RunPlotindex, root: Path) -> None:
     root.chmod(0)
-    are_refused(unprivileged, ["rebuild"], "Permission denied", options=("--root", f"{root}/below"))
+    assert_refused(unprivileged, ["rebuild"], "Permission denied", options=("--root", f"{root}/below"))
 
 
 def test_a_root_that_can_no_longer_be_read_keeps_its_plots(
@@ -81,7 +81,9 @@ def test_a_root_that_can_no_longer_be_read_keeps_its_plots(
     reconcile(tree, catalog, [""])
     before = all_plots(catalog)
     root.chmod(0)
-    are_refused(unprivileged, ["rebuild", "rebuild --from-scratch --allow-empty", "verify"], str(root), "let this user")
+    assert_refused(
+        unprivileged, ["rebuild", "rebuild --from-scratch --allow-empty", "verify"], str(root), "let this user"
+    )
     assert all_plots(catalog) == before
 
 
@@ -118,12 +120,12 @@ def test_a_state_folder_that_cannot_be_made(refused: Refused, unprivileged: RunP
     commands = ["rebuild", "token create --name x"]
     refused(commands, "cannot be created", "PLOTINDEX_STATE_DIR", PLOTINDEX_STATE_DIR=str(tmp_path / "file"))
     (tmp_path / "state").mkdir(mode=0o500)
-    are_refused(unprivileged, commands, "cannot be created (Permission denied)", "PLOTINDEX_STATE_DIR")
+    assert_refused(unprivileged, commands, "cannot be created (Permission denied)", "PLOTINDEX_STATE_DIR")
 
 
 def test_a_state_folder_that_cannot_be_written(unprivileged: RunPlotindex, settings: Settings) -> None:
     settings.make_state_folder().chmod(0o500)
-    are_refused(unprivileged, ["rebuild", "watch", "run", "token create --name x"], str(settings.state_folder))
+    assert_refused(unprivileged, ["rebuild", "watch", "run", "token create --name x"], str(settings.state_folder))
 
 
 def test_a_state_of_others_names_who_may_see_it(
@@ -132,12 +134,12 @@ def test_a_state_of_others_names_who_may_see_it(
     settings.state_dir.chmod(0o2070)
     commands = ["status", "find x", "serve", "watch", "token create --name x"]
     group = grp.getgrgid(settings.state_dir.stat().st_gid).gr_name
-    are_refused(unprivileged, commands, str(settings.state_folder), f"with sudo, or as a user of the group {group}.")
+    assert_refused(unprivileged, commands, str(settings.state_folder), f"with sudo, or as a user of the group {group}.")
 
 
 def test_tokens_that_cannot_be_read(unprivileged: RunPlotindex, settings: Settings) -> None:
     (settings.make_state_folder() / "tokens.json").touch(mode=0o000)
-    are_refused(unprivileged, ["token list", "token create --name x"], "tokens.json", "Permission denied")
+    assert_refused(unprivileged, ["token list", "token create --name x"], "tokens.json", "Permission denied")
 
 
 @pytest.fixture

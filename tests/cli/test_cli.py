@@ -18,7 +18,7 @@ from plotindex.tree.tree import Tree
 from tests.support.hostile_requests import UNSAFE
 from tests.support.processes import PNG, RunPlotindex, StartService, all_plots, at_once, draw, free_port, run_plotindex
 
-HOSTILE = "s\x1b[31m/project_\u202ea/\u2066new\nline\x07.png"
+HOSTILE_REQUESTS = "s\x1b[31m/project_\u202ea/\u2066new\nline\x07.png"
 
 
 def test_rebuild_sums_up_what_it_did_on_stdout(plotindex: RunPlotindex, root: Path) -> None:
@@ -192,7 +192,7 @@ def test_status_exits_with_how_the_indexer_is(
 
 
 def test_names_are_escaped_in_text_and_whole_in_json(plotindex: RunPlotindex, root: Path, catalog: Catalog) -> None:
-    draw(root, HOSTILE)
+    draw(root, HOSTILE_REQUESTS)
     differs = plotindex("verify")
     odd = os.fsencode(root) + b"/s\x1b[31m/project_\xe2\x80\xaea/\xff\x1b.png"
     Path(os.fsdecode(odd)).write_bytes(PNG)
@@ -206,7 +206,7 @@ def test_names_are_escaped_in_text_and_whole_in_json(plotindex: RunPlotindex, ro
     assert rebuilt.stderr == "s\\x1b[31m/project_\\u202ea/\\udcff\\x1b.png: its name is not UTF-8\n"
     for done in (found, differs, rebuilt):
         assert not UNSAFE.search(done.stdout + done.stderr)
-    assert json.loads(found_json.stdout)[0]["path"] == HOSTILE
+    assert json.loads(found_json.stdout)[0]["path"] == HOSTILE_REQUESTS
     assert "s\x1b[31m/project_\u202ea/\udcff\x1b.png" in json.loads(rebuilt_json.stdout)["named"]
 
 

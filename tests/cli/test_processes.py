@@ -20,8 +20,8 @@ from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.tree import Tree
 from tests.support.processes import (
-    PATIENCE,
     PNG,
+    REFUSAL_SECONDS,
     SVG,
     RunPlotindex,
     Service,
@@ -128,7 +128,9 @@ def test_a_process_whose_parent_died_before_it_could_ask_to_be_told_ends_too() -
         "import os, signal; from plotindex.system.processes import die_with_parent; die_with_parent(signal.SIGKILL, "
         "os.getppid()); print('lives', flush=True); die_with_parent(signal.SIGKILL, os.getpid())"
     )
-    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, timeout=REFUSAL_SECONDS, check=False
+    )
     assert (done.stdout, done.returncode) == ("lives\n", -signal.SIGKILL), done.stderr
 
 
@@ -162,7 +164,7 @@ def test_a_second_run_says_who_holds_the_root_and_leaves_the_first_as_it_is(
     both: RunBoth, plotindex: RunPlotindex, tmp_path: Path
 ) -> None:
     with both() as first:
-        second = plotindex("run", "--port", str(free_port()), seconds=PATIENCE)
+        second = plotindex("run", "--port", str(free_port()), seconds=REFUSAL_SECONDS)
         assert second.returncode == 2, second.stderr
         assert f"An indexer already watches this root: process {child(first, 'watch').pid} on " in second.stderr
         command = ["sh", "-c", curl_line(first)]
@@ -171,7 +173,7 @@ def test_a_second_run_says_who_holds_the_root_and_leaves_the_first_as_it_is(
 
 def test_a_second_indexer_says_who_holds_the_root_and_exits_2(indexer: StartService, plotindex: RunPlotindex) -> None:
     with indexer() as first:
-        second = plotindex("watch", seconds=PATIENCE)
+        second = plotindex("watch", seconds=REFUSAL_SECONDS)
         assert (second.returncode, second.stdout) == (2, "")
         holder = f"process {first.pid} on {socket.gethostname()}"
         assert second.stderr == f"plotindex: An indexer already watches this root: {holder}. Stop it first.\n"

@@ -12,19 +12,19 @@ from urllib.parse import unquote
 import pytest
 
 from plotindex.system.text import printable
-from tests.support.hostile_requests import HOSTILE, PREFIX, UNSAFE, Hostile, encode
+from tests.support.hostile_requests import HOSTILE_REQUESTS, PREFIX, UNSAFE, HostileRequest, encode
 from tests.support.hostile_tree import (
-    NO_PLOTS,
-    ODD,
-    ODD_PROJECT,
-    ODD_SESSION,
+    NOT_PLOTS,
     SECRET,
+    UNUSUAL_NAMES,
+    UNUSUAL_PROJECT,
+    UNUSUAL_SESSION,
     draw_hostile_tree,
     insert_rows,
-    swapped,
+    swapping_symlinks,
 )
 from tests.support.processes import PNG, RunPlotindex, StartService, at_once, draw
-from tests.support.site import Raw, Shared, Site, served
+from tests.support.site import RawResponse, ServedSite, Site, served
 
 LEAKS = [SECRET, b"root:", b"sha256", b"SQLite", b"Traceback", b"injected", b"evil"]
 """Of secrets, of the program, of requests."""
@@ -49,7 +49,7 @@ HEADERS = {
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
     """A served root with a secret wherever a trick could lead, and every kind of thing that is no plot."""
     folder = tmp_path_factory.mktemp("hostile")
     draw_hostile_tree(folder)
@@ -58,7 +58,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
 
 
 @pytest.fixture
-def site(shared: Shared) -> Iterator[Site]:
+def site(shared: ServedSite) -> Iterator[Site]:
     """The site; whatever a test does there, the log stays clean."""
     yield shared.site
     assert not UNSAFE.search(shared.service.stdout + shared.service.stderr)
@@ -66,7 +66,7 @@ def site(shared: Shared) -> Iterator[Site]:
     assert SECRET.decode() not in shared.service.stderr
 
 
-def problem(one: Hostile, answer: Raw, folder: Path) -> str | None:
+def problem(one: HostileRequest, answer: RawResponse, folder: Path) -> str | None:
     """What is wrong with the answer to a hostile request."""
     whole = answer.head + b"\r\n\r\n" + answer.body
     if found := [text for text in (*LEAKS, str(folder).encode()) if text in whole]:
@@ -84,11 +84,11 @@ def problem(one: Hostile, answer: Raw, folder: Path) -> str | None:
     return None if told == (404, ["error"]) else f"is {told}"
 
 
-def test_no_request_of_the_table_gets_a_byte_that_is_not_its_own(shared: Shared, site: Site) -> None:
+def test_no_request_of_the_table_gets_a_byte_that_is_not_its_own(shared: ServedSite, site: Site) -> None:
     assert site.send(PREFIX + b"/s/x.png").body == PNG
     problems: list[object] = []
     statuses: Counter[tuple[str, int]] = Counter()
-    for one in HOSTILE:
+    for one in HOSTILE_REQUESTS:
         answer = site.send(one.target(shared.folder))
         statuses[one.where, answer.status] += 1
         if wrong := problem(one, answer, shared.folder):
@@ -109,8 +109,8 @@ def test_a_redirect_names_no_host(site: Site) -> None:
 
 
 def test_odd_but_legal_names_work_and_are_downloaded_under_their_own_name(site: Site) -> None:
-    for name in ODD:
-        session, project, filename = (encode(part.encode()) for part in (ODD_SESSION, ODD_PROJECT, name))
+    for name in UNUSUAL_NAMES:
+        session, project, filename = (encode(part.encode()) for part in (UNUSUAL_SESSION, UNUSUAL_PROJECT, name))
         address = PREFIX + b"/" + session + b"/" + filename
         for query in (b"?download=1", b"?download=1&project=" + project):
             answer = site.send(address + query)
@@ -123,17 +123,17 @@ def test_odd_but_legal_names_work_and_are_downloaded_under_their_own_name(site: 
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["current", "named"])
-def test_a_row_of_what_is_no_plot_leads_nowhere(shared: Shared, site: Site, named: bool) -> None:
-    insert_rows(shared.folder, NO_PLOTS)
-    for session, project, filename in NO_PLOTS:
+def test_a_row_of_what_is_no_plot_leads_nowhere(shared: ServedSite, site: Site, named: bool) -> None:
+    insert_rows(shared.folder, NOT_PLOTS)
+    for session, project, filename in NOT_PLOTS:
         target = PREFIX + b"/" + encode(session.encode()) + b"/" + encode(filename.encode())
         answer = site.send(target + (b"?project=" + encode(project.encode()) if named else b""))
         assert answer.status == 404, (session, project, filename)
         assert answer.body == b'{"error":"Plot not found"}\n', (session, project, filename)
 
 
-def test_a_symlink_swapped_in_never_opens_the_secret(shared: Shared, site: Site) -> None:
-    with swapped(site.root, shared.folder / "outside") as plots:
+def test_a_symlink_swapped_in_never_opens_the_secret(shared: ServedSite, site: Site) -> None:
+    with swapping_symlinks(site.root, shared.folder / "outside") as plots:
         seen: Counter[tuple[int, bytes]] = Counter()
         for query in (b"", b"?project=project_a"):
             for plot in plots * 200:
@@ -145,20 +145,20 @@ def test_a_symlink_swapped_in_never_opens_the_secret(shared: Shared, site: Site)
 def test_what_commands_and_logs_say_of_hostile_names_is_escaped(
     plotindex: RunPlotindex, indexer: StartService, root: Path, tmp_path: Path
 ) -> None:
-    for name in ODD:
-        draw(root, f"{ODD_SESSION}/{ODD_PROJECT}/{name}")
+    for name in UNUSUAL_NAMES:
+        draw(root, f"{UNUSUAL_SESSION}/{UNUSUAL_PROJECT}/{name}")
     for odd in (b"\xff\x1b[2J.png", b"\xff\x1b[2J/x.png", "\u202e\x9b".encode() + b"\xff.png"):
-        draw(root, f"{ODD_SESSION}/{ODD_PROJECT}/{os.fsdecode(odd)}")
-    draw(root, f"{ODD_SESSION}/{ODD_PROJECT}/" + "d\x1b\u202e/" * 40 + "deep.png")
+        draw(root, f"{UNUSUAL_SESSION}/{UNUSUAL_PROJECT}/{os.fsdecode(odd)}")
+    draw(root, f"{UNUSUAL_SESSION}/{UNUSUAL_PROJECT}/" + "d\x1b\u202e/" * 40 + "deep.png")
     said = [rebuilt := plotindex("rebuild", "--max-plots-per-session", "5")]
     assert rebuilt.returncode == 0
     for log_format in ("text", "json"):
         with indexer("--log-format", log_format, "--max-plots-per-session", "5") as running:
             status = plotindex("status")
-            assert printable(ODD_SESSION) in status.stdout
+            assert printable(UNUSUAL_SESSION) in status.stdout
             assert r"\x1b[2J" in running.stderr.replace(r"\\x1b", r"\x1b").replace(r"\u001b", r"\x1b")
             assert not UNSAFE.search(status.stdout + status.stderr + running.stdout + running.stderr)
-    insert_rows(tmp_path, [(f"\x1b{name}", f"project_\r{name}", f"\u2067{name}") for name in ODD])
+    insert_rows(tmp_path, [(f"\x1b{name}", f"project_\r{name}", f"\u2067{name}") for name in UNUSUAL_NAMES])
     said += at_once(plotindex, ["find", "*"], ["find", "*", "--session", "\x1b\u202e"], ["verify"], ["status"])
     said += at_once(
         plotindex, ["find", "*", "--json"], ["verify", "--json"], ["status", "--json"], ["rebuild", "--json"]

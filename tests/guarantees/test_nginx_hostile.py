@@ -14,25 +14,25 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.hostile_requests import HOSTILE, PREFIX, Hostile
-from tests.support.hostile_tree import SECRET, swapped
+from tests.support.hostile_requests import HOSTILE_REQUESTS, PREFIX, HostileRequest
+from tests.support.hostile_tree import SECRET, swapping_symlinks
 from tests.support.nginx import ACCEL, nginx
 from tests.support.processes import PNG, draw
-from tests.support.proxy import Fronted, fronted
-from tests.support.site import Raw
+from tests.support.proxy import ProxiedSite, serve_behind_nginx
+from tests.support.site import RawResponse
 
 LEAKS = [SECRET, b"root:", b"sha256", b"SQLite", b"Traceback", b"injected", b"evil", ACCEL.encode(), b"<html"]
 GONE = b'{"error":"Plot not found"}\n'
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronted]:
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedSite]:
     """The hostile tree, with nginx in front and without."""
-    with fronted(tmp_path_factory.mktemp("nginx")) as both:
+    with serve_behind_nginx(tmp_path_factory.mktemp("nginx")) as both:
         yield both
 
 
-def problem(one: Hostile, answer: Raw, folder: Path) -> str | None:
+def problem(one: HostileRequest, answer: RawResponse, folder: Path) -> str | None:
     """What is wrong with the answer to a hostile request."""
     whole = answer.head + b"\r\n\r\n" + answer.body
     if found := [text for text in (*LEAKS, str(folder).encode()) if text in whole]:
@@ -50,10 +50,10 @@ def problem(one: Hostile, answer: Raw, folder: Path) -> str | None:
     return None if told in [(status, ["error"]) for status in (400, 404, 414)] else f"is {told}"
 
 
-def test_no_request_of_the_table_gets_a_byte_that_is_not_its_own_through_nginx(both: Fronted) -> None:
+def test_no_request_of_the_table_gets_a_byte_that_is_not_its_own_through_nginx(both: ProxiedSite) -> None:
     problems: list[object] = []
     statuses: Counter[tuple[str, int]] = Counter()
-    for one in HOSTILE:
+    for one in HOSTILE_REQUESTS:
         answer = both.through.send(one.target(both.shared.folder))
         if wrong := problem(one, answer, both.shared.folder):
             problems.append((wrong, one))
@@ -65,7 +65,7 @@ def test_no_request_of_the_table_gets_a_byte_that_is_not_its_own_through_nginx(b
         assert statuses[where, 404] > 4 * statuses[where, 400] > 0, statuses
 
 
-def test_the_internal_location_cannot_be_asked_for(both: Fronted) -> None:
+def test_the_internal_location_cannot_be_asked_for(both: ProxiedSite) -> None:
     inside = f"{ACCEL}/s/project_a/x.png".encode()
     for target in (
         inside,
@@ -90,8 +90,8 @@ def test_the_internal_location_cannot_be_asked_for(both: Fronted) -> None:
         assert (answered.status_code, PNG in answered.content) == (status, False)
 
 
-def test_a_symlink_swapped_in_never_opens_the_secret_through_nginx(both: Fronted) -> None:
-    with swapped(both.through.root, both.shared.folder / "outside") as plots:
+def test_a_symlink_swapped_in_never_opens_the_secret_through_nginx(both: ProxiedSite) -> None:
+    with swapping_symlinks(both.through.root, both.shared.folder / "outside") as plots:
         seen: Counter[tuple[int, bytes]] = Counter()
         for plot in plots * 300:
             answer = both.through.send(PREFIX + b"/swap/" + plot.encode())
@@ -126,7 +126,7 @@ def credulous() -> Iterator[str]:
             thread.join()
 
 
-def test_nginx_itself_follows_no_symlink_below_the_root_whenever_it_was_put_there(both: Fronted) -> None:
+def test_nginx_itself_follows_no_symlink_below_the_root_whenever_it_was_put_there(both: ProxiedSite) -> None:
     folder = both.shared.folder
     with credulous() as server, nginx(folder / "credulous", server, folder / "way") as front:
         asked = requests.Session()
@@ -134,7 +134,7 @@ def test_nginx_itself_follows_no_symlink_below_the_root_whenever_it_was_put_ther
         for path in ("s/project_a/link.png", "s/project_a/dir/secret.png", "s/project_linked/secret.png"):
             answer = asked.get(f"{front.url}/{path}", timeout=20)
             assert (answer.status_code, answer.content) == (404, GONE), path
-        with swapped(both.through.root, folder / "outside") as plots:
+        with swapping_symlinks(both.through.root, folder / "outside") as plots:
             seen: Counter[tuple[int, bytes]] = Counter()
             for plot in plots * 500:
                 answer = asked.get(f"{front.url}/swap/project_a/{plot}", timeout=20)
@@ -143,7 +143,7 @@ def test_nginx_itself_follows_no_symlink_below_the_root_whenever_it_was_put_ther
     assert set(seen) == {(200, b"public"), (404, GONE)}, seen
 
 
-def test_what_nginx_cannot_open_is_not_found_and_kept_by_nobody(both: Fronted, tmp_path: Path) -> None:
+def test_what_nginx_cannot_open_is_not_found_and_kept_by_nobody(both: ProxiedSite, tmp_path: Path) -> None:
     project = tmp_path / "other/s/project_a"
     (project / "sub/x.svg").mkdir(parents=True)
     (project / "x.png").symlink_to(both.shared.folder / "secret.png")
@@ -157,7 +157,7 @@ def test_what_nginx_cannot_open_is_not_found_and_kept_by_nobody(both: Fronted, t
 
 
 def test_a_file_that_was_replaced_on_the_way_to_nginx_has_no_version_and_is_kept_by_nobody(
-    both: Fronted, tmp_path: Path
+    both: ProxiedSite, tmp_path: Path
 ) -> None:
     file = both.through.root / "s/project_a/x.png"
     other = draw(tmp_path, "other/s/project_a/x.png", b"new" + PNG[3:])
@@ -175,7 +175,7 @@ def test_a_file_that_was_replaced_on_the_way_to_nginx_has_no_version_and_is_kept
         assert _get(both, front.url, "x.png", condition).status_code == 200
 
 
-def test_a_replaced_plot_is_never_answered_as_its_old_version(both: Fronted) -> None:
+def test_a_replaced_plot_is_never_answered_as_its_old_version(both: ProxiedSite) -> None:
     file = draw(both.through.root, "s/project_a/again.png", b"one", mtime_ns=10**18)
     first = both.through.get("/s/again.png")
     assert first.content == b"one"
@@ -196,6 +196,6 @@ def test_a_replaced_plot_is_never_answered_as_its_old_version(both: Fronted) -> 
             assert answer.headers["Last-Modified"] == first.headers["Last-Modified"]
 
 
-def _get(both: Fronted, url: str, filename: str, headers: dict[str, str] | None = None) -> requests.Response:
+def _get(both: ProxiedSite, url: str, filename: str, headers: dict[str, str] | None = None) -> requests.Response:
     given = {"Authorization": f"Bearer {both.through.token}", **(headers or {})}
     return requests.get(f"{url}{PREFIX.decode()}/s/{filename}", headers=given, timeout=20)

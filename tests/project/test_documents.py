@@ -15,7 +15,7 @@ import yaml
 
 from tests import CHECKOUT
 from tests.project.test_documented_commands import documents
-from tests.support.processes import Service, draw, free_port, own_environment, run_plotindex
+from tests.support.processes import Service, clean_environment, draw, free_port, run_plotindex
 
 SERVER = "postgresql+psycopg://plotindex@db.example.org/plotindex"
 POSTGRESQL = (
@@ -106,7 +106,7 @@ class Shell:
             (folder / made).mkdir(parents=True)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         own = {"HOME": str(folder), "PATH": path, "PLOTINDEX_PORT": str(self.port)}
-        self._environment = {**own_environment(folder), **own}
+        self._environment = {**clean_environment(folder), **own}
 
     def here(self, line: str) -> str:
         """The line, with the places of this test."""

@@ -30,21 +30,21 @@ from plotindex.rendering.thumbnails import WIDTHS, Thumbnails
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import OpenPlot, Tree
 from plotindex.web import PlotIndex, create_app
-from tests.support.images import BLUE, GREEN, IMPOSSIBLE, ODD, RED, encoded, halves
+from tests.support.images import BLUE, GREEN, RED, UNDECODABLE, UNUSUAL_IMAGES, encoded, halves
 from tests.support.processes import SVG as SMALL_SVG
 from tests.support.processes import draw, run_plotindex, wait_until
-from tests.support.site import Shared, Site, served
+from tests.support.site import ServedSite, Site, served
 
 THREADS = 4
 MAY_WAIT = 2
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
     folder = tmp_path_factory.mktemp("thumbnails")
-    for name, (make, _, _) in ODD.items():
+    for name, (make, _, _) in UNUSUAL_IMAGES.items():
         draw(folder, f"plots/s/project_a/{name}", make())
-    for name, content in IMPOSSIBLE.items():
+    for name, content in UNDECODABLE.items():
         draw(folder, f"plots/s/project_a/{name}", content)
     for name, size in (("dot", (1, 1)), ("tall", (1, 20_000)), ("wide", (20_000, 1)), ("high", (100, 900))):
         draw(folder, f"plots/s/project_a/{name}.png", encoded(Image.new("RGB", size, RED)))
@@ -59,7 +59,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
 
 
 @pytest.fixture
-def site(shared: Shared) -> Site:
+def site(shared: ServedSite) -> Site:
     return shared.site
 
 
@@ -122,7 +122,7 @@ def test_every_width_is_as_wide_as_it_says_and_has_every_header(site: Site) -> N
 
 
 @pytest.mark.parametrize("width", ["", "0", "161", "-160", "160.0", "1e3", "0160", "99999", "%D9%A1%D9%A6%D9%A0", "x"])
-def test_another_width_is_a_bad_request(site: Site, shared: Shared, width: str) -> None:
+def test_another_width_is_a_bad_request(site: Site, shared: ServedSite, width: str) -> None:
     for name in ("rgb.png", "unknown.png", "drawn.svg"):
         answer = site.get(f"/s/{name}?width={width}")
         assert answer.status_code == 400
@@ -130,7 +130,7 @@ def test_another_width_is_a_bad_request(site: Site, shared: Shared, width: str) 
     assert "fwd" not in answer.headers.get("Cache-Status", "")
 
 
-def test_who_may_not_see_a_session_is_not_told_of_widths(site: Site, shared: Shared) -> None:
+def test_who_may_not_see_a_session_is_not_told_of_widths(site: Site, shared: ServedSite) -> None:
     made = run_plotindex(["token", "create", "--name", "o", "--session", "o"], shared.environment, shared.folder)
     answer = site.get("/s/rgb.png?width=7", token=made.stdout.strip())
     assert (answer.status_code, answer.json()) == (404, {"error": "Plot not found"})
@@ -138,9 +138,9 @@ def test_who_may_not_see_a_session_is_not_told_of_widths(site: Site, shared: Sha
     assert site.get("/s/rgb.png?width=7", token="nobody's").status_code == 401
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", UNUSUAL_IMAGES)
 def test_odd_images_are_seen_as_they_are(site: Site, name: str) -> None:
-    _, left, right = ODD[name]
+    _, left, right = UNUSUAL_IMAGES[name]
     image = thumbnail(site.get(f"/s/{name}?width=160")).convert("RGBA")
     if image.width > 2:
         assert image.size == (160, 80)
@@ -157,7 +157,7 @@ def test_nothing_is_enlarged_and_nothing_is_too_high(site: Site) -> None:
     assert sizes == {"dot": (1, 1), "tall": (1, 640), "wide": (160, 1), "high": (71, 640)}
 
 
-@pytest.mark.parametrize("name", IMPOSSIBLE)
+@pytest.mark.parametrize("name", UNDECODABLE)
 def test_what_has_no_thumbnail_is_answered_with_itself(site: Site, name: str) -> None:
     settle(site.root / "s/project_a" / name)
     answer, original = site.get(f"/s/{name}?width=320"), site.get(f"/s/{name}")
@@ -165,7 +165,7 @@ def test_what_has_no_thumbnail_is_answered_with_itself(site: Site, name: str) ->
     assert undated(answer) == undated(original)
 
 
-def test_a_failure_is_remembered_and_so_is_a_thumbnail(site: Site, shared: Shared) -> None:
+def test_a_failure_is_remembered_and_so_is_a_thumbnail(site: Site, shared: ServedSite) -> None:
     for name in ("rgb.png", "eps.png", "bomb.png", "drawn.svg"):
         settle(site.root / "s/project_a" / name)
         site.get(f"/s/{name}?width=640")
@@ -225,7 +225,7 @@ def test_an_svg_is_its_own_thumbnail_and_says_how_hard_it_is_to_draw(site: Site)
         assert (again.status_code, again.headers["Plotindex-Drawing"]) == (304, word)
 
 
-def test_lookups_are_answered_while_all_drawings_hang(site: Site, shared: Shared) -> None:
+def test_lookups_are_answered_while_all_drawings_hang(site: Site, shared: ServedSite) -> None:
     thumbnail(site.get("/s/rgb.png?width=160"))
     with ThreadPoolExecutor(8) as pool:
         with hanging(drawing_process(shared.service.pid)):
@@ -245,7 +245,7 @@ def test_lookups_are_answered_while_all_drawings_hang(site: Site, shared: Shared
     assert sum(answer.headers["Content-Type"] == "image/webp" for answer in drawn) == MAY_WAIT
 
 
-def test_a_process_that_is_killed_fails_one_job_which_is_not_remembered(site: Site, shared: Shared) -> None:
+def test_a_process_that_is_killed_fails_one_job_which_is_not_remembered(site: Site, shared: ServedSite) -> None:
     thumbnail(site.get("/s/many/10.png?width=640"))
     process = drawing_process(shared.service.pid)
     process.kill()

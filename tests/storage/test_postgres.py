@@ -33,7 +33,7 @@ from plotindex.web.app import create_app
 from tests import CHECKOUT
 from tests.project.test_documents import POSTGRESQL, Shell
 from tests.storage.test_listing import Reader, everything
-from tests.support.postgres import Server, connected, on_postgresql, server_of_tests, value_of
+from tests.support.postgres import PostgresServer, connected, on_postgresql, query_value, run_postgres
 from tests.support.processes import (
     Index,
     Refused,
@@ -91,7 +91,7 @@ def test_names_come_in_the_order_of_their_bytes(url: str, root: Path, tree: Tree
         "SELECT count(*) FROM information_schema.columns WHERE table_schema = current_schema() AND data_type = 'text' "
         "AND column_name IN ('session', 'filename', 'project', 'cut') AND collation_name IS DISTINCT FROM 'C'"
     )
-    assert value_of(url, others) == 0
+    assert query_value(url, others) == 0
 
 
 def test_what_only_a_request_can_hold_is_compared_as_with_sqlite(root: Path, catalog: Catalog, index: Index) -> None:
@@ -145,7 +145,7 @@ def test_a_transaction_that_the_server_takes_back_is_tried_again(
     draw(root, "s/project_1/new.png")
 
     def waits(kind: str) -> bool:
-        return bool(value_of(url, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = %s", kind))
+        return bool(query_value(url, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = %s", kind))
 
     with connected(url) as other, ThreadPoolExecutor(1) as pool:
         other.execute("BEGIN")
@@ -176,14 +176,14 @@ def test_who_waits_is_woken_by_the_commit_also_after_what_he_listens_on_broke(
     # The first one makes the connection.
     database.wait_for_commit(database.notifications, 10.0)
     listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%' AND datname = current_database()"
-    wait_until(lambda: value_of(url, listening))
+    wait_until(lambda: query_value(url, listening))
     assert wakes("s/project_1/x.png")
     ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'"
-    assert value_of(url, ended)
-    wait_until(lambda: value_of(url, listening) == 0)
+    assert query_value(url, ended)
+    wait_until(lambda: query_value(url, listening) == 0)
     # Until it listens again everybody looks for himself, after a moment.
     database.wait_for_commit(database.notifications, 60.0)
-    wait_until(lambda: value_of(url, listening))
+    wait_until(lambda: query_value(url, listening))
     assert wakes("s/project_1/y.png")
 
 
@@ -238,7 +238,7 @@ def test_nothing_is_lost_while_the_server_is_away_and_answers_come_by_scan(
     root: Path, tmp_path: Path, environment: dict[str, str], service: StartService
 ) -> None:
     draw(root, "s/project_1/x.png")
-    with server_of_tests() as server, server.database() as url, ExitStack() as stack:
+    with run_postgres() as server, server.database() as url, ExitStack() as stack:
         env = {"PLOTINDEX_DATABASE_URL": url}
         running = stack.enter_context(service("watch", env=env))
         running.wait_for(lambda: "Full scan finished" in running.stderr)
@@ -269,7 +269,7 @@ def test_nothing_is_lost_while_the_server_is_away_and_answers_come_by_scan(
             assert Listing(catalog.database).clock() > cursor
             assert Listing(catalog.database).changes(cursor, all_true).fresh
         # A connection that a firewall has cut, say.
-        value_of(url, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        query_value(url, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         assert ask("x.png")[0] == 200
         draw(root, "s/project_1/newest.png")
         wait_until(lambda: ask("newest.png") == (200, "plotindex; hit"))
@@ -331,7 +331,7 @@ def test_every_command_works(plotindex: RunPlotindex, root: Path, catalog: Catal
 
 
 def test_the_schema_is_made_once_by_whoever_comes_first_and_is_that_of_the_tables_in_code(
-    postgres: Server, environment: dict[str, str]
+    postgres: PostgresServer, environment: dict[str, str]
 ) -> None:
     def migrate(url: str) -> None:
         with opened(url) as catalog:
@@ -370,7 +370,9 @@ def test_the_schema_is_made_once_by_whoever_comes_first_and_is_that_of_the_table
             migrate(url)
 
 
-def test_the_commands_that_the_page_on_postgresql_shows_work(engine: str, postgres: Server, tmp_path: Path) -> None:
+def test_the_commands_that_the_page_on_postgresql_shows_work(
+    engine: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
     draw(tmp_path / "plots", "abc123/project_fit/hist.png")
     shell = Shell(tmp_path)
     try:

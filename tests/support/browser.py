@@ -1,4 +1,4 @@
-"""A real browser, and a listener that counts what it is made to fetch."""
+"""A real browser, and a web server that records the requests it gets."""
 
 import os
 import shutil
@@ -10,17 +10,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-PATIENCE = 20_000
-"""Milliseconds for which a page may take to show what is expected of it."""
+PAGE_TIMEOUT_MS = 20_000
+"""Timeout of expectations about a page."""
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's chromium, without a window: the one that cannot have any costs half as much."""
+    """Debian's headless chromium; the headless-only build costs half as much."""
     program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if program is None:
         pytest.skip("There is no chromium here: sh tests/tools/install.sh installs it.")
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=PAGE_TIMEOUT_MS)
     with sync_playwright() as playwright:
         # A renderer costs a second of CPU to start: the pages of one context share one. Its own sandbox does not work
         # for root.
@@ -32,32 +32,32 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-class Listener(ThreadingHTTPServer):
-    """Serves the pages it was given, and writes down each path that it is asked for."""
+class RecordingServer(ThreadingHTTPServer):
+    """Serves `pages`, and records each requested path."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
+        super().__init__(("127.0.0.1", 0), PageResponder)
         self.pages: dict[str, tuple[str, bytes]] = {}
-        """Path -> type and content."""
-        self.asked: list[str] = []
+        """Path -> content type and content."""
+        self.requested: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class Answer(BaseHTTPRequestHandler):
-    """One answer of a listener; whoever may read it may be anywhere."""
+class PageResponder(BaseHTTPRequestHandler):
+    """Responses of a recording server, readable from any origin."""
 
-    server: Listener
+    server: RecordingServer
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         kind, content = self.server.pages.get(self.path, ("text/plain", b""))
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Access-Control-Allow-Origin", "*")
-        # A page may be left before all of it has come.
+        # The browser may leave the page before it has loaded.
         with suppress(ConnectionError):
             self.end_headers()
             self.wfile.write(content)
@@ -66,13 +66,13 @@ class Answer(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
-def listening() -> Iterator[Listener]:
-    """A listener, in a thread of its own."""
-    with Listener() as listener:
+def run_recording_server() -> Iterator[RecordingServer]:
+    """A recording server, in a thread of its own."""
+    with RecordingServer() as listener:
         thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
         thread.start()
         try:

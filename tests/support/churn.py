@@ -1,8 +1,7 @@
 """A program that changes a tree at random: `python -m tests.support.churn ROOT SEED SECONDS [DEEPEST [KIND …]]`.
 
-Several may run on one root at once. It makes folders up to DEEPEST deep, and no change of a KIND that is named; without
-these only folders that are indexed in any case, and no hard links, through which things change that no event tells of.
-At its end it prints how many changes it made.
+Several may run on one root at once. Folders are up to DEEPEST deep; named KINDs of change are left out. The default
+stays within the indexed depth and makes no hard links, whose changes cause no event. Prints the number of changes.
 """
 
 import ctypes
@@ -16,13 +15,13 @@ from pathlib import Path
 
 SESSIONS, PROJECTS = ["s0", "s1", "s2", "s3"], ["project_a", "project_b", "project_c", "data"]
 FOLDERS, NAMES, LINKED = ["", "", "sub", "sub/deep", "tmp"], ["0.png", "1.png", "2.PNG", "3.svg"], ["4.gif", "5.gif"]
-"""Only the last ever have a second name, a hard link; no file passes from the one kind of names to the other."""
+"""Only LINKED names ever have hard links; renames stay within one kind."""
 FAILS = OSError, RecursionError
-"""Whether a change works is a matter of what others do meanwhile."""
+"""Changes fail when others interfere."""
 
 
 class Churn:
-    """Draws lots: where, and what to write. One method for each kind of change."""
+    """Makes random changes at random places. One method for each kind of change."""
 
     def __init__(self, root: Path, seed: int, deepest: int) -> None:
         self.root, self.outside = root, root.parent / f"outside-{os.getpid()}"
@@ -30,7 +29,7 @@ class Churn:
         self.number = os.getpid() * 10**10
 
     def content(self) -> bytes:
-        """What no other plot has ever held, not even when it is truncated."""
+        """Content that is unique, even when truncated."""
         self.number += 1
         return b"%020d" % self.number + b"x" * self.chance.randrange(100)
 
@@ -54,7 +53,7 @@ class Churn:
         return self.chance.choice([self.single, self.single, self.linked])()
 
     def two(self) -> tuple[Path, Path]:
-        """Two places, mostly of the same kind."""
+        """Two paths, mostly of the same kind."""
         kinds = [self.single, self.linked, self.folder, self.project, self.session]
         one, other = self.chance.choices(kinds, [35, 15, 30, 15, 5], k=2)
         return one(), (one if self.linked in (one, other) or self.chance.random() < 0.9 else other)()
@@ -75,9 +74,9 @@ class Churn:
         aside.rename(plot)
 
     def fill_aside(self) -> None:
-        """Make a folder, where it is watched or where it is not, and rename it into place once it is full.
+        """Fill a new folder, watched or not, and rename it into place.
 
-        At times it is so full that others come and go while it is looked at.
+        Sometimes it has so many subfolders that they change while it is scanned.
         """
         place = self.chance.choice([self.project, self.folder])()
         aside = place.with_name(f"new-{os.getpid()}")
@@ -99,7 +98,7 @@ class Churn:
             raise OSError(ctypes.get_errno(), "renameat2")
 
     def move_out(self) -> None:
-        """What is drawn in a folder after it was moved out is elsewhere, and no plot."""
+        """Files drawn in a folder after it was moved out are not plots."""
         self.outside.mkdir(exist_ok=True)
         content, inside = self.content(), self.two()[0]
         moved = inside.rename(self.outside / f"{self.number}{inside.suffix}")
@@ -121,7 +120,7 @@ class Churn:
         shutil.rmtree(self.chance.choices([self.folder, self.project, self.session], [60, 35, 5])[0]())
 
     def date(self) -> None:
-        """Few different times, so that copies of one key are often equally old."""
+        """Set one of few mtimes, so that copies often have equal ones."""
         os.utime(self.plot(), ns=(0, self.chance.randrange(3) * 10**9))
 
     def symlink(self) -> None:
@@ -129,7 +128,7 @@ class Churn:
         one.symlink_to(other)
 
     def link(self) -> None:
-        """A second name, anywhere: writing through one changes both."""
+        """Add a hard link."""
         one, other = self.linked(), self.linked()
         if one.exists():
             other.unlink(missing_ok=True)
@@ -139,7 +138,7 @@ class Churn:
         os.truncate(self.plot(), 20 + self.chance.randrange(80))
 
     def forbid(self) -> None:
-        """Through a descriptor, so that it is allowed again wherever the folder has gone meanwhile."""
+        """Close a folder for a moment, through a descriptor in case it is moved meanwhile."""
         folder = os.open(self.folder(), os.O_RDONLY | os.O_DIRECTORY)
         os.fchmod(folder, 0)
         time.sleep(0.001)
@@ -160,7 +159,7 @@ def main() -> None:
         with suppress(*FAILS):
             getattr(churn, churn.chance.choices(kinds, [KINDS[kind] for kind in kinds])[0])()
             made += 1
-    # All comes in again: deleting it outside would change other links of it, of which no event tells.
+    # Move everything back: deleting it outside would change other hard links without an event.
     while churn.outside.exists() and any(churn.outside.iterdir()):
         with suppress(*FAILS):
             churn.move_in(by_force=True)

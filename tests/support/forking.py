@@ -1,7 +1,7 @@
-"""Processes of `plotindex` that need not import it first: each is forked from one that has.
+"""Fork `plotindex` commands from a server process that has imported it.
 
-Half of what the tests cost would be Python's start. A command is a process all the same, in an environment, a folder
-and a session of its own; it only finds imported what it would import.
+Starting Python would be half the cost of the tests. Each command is still a process with its own environment,
+working directory and session.
 """
 
 import atexit
@@ -24,13 +24,13 @@ from tests import CHECKOUT
 MESSAGE = 1 << 20
 
 
-class Forks:
-    """The process that has imported plotindex, for as long as this one lives."""
+class ForkServer:
+    """A process that has imported plotindex and forks on request; it lives as long as this one."""
 
     def __init__(self) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._requests.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE)
-        # What is imported here warns as loudly as in a process of its own.
+        # Imports here must warn as in a process of their own.
         environment = {**os.environ, "PYTHONWARNINGS": "error"}
         command = [sys.executable, "-m", "tests.support.forking", str(theirs.fileno())]
         with theirs:
@@ -46,42 +46,42 @@ class Forks:
     ) -> "subprocess.CompletedProcess[str]":
         """As `run_plotindex` of tests.support.processes."""
         answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        words = [os.fsdecode(word) for word in args]
+        arguments = [os.fsdecode(word) for word in args]
         with TemporaryFile() as stdout, TemporaryFile() as stderr, answers:
             with theirs:
-                request = json.dumps([words, dict(environment), str(cwd)]).encode()
+                request = json.dumps([arguments, dict(environment), str(cwd)]).encode()
                 socket.send_fds(self._requests, [request], [stdout.fileno(), stderr.fileno(), theirs.fileno()])
             pid = int(answers.recv(16))
             answers.settimeout(seconds)
             try:
                 code = int(answers.recv(16))
             except TimeoutError as error:
-                raise subprocess.TimeoutExpired(words, seconds) from error
+                raise subprocess.TimeoutExpired(arguments, seconds) from error
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
-            told = []
+            output = []
             for file in (stdout, stderr):
                 file.seek(0)
-                told.append(file.read().decode(errors="surrogateescape"))
-        return subprocess.CompletedProcess(words, code, *told)
+                output.append(file.read().decode(errors="surrogateescape"))
+        return subprocess.CompletedProcess(arguments, code, *output)
 
 
 @cache
-def forks() -> Forks:
-    """One for all the tests of a process."""
-    return Forks()
+def fork_server() -> ForkServer:
+    """The fork server of this test process."""
+    return ForkServer()
 
 
-def fork_on_request(requests: socket.socket) -> list[str] | None:
-    """Fork for each request, and answer with the child's pid and exit code. In a child: return what it is to run."""
+def serve_forks(requests: socket.socket) -> list[str] | None:
+    """Fork for each request and reply with the child's pid, then its exit code. In a child, return its arguments."""
     selector = selectors.DefaultSelector()
     selector.register(requests, selectors.EVENT_READ)
     while True:
         for key, _ in selector.select():
             if key.data:
                 selector.unregister(key.fd)
-                bury(key.fd, *key.data)
+                report_exit(key.fd, *key.data)
                 continue
             request, fds, _, _ = socket.recv_fds(requests, MESSAGE, 3)
             if not request:
@@ -90,16 +90,16 @@ def fork_on_request(requests: socket.socket) -> list[str] | None:
             if not pid:
                 selector.close()
                 requests.close()
-                words, environment, cwd = json.loads(request)
-                return begin(words, environment, cwd, fds)
+                arguments, environment, cwd = json.loads(request)
+                return become_child(arguments, environment, cwd, fds)
             for fd in fds[:2]:
                 os.close(fd)
             os.write(fds[2], b"%d" % pid)
             selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, fds[2]))
 
 
-def bury(pidfd: int, pid: int, answers: int) -> None:
-    """Tell what a child that has ended has exited with."""
+def report_exit(pidfd: int, pid: int, answers: int) -> None:
+    """Send the exit code of a child that has exited."""
     os.close(pidfd)
     _, status = os.waitpid(pid, 0)
     with suppress(BrokenPipeError):
@@ -107,8 +107,8 @@ def bury(pidfd: int, pid: int, answers: int) -> None:
     os.close(answers)
 
 
-def begin(words: list[str], environment: dict[str, str], cwd: str, fds: list[int]) -> list[str]:
-    """Become what a new process would be."""
+def become_child(arguments: list[str], environment: dict[str, str], cwd: str, fds: list[int]) -> list[str]:
+    """Set up a forked child as a new process."""
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()
@@ -116,16 +116,16 @@ def begin(words: list[str], environment: dict[str, str], cwd: str, fds: list[int
     for number, fd in enumerate(fds[:2], start=1):
         os.dup2(fd, number)
     os.closerange(3, 1024)
-    return words
+    return arguments
 
 
 if __name__ == "__main__":
     from plotindex.cli.main import main
 
-    # What the commands import when they run.
+    # Modules that commands import lazily.
     for module in ("index", "ops.config_report", "watch"):
         import_module(f"plotindex.{module}")
 
-    words = fork_on_request(socket.socket(fileno=int(sys.argv[1])))
-    if words is not None:
-        main(words, prog_name="plotindex")
+    arguments = serve_forks(socket.socket(fileno=int(sys.argv[1])))
+    if arguments is not None:
+        main(arguments, prog_name="plotindex")

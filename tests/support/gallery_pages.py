@@ -1,4 +1,4 @@
-"""The gallery in a real browser, before a real `plotindex run`: what the tests of its pages share."""
+"""The gallery in a real browser, served by `plotindex run`: shared by the tests of its pages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +11,15 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request
 from plotindex.auth.logins import Logins
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
-from tests.support.processes import Service, answers, free_port, own_environment
+from tests.support.processes import Service, answers, clean_environment, free_port
 
-AT_MOST = 60_000
+MAX_PAGE_BYTES = 60_000
 """Bytes of the first page, without images."""
 
 
 @dataclass
 class Gallery:
-    """A root that is indexed and served, and who may look at it."""
+    """An indexed and served root."""
 
     url: str
     root: Path
@@ -28,7 +28,7 @@ class Gallery:
     tokens: int = field(default=0)
 
     def open_context(self, browser: Browser, session: str | None = None, **options: Any) -> BrowserContext:
-        """A browser that has logged in, as somebody who may see all or one session."""
+        """A browser context logged in with a token for all sessions, or for one."""
         self.tokens += 1
         tokens = Tokens.from_settings(self.settings)
         token = tokens.check(tokens.create(f"browser {self.tokens}", session=session))
@@ -44,11 +44,11 @@ class Gallery:
 
 
 @contextmanager
-def running(folder: Path, *command: str) -> Iterator[Gallery]:
-    """`plotindex run` (or another command that serves) on `folder`/plots, once it answers."""
+def run_gallery(folder: Path, *command: str) -> Iterator[Gallery]:
+    """`plotindex run` (or another serving command) on `folder`/plots, answering."""
     root = folder / "plots"
     root.mkdir(exist_ok=True)
-    environment = {**own_environment(folder), "PLOTINDEX_ROOT": str(root)}
+    environment = {**clean_environment(folder), "PLOTINDEX_ROOT": str(root)}
     port = free_port()
     service = Service([*(command or ["run"]), "--port", str(port)], environment, folder, folder / "log")
     try:
@@ -60,34 +60,36 @@ def running(folder: Path, *command: str) -> Iterator[Gallery]:
 
 
 @contextmanager
-def faultless(context: BrowserContext) -> Iterator[Page]:
-    """A page on which nothing goes wrong, but that what was just removed is asked for."""
-    watched = Watched(context)
+def page_without_errors(context: BrowserContext) -> Iterator[Page]:
+    """A page that must cause no errors, except 404 for plots that were just removed."""
+    watched = RecordedPage(context)
     yield watched.page
     watched.page.close()
-    assert [text for text in watched.wrong if "404 (" not in text] == []
+    assert [text for text in watched.problems if "404 (" not in text] == []
 
 
-class Watched:
-    """A page, what it asked for, and what went wrong there."""
+class RecordedPage:
+    """A page, its requests and its errors."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.page: Page = context.new_page()
-        self.wrong: list[str] = []
-        self.asked: list[Request] = []
-        self.page.on("console", lambda message: self.wrong.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.problems: list[str] = []
+        self.requests: list[Request] = []
+        self.page.on("console", lambda message: self.problems.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
         self.page.on("dialog", self._dismiss)
         self.page.on("request", self._note)
 
     def _dismiss(self, dialog: Dialog) -> None:
-        self.wrong.append(f"dialog: {dialog.message}")
+        self.problems.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
     def _note(self, request: Request) -> None:
-        self.asked.append(request)
+        self.requests.append(request)
 
     @property
     def images(self) -> list[str]:
-        """The addresses of plots that were asked for."""
-        return [request.url for request in self.asked if request.resource_type == "image" and "/plots/" in request.url]
+        """The URLs of requested plots."""
+        return [
+            request.url for request in self.requests if request.resource_type == "image" and "/plots/" in request.url
+        ]

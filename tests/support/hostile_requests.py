@@ -1,7 +1,7 @@
-"""Requests that try to get what is not theirs: known tricks, in each place and in each spelling.
+"""Path traversal requests: known tricks, in each part of a URL and in each encoding.
 
-Who is named with a trick was open to it, or describes it; a number after a project's name is that of an issue or pull
-request in its repository. None of them gets a byte: test_hostile_names.py.
+The project or document named with a trick was vulnerable to it, or describes it; a number after a project is that of
+its issue or pull request. None may get a byte: test_hostile_names.py.
 """
 
 import re
@@ -12,22 +12,22 @@ from typing import NamedTuple
 
 PREFIX = b"/api/smartstat/plots"
 OUTSIDE = b"{outside}"
-"""Stands for the folder in which the root lies: it has a secret.png, and a project_a/secret.png."""
+"""Placeholder for the root's parent folder, which holds secret.png and project_a/secret.png."""
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What no log and no terminal may get: control characters but the newline that ends a line, bidirectional marks."""
+"""Never allowed in logs or terminals: control characters except newline, bidirectional marks."""
 
 
-class Hostile(NamedTuple):
+class HostileRequest(NamedTuple):
     """One request."""
 
     where: str
-    """What of it is hostile: the session, the filename, the project, v or the whole target."""
+    """The hostile part: session, filename, project, v or target."""
     raw: bytes
-    """That part as it is sent."""
+    """That part, as sent."""
     trick: str
 
     def target(self, outside: Path) -> bytes:
-        """The whole target as it is sent."""
+        """The request target, as sent."""
         raw = self.raw.replace(OUTSIDE, str(outside).encode())
         return {
             "session": PREFIX + b"/" + raw + b"/secret.png",
@@ -175,22 +175,22 @@ TARGETS = {
 PLACES = "session", "filename", "project", "v"
 
 
-def climbs() -> Iterator[Hostile]:
+def climbs() -> Iterator[HostileRequest]:
     """Up out of the root, dots and slashes each spelt in each way."""
     for (dots, one), (slash, other) in product(DOTS.items(), SLASHES.items()):
         up, trick = dots + slash, f"{one}; {other}"
-        yield Hostile("filename", up * 3 + b"secret.png", trick)
-        yield Hostile("session", b"s" + slash + up + dots, trick)
-        yield Hostile("project", b"project_a" + slash + up * 2 + dots, trick)
+        yield HostileRequest("filename", up * 3 + b"secret.png", trick)
+        yield HostileRequest("session", b"s" + slash + up + dots, trick)
+        yield HostileRequest("project", b"project_a" + slash + up * 2 + dots, trick)
 
 
-def spellings() -> Iterator[Hostile]:
-    """Each atom in each place: as it is, encoded once, twice, and mixed."""
+def spellings() -> Iterator[HostileRequest]:
+    """Each atom in each place: plain, encoded once, twice, and half."""
     for (atom, trick), where in product(ATOMS.items(), PLACES):
-        # Only what matches the pattern is a project at all.
+        # Only names that match the pattern are projects.
         forms = [(atom, "")] if where != "project" else [(atom, ""), (b"project_" + atom, "after project_; ")]
         for form, note in forms:
-            # The place of the root is not known yet: it stays as it is.
+            # The placeholder stays unencoded, to be replaced later.
             head, place, rest = form.partition(OUTSIDE)
             once = encode(head) + place + encode(rest)
             mixed = head + place + encode(rest[: len(rest) // 2]) + rest[len(rest) // 2 :]
@@ -200,16 +200,16 @@ def spellings() -> Iterator[Hostile]:
                 (once.replace(b"%", b"%25"), "encoded twice"),
                 (mixed, "half encoded"),
             ]:
-                yield Hostile(where, raw, f"{trick}; {note}{how}")
+                yield HostileRequest(where, raw, f"{trick}; {note}{how}")
 
 
-def each_once() -> list[Hostile]:
-    """All of them; what is sent the same way twice only where it came first."""
-    targets = (Hostile("target", raw, trick) for raw, trick in TARGETS.items())
-    first: dict[tuple[str, bytes], Hostile] = {}
+def each_once() -> list[HostileRequest]:
+    """All requests, without duplicates."""
+    targets = (HostileRequest("target", raw, trick) for raw, trick in TARGETS.items())
+    first: dict[tuple[str, bytes], HostileRequest] = {}
     for one in (*climbs(), *spellings(), *targets):
         first.setdefault((one.where, one.raw), one)
     return list(first.values())
 
 
-HOSTILE = each_once()
+HOSTILE_REQUESTS = each_once()

@@ -1,4 +1,4 @@
-"""A tree with everything in it that is no plot, secrets around it, and plots whose names are odd but legal."""
+"""A tree of files that look like plots, secrets around it, and plots with unusual but legal names."""
 
 import ctypes
 import os
@@ -13,11 +13,11 @@ from itertools import count
 from pathlib import Path
 
 from plotindex.config.settings import load_settings
-from tests.support.processes import SVG, draw, own_environment
+from tests.support.processes import SVG, clean_environment, draw
 
 SECRET = b"top-secret-of-another"
 LIBC = ctypes.CDLL(None, use_errno=True)
-ODD = [
+UNUSUAL_NAMES = [
     "100%.png",
     "a#b.png",
     "a;b.png",
@@ -52,9 +52,9 @@ ODD = [
     'x"; filename="injected.html.png',
     "sub;\n/%2e%2e/?.png",
 ]
-"""Legal, also where a name of the table becomes one when it is decoded once too often or too rarely."""
-ODD_SESSION, ODD_PROJECT = "odd\n;\u202e#session%2f", "project_%61\r\n&\x1b"
-NO_PLOTS = [
+"""Legal filenames, including those that become a traversal if decoded once too often."""
+UNUSUAL_SESSION, UNUSUAL_PROJECT = "odd\n;\u202e#session%2f", "project_%61\r\n&\x1b"
+NOT_PLOTS = [
     ("s", "project_a", "link.png"),
     ("s", "project_a", "passwd.png"),
     ("s", "project_a", "inside.png"),
@@ -76,11 +76,11 @@ NO_PLOTS = [
     (".", "project_a", "secret.png"),
     ("s/../../plots-secret", "project_a", "secret.png"),
 ]
-"""Session, project and filename of what is there and no plot."""
+"""Session, project and filename of entries that are not plots."""
 
 
 def insert_rows(folder: Path, rows: list[tuple[str, str, str]]) -> None:
-    """Put rows of these sessions, projects and filenames into the catalogue, as no look at the tree would."""
+    """Insert rows into the catalogue that no scan of the tree would."""
     with closing(sqlite3.connect(next((folder / "state").glob("*/catalog.db")))) as connection, connection:
         for session, project, filename in rows:
             values = (session, filename, project, 1, 1, 1, 1, 1)
@@ -88,7 +88,7 @@ def insert_rows(folder: Path, rows: list[tuple[str, str, str]]) -> None:
 
 
 def draw_hostile_tree(folder: Path) -> None:
-    """Draw below `folder`/plots, and a secret wherever a trick could lead."""
+    """Draw below `folder`/plots, with a secret at each place that a trick could reach."""
     root = folder / "plots"
     for path in ["", "project_a/", "plots-secret/", "plots-secret/project_a/"]:
         draw(folder, f"{path}secret.png", SECRET)
@@ -97,16 +97,16 @@ def draw_hostile_tree(folder: Path) -> None:
     draw(root, "s/project_a/x.png")
     draw(root, "s/project_a/sub/x.svg", SVG)
     draw(root, "s/project_a/notes.txt", SECRET)
-    for name in ODD:
-        draw(root, f"{ODD_SESSION}/{ODD_PROJECT}/{name}", name.encode())
-    make_no_plots(root / "s/project_a", folder)
+    for name in UNUSUAL_NAMES:
+        draw(root, f"{UNUSUAL_SESSION}/{UNUSUAL_PROJECT}/{name}", name.encode())
+    draw_not_plots(root / "s/project_a", folder)
     (root / "s/project_linked").symlink_to(folder / "project_a")
     (root / "linked").symlink_to(folder)
 
 
-def make_no_plots(project: Path, outside: Path) -> None:
-    """Whatever can be called like a plot and is none."""
-    state = load_settings({"root": str(outside / "plots")}, own_environment(outside)).state_folder
+def draw_not_plots(project: Path, outside: Path) -> None:
+    """Create entries of every other kind, named like plots."""
+    state = load_settings({"root": str(outside / "plots")}, clean_environment(outside)).state_folder
     for name, target in {
         "link.png": outside / "secret.png",
         "passwd.png": Path("/etc/passwd"),
@@ -126,14 +126,14 @@ def make_no_plots(project: Path, outside: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """renameat2(2), AT_FDCWD, RENAME_EXCHANGE: each has the other's name at once."""
+    """Swap two entries atomically: renameat2(2), AT_FDCWD, RENAME_EXCHANGE."""
     if LIBC.renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2):
         raise OSError(ctypes.get_errno(), "renameat2")
 
 
 @contextmanager
-def swapped(root: Path, outside: Path) -> Iterator[list[str]]:
-    """Plots of the session `swap`, each "public"; each part of their paths is swapped for symlinks to a secret."""
+def swapping_symlinks(root: Path, outside: Path) -> Iterator[list[str]]:
+    """Plots of session `swap`, each "public", while each part of their paths is swapped with symlinks to a secret."""
     plots = ["file.png", "sub/folder.png", "project.png", "session.png"]
     for plot in plots:
         draw(root, f"swap/project_a/{plot}", b"public")
@@ -148,7 +148,7 @@ def swapped(root: Path, outside: Path) -> Iterator[list[str]]:
 
     def swap() -> int:
         times = 0
-        # The outer ones more rarely: below a symlink there is nothing to swap.
+        # Outer folders more rarely: below a symlink, there is nothing to swap.
         for times in count(1):
             place, target = places[min(3, (times & -times).bit_length() - 1)]
             place.with_name("aside").symlink_to(target)

@@ -1,4 +1,4 @@
-"""Images as scripts write them, the odd ones too: made here, so that what they show is known."""
+"""Test images of all kinds that scripts write, with known content."""
 
 import io
 import struct
@@ -25,7 +25,7 @@ def halves(left: Any = RED, right: Any = BLUE, size: tuple[int, int] = (800, 400
 
 
 def png(width: int, height: int, colour: int, depth: int, rows: bytes, *more: tuple[bytes, bytes]) -> bytes:
-    """A PNG by hand: its header says anything, whatever the rows are."""
+    """A PNG whose header is independent of its rows."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -71,7 +71,7 @@ def _transparent_colour() -> bytes:
 
 
 TRANSPARENT = (0, 0, 0, 0)
-ODD: dict[str, tuple[Callable[[], bytes], Any, Any]] = {
+UNUSUAL_IMAGES: dict[str, tuple[Callable[[], bytes], Any, Any]] = {
     "rgb.png": (lambda: encoded(halves()), RED, BLUE),
     "photo.jpg": (lambda: encoded(halves(), "JPEG", quality=95), RED, BLUE),
     "large.jpeg": (lambda: encoded(halves(size=(4000, 2000)), "JPEG", quality=95), RED, BLUE),
@@ -101,14 +101,14 @@ ODD: dict[str, tuple[Callable[[], bytes], Any, Any]] = {
     "animated.png": (lambda: _frames("PNG"), RED, BLUE),
     "profile.png": (_profile, RED, BLUE),
 }
-"""Filename -> how to make it, and the colours of its left and its right half as they are to be seen."""
+"""Filename -> how to make it, and the visible colours of its left and right halves."""
 
 
 def _truncated() -> bytes:
     return encoded(Image.effect_noise((400, 400), 80))[:20_000]
 
 
-IMPOSSIBLE: dict[str, bytes] = {
+UNDECODABLE: dict[str, bytes] = {
     "bomb.png": png(20_000, 20_000, 0, 8, b"\0" * 1000),
     "bomb.gif": b"GIF89a\xff\xff\xff\xff\x80\0\0" + b"\0" * 6 + b",\0\0\0\0\xff\xff\xff\xff\0\x08\x01\0\0;",
     "truncated.png": _truncated(),
@@ -121,4 +121,4 @@ IMPOSSIBLE: dict[str, bytes] = {
     "no-size.png": png(0, 0, 0, 8, b""),
     "text-bomb.png": png(1, 1, 0, 8, b"\0\0", (b"zTXt", b"k\0\0" + zlib.compress(b"\0" * 200_000_000, 9))),
 }
-"""Filename -> content of which there is no thumbnail."""
+"""Filename -> content that no thumbnail can be made of."""

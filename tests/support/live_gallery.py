@@ -1,4 +1,4 @@
-"""A root that is drawn in while a browser looks at it, and small real pictures to draw there."""
+"""A served root that changes while a browser shows it, and small real images to draw."""
 
 import struct
 import zlib
@@ -14,21 +14,21 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
 from plotindex.auth.tokens import Tokens
-from tests.support.gallery_pages import running
+from tests.support.gallery_pages import run_gallery
 from tests.support.processes import draw, wait_until
 
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
 BLUE: Colour = (31, 95, 214)
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\u202egnp\n.png"
-TIMES = "\N{MULTIPLICATION SIGN}"
+MULTIPLICATION_SIGN = "\N{MULTIPLICATION SIGN}"
 WINDOW: ViewportSize = {"width": 1200, "height": 800}
 
 
 def png(
     width: int = 400, height: int = 300, colour: Colour = WHITE, dots: Mapping[tuple[int, int], Colour] | None = None
 ) -> bytes:
-    """A picture of one colour, with single pixels of others."""
+    """A PNG of one colour, with single pixels of others."""
     rows = [bytearray(bytes(colour) * width) for _ in range(height)]
     for (x, y), dot in (dots or {}).items():
         rows[y][3 * x : 3 * x + 3] = bytes(dot)
@@ -44,20 +44,20 @@ def png(
 
 
 @dataclass
-class Viewing:
-    """`plotindex run` on a root, and a browser that has logged in."""
+class LiveGallery:
+    """`plotindex run` on a root, and a logged-in browser."""
 
     url: str
     root: Path
     browser: Browser
     context: BrowserContext
-    """One that has logged in."""
+    """Logged in."""
     token: str
     drawn: set[str] = field(default_factory=set)
-    """What was drawn since it was last waited for."""
+    """Paths drawn since the last `sync`."""
 
     def draw(self, path: str, content: bytes | None = None, *, age: int | None = None) -> Path:
-        """Draw a plot, whole at once; so many seconds after the year 2001 began when that is given."""
+        """Draw a plot atomically; `age` sets its mtime to so many seconds after the start of 2001."""
         mtime = None if age is None else (978_307_200 + age) * 10**9
         self.drawn.add(path)
         draft = draw(self.root, f"{path}.draft", png() if content is None else content, mtime_ns=mtime)
@@ -71,25 +71,25 @@ class Viewing:
 
     @contextmanager
     def page(self, **options: Any) -> Iterator[Page]:
-        """A page, with options in a context of its own; fails when anything on it does, or its policy forbids it."""
+        """A page, in a context of its own if there are options; fails on errors, CSP violations or foreign requests."""
         context = self.context
         if options:
             state: Any = self.context.storage_state()
             context = self.browser.new_context(**{"storage_state": state, "viewport": WINDOW, **options})
         page = context.new_page()
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: wrong.append(dialog.message))
-        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
-        page.on("request", lambda asked: None if asked.url.startswith(self.url) else wrong.append(asked.url))
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("dialog", lambda dialog: problems.append(dialog.message))
+        page.on("console", lambda log: problems.append(log.text) if "Content Security Policy" in log.text else None)
+        page.on("request", lambda sent: None if sent.url.startswith(self.url) else problems.append(sent.url))
         try:
             yield page
-            assert wrong == []
+            assert problems == []
         finally:
             (context if options else page).close()
 
     def sync(self) -> None:
-        """Wait until all that was drawn is in the catalogue."""
+        """Wait until the catalogue contains all drawn plots."""
         files = {path: self.root / path for path in self.drawn}
         wanted = {path: file.stat().st_size for path, file in files.items() if file.exists()}
         for session in {path.partition("/")[0] for path in wanted}:
@@ -109,30 +109,30 @@ class Viewing:
 
 
 @contextmanager
-def viewing(folder: Path, browser: Browser) -> Iterator[Viewing]:
+def serve_and_browse(folder: Path, browser: Browser) -> Iterator[LiveGallery]:
     """Index and serve `folder`/plots, and log in."""
-    with running(folder) as gallery, gallery.open_context(browser, viewport=WINDOW) as context:
+    with run_gallery(folder) as gallery, gallery.open_context(browser, viewport=WINDOW) as context:
         secret = Tokens.from_settings(gallery.settings).create("lists")
-        yield Viewing(gallery.url, gallery.root, browser, context, secret)
+        yield LiveGallery(gallery.url, gallery.root, browser, context, secret)
 
 
 def violations(page: Page, *rules: str) -> list[str]:
-    """What axe-core finds wrong with a page, by all of its rules or by some."""
+    """The accessibility violations that axe-core finds, by all or some rules."""
     options = {"runOnly": list(rules)} if rules else None
     found = Axe().run(page, options=options).response["violations"]
     return [f"{one['id']}: {[node['html'][:200] for node in one['nodes']]}" for one in found]
 
 
-def violations_in_the_dark(page: Page) -> list[str]:
-    """What it finds wrong with the dark theme, which differs in its colours alone."""
+def violations_in_dark_theme(page: Page) -> list[str]:
+    """The contrast violations of the dark theme, which differs in colours alone."""
     page.emulate_media(color_scheme="dark")
     found = violations(page, "color-contrast")
     page.emulate_media(color_scheme="light")
     return found
 
 
-def zoomed(page: Page, within: str = "") -> float:
-    """How large the first picture is drawn, against how large it fits."""
+def zoom_of(page: Page, within: str = "") -> float:
+    """The first picture's zoom, relative to fitting."""
     matrix = page.locator(f"{within} .sheet").first.evaluate(
         "sheet => new DOMMatrix(getComputedStyle(sheet).transform).a"
     )

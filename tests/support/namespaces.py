@@ -1,4 +1,4 @@
-"""A mount namespace of a test's own: what is mounted there nobody else sees, and it is gone with the test."""
+"""A mount namespace for one test: its mounts are invisible to others and vanish with it."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ CLONE_NEWNS = 0x00020000
 
 @contextmanager
 def own_mounts() -> Iterator[None]:
-    """This process, and every one that it starts meanwhile, is in a mount namespace of its own: unshare(2)."""
+    """Move this process, and its children, to a new mount namespace (unshare(2)); back on exit."""
     libc = ctypes.CDLL(None, use_errno=True)
     folder = os.getcwd()
     # /proc/self is the main thread, in which tests run.
@@ -42,7 +42,7 @@ def mount(*args: str | Path) -> None:
 
 @contextmanager
 def small_disk_at(folder: Path, options: str = "size=2m") -> Iterator[Path]:
-    """A new folder is a disk of its own, of 2 MB, in a mount namespace."""
+    """Mount a 2 MB disk at a new folder, in a mount namespace."""
     folder.mkdir()
     with own_mounts():
         mount("-t", "tmpfs", "-o", options, "none", folder)
@@ -50,5 +50,5 @@ def small_disk_at(folder: Path, options: str = "size=2m") -> Iterator[Path]:
 
 
 def unmount(place: Path) -> None:
-    """umount(8), as soon as nobody has something open there."""
+    """umount(8), retried while files are open there."""
     wait_until(lambda: subprocess.run(["umount", place], capture_output=True, check=False).returncode == 0)

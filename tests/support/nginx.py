@@ -1,4 +1,4 @@
-"""nginx from Debian's packages, with the configuration that docs/install.md shows."""
+"""nginx from Debian's packages, with the configuration of docs/install.md."""
 
 import os
 import pwd
@@ -32,7 +32,7 @@ http {{
     include site.conf;
 }}
 """
-"""What a distribution has around the documented file."""
+"""A distribution's configuration, which includes the documented file."""
 
 
 class Nginx(NamedTuple):
@@ -43,21 +43,21 @@ class Nginx(NamedTuple):
 
 
 @contextmanager
-def nginx(folder: Path, server: str, root: Path, places: Mapping[str, str] | None = None) -> Iterator[Nginx]:
-    """nginx in front of `server`, a URL, with the files below `root`. It works in `folder`, which is new.
+def nginx(folder: Path, server: str, root: Path, replacements: Mapping[str, str] | None = None) -> Iterator[Nginx]:
+    """nginx in front of `server`, a URL, with the files below `root`; it runs in the new `folder`.
 
-    `places` are further changes to the documented configuration.
+    `replacements` are further changes to the documented configuration.
     """
     assert NGINX is not None
     folder.mkdir()
     port = free_port()
-    own = {
+    required = {
         "listen 80;": f"listen 127.0.0.1:{port};",
         "server 127.0.0.1:8517;": f"server {server.removeprefix('http://')};",
         "alias /srv/plots/;": f'alias "{root}/";',
     }
-    (folder / "site.conf").write_text(_changed(_documented(), {**own, **(places or {})}))
-    # Started by root it would otherwise become nobody, who may not read what a test draws.
+    (folder / "site.conf").write_text(_replace(_documented(), {**required, **(replacements or {})}))
+    # Run by root, nginx would otherwise switch to nobody, who cannot read the plots.
     user = "" if os.geteuid() else f"user {pwd.getpwuid(0).pw_name};"
     (folder / "nginx.conf").write_text(MAIN.format(user=user))
     command = [NGINX, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]
@@ -77,8 +77,8 @@ def _documented() -> str:
     return str(block)
 
 
-def _changed(text: str, places: Mapping[str, str]) -> str:
-    for place, value in places.items():
-        assert text.count(place) == 1, place
-        text = text.replace(place, value)
+def _replace(text: str, replacements: Mapping[str, str]) -> str:
+    for old, new in replacements.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
     return text

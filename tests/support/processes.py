@@ -1,4 +1,4 @@
-"""What the tests share: plots to draw, conditions to wait for, processes to start."""
+"""Shared test support: draw plots, wait for conditions, start processes."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from plotindex import pytest_plugin
 from plotindex.index.report import Report
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import Plot
-from tests.support.forking import forks
+from tests.support.forking import fork_server
 
 T = TypeVar("T")
 RunPlotindex = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -29,25 +29,25 @@ Index = Callable[[], Report]
 Refused = Callable[..., None]
 """The type of the fixture `refused`."""
 
-PATIENCE = 10
-"""Seconds after which a command that is to be refused counts as one that goes on."""
+REFUSAL_SECONDS = 10
+"""Timeout of a command that should refuse to start."""
 UNPRIVILEGED = """
 import ctypes, os, sys
-# prctl(2) PR_CAPBSET_DROP of CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: from the next program on, permissions count for
-# root, too. For any other user they count already, and this fails without harm.
+# prctl(2) PR_CAPBSET_DROP of CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: after exec, permissions apply to root, too.
+# For any other user they apply anyway, and this call fails without harm.
 for capability in (1, 2):
     ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
 os.execv(sys.executable, [sys.executable, "-m", "plotindex", *sys.argv[1:]])
 """
-"""A Python program that is `plotindex`, with no privilege to pass by permissions."""
+"""A Python program that executes `plotindex` without the privilege to bypass permissions."""
 
 PNG = pytest_plugin.PNG
-"""The smallest real PNG."""
+"""The smallest valid PNG."""
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 
 
 def draw(root: Path, path: str, content: bytes = PNG, *, mtime_ns: int | None = None) -> Path:
-    """Write a plot at `path` below the root, with its folders; give it a time when one is named."""
+    """Write a plot at `path` below the root, creating its folders; set its mtime if given."""
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
@@ -57,37 +57,37 @@ def draw(root: Path, path: str, content: bytes = PNG, *, mtime_ns: int | None = 
 
 
 def wait_until(condition: Callable[[], T], seconds: float = 20.0) -> T:
-    """Return what `condition` returns as soon as that is true; fail when it is not within `seconds`."""
+    """Poll `condition` until its result is true and return that; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} seconds; at last it was {result!r}"
+        assert time.monotonic() < deadline, f"not true within {seconds} s; last result: {result!r}"
         time.sleep(0.01)
     return result
 
 
 def free_port() -> int:
-    """A port of this machine on which nobody listens, and which no other process of tests is given.
+    """A local port that nothing listens on, and that no other test process gets.
 
-    Servers share a port rather than refuse it (SO_REUSEPORT). All are below what the system gives out by itself.
+    Claimed by an abstract socket, since servers share ports (SO_REUSEPORT). Below the ephemeral range.
     """
     for port in _ports:
         with socket.socket() as probe, socket.socket(socket.AF_UNIX) as claim, suppress(OSError):
             claim.bind(f"\0a port of plotindex's tests: {port}")
             probe.bind(("127.0.0.1", port))
-            # It is kept as long as this process lives.
+            # Keep the claim as long as this process lives.
             claim.detach()
             return port
     raise AssertionError("no port is free")
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody answers on that port of this machine."""
+    """Whether connecting to a local port fails."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def answers(url: str) -> bool:
-    """Whether a server answers there."""
+    """Whether the server at `url` answers /healthz."""
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=2):
             return True
@@ -100,8 +100,8 @@ def all_plots(catalog: Catalog) -> set[Plot]:
     return {plot for session in catalog.sessions() for plot in catalog.plots(session)}
 
 
-def own_environment(folder: Path) -> dict[str, str]:
-    """No PLOTINDEX_ variable but PLOTINDEX_STATE_DIR, which is below `folder`; Python's warnings are errors."""
+def clean_environment(folder: Path) -> dict[str, str]:
+    """The environment without PLOTINDEX_ variables but PLOTINDEX_STATE_DIR, below `folder`; warnings are errors."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PLOTINDEX_")}
     return {**kept, "PLOTINDEX_STATE_DIR": str(folder / "state"), "PYTHONWARNINGS": "error"}
 
@@ -116,11 +116,13 @@ def run_plotindex(
 ) -> "subprocess.CompletedProcess[str]":
     """Run `plotindex args…` in exactly this environment and folder; return its exit code, stdout and stderr.
 
-    When it goes on for longer than `seconds`, it is ended with all it started, and this raises TimeoutExpired.
-    `command` is a whole program to start in its place.
+    `command` is a program to start instead.
+
+    Raises:
+        TimeoutExpired: it ran for more than `seconds`; it was killed, with all its children.
     """
     if command is None:
-        return forks().run(args, environment, cwd, seconds)
+        return fork_server().run(args, environment, cwd, seconds)
     with subprocess.Popen(
         [*command, *args],
         env=environment,
@@ -146,7 +148,7 @@ def end_group(pid: int) -> None:
 
 
 class Service:
-    """A long-running `plotindex …`, with all that it has written so far. Started by the fixture `service`."""
+    """A long-running `plotindex …` and its output so far. Started by the fixture `service`."""
 
     def __init__(
         self,
@@ -159,7 +161,7 @@ class Service:
     ) -> None:
         self._files = logs.with_suffix(".stdout"), logs.with_suffix(".stderr")
         self.url = ""
-        """Where it serves: http://127.0.0.1:PORT, when the fixture `server` started it."""
+        """http://127.0.0.1:PORT, when started by the fixture `server`."""
         with self._files[0].open("wb") as stdout, self._files[1].open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*prefix, *program, *args],
@@ -184,22 +186,22 @@ class Service:
         return self._files[1].read_text(errors="replace")
 
     def wait_for(self, condition: Callable[[], T], seconds: float = 20.0) -> T:
-        """As `wait_until`, but fail at once, with what it said, when the service ends."""
+        """As `wait_until`, but fail with its output as soon as the service exits."""
 
         def alive() -> T:
             result = condition()
-            assert result or self.process.poll() is None, f"it ended: {self.stdout}\n{self.stderr}"
+            assert result or self.process.poll() is None, f"the service exited: {self.stdout}\n{self.stderr}"
             return result
 
         return wait_until(alive, seconds)
 
     def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 10.0) -> int:
-        """Send it a signal and return its exit code; fail when it has not ended within `seconds`."""
+        """Send a signal and return the exit code; fail after `seconds`."""
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
     def clean_up(self) -> None:
-        """End it and whatever it has started."""
+        """Terminate the service and kill all its children."""
         if self.process.poll() is None:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -209,21 +211,21 @@ class Service:
 
 
 def at_once(run: RunPlotindex, *commands: Sequence[str | bytes | Path]) -> "list[subprocess.CompletedProcess[str]]":
-    """Run several commands side by side, none of which minds the others."""
+    """Run several commands concurrently."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda command: run(*command), commands))
 
 
-def are_refused(
+def assert_refused(
     run: RunPlotindex, commands: list[str], *says: str, options: tuple[str | Path | bytes, ...] = ()
 ) -> None:
-    """Assert that each command ends with exit 2 and one sentence that says so much."""
+    """Assert that each command exits with 2 and one sentence that contains all of `says`."""
 
     def problem(command: str) -> str | None:
         try:
             done = run(*command.split(), *options)
         except subprocess.TimeoutExpired:
-            return f"`{command}` goes on"
+            return f"`{command}` keeps running"
         sentence = done.stderr.removeprefix("plotindex: ")
         right = (
             (done.returncode, done.stdout) == (2, "")

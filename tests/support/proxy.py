@@ -1,4 +1,4 @@
-"""plotindex behind nginx, beside plotindex alone."""
+"""plotindex served directly and behind nginx."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,26 +10,26 @@ import pytest
 
 from tests.support.hostile_tree import draw_hostile_tree
 from tests.support.nginx import ACCEL, NGINX, nginx
-from tests.support.site import Shared, Site, served, serving
+from tests.support.site import ServedSite, Site, served, serving
 
 AS_DOCUMENTED = {"PLOTINDEX_X_ACCEL_PREFIX": ACCEL, "PLOTINDEX_PROXIES": "1"}
 
 
-class Fronted(NamedTuple):
-    """The hostile tree, served twice: by plotindex alone, and through nginx, to which plotindex leaves the files."""
+class ProxiedSite(NamedTuple):
+    """The hostile tree, served by plotindex alone, and through nginx, which sends the files (X-Accel-Redirect)."""
 
     alone: Site
     through: Site
     behind: str
-    """The address of the latter."""
-    shared: Shared
+    """The URL of the plotindex server behind nginx."""
+    shared: ServedSite
 
 
 @contextmanager
-def fronted(folder: Path) -> Iterator[Fronted]:
-    """Draw the hostile tree below `folder` and serve it both ways; nginx knows its root by a symlink.
+def serve_behind_nginx(folder: Path) -> Iterator[ProxiedSite]:
+    """Draw the hostile tree below `folder` and serve it both ways; nginx reaches its root through a symlink.
 
-    Without nginx the test is skipped.
+    Skips the test if nginx is not installed.
     """
     if NGINX is None:
         pytest.skip("There is no nginx here: sh tests/tools/install.sh installs it.")
@@ -40,4 +40,4 @@ def fronted(folder: Path) -> Iterator[Fronted]:
         serving(folder, {**shared.environment, **AS_DOCUMENTED}, "behind") as behind,
         nginx(folder / "nginx", behind.url, folder / "way") as front,
     ):
-        yield Fronted(shared.site, replace(shared.site, url=front.url), behind.url, shared)
+        yield ProxiedSite(shared.site, replace(shared.site, url=front.url), behind.url, shared)

@@ -1,4 +1,4 @@
-"""A served root and a client with a token: for tests that share one, and for such as no client would send."""
+"""A served root and a client with a token, which can also send malformed requests."""
 
 import socket
 from collections.abc import Iterator, Mapping
@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import requests
 
-from tests.support.processes import Service, answers, free_port, own_environment, run_plotindex
+from tests.support.processes import Service, answers, clean_environment, free_port, run_plotindex
 
 PREFIX = "/api/smartstat/plots"
 
 
-class Raw(NamedTuple):
-    """An answer as it came."""
+class RawResponse(NamedTuple):
+    """An unparsed HTTP response."""
 
     head: bytes
     body: bytes
@@ -26,7 +26,7 @@ class Raw(NamedTuple):
 
     @property
     def headers(self) -> dict[bytes, bytes]:
-        """Each header line as name (in lower case) and value; fails where two have one name."""
+        """Header values by lower-case name; fails on a repeated name."""
         lines = [line.split(b": ", 1) for line in self.head.split(b"\r\n")[1:]]
         headers = {name.lower(): value for name, value in lines}
         assert len(headers) == len(lines), self.head
@@ -47,8 +47,8 @@ class Site:
         given["Authorization"] = f"Bearer {self.token if token is None else token}"
         return requests.request(method, self.url + PREFIX + path, headers=given, timeout=20)
 
-    def send(self, target: bytes) -> Raw:
-        """The answer to a GET whose target is sent as it is: no client tidies it up."""
+    def send(self, target: bytes) -> RawResponse:
+        """The response to a GET whose target is sent unchanged: HTTP clients would normalize it."""
         host, port = self.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=20) as connection:
             lines = [b"GET %s HTTP/1.1" % target, b"Host: 127.0.0.1", b"Connection: close", b"Accept-Encoding: gzip"]
@@ -58,11 +58,11 @@ class Site:
             while chunk := connection.recv(1 << 16):
                 received += chunk
         head, _, body = received.partition(b"\r\n\r\n")
-        return Raw(head, body)
+        return RawResponse(head, body)
 
 
-class Shared(NamedTuple):
-    """A site of its own folder, for all tests of a module."""
+class ServedSite(NamedTuple):
+    """A site in a folder of its own, shared by the tests of a module."""
 
     site: Site
     service: Service
@@ -71,19 +71,19 @@ class Shared(NamedTuple):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Shared]:
+def served(folder: Path) -> Iterator[ServedSite]:
     """Index and serve `folder`/plots; its state is `folder`/state."""
     root = folder / "plots"
-    environment = {**own_environment(folder), "PLOTINDEX_ROOT": str(root)}
+    environment = {**clean_environment(folder), "PLOTINDEX_ROOT": str(root)}
     token = run_plotindex(["token", "create", "--name", "all"], environment, folder).stdout.strip()
     assert run_plotindex(["rebuild"], environment, folder).returncode == 0
     with serving(folder, environment, "serve") as service:
-        yield Shared(Site(service.url, service.pid, token, root), service, folder, environment)
+        yield ServedSite(Site(service.url, service.pid, token, root), service, folder, environment)
 
 
 @contextmanager
 def serving(folder: Path, environment: Mapping[str, str], log: str) -> Iterator[Service]:
-    """`plotindex serve` on a free port, once it answers; it writes to the files `log` in `folder`."""
+    """`plotindex serve` on a free port, answering; its output goes to `log`.stdout and .stderr in `folder`."""
     port = free_port()
     service = Service(["serve", "--port", str(port)], environment, folder, folder / log)
     try:

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, ViewportSize
 
 from tests.support.browser import chromium
-from tests.support.gallery_pages import running
+from tests.support.gallery_pages import run_gallery
 from tests.support.processes import wait_until
 
 THEMES = ("light", "dark")
@@ -35,7 +35,7 @@ def main(root: Path, pictures: Path) -> None:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         (folder / "plots").symlink_to(root)
         browser = stack.enter_context(chromium())
-        gallery = stack.enter_context(running(folder))
+        gallery = stack.enter_context(run_gallery(folder))
         for theme in THEMES:
             options = {"color_scheme": theme, "reduced_motion": "reduce"}
             with gallery.open_context(browser, viewport=WIDE, **options) as context:

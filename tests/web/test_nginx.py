@@ -15,10 +15,10 @@ from plotindex.auth.logins import Logins
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings, load_settings
 from tests.support.hostile_requests import encode
-from tests.support.hostile_tree import ODD, ODD_PROJECT, ODD_SESSION
+from tests.support.hostile_tree import UNUSUAL_NAMES, UNUSUAL_PROJECT, UNUSUAL_SESSION
 from tests.support.nginx import nginx
 from tests.support.processes import PNG, SVG, draw, free_port, wait_until
-from tests.support.proxy import Fronted, fronted
+from tests.support.proxy import ProxiedSite, serve_behind_nginx
 from tests.support.site import PREFIX, Site
 
 HOP = {"Server", "Date", "Connection"}
@@ -28,7 +28,7 @@ LONG = "/".join(["\xe9" * 100] * 16) + "/long.png"
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronted]:
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedSite]:
     """The hostile tree and some more plots, with nginx in front and without."""
     folder = tmp_path_factory.mktemp("nginx")
     draw(folder, "plots/s/project_a/photo.JPG", b"jpeg", mtime_ns=0)
@@ -39,7 +39,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronted]:
     draw(folder, "plots/s/project_a/young.png")
     draw(folder, "plots/s/project_a/slow.png")
     draw(folder, f"plots/s/project_a/{LONG}", b"long")
-    with fronted(folder) as both:
+    with serve_behind_nginx(folder) as both:
         yield both
 
 
@@ -50,14 +50,14 @@ def told(site: Site, path: str, method: str = "GET", **headers: str) -> tuple[in
     return answer.status_code, {name: value for name, value in own.items() if name not in HOP}, answer.content
 
 
-def told_alike(both: Fronted, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+def told_alike(both: ProxiedSite, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
     """What both say, which is the same, and each header once."""
     through, alone = told(both.through, path, method, **headers), told(both.alone, path, method, **headers)
     assert through == alone, (path, method, headers)
     return through
 
 
-def test_each_kind_of_plot_has_its_type_and_every_header_through_nginx(both: Fronted) -> None:
+def test_each_kind_of_plot_has_its_type_and_every_header_through_nginx(both: ProxiedSite) -> None:
     for path, kind, content in [
         ("/s/x.png", "image/png", PNG),
         ("/s/sub/x.svg", "image/svg+xml", SVG),
@@ -81,14 +81,14 @@ def test_each_kind_of_plot_has_its_type_and_every_header_through_nginx(both: Fro
         assert ("Referrer-Policy" in headers) == (kind == "image/svg+xml")
 
 
-def test_a_head_is_a_get_without_its_body(both: Fronted) -> None:
+def test_a_head_is_a_get_without_its_body(both: ProxiedSite) -> None:
     for path in ("/s/x.png", "/s/sub/x.svg?download=1", "/s/large.png", "/s/gone.png"):
         status, headers, body = told(both.through, path, "HEAD")
         assert body == b""
         assert (status, headers) == told(both.through, path)[:2] == told(both.alone, path, "HEAD")[:2]
 
 
-def test_the_version_decides_whether_a_plot_was_modified(both: Fronted) -> None:
+def test_the_version_decides_whether_a_plot_was_modified(both: ProxiedSite) -> None:
     tag, modified = (told(both.alone, "/s/x.png")[1][name] for name in ("Etag", "Last-Modified"))
     for condition in (tag, f'"zzz", {tag}', f"W/{tag}", "*"):
         for method in ("GET", "HEAD"):
@@ -107,7 +107,7 @@ def test_the_version_decides_whether_a_plot_was_modified(both: Fronted) -> None:
         assert told_alike(both, "/s/x.png", **conditions)[0] == 200, conditions
 
 
-def test_a_range_is_the_part_of_the_version_that_was_asked_for(both: Fronted) -> None:
+def test_a_range_is_the_part_of_the_version_that_was_asked_for(both: ProxiedSite) -> None:
     tag, modified = (told(both.alone, "/s/x.png")[1][name] for name in ("Etag", "Last-Modified"))
     for wanted, part in [("0-9", PNG[:10]), ("60-", PNG[60:]), ("-5", PNG[-5:]), ("0-0", PNG[:1]), ("9-999", PNG[9:])]:
         for condition in ({}, {"If_Range": tag}, {"If_Range": modified}):
@@ -124,7 +124,7 @@ def test_a_range_is_the_part_of_the_version_that_was_asked_for(both: Fronted) ->
         assert body == b'{"error":"Range not satisfiable"}\n'
 
 
-def test_a_version_in_the_address_is_cached_for_ever_once_it_is_settled(both: Fronted) -> None:
+def test_a_version_in_the_address_is_cached_for_ever_once_it_is_settled(both: ProxiedSite) -> None:
     file = draw(both.alone.root, "s/project_a/young.png")
     version = told(both.alone, "/s/young.png")[1]["Etag"].strip('"')
     wait_until(lambda: time.time_ns() - file.stat().st_ctime_ns > 2_100_000_000)
@@ -133,9 +133,11 @@ def test_a_version_in_the_address_is_cached_for_ever_once_it_is_settled(both: Fr
     assert told_alike(both, "/s/young.png?v=0000")[1]["Cache-Control"] == "private, no-cache"
 
 
-def test_odd_names_arrive_at_their_own_file(both: Fronted) -> None:
-    for name in ODD:
-        session, project, filename = (encode(part.encode()).decode() for part in (ODD_SESSION, ODD_PROJECT, name))
+def test_odd_names_arrive_at_their_own_file(both: ProxiedSite) -> None:
+    for name in UNUSUAL_NAMES:
+        session, project, filename = (
+            encode(part.encode()).decode() for part in (UNUSUAL_SESSION, UNUSUAL_PROJECT, name)
+        )
         for query in ("", f"?download=1&project={project}"):
             # Whatever the client has left as it was goes to plotindex as it was.
             answer = both.through.send(f"{PREFIX}/{session}/{filename}{query}".encode())
@@ -146,12 +148,12 @@ def test_odd_names_arrive_at_their_own_file(both: Fronted) -> None:
                 assert answer.headers.get(header) == alone.headers.get(header), name
 
 
-def test_the_longest_names_pass_nginx_both_ways(both: Fronted) -> None:
+def test_the_longest_names_pass_nginx_both_ways(both: ProxiedSite) -> None:
     status, _, body = told_alike(both, "/s/" + encode(LONG.encode()).decode())
     assert (status, body) == (200, b"long")
 
 
-def test_errors_are_those_of_plotindex(both: Fronted) -> None:
+def test_errors_are_those_of_plotindex(both: ProxiedSite) -> None:
     for path, status in [("/s/gone.png", 404), ("/nowhere/x.png", 404), ("/s//x.png", 404), ("//s/x.png", 404)]:
         answer = told_alike(both, path)
         assert (answer[0], answer[1]["Cache-Status"]) == (status, "plotindex; fwd=miss")
@@ -170,7 +172,7 @@ def test_errors_are_those_of_plotindex(both: Fronted) -> None:
     assert (status, headers["Retry-After"], headers["Cache-Status"]) == (503, "5", "plotindex; fwd=miss")
 
 
-def test_what_only_nginx_can_say_is_json_too(both: Fronted) -> None:
+def test_what_only_nginx_can_say_is_json_too(both: ProxiedSite) -> None:
     folder = both.shared.folder
     with nginx(folder / "away", f"http://127.0.0.1:{free_port()}", folder / "plots") as front:
         answer = requests.get(f"{front.url}{PREFIX}/s/x.png", timeout=20)
@@ -182,7 +184,7 @@ def test_what_only_nginx_can_say_is_json_too(both: Fronted) -> None:
         assert list(json.loads(refused.body)) == ["error"]
 
 
-def test_a_signed_address_opens_its_plot_without_a_token(both: Fronted) -> None:
+def test_a_signed_address_opens_its_plot_without_a_token(both: ProxiedSite) -> None:
     plots = both.alone.get("/s?q=x.svg").json()["plots"]
     (address,) = [entry["url"] for entry in plots if entry["filename"] == "sub/x.svg"]
     answers = [requests.get(site.url + address, timeout=20) for site in (both.through, both.alone)]
@@ -192,7 +194,7 @@ def test_a_signed_address_opens_its_plot_without_a_token(both: Fronted) -> None:
     assert requests.get(both.through.url + address.replace("x.svg", "y.svg"), timeout=20).status_code == 401
 
 
-def test_who_does_not_read_holds_no_thread_of_plotindex(both: Fronted) -> None:
+def test_who_does_not_read_holds_no_thread_of_plotindex(both: ProxiedSite) -> None:
     os.truncate(both.alone.root / "s/project_a/slow.png", 1 << 26)
     request = f"GET {PREFIX}/s/slow.png HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {both.through.token}\r\n\r\n"
     host, port = both.through.url.removeprefix("http://").split(":")
@@ -204,7 +206,9 @@ def test_who_does_not_read_holds_no_thread_of_plotindex(both: Fronted) -> None:
         assert both.through.get("/s/x.png").content == PNG
 
 
-def test_the_pages_and_the_login_work_and_the_cookie_is_for_https_where_the_browser_uses_that(both: Fronted) -> None:
+def test_the_pages_and_the_login_work_and_the_cookie_is_for_https_where_the_browser_uses_that(
+    both: ProxiedSite,
+) -> None:
     folder, environment = both.shared.folder, both.shared.environment
     settings = load_settings({"root": str(both.alone.root)}, environment)
     token = Tokens(settings.state_folder / "tokens.json").check(both.alone.token)

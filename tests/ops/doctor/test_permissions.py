@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plotindex.ops.doctor.permissions import ENTER, READ, Credentials, exposures, may_replace, permitted
 from plotindex.ops.doctor.state_access import stat_folder
-from tests.support.other_users import asked_as, reachable_folder
+from tests.support.other_users import reachable_folder, run_as_user
 
 OWNER, OTHER, GROUP, SECOND = 51_001, 51_002, 51_003, 51_004
 SOMEBODY = [
@@ -46,7 +46,7 @@ def test_every_mode_grants_what_the_kernel_grants(credentials: Credentials, reac
         os.chown(folder, OWNER, GROUP)
         folder.chmod(mode)
     folders = sorted(reachable.iterdir())
-    told = asked_as(credentials, lambda: "".join(str(allowed(folder)) for folder in folders))
+    told = run_as_user(credentials, lambda: "".join(str(allowed(folder)) for folder in folders))
     assert told == "".join(str(permitted(folder.stat(), credentials)) for folder in folders)
 
 
@@ -75,7 +75,7 @@ def test_an_entry_can_be_replaced_by_whom_the_kernel_lets(
                 return "no"
             return "yes"
 
-        assert asked_as(credentials, replace) == ("yes" if expected else "no")
+        assert run_as_user(credentials, replace) == ("yes" if expected else "no")
 
 
 @given(st.tuples(modes, modes, modes), st.sampled_from(SOMEBODY[:-1]))
@@ -94,7 +94,7 @@ def test_a_key_is_said_to_be_readable_by_whom_the_kernel_lets_read_it(
         found = {
             exposure.what for exposure in exposures(stat_folder(folder, [key.name]), credentials, frozenset({key.name}))
         }
-        told = asked_as(credentials, lambda: "yes" if os.access(key, os.R_OK) else "no")
+        told = run_as_user(credentials, lambda: "yes" if os.access(key, os.R_OK) else "no")
         assert (f"can read {key}" in found) == (told == "yes")
 
 

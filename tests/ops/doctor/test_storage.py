@@ -19,7 +19,7 @@ from plotindex.system.mounts import Mount
 from plotindex.tree.layout import Layout
 from tests.ops.doctor.test_checks import findings_of
 from tests.support.namespaces import small_disk_at
-from tests.support.postgres import NewDatabase, on_postgresql, value_of
+from tests.support.postgres import NewDatabase, on_postgresql, query_value
 from tests.support.processes import Index, draw
 
 
@@ -120,7 +120,7 @@ def test_a_server_without_an_index_for_the_search_is_named(
         Catalog(database).initialise(str(settings.root), Layout())
         url = database.url.render_as_string(hide_password=False)
         (opens, search) = findings_of(replace(settings, database=url), "database")
-        has_trigrams = bool(value_of(url, "SELECT count(*) FROM pg_indexes WHERE indexname = 'name_trigram'"))
+        has_trigrams = bool(query_value(url, "SELECT count(*) FROM pg_indexes WHERE indexname = 'name_trigram'"))
     assert (opens.check, opens.verdict) == ("database", "ok")
     assert search == search_finding(has_trigrams=has_trigrams)
     assert [search_finding(has_trigrams=has).verdict for has in (True, False)] == ["ok", "warn"]

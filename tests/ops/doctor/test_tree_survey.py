@@ -10,7 +10,7 @@ from plotindex.ops.doctor.tree_survey import MAX_SYMLINKS, survey
 from plotindex.tree.layout import Layout
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree
-from tests.support.other_users import asked_as, reachable_folder
+from tests.support.other_users import reachable_folder, run_as_user
 from tests.support.processes import draw
 
 reachable = pytest.fixture(reachable_folder)
@@ -68,4 +68,4 @@ def test_a_folder_that_this_user_may_not_read_is_named_and_the_others_are_seen(r
         seen = survey(Tree(reachable))
         return f"{seen.folders} {list(seen.unreadable)}"
 
-    assert asked_as(Credentials(51_201, frozenset({51_201})), look) == "4 ['s/project_a']"
+    assert run_as_user(Credentials(51_201, frozenset({51_201})), look) == "4 ['s/project_a']"
