@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from plotindex.config import PARSERS, default_text
 from tests import CHECKOUT
 from tests.project.test_documented_commands import documents
 
@@ -89,6 +90,28 @@ def test_pages_and_anchors_that_the_code_names_exist() -> None:
     for file_name, path, anchor in sorted(named):
         assert (CHECKOUT / path).exists(), (file_name, path)
         assert not anchor or anchor in anchors(PAGES[path]), (file_name, path, anchor)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - {"CHANGELOG.md"}))
+def test_files_of_the_project_that_a_page_names_exist(page: str) -> None:
+    named = re.findall(
+        r"`((?:plotindex|tests|migrations|benchmarks|examples|docs)/[\w/-]+(?:\.py|\.sh|\.md)?)`", PAGES[page]
+    )
+    assert [path for path in named if not (CHECKOUT / path).exists() and "NNNN" not in path] == []
+
+
+def test_the_page_on_settings_describes_each_with_its_default() -> None:
+    table = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([^|]+) \| [^|]+ \|$", PAGES["docs/settings.md"], re.M)
+    described = {}
+    for names, defaults in table:
+        for name, default in zip(names.split(", "), defaults.split(", "), strict=True):
+            described[name.strip("`")] = default.strip("`")
+    assert described.keys() >= PARSERS.keys()
+    by_words = {"root", "database", "state_dir", "suffixes", "max_watches", "secret_key"}
+    defaults = {name: default_text(name) for name in PARSERS.keys() - by_words}
+    assert {name: described[name] for name in defaults} == {
+        name: "unset" if default == "none" else default for name, default in defaults.items()
+    }
 
 
 def test_the_design_describes_each_package_by_its_docstring() -> None:
