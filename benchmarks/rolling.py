@@ -136,18 +136,18 @@ def _take(root: Path, folder: Path, most: int) -> float:
     tree = Tree(root)
     watcher = Watcher(tree, folder, lambda: Watches(most))
     watcher.start()
-    names = tree.sessions(on_folder=watcher.watches.enter)
+    names = tree.sessions(on_folder=watcher.watches.add)
 
     def look(session: str) -> int:
         entered: set[str] = set()
 
         def enter(path: str, fd: int) -> None:
             entered.add(path)
-            watcher.watches.enter(path, fd)
+            watcher.watches.add(path, fd)
 
         with tree.open_reader() as reader:
             reader.start_walk(Scope(session), enter).advance()
-        watcher.watches.leave([session], entered, ())
+        watcher.watches.prune([session], entered, ())
         return len(entered)
 
     # What the first look takes for good, the others have.

@@ -1,7 +1,7 @@
-"""Barriers: a file in a folder of the state, watched together with the tree, is answered by being deleted.
+"""Barriers: files in a folder that is watched by the inotify descriptor of the tree.
 
-The kernel's queue is ordered, so the file's event comes out behind all that came before it. When that has been dealt
-with too, the indexer deletes the file. `plotindex sync` asks so, and the indexer asks itself.
+The kernel's queue is ordered: a barrier's event arrives after all earlier ones. The indexer deletes the barrier when
+all earlier changes are reconciled. `plotindex sync` waits for this, and so does the indexer's self-test.
 """
 
 import os
@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plotindex.errors import CatalogError
-from plotindex.system import make_private_folder
-from plotindex.watch.scheduler import Ticket
+from plotindex.watch.session_job import Ticket
 
 POLL_SECONDS = 0.005
 CHECK_SECONDS = 1.0
@@ -21,138 +20,132 @@ SELF_TEST = "self-"
 
 
 class BarrierBatch:
-    """Barriers that were met at one moment, and what they wait for."""
+    """Barriers that arrived together, and what must be done before they are removed."""
 
-    def __init__(self, names: Iterable[str], targets: Iterable[Ticket], rescan: int) -> None:
+    def __init__(self, names: Iterable[str], tickets: Iterable[Ticket], scan: int) -> None:
         self.names = list(names)
-        self.rescan = rescan
-        self.asked: int | None = None
-        """How often the catalogue has to be asked for other names of files: known once the targets are reached."""
-        self._targets = {target.job: target.rounds for target in targets}
-        # What is found out in a round belongs into the next two. Further on it is news, of which there may be no end.
-        self._most = {job: rounds + 2 for job, rounds in self._targets.items()}
+        self.scan = scan
+        """Number of the full scan that must be complete."""
+        self.query: int | None = None
+        """Number of the hard-link query that must be complete; known once the tickets are done."""
+        self._rounds = {ticket.job: ticket.rounds for ticket in tickets}
+        # Findings of a round belong to the next two; a busy session may have later ones without end.
+        self._max_rounds = {job: rounds + 2 for job, rounds in self._rounds.items()}
 
-    def extend(self, targets: Iterable[Ticket]) -> None:
-        """More came to light that may belong before these barriers."""
-        for job, rounds in targets:
-            most = self._most.setdefault(job, rounds)
-            self._targets[job] = max(min(rounds, most), self._targets.get(job, 0))
+    def extend(self, tickets: Iterable[Ticket]) -> None:
+        """Wait for more scopes, which may have changed before these barriers."""
+        for job, rounds in tickets:
+            most = self._max_rounds.setdefault(job, rounds)
+            self._rounds[job] = max(min(rounds, most), self._rounds.get(job, 0))
 
-    def is_reached(self) -> bool:
-        self._targets = {job: rounds for job, rounds in self._targets.items() if job.rounds < rounds}
-        return not self._targets
+    def is_reconciled(self) -> bool:
+        self._rounds = {job: rounds for job, rounds in self._rounds.items() if job.rounds < rounds}
+        return not self._rounds
 
 
 class Barriers:
-    """The barriers that have been met and are to be answered."""
+    """The barriers that have arrived and are not removed yet."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._batches: list[BarrierBatch] = []
-        self._met: set[str] = set()
-        self.asked_at: float | None = None
-        """When the self-test that has not come back was asked, by `time.monotonic()`."""
-        self.proven: float | None = None
-        """When one last came back, in seconds since the epoch."""
+        self._arrived: set[str] = set()
+        self.self_test_started: float | None = None
+        """When the self-test under way started, by `time.monotonic()`."""
+        self.self_test_passed: float | None = None
+        """When the last self-test passed, in seconds since the epoch."""
 
     @property
-    def waits_for_names(self) -> bool:
-        """Whether only the catalogue has still to be asked for other names of files."""
-        return any(batch.asked is not None for batch in self._batches)
+    def await_query(self) -> bool:
+        """Whether a barrier waits for the hard-link query alone."""
+        return any(batch.query is not None for batch in self._batches)
 
-    def prepare(self) -> None:
-        """Make the folder. Raises OSError where it cannot be."""
-        make_private_folder(self.folder)
-
-    def ask_self(self) -> None:
-        """Put up a barrier for the indexer itself, where there is room for it."""
-        self._remove_self_tests()
-        with suppress(OSError):
-            ask(self.folder, SELF_TEST + secrets.token_hex(8))
-            self.asked_at = time.monotonic()
-
-    def forget(self) -> None:
-        """Watching begins anew: what was asked is found by `listed` again."""
-        self._batches.clear()
-        self._met.clear()
-        self.asked_at = None
-
-    def listed(self) -> list[str]:
-        """The barriers that nobody has told of: those asked before watching began, or lost in an overflow."""
-        with suppress(OSError):
-            return [name for name in os.listdir(self.folder) if name not in self._met]
-        return []
-
-    def asks_for_others(self, names: Iterable[str]) -> bool:
-        """Whether one of these is not the indexer's own."""
-        return not all(name.startswith(SELF_TEST) for name in names)
-
-    def meet(self, names: Iterable[str], targets: Iterable[Ticket], rescan: int) -> None:
-        """Answer these when the targets are reached, and the rescan of that number is done."""
-        new = [name for name in names if name not in self._met]
-        if new:
-            self._batches.append(BarrierBatch(new, targets, rescan))
-            self._met.update(new)
-
-    def extend(self, targets: Iterable[Ticket], asked: int) -> None:
-        """More came to light that may belong before the barriers met; the catalogue was asked so often."""
-        for batch in self._batches:
-            if batch.asked is None or asked <= batch.asked:
-                batch.extend(targets)
-
-    def answer(self, rescans: int, asked: int, next_asked: int) -> None:
-        """Delete the files of those barriers behind which nothing is left.
-
-        So many rescans are done, and so often was the catalogue asked for other names of files; or will have been,
-        when it was asked for those that are unknown now.
-        """
-        for batch in list(self._batches):
-            if batch.rescan > rescans or not batch.is_reached():
-                continue
-            if batch.asked is None:
-                batch.asked = next_asked
-            if batch.asked <= asked:
-                self._batches.remove(batch)
-                for name in batch.names:
-                    self._answer(name)
-
-    def _answer(self, name: str) -> None:
-        self._met.discard(name)
-        self._delete(name)
-        if name.startswith(SELF_TEST):
-            self.asked_at = None
-            self.proven = time.time()
-
-    def _remove_self_tests(self) -> None:
-        for name in self.listed():
+    def start_self_test(self) -> None:
+        """Create a barrier, if the disk has room."""
+        for name in self.unreported():
             if name.startswith(SELF_TEST):
                 self._delete(name)
+        with suppress(OSError):
+            create_barrier(self.folder, SELF_TEST + secrets.token_hex(8))
+            self.self_test_started = time.monotonic()
+
+    def reset(self) -> None:
+        """Forget the barriers; `unreported` lists them again."""
+        self._batches.clear()
+        self._arrived.clear()
+        self.self_test_started = None
+
+    def unreported(self) -> list[str]:
+        """The barriers without an event: created before the start, or lost in a queue overflow."""
+        with suppress(OSError):
+            return [name for name in os.listdir(self.folder) if name not in self._arrived]
+        return []
+
+    def has_external(self, names: Iterable[str]) -> bool:
+        """Whether one of these is not a self-test."""
+        return not all(name.startswith(SELF_TEST) for name in names)
+
+    def add(self, names: Iterable[str], tickets: Iterable[Ticket], scan: int) -> None:
+        """Remove these barriers when the tickets are done and the full scan with that number is complete."""
+        new = [name for name in names if name not in self._arrived]
+        if new:
+            self._batches.append(BarrierBatch(new, tickets, scan))
+            self._arrived.update(new)
+
+    def extend(self, tickets: Iterable[Ticket], queries: int) -> None:
+        """Wait for more scopes, unless the barrier's hard-link query is complete."""
+        for batch in self._batches:
+            if batch.query is None or queries <= batch.query:
+                batch.extend(tickets)
+
+    def remove_done(self, scans: int, queries: int, next_query: int) -> None:
+        """Delete the barriers with no earlier change left.
+
+        Given are the number of the last full scan, the number of hard-link queries, and the number of the query that
+        resolves all links known now.
+        """
+        for batch in list(self._batches):
+            if batch.scan > scans or not batch.is_reconciled():
+                continue
+            if batch.query is None:
+                batch.query = next_query
+            if batch.query <= queries:
+                self._batches.remove(batch)
+                for name in batch.names:
+                    self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        self._arrived.discard(name)
+        self._delete(name)
+        if name.startswith(SELF_TEST):
+            self.self_test_started = None
+            self.self_test_passed = time.time()
 
     def _delete(self, name: str) -> None:
-        # Whoever asked may have gone and tidied up; a folder of that name asks nothing.
+        # The client may have deleted it; a folder is no barrier.
         with suppress(OSError):
             (self.folder / name).unlink()
 
 
-def ask(folder: Path, name: str) -> Path:
-    """Put up a barrier. Raises OSError where it cannot be."""
+def create_barrier(folder: Path, name: str) -> Path:
+    """Create a barrier. Raises OSError."""
     file = folder / name
     os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     return file
 
 
 def wait_for_sync(folder: Path, timeout: float, require_indexer: Callable[[], None]) -> bool:
-    """Ask whether all that was drawn until now is in the catalogue; return whether the answer came in time.
+    """Wait until all earlier changes are in the catalogue; return whether that was within `timeout` seconds.
 
-    `require_indexer` is called each second and raises when nobody will answer.
+    `require_indexer` is called each second, and raises if no indexer runs.
 
     Raises:
-        CatalogError: the question cannot be asked.
+        CatalogError: the barrier cannot be created, or its folder was deleted.
     """
     require_indexer()
     deadline = time.monotonic() + timeout
     try:
-        file = ask(folder, f"sync-{os.getpid()}-{secrets.token_hex(8)}")
+        file = create_barrier(folder, f"sync-{os.getpid()}-{secrets.token_hex(8)}")
     except OSError as error:
         raise CatalogError(
             f"Cannot create a barrier file in {folder} ({error.strerror}): run this as the indexer's user."

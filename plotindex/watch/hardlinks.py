@@ -1,7 +1,7 @@
-"""Plots with several names. Pure: no I/O.
+"""Hard links: find the other names of a file that has changed. No I/O.
 
-A change through one name of a file is told for that name alone (inotify(7)), but it is a change of all of them: so
-is a new name, and one that goes, since both set the file's ctime.
+An event reports a change through one name only (inotify(7)), but the change applies to all names. So does a new name
+or a removed one, since both set the file's ctime.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,72 +9,72 @@ from collections.abc import Iterable, Iterator
 from plotindex.storage import Change
 from plotindex.tree import HardLinkedPlot, Plot, Row
 
-MOST_PATHS = 200_000
-"""Beyond so many names only the rescan tells of the others."""
-MANY_NAMES = 100
-"""A file with more names than these stands for the sessions that they are in: each is looked at as a whole."""
-YOUNG_SECONDS = 60.0
+MAX_PATHS = 200_000
+"""Names above this number are not tracked; only full scans keep these up to date."""
+MAX_NAMES = 100
+"""For a file with more names than this, the sessions of the names are rescanned as a whole."""
+RECENT_SECONDS = 60.0
 
 
 class HardLinks:
-    """The names of each inode that was seen to have several."""
+    """The names of each inode that was seen with several."""
 
     def __init__(self) -> None:
         self._names: dict[int, set[str]] = {}
         self._count = 0
-        self._loose: dict[str, float] = {}
-        self.unknown: set[int] = set()
-        """Inodes that were met for the first time: there are other names, and they may be in the catalogue."""
+        self._incomplete: dict[str, float] = {}
+        self.unresolved: set[int] = set()
+        """New inodes, whose other names may be in the catalogue."""
 
-    def see(self, linked: Iterable[HardLinkedPlot], now: float, *, anew: bool) -> None:
-        """Remember plots that were seen to have another name; `anew` when something was told of them."""
+    def add(self, linked: Iterable[HardLinkedPlot], now: float, *, is_reported: bool) -> None:
+        """Add plots with several names; `is_reported` if a change of them was reported."""
         for plot, count in linked:
             is_new = plot.inode not in self._names
-            if is_new and self._count >= MOST_PATHS:
+            if is_new and self._count >= MAX_PATHS:
                 continue
             self._remember(plot)
-            if is_new and anew:
-                self.unknown.add(plot.inode)
+            if is_new and is_reported:
+                self.unresolved.add(plot.inode)
             if len(self._names[plot.inode]) < count:
-                self._loose.setdefault(plot.path, now if anew else now - YOUNG_SECONDS)
+                self._incomplete.setdefault(plot.path, now if is_reported else now - RECENT_SECONDS)
 
-    def loose(self, now: float, *, young: bool) -> list[str]:
-        """Plots of which some names are none that is known; each is forgotten here, until it is seen so again.
+    def take_incomplete(self, now: float, *, is_recent: bool) -> list[str]:
+        """Remove and return the plots that have unknown names, or only those added within RECENT_SECONDS.
 
-        Nothing tells when such a name changes the file, or goes. `young` is for those seen so within a minute.
+        No event reports a change through an unknown name, or its removal.
         """
-        paths = [path for path, since in self._loose.items() if not young or now - since < YOUNG_SECONDS]
+        paths = [path for path, since in self._incomplete.items() if not is_recent or now - since < RECENT_SECONDS]
         for path in paths:
-            del self._loose[path]
+            del self._incomplete[path]
         return paths
 
     @property
-    def loose_count(self) -> int:
-        return len(self._loose)
+    def incomplete_count(self) -> int:
+        return len(self._incomplete)
 
-    def ask_all(self) -> None:
-        """Ask for all: while everything was looked at, one name may have come after another one's look."""
-        self.unknown.update(self._names)
+    def resolve_all(self) -> None:
+        """Mark all inodes as unresolved: during a full scan a name may have changed after the scan of another one."""
+        self.unresolved.update(self._names)
 
-    def learn(self, plots: Iterable[Plot]) -> list[str]:
-        """Remember what the catalogue says of the unknown ones; return the paths to look at.
+    def resolve(self, plots: Iterable[Plot]) -> list[str]:
+        """Add the catalogue's names of the unresolved inodes; return the paths to reconcile.
 
-        Names of one file that do not say the same of it are such: the older look is no longer true.
+        These are names of one file with different sizes or times: some of the rows are outdated.
         """
-        found: dict[int, list[Plot]] = {}
+        by_inode: dict[int, list[Plot]] = {}
         for plot in plots:
-            found.setdefault(plot.inode, []).append(plot)
-        self.unknown.clear()
+            by_inode.setdefault(plot.inode, []).append(plot)
+        self.unresolved.clear()
         paths: list[str] = []
-        for same in found.values():
-            for plot in same:
+        for names in by_inode.values():
+            for plot in names:
                 self._remember(plot)
-            if len({plot[3:] for plot in same}) > 1:
-                paths += _told(plot.path for plot in same)
+            if len({plot[3:] for plot in names}) > 1:
+                paths += _few(plot.path for plot in names)
         return paths
 
     def affected(self, changes: Iterable[Change], added: Iterable[Row] = ()) -> list[str]:
-        """Paths that may have changed with these, since they name the same files."""
+        """The other names of the changed files: paths to reconcile."""
         changed: dict[int, dict[str, tuple[int, ...]]] = {}
         new = [Change(None, Plot._make(row)) for row in added if row[6] in self._names] if self._names else []
         for before, after in (*changes, *new):
@@ -84,12 +84,12 @@ class HardLinks:
             if after is not None and after.inode in self._names:
                 changed.setdefault(after.inode, {})[after.path] = after[3:]
         paths: list[str] = []
-        for inode, told in changed.items():
-            others = self._names.get(inode, set()) - told.keys()
-            if len(set(told.values())) > 1:
-                # Some of them were looked at before the last of them changed.
-                others |= told.keys()
-            paths += _told(others)
+        for inode, names in changed.items():
+            others = self._names.get(inode, set()) - names.keys()
+            if len(set(names.values())) > 1:
+                # Some names were scanned before the last change.
+                others |= names.keys()
+            paths += _few(others)
         return paths
 
     def _remember(self, plot: Plot) -> None:
@@ -105,7 +105,7 @@ class HardLinks:
             del self._names[plot.inode]
 
 
-def _told(paths: Iterable[str]) -> Iterator[str]:
-    """These paths or, when they are many, their sessions."""
+def _few(paths: Iterable[str]) -> Iterator[str]:
+    """These paths or, if there are many, their sessions."""
     given = set(paths)
-    yield from given if len(given) <= MANY_NAMES else {path.partition("/")[0] for path in given}
+    yield from given if len(given) <= MAX_NAMES else {path.partition("/")[0] for path in given}

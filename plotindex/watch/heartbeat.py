@@ -1,4 +1,4 @@
-"""What the indexer says of itself, every few seconds: to the catalogue, its lock file, and whoever supervises it."""
+"""The indexer's heartbeat: its state and numbers, for the catalogue, the lock file and systemd."""
 
 import logging
 import os
@@ -14,69 +14,59 @@ from plotindex.system import SystemdNotifier
 
 HEARTBEAT_SECONDS = 3.0
 STORE_SECONDS = 1.0
-"""How long one waits for its turn to be written."""
+"""Timeout for the write to the catalogue."""
 
 log = logging.getLogger(__name__)
 
 
 class HeartbeatWriter:
-    """One heartbeat after another, of the indexer that this process is."""
+    """Writes the heartbeats of this process."""
 
-    def __init__(self, catalog: Catalog, notifier: SystemdNotifier, tell: Callable[[str], None]) -> None:
-        """`tell` is told what is wrong, also where the database cannot be."""
+    def __init__(self, catalog: Catalog, notifier: SystemdNotifier, report: Callable[[str], None]) -> None:
+        """`report` receives the current problem, also while the database is unavailable."""
         self._catalog = catalog
         self._notifier = notifier
-        self._tell = tell
-        self._last = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
+        self._report = report
+        self.last = Heartbeat(socket.gethostname(), os.getpid(), time.time(), 0.0, "starting")
         self._due = 0.0
-        self._mute = ""
-        self.trouble = ""
-        """What is wrong, with the remedy; empty while nothing is."""
+        self._store_error = ""
+        self.problem = ""
+        """What is wrong, with the fix; empty if nothing is."""
 
-    @property
-    def state(self) -> str:
-        return self._last.state
+    def count_restart(self) -> None:
+        """Count a restart of the watcher."""
+        self.last = self.last._replace(replaced=self.last.replaced + 1)
 
-    @property
-    def is_well(self) -> bool:
-        """Whether everything was looked at once, and is kept up to date since."""
-        return self._last.is_healthy
-
-    def note_replaced(self) -> None:
-        """Watching begins anew."""
-        self._last = self._last._replace(replaced=self._last.replaced + 1)
-
-    def note_reconciled(self) -> None:
-        """Everything was looked at."""
-        self._last = self._last._replace(reconciled=time.time())
+    def record_full_scan(self) -> None:
+        self.last = self.last._replace(reconciled=time.time())
 
     def is_due(self, state: str) -> bool:
-        """Whether it is time for the next one: at once where the state is another one."""
-        return state != self.state or time.monotonic() >= self._due
+        """Whether the next heartbeat is due; a new state is reported at once."""
+        return state != self.last.state or time.monotonic() >= self._due
 
-    def say(self, state: str, numbers: dict[str, Any]) -> None:
-        """Store how the indexer is; not being able to is what makes readers call the catalogue unwatched."""
+    def write(self, state: str, numbers: dict[str, Any]) -> None:
+        """Write a heartbeat. If the catalogue cannot store it, readers treat the catalogue as unwatched."""
         self._due = time.monotonic() + HEARTBEAT_SECONDS
-        self._last = self._last._replace(state=state, heartbeat=time.time(), **numbers)
+        self.last = self.last._replace(state=state, heartbeat=time.time(), **numbers)
         try:
-            self._catalog.store_heartbeat(self._last, timeout=STORE_SECONDS)
-            self._mute = ""
+            self._catalog.store_heartbeat(self.last, timeout=STORE_SECONDS)
+            self._store_error = ""
         except CatalogError as error:
-            if str(error) not in (self._mute, self.trouble):
+            if str(error) not in (self._store_error, self.problem):
                 log.warning("Cannot store the heartbeat: %s", error)
-            self._mute = str(error)
-        self._tell(self.trouble or self._mute)
+            self._store_error = str(error)
+        self._report(self.problem or self._store_error)
         if self._notifier.is_connected:
             self._notify_systemd()
 
     def _notify_systemd(self) -> None:
-        if self.is_well:
+        if self.last.is_healthy:
             self._notifier.notify_ready()
-        status = self.trouble
+        status = self.problem
         if not status:
-            # While they cannot be had, what was said before stays.
+            # Keep the last status while the catalogue is unavailable.
             with suppress(CatalogError):
                 sessions, plots = self._catalog.counts()
-                status = f"{self.state} {self._last.watched:,} folders, {plots:,} plots in {sessions:,} sessions"
+                status = f"{self.last.state} {self.last.watched:,} folders, {plots:,} plots in {sessions:,} sessions"
         if status:
             self._notifier.notify_status(status)

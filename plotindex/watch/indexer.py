@@ -1,50 +1,48 @@
-"""The service: what may have changed is looked at, for months on end."""
+"""The indexer service: keeps the catalogue equal to the tree."""
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
 
 from plotindex.config import Polling, Settings
-from plotindex.errors import CatalogError, PlotIndexError, RootLostError
-from plotindex.storage import Catalog, IndexerStats, IndexUpdater
-from plotindex.system import ABSENT_ERRNOS, SystemdNotifier, printable
+from plotindex.errors import CatalogError, RootLostError
+from plotindex.storage import Catalog, IndexerStats
+from plotindex.system import ABSENT_ERRNOS, SystemdNotifier, make_private_folder, printable
 from plotindex.tree import ScopeSet, Tree
 from plotindex.watch.barriers import Barriers
+from plotindex.watch.catalog_recovery import CatalogRecovery
+from plotindex.watch.changes import Changes
 from plotindex.watch.full_scan import FullScan, FullScanSchedule
 from plotindex.watch.heartbeat import HeartbeatWriter
+from plotindex.watch.leadership import Leadership
+from plotindex.watch.maintenance import Maintenance
 from plotindex.watch.path_errors import PathErrors
 from plotindex.watch.polled_scopes import PolledScopes
 from plotindex.watch.rolling_rescan import RollingRescan
-from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.scheduler import FairScheduler, take_report
 from plotindex.watch.silent_changes import SilentChanges
 from plotindex.watch.watcher import Watcher
 from plotindex.watch.watches import Watches
 
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
-"""How long to wait before looking again for a root, a watch or a database that cannot be had."""
-LISTEN_SECONDS = 10.0
-"""How long everything is polled before events are asked for again, when none can be had."""
-TIDY_SECONDS = 60.0
-NAMES_SECONDS = 1.0
-"""How often names are taken in for the search, while there are few; many are, whenever there is nothing else to do."""
-BREATH_SECONDS = 0.01
-"""Between two such steps, so that others come to their turns."""
+"""Pause before a retry while the root, the database or a system call fails."""
+RETRY_INOTIFY_SECONDS = 10.0
+"""How long everything is polled before inotify is tried again."""
 SELF_TEST_SECONDS = 30.0
 SILENT_SECONDS = 10.0
-"""Without an answer to a self-test and any other event for so long, watching begins anew."""
+"""Timeout of a self-test without any other event: the watcher is restarted."""
 
 log = logging.getLogger(__name__)
 
 
-class StopRequested(Exception):  # noqa: N818 - no error: somebody asked
-    """Raised between two steps when the service was asked to stop."""
+class StopRequested(Exception):  # noqa: N818 - not an error
+    """Raised between two steps when the service should stop."""
 
 
 class Indexer:
-    """Keeps the catalogue of one root equal to its tree until it is asked to stop."""
+    """Indexes one root until it is told to stop."""
 
     def __init__(
         self,
@@ -63,30 +61,30 @@ class Indexer:
         an empty text, with each heartbeat, also while the database is unavailable.
         """
         self._tree = tree
-        self._catalog = catalog
         self._stop = stop
         self._notifier = notifier or SystemdNotifier()
         self._reload = reload
-        self._polling = Polling(settings.polling)
-        self._polled = PolledScopes(tree, self._polling)
-        barriers = settings.barrier_folder
-        self._watcher = Watcher(tree, barriers, lambda: Watches(settings.max_watches, self._polled.covers))
-        self._barriers = Barriers(barriers)
-        self._turns = FairScheduler(tree, catalog, self._watcher)
-        self._rescans = FullScanSchedule(tree, catalog, self._turns, self._watcher, settings.rescan_seconds)
-        self._gaps = SilentChanges(tree, catalog, self._watcher, self._polled)
-        parts = tree, catalog, self._turns, self._watcher, self._polled
-        self._rolling = RollingRescan(*parts, poll_seconds=settings.poll_seconds, share=settings.rescan_share)
-        self._intake = IndexUpdater(catalog)
-        self._are_names_left = False
-        self._listen_at = self._test_at = self._tidy_at = self._names_at = 0.0
+        polling = Polling(settings.polling)
+        self._polled = PolledScopes(tree, polling)
+        self._barriers = Barriers(settings.barrier_folder)
+        self._watcher = Watcher(tree, self._barriers.folder, lambda: Watches(settings.max_watches, self._polled.covers))
+        self._leadership = Leadership(catalog.database)
+        self._recovery = CatalogRecovery(tree, catalog)
+        self._maintenance = Maintenance(catalog, self._leadership)
+        self._scheduler = FairScheduler(tree, catalog, self._watcher)
+        self._silent = SilentChanges(self._scheduler, self._polled)
+        self._full_scans = FullScanSchedule(self._scheduler, self._leadership, settings.rescan_seconds)
+        self._rolling = RollingRescan(
+            self._scheduler, self._polled, self._leadership, settings.poll_seconds, settings.rescan_share
+        )
+        self._retry_inotify_at = float("inf") if polling is Polling.ALWAYS else 0.0
+        self._self_test_at = 0.0
         self._heartbeats = HeartbeatWriter(catalog, self._notifier, report)
-        self._measured = IndexerStats()
-        self._troubles = PathErrors()
-        self._replaced: int | None = None
+        self._stats = IndexerStats()
+        self._path_errors = PathErrors()
 
     def run(self) -> None:
-        """Watch, then reconcile the whole root, then what changes, until the stop event is set."""
+        """Watch the tree, run a full scan, then reconcile what changes, until the stop event is set."""
         try:
             while not self._stop.is_set():
                 self._step()
@@ -94,278 +92,218 @@ class Indexer:
             pass
         finally:
             self._notifier.notify_stopping()
-            self._turns.clear()
-            self._rescans.close()
+            self._scheduler.clear()
+            self._full_scans.close()
             self._watcher.stop()
             self._polled.close()
-            self._say("stopped")
+            self._write_heartbeat("stopped")
             log.info("Stopped.")
 
     def _step(self) -> None:
         try:
             self._apply(self._reload())
-            self._check_database()
-            self._stand()
-            if self._is_blind:
-                self._barriers.prepare()
-            elif why := self._watcher.why_deaf():
-                self._listen(why)
-            changes = self._watcher.take(self._seconds_to_next())
-            self._hear(changes.scopes, changes.barriers)
-            self._owe(self._gaps.due(at_once=self._barriers.waits_for_names))
-            self._go_on_with_rescan()
-            if self._rescans.is_going_on:
+            if self._recovery.check():
+                self._reset()
+            if self._leadership.check():
+                self._full_scans.require()
+            self._stats.elected = self._leadership.elected
+            self._check_watcher()
+            self._enqueue(self._watcher.take(self._seconds_to_next()))
+            self._schedule(self._silent.due(is_awaited=self._barriers.await_query))
+            self._step_full_scan()
+            if self._full_scans.is_running:
                 self._rolling.pause()
             else:
-                self._owe(self._rolling.go_on())
-            self._take_turns()
-            self._barriers.answer(self._rescans.done, self._gaps.asked, self._gaps.next_asked)
-            self._test_self()
-            self._tidy()
-            self._take_in_names()
-            self._beat(self._standing())
+                self._schedule(self._rolling.step())
+            self._reconcile()
+            self._barriers.remove_done(self._full_scans.completed, self._silent.queries, self._silent.next_query)
+            self._run_self_test()
+            self._maintenance.step(self._stats, is_busy=self._is_busy)
+            self._finish_step(self._state())
         except RootLostError as error:
-            self._endure("lost", str(error))
+            self._back_off("lost", str(error))
         except CatalogError as error:
-            self._endure("blocked", str(error))
-            self._begin_anew()
+            self._back_off("blocked", str(error))
+            self._recovery.initialise()
         except OSError as error:
-            self._endure("blocked", f"System call failed: {error}; retrying.")
+            self._back_off("blocked", f"System call failed: {error}; retrying.")
 
     def _apply(self, settings: Settings | None) -> None:
         """Apply the settings that can change without a restart."""
         if settings is not None:
-            self._rescans.set_seconds(settings.rescan_seconds)
+            self._full_scans.set_interval(settings.rescan_seconds)
             self._rolling.poll_seconds, self._rolling.share = settings.poll_seconds, settings.rescan_share
 
-    def _stand(self) -> None:
-        """Where several indexers share the catalogue, be the one that looks at everything, or leave it to another."""
-        if not self._catalog.database.is_shared:
-            return
-        before, elected = self._measured.elected, self._catalog.database.is_leader()
-        self._measured.elected = self._rescans.is_elected = self._rolling.is_elected = elected
-        if elected and before is False:
-            log.info("Leadership acquired: this indexer now runs the periodic full scans.")
-            self._rescans.owe()
-        elif before and not elected:
-            log.warning("Leadership lost: another indexer now runs the periodic full scans.")
+    def _check_watcher(self) -> None:
+        """Restart the watcher if it failed, or after a while without inotify."""
+        if self._polled.no_events and time.monotonic() < self._retry_inotify_at:
+            make_private_folder(self._barriers.folder)
+        elif failure := self._watcher.failure():
+            self._restart_watcher(failure)
 
-    @property
-    def _is_blind(self) -> bool:
-        """Whether there are no events, for now or for good."""
-        if self._polling is Polling.ALWAYS:
-            return True
-        return self._polled.blind is not None and time.monotonic() < self._listen_at
-
-    def _listen(self, why: str) -> None:
+    def _restart_watcher(self, failure: str) -> None:
         if self._watcher.is_started:
-            log.warning("Watcher failed (%s); restarting with a full scan.", why)
-            self._heartbeats.note_replaced()
-        self._forget_all()
+            log.warning("Watcher failed (%s); restarting with a full scan.", failure)
+            self._heartbeats.count_restart()
+        self._reset()
         try:
-            self._barriers.prepare()
+            make_private_folder(self._barriers.folder)
             self._watcher.start()
         except OSError as error:
             if error.errno in ABSENT_ERRNOS:
                 lost = f"The root {printable(str(self._tree.root))} does not exist: mount it again."
                 raise RootLostError(lost) from error
-            self._polled.judge(f"inotify is unavailable: {error.strerror}")
-            self._listen_at = time.monotonic() + LISTEN_SECONDS
+            self._polled.update(f"inotify is unavailable: {error.strerror}")
+            self._retry_inotify_at = time.monotonic() + RETRY_INOTIFY_SECONDS
         else:
-            self._polled.judge()
-        if self._heartbeats.state != "lost":
-            self._beat("starting")
+            self._polled.update()
+        if self._heartbeats.last.state != "lost":
+            self._finish_step("starting")
 
-    def _forget_all(self) -> None:
-        """Whatever waits is forgotten: everything is looked at instead."""
-        self._turns.clear()
-        self._barriers.forget()
-        self._rescans.forget()
-        self._rolling.forget()
+    def _reset(self) -> None:
+        """Discard all queued scopes and require a full scan."""
+        self._scheduler.clear()
+        self._barriers.reset()
+        self._full_scans.restart()
+        self._rolling.reset()
 
-    def _hear(self, scopes: ScopeSet, barriers: list[str]) -> None:
-        """Let that wait which the watcher told of."""
-        waiting = scopes.by_session()
-        self._rescans.explain(scopes.paths())
-        lost = waiting.pop("", None)
-        if lost:
-            self._rescans.owe()
-        if lost or self._polled.everything:
-            # What was lost may be a barrier: the folder says.
-            barriers = sorted({*barriers, *self._barriers.listed()})
-        self._turns.add(waiting)
+    def _enqueue(self, changes: Changes) -> None:
+        """Queue the scopes and barriers reported by the watcher."""
+        scopes, barriers = changes.scopes.by_session(), changes.barriers
+        self._full_scans.add_reported(changes.scopes.paths())
+        has_lost_events = bool(scopes.pop("", None))
+        if has_lost_events:
+            self._full_scans.require()
+        if has_lost_events or self._polled.everything:
+            barriers = sorted({*barriers, *self._barriers.unreported()})
+        self._scheduler.add(scopes)
         if barriers:
-            self._owe(self._gaps.before_barrier(is_asked=self._barriers.asks_for_others(barriers)))
-            self._barriers.meet(barriers, self._turns.targets(), self._rescans.owed)
+            self._schedule(self._silent.before_barrier(is_external=self._barriers.has_external(barriers)))
+            self._barriers.add(barriers, self._scheduler.tickets(), self._full_scans.required)
 
-    def _owe(self, paths: Iterable[str]) -> None:
-        """Let scopes wait that no event told of; open barriers wait for them, too."""
-        waiting = ScopeSet(paths).by_session()
-        if waiting.pop("", None):
-            self._rescans.owe()
-        self._barriers.extend(self._turns.add(waiting), self._gaps.asked)
+    def _schedule(self, paths: Iterable[str]) -> None:
+        """Queue scopes that no event reported. Barriers that have arrived wait for them too."""
+        scopes = ScopeSet(paths).by_session()
+        if scopes.pop("", None):
+            self._full_scans.require()
+        self._barriers.extend(self._scheduler.add(scopes), self._silent.queries)
 
-    def _go_on_with_rescan(self) -> None:
-        if self._rescans.begin():
-            self._barriers.meet(self._barriers.listed(), self._turns.targets(), self._rescans.owed)
-        missed = self._rescans.missed
-        rescan = self._rescans.go_on()
-        if rescan is not None:
-            self._conclude(rescan)
-        plots, folders = self._rescans.missed or (0, 0)
-        if self._rescans.missed is not missed and (plots or folders):
-            self._measured.missed += plots + folders
+    def _step_full_scan(self) -> None:
+        if self._full_scans.start_if_due():
+            self._barriers.add(self._barriers.unreported(), self._scheduler.tickets(), self._full_scans.required)
+        before = self._full_scans.missed
+        scan = self._full_scans.step()
+        if scan is not None:
+            self._finish_full_scan(scan)
+        plots, folders = self._full_scans.missed or (0, 0)
+        if self._full_scans.missed is not before and (plots or folders):
+            self._stats.missed += plots + folders
             log.warning("The full scan found %d plots and %d folders missed by the watcher.", plots, folders)
 
-    def _conclude(self, rescan: FullScan) -> None:
-        """Everything was looked at."""
-        self._gaps.doubt()
-        report = rescan.report
-        self._measured.rescan = round(time.monotonic() - rescan.began, 3)
-        self._troubles.clear()
-        self._troubles.add(report)
+    def _finish_full_scan(self, scan: FullScan) -> None:
+        self._silent.finish_full_scan()
+        report = scan.report
+        self._stats.rescan = round(time.monotonic() - scan.started, 3)
+        self._path_errors.clear()
+        self._path_errors.add(report)
         if "" in report.unreadable:
-            self._watcher.watches.close_root()
-        self._heartbeats.note_reconciled()
-        if not self._heartbeats.is_well:
+            self._watcher.watches.snapshots.commit("", ("",), ("",))
+        self._heartbeats.record_full_scan()
+        if not self._heartbeats.last.is_healthy:
             log.info(
                 "Full scan finished in %.1f s: %d plots in %d sessions; %d added, %d changed, %d removed.",
-                *(self._measured.rescan, report.plots, report.sessions),
+                *(self._stats.rescan, report.plots, report.sessions),
                 *(report.added, report.changed, report.removed),
             )
-        self._heartbeats.trouble = self._gaps.closed
-        self._say(self._standing(concluded=True))
+        self._heartbeats.problem = self._silent.root_problem
+        self._write_heartbeat(self._state(is_scanned=True))
 
-    def _standing(self, *, concluded: bool = False) -> str:
-        """The state, as long as nothing is wrong: what is polled may change at any moment."""
-        if self._gaps.closed:
-            if self._gaps.closed != self._heartbeats.trouble:
-                self._heartbeats.trouble = self._gaps.closed
-                log.error("%s", self._heartbeats.trouble)
-            return "blocked"
-        if concluded or self._heartbeats.is_well:
-            return "watching" if not self._polled.scopes and self._rolling.is_fresh else "polling"
-        return self._heartbeats.state
-
-    def _take_turns(self) -> None:
-        if self._turns:
-            began, waited = time.monotonic(), len(self._turns)
-            step = self._turns.step()
-            # Of several that wait each has its part of the time.
-            self._rolling.spend((time.monotonic() - began) / waited)
-            self._owe(self._gaps.learn(step))
-            self._measured.reconcile.observe(time.monotonic() - began)
-            for report in (self._turns.take_report(), self._rolling.take_report()):
+    def _reconcile(self) -> None:
+        if self._scheduler:
+            started, waiting = time.monotonic(), len(self._scheduler)
+            result = self._scheduler.step()
+            # The waiting sessions share the time equally.
+            self._rolling.charge((time.monotonic() - started) / waiting)
+            self._schedule(self._silent.add(result))
+            self._stats.reconcile.observe(time.monotonic() - started)
+            for report in map(take_report, (self._scheduler.report, self._rolling.report)):
                 if report.delay is not None:
-                    self._measured.delay.add(report.delay)
-                self._troubles.add(report)
+                    self._stats.delay.add(report.delay)
+                self._path_errors.add(report)
 
-    def _test_self(self) -> None:
-        """Ask whether events still come; when nothing does, begin anew."""
-        asked, now = self._barriers.asked_at, time.monotonic()
-        if self._polled.blind or self._heartbeats.state == "starting":
+    def _run_self_test(self) -> None:
+        """Start a self-test when one is due; restart the watcher when it times out."""
+        started, now = self._barriers.self_test_started, time.monotonic()
+        if self._polled.no_events or self._heartbeats.last.state == "starting":
             return
-        if asked is None and now >= self._test_at:
-            self._test_at = now + SELF_TEST_SECONDS
-            self._barriers.ask_self()
-        elif asked is not None and now - max(asked, self._watcher.read_at) > SILENT_SECONDS and not self._turns:
-            self._listen("self-test timed out")
-
-    def _tidy(self) -> None:
-        """Forget old removals before there are very many."""
-        if time.monotonic() >= self._tidy_at:
-            self._tidy_at = time.monotonic() + TIDY_SECONDS
-            if self._measured.elected is not False:
-                with self._catalog.writing() as writer:
-                    writer.trim_removals()
-                self._catalog.delete_dead_indexers(socket.gethostname())
-            self._measured.pinned = self._catalog.database.pinned_wal_bytes()
-
-    def _take_in_names(self) -> None:
-        """Let the search know new names, when nobody waits for anything else."""
-        is_mine = self._measured.elected is not False
-        if is_mine and not self._is_busy and time.monotonic() >= self._names_at:
-            self._are_names_left = self._intake.step()
-            self._names_at = time.monotonic() + (BREATH_SECONDS if self._are_names_left else NAMES_SECONDS)
+        if started is None and now >= self._self_test_at:
+            self._self_test_at = now + SELF_TEST_SECONDS
+            self._barriers.start_self_test()
+        elif started and now - max(started, self._watcher.last_read) > SILENT_SECONDS and not self._scheduler:
+            self._restart_watcher("self-test timed out")
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._turns or self._rescans.is_going_on or self._barriers.waits_for_names)
+        return bool(self._scheduler or self._full_scans.is_running or self._barriers.await_query)
 
     def _seconds_to_next(self) -> float:
-        """How long there is nothing to do, unless something is told of."""
+        """How long to wait for changes."""
         if self._is_busy:
             return 0.0
-        idle = BREATH_SECONDS if self._are_names_left else IDLE_SECONDS
-        return min(idle, self._rescans.seconds_to_next, self._rolling.seconds_to_next)
+        parts = self._maintenance, self._full_scans, self._rolling
+        return min(IDLE_SECONDS, *(part.seconds_to_next for part in parts))
 
-    def _beat(self, state: str) -> None:
-        if self._stop.is_set():
-            raise StopRequested
-        # Here alone: each step ends here, whatever became of it, and none that hangs does.
-        self._notifier.notify_progress()
-        if self._heartbeats.is_due(state):
-            self._say(state)
+    def _state(self, *, is_scanned: bool = False) -> str:
+        """The state for the heartbeat; `is_scanned` right after a full scan."""
+        if problem := self._silent.root_problem:
+            self._log_problem(problem)
+            return "blocked"
+        if is_scanned or self._heartbeats.last.is_healthy:
+            return "watching" if not self._polled.scopes and self._rolling.is_fresh else "polling"
+        return self._heartbeats.last.state
 
-    def _say(self, state: str) -> None:
-        self._watcher.watches.read_limit()
-        self._rolling.tell(self._measured)
-        numbers = {
-            "watched": len(self._watcher.watches),
-            "watch_limit": self._watcher.watches.limit,
-            "unwatched": self._watcher.watches.unwatched_count,
-            "overflows": self._watcher.overflows,
-            "pending": self._watcher.pending + self._turns.pending,
-            "unreadable": len(self._troubles.unreadable),
-            "odd": len(self._troubles.odd),
-            "behind": self._behind(),
-            "proven": self._barriers.proven,
-            "polled": self._polled.described(),
-            "missed": self._rescans.missed[0] if self._rescans.missed else None,
-            "missed_folders": self._rescans.missed[1] if self._rescans.missed else 0,
-            "measured": self._measured.dump(),
-        }
-        self._heartbeats.say(state, numbers)
+    def _log_problem(self, problem: str) -> None:
+        if problem != self._heartbeats.problem:
+            log.error("%s", problem)
+            self._heartbeats.problem = problem
 
-    def _behind(self) -> float:
-        """For how many seconds the oldest thing waits: a scope, a rescan that is owed, a self-test."""
-        since = [moment for moment in (self._rescans.owed_since, self._barriers.asked_at) if moment]
-        return max([self._turns.behind, *(time.monotonic() - moment for moment in since)])
-
-    def _endure(self, state: str, trouble: str) -> None:
-        """Say once what is wrong, wait, and look at everything again afterwards."""
-        if trouble != self._heartbeats.trouble:
-            log.error("%s", trouble)
-            self._heartbeats.trouble = trouble
-        self._forget_all()
-        self._beat(state)
+    def _back_off(self, state: str, problem: str) -> None:
+        """Report a problem, then retry after a pause with a full scan."""
+        self._log_problem(problem)
+        self._reset()
+        self._finish_step(state)
         self._stop.wait(RETRY_SECONDS)
 
-    def _check_database(self) -> None:
-        """Somebody may have deleted the database, or put another in its place: then everything is owed to that."""
-        self._catalog.database.check_replaced()
-        replaced = self._catalog.database.generation
-        if self._replaced is None:
-            if self._catalog.database.is_shared and not any(beat.is_recent for beat in self._catalog.heartbeats()):
-                self._distrust_cursors()
-        elif replaced != self._replaced:
-            is_shared = self._catalog.database.is_shared
-            what = "The database server restarted or was replaced" if is_shared else "The database was replaced"
-            log.warning("%s; starting a full scan.", what)
-            self._begin_anew()
-            if is_shared:
-                self._distrust_cursors()
-            self._forget_all()
-        self._replaced = replaced
+    def _finish_step(self, state: str) -> None:
+        if self._stop.is_set():
+            raise StopRequested
+        # Only here: every step that does not hang ends here, whatever its result.
+        self._notifier.notify_progress()
+        if self._heartbeats.is_due(state):
+            self._write_heartbeat(state)
 
-    def _distrust_cursors(self) -> None:
-        """A server that took the place of another, while nobody looked too, may not have had its last commits."""
-        with self._catalog.writing() as writer:
-            writer.expire_cursors(time.time_ns() // 1000)
+    def _write_heartbeat(self, state: str) -> None:
+        watches, missed = self._watcher.watches, self._full_scans.missed
+        watches.read_limit()
+        self._rolling.fill(self._stats)
+        numbers = {
+            "watched": len(watches),
+            "watch_limit": watches.limit,
+            "unwatched": watches.snapshots.unwatched,
+            "overflows": self._watcher.overflows,
+            "pending": self._watcher.pending + self._scheduler.pending,
+            "unreadable": len(self._path_errors.unreadable),
+            "odd": len(self._path_errors.unsupported),
+            "behind": self._delay(),
+            "proven": self._barriers.self_test_passed,
+            "polled": self._polled.describe(),
+            "missed": missed[0] if missed else None,
+            "missed_folders": missed[1] if missed else 0,
+            "measured": self._stats.dump(),
+        }
+        self._heartbeats.write(state, numbers)
 
-    def _begin_anew(self) -> None:
-        """The plots in the database are a cache: when it was deleted, there is a new one a moment later."""
-        try:
-            self._catalog.initialise(str(self._tree.root), self._tree.layout)
-        except PlotIndexError as error:
-            log.debug("Cannot create the catalogue yet: %s", error)
+    def _delay(self) -> float:
+        """Seconds since the oldest scope, required full scan or self-test started to wait."""
+        since = [moment for moment in (self._full_scans.required_at, self._barriers.self_test_started) if moment]
+        return max([self._scheduler.delay, *(time.monotonic() - moment for moment in since)])

@@ -1,15 +1,18 @@
-"""One inotify descriptor: read its events, and turn each into the scope that may have changed (inotify(7))."""
+"""Read inotify(7) through watchdog, and turn each event into a scope. The only module that imports watchdog.
+
+Used of watchdog: the observer with its queue and dispatcher, and the reader of one inotify descriptor. Not used: its
+move grouping and recursive watches, which lose folders under renames (docs/decisions/0003-events-name-scopes.md).
+"""
 
 import logging
 import os
 import struct
-import threading
 import time
 from functools import lru_cache
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent
-from watchdog.observers.api import EventEmitter, EventQueue, ObservedWatch
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers.api import BaseObserver, EventEmitter, EventQueue, ObservedWatch
 from watchdog.observers.inotify_c import (
     CallbackId,
     InotifyConstants,
@@ -21,13 +24,14 @@ from watchdog.observers.inotify_c import (
 )
 
 from plotindex.system import is_encodable
-from plotindex.tree import ScopeSet, Tree
+from plotindex.tree import Tree
+from plotindex.watch.changes import ChangeQueue, Changes
 from plotindex.watch.watches import Watches
 
 log = logging.getLogger(__name__)
 
 
-# Never opens and reads: serving plots causes no event. Nor what becomes of a watched folder itself: its parent tells.
+# No IN_OPEN or IN_ACCESS: serving plots causes no event. No IN_*_SELF: the watch of the parent reports these.
 MASK = Mask(
     InotifyConstants.IN_CLOSE_WRITE
     | InotifyConstants.IN_MODIFY
@@ -43,34 +47,43 @@ HEADER = struct.Struct("iIII")
 """inotify(7): watch descriptor, mask, cookie, length of the name that follows."""
 BARRIER_MASK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_ONLYDIR)
 CHECK_SECONDS = 1.0
-"""How often the emitter checks that it still watches the root."""
-SAY_SECONDS = 60.0
-"""In a storm of overflows they are counted, and said so often."""
+"""Interval of the check that the root is still the watched directory."""
+OVERFLOW_LOG_SECONDS = 60.0
 READ_BYTES = 1 << 20
-"""The kernel's whole queue in one read: it overflows only when as much again happens meanwhile."""
+"""Enough for the kernel's whole queue in one read."""
 
 
 class ChangesEvent(FileSystemEvent):
-    """What watchdog's queue carries: scopes within which something may have changed, and barriers behind them."""
+    """Carries changes through watchdog's queue."""
 
     event_type = "changes"
 
-    def __init__(self, scopes: ScopeSet, barriers: list[str]) -> None:
+    def __init__(self, changes: Changes) -> None:
         super().__init__("")
-        self.scopes = scopes
-        self.barriers = barriers
+        self.changes = changes
 
-    # Two events are never the same: the queue would leave out the second.
+    # By identity: the queue drops an event that equals the one before it.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
 
-class InotifyReader(InotifyFD):
-    """watchdog's reader of one inotify descriptor, which keeps what it died of."""
+class ChangesReceiver(FileSystemEventHandler):
+    """Puts what watchdog dispatches into a queue. Never raises."""
 
-    died: BaseException | None = None
-    read_at = 0.0
-    """When something was last read, by `time.monotonic()`."""
+    def __init__(self, queue: ChangeQueue) -> None:
+        self._queue = queue
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        if isinstance(event, ChangesEvent):
+            self._queue.put(event.changes.scopes.paths(), event.changes.barriers)
+
+
+class InotifyReader(InotifyFD):
+    """watchdog's reader thread of one inotify descriptor, which records the error that ended it."""
+
+    error: BaseException | None = None
+    last_read = 0.0
+    """When events were last read, by `time.monotonic()`."""
 
     @property
     def descriptor(self) -> int:
@@ -79,46 +92,29 @@ class InotifyReader(InotifyFD):
     def run(self) -> None:
         try:
             super().run()
-        except BaseException as error:  # noqa: BLE001 - the emitter sees it within a second and reports it
-            self.died = error
+        except BaseException as error:  # noqa: BLE001 - the emitter reports it within a second
+            self.error = error
 
     def read_events(self, *, event_buffer_size: int = READ_BYTES) -> list[InotifyEvent]:
-        """Each entry that something happened to once, however often: creating, writing and closing a file is three."""
+        """Read events, one for each entry: creating, writing and closing a file are merged."""
         buffer = self._read_event_buffer(event_buffer_size)
-        self.read_at = time.monotonic()
+        self.last_read = time.monotonic()
         events: dict[tuple[int, int, bytes], int] = {}
         offset = 0
         while offset < len(buffer):
             wd, mask, _, length = HEADER.unpack_from(buffer, offset)
-            begin = offset + HEADER.size
-            offset = begin + length
-            # Names come padded with zeros, always alike: so they are compared.
-            events[wd, mask & IN_ISDIR if length else mask, buffer[begin:offset]] = mask
+            start = offset + HEADER.size
+            offset = start + length
+            # The padding of a name is always the same, so the padded names can be compared.
+            events[wd, mask & IN_ISDIR if length else mask, buffer[start:offset]] = mask
         return [
             InotifyEvent(WatchDescriptor(wd), Mask(mask), 0, name.rstrip(b"\0"))
             for (wd, _, name), mask in events.items()
         ]
 
 
-class BarrierFolder(WatchCallback):
-    """The folder in which a new file is a question: has all that came before it been dealt with?"""
-
-    def __init__(self, emitter: "TreeEmitter") -> None:
-        self._emitter = emitter
-
-    def on_event(self, event: InotifyEvent) -> None:
-        if event.name:
-            self._emitter.hint_barrier(os.fsdecode(event.name))
-
-    def on_watch_deleted(self, _wd: WatchDescriptor) -> None:
-        self._emitter.lose("the barrier folder was deleted")
-
-    def on_queue_overflow(self) -> None:
-        """The emitter is told, too."""
-
-
-class TreeEmitter(EventEmitter):
-    """Turns the events of the watched folders into scopes."""
+class TreeEmitter(EventEmitter, WatchCallback):
+    """Turns the events of watched folders into scopes, and those of the barrier folder into barriers."""
 
     def __init__(
         self,
@@ -134,119 +130,106 @@ class TreeEmitter(EventEmitter):
         self._tree = tree
         self._watches = watches
         self._barrier_folder = barriers
-        self._root_seen: tuple[int, int] | None = None
+        self._barrier_wd = -1
+        self._root: tuple[int, int] | None = None
         self._root_checked = 0.0
-        self._lock = threading.Lock()
-        self._arrived = threading.Event()
-        self._scopes = ScopeSet()
-        self._barriers: list[str] = []
-        self._stopping = False
+        self._log_overflow_at = 0.0
+        self.buffer = ChangeQueue()
         self.reader: InotifyReader | None = None
-        self._say_overflow_at = 0.0
         self.overflows = 0
-        self.lost: str | None = None
-        """Why nothing more will be seen; the observer has to be replaced."""
+        self.failure: str | None = None
+        """Why no more changes are reported; the observer must be replaced."""
 
     def on_thread_start(self) -> None:
-        self._root_seen = self._see_root()
+        self._root = self._stat_root()
         self.reader = InotifyReader()
         self.reader.start()
         path = os.fsencode(self._barrier_folder)
-        # The first number is the barrier folder's; watches count on from there.
-        if self.reader.add_callback(path, BARRIER_MASK, BarrierFolder(self), CallbackId(0)) == -1:
+        # Watches counts its callbacks from 1.
+        self._barrier_wd = self.reader.add_callback(path, BARRIER_MASK, self, CallbackId(0))
+        if self._barrier_wd == -1:
             raise PermissionError(f"Cannot watch {self._barrier_folder}")
-        self._watches.begin(self._add_watch, self._remove_watch, self.reader.descriptor)
+        self._watches.attach(self._add_watch, self._remove_watch, self.reader.descriptor)
 
     def on_thread_stop(self) -> None:
-        self._stopping = True
-        self._arrived.set()
+        # Wakes `queue_events`.
+        self.buffer.put([""])
         if self.reader is not None:
             self.reader.stop()
 
     def queue_events(self, timeout: float) -> None:
-        """Called again and again by watchdog's thread: hands on what has arrived, and checks the root."""
-        self._arrived.wait(timeout)
-        self._arrived.clear()
-        with self._lock:
-            scopes, barriers, self._scopes, self._barriers = self._scopes, self._barriers, ScopeSet(), []
-        if scopes or barriers:
-            self.queue_event(ChangesEvent(scopes, barriers))
-        if not self._stopping and not self.lost and time.monotonic() >= self._root_checked + CHECK_SECONDS:
+        """Forward what has arrived, and check the root. Called in a loop by watchdog's thread."""
+        changes = self.buffer.take(timeout)
+        if not self.should_keep_running():
+            return
+        if any(changes):
+            self.queue_event(ChangesEvent(changes))
+        if not self.failure and time.monotonic() >= self._root_checked + CHECK_SECONDS:
             self._check_root()
             self._root_checked = time.monotonic()
 
     def on_event(self, event: InotifyEvent) -> None:
-        """Called by the reader for each event of a watched folder."""
+        """Report the entry of a watched folder. Called by the reader."""
         name = os.fsdecode(event.name)
         if not name or not is_encodable(name):
             return
-        is_folder = event.mask & IN_ISDIR
+        if event.wd == self._barrier_wd:
+            self.buffer.put((), [name])
         for folder in self._watches.paths(event.wd):
             path = f"{folder}/{name}" if folder else name
-            if self._can_hold_plots(path) if is_folder else self._may_be_plot(path):
-                self._hint(path)
+            if self._can_matter(path, event.mask & IN_ISDIR):
+                self.buffer.put((path,))
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """Called when a folder was deleted, which its parent says too, or unmounted, which only this says."""
-        for path in self._watches.drop(wd):
+        """Report a folder that was deleted, or unmounted, which no other event reports."""
+        if wd == self._barrier_wd:
+            self.fail("the barrier folder was deleted")
+        for path in self._watches.discard(wd):
             if not path:
-                self.lose("the root was deleted or unmounted")
-            elif not self._stopping:
-                self._hint(path)
+                self.fail("the root was deleted or unmounted")
+            elif self.should_keep_running():
+                self.buffer.put((path,))
 
     def on_queue_overflow(self) -> None:
-        """Called when the kernel dropped events."""
+        """Report the root, since the kernel dropped events."""
         self.overflows += 1
         now = time.monotonic()
-        if now >= self._say_overflow_at:
+        if now >= self._log_overflow_at:
             log.warning("inotify queue overflow; starting a full scan.")
-            self._say_overflow_at = now + SAY_SECONDS
-        self._hint("")
+            self._log_overflow_at = now + OVERFLOW_LOG_SECONDS
+        self.buffer.put([""])
 
-    def hint_barrier(self, name: str) -> None:
-        with self._lock:
-            self._barriers.append(name)
-            self._arrived.set()
-
-    def lose(self, why: str) -> None:
-        if not self.lost and not self._stopping:
-            self.lost = why
-            self._hint("")
-
-    def _hint(self, scope: str) -> None:
-        with self._lock:
-            self._scopes.add(scope)
-        if not self._arrived.is_set():
-            self._arrived.set()
+    def fail(self, reason: str) -> None:
+        if not self.failure and self.should_keep_running():
+            self.failure = reason
+            self.buffer.put([""])
 
     def _check_root(self) -> None:
         if self.reader is None or not self.reader.is_alive():
-            self.lose(f"the inotify reader thread died ({self.reader and self.reader.died!r})")
+            self.fail(f"the inotify reader thread died ({self.reader and self.reader.error!r})")
             return
         try:
-            seen = self._see_root()
+            root = self._stat_root()
         except OSError as error:
-            self.lose(f"cannot stat the root ({error.strerror})")
+            self.fail(f"cannot stat the root ({error.strerror})")
             return
-        if seen != self._root_seen:
-            self.lose("the root was replaced by another directory")
+        if root != self._root:
+            self.fail("the root was replaced by another directory")
 
-    def _see_root(self) -> tuple[int, int]:
+    def _stat_root(self) -> tuple[int, int]:
         status = self._tree.root.stat()
         return status.st_dev, status.st_ino
 
-    def _may_be_plot(self, path: str) -> bool:
-        parts = path.split("/", 2)
-        layout = self._tree.layout
+    def _can_matter(self, path: str, is_folder: int) -> bool:
+        """Whether a file may be a plot, or a folder may contain plots."""
+        parts, layout = path.split("/", 2), self._tree.layout
+        if is_folder:
+            return len(parts) < 2 or layout.is_project(parts[1])
         return len(parts) == 3 and layout.is_project(parts[1]) and layout.has_suffix(path.rpartition("/")[2])
-
-    def _can_hold_plots(self, path: str) -> bool:
-        parts = path.split("/", 2)
-        return len(parts) < 2 or self._tree.layout.is_project(parts[1])
 
     def _add_watch(self, fd: int, number: int) -> int:
         assert self.reader is not None
-        # Through the descriptor: whatever its path has become, this is the folder that is listed next.
+        # By descriptor: this is the folder that is listed next, even if its path now leads elsewhere.
         return self.reader.add_callback(_path_of(fd), MASK, self, CallbackId(number))
 
     def _remove_watch(self, descriptor: int, number: int) -> None:
@@ -254,7 +237,28 @@ class TreeEmitter(EventEmitter):
         self.reader.remove_callbacks([(WatchDescriptor(descriptor), CallbackId(number))])
 
 
+class TreeObserver(BaseObserver):
+    """watchdog's observer with one emitter: puts the changes of a tree into a queue."""
+
+    def __init__(self, tree: Tree, watches: Watches, barriers: Path, queue: ChangeQueue) -> None:
+        super().__init__(TreeEmitter, tree=tree, watches=watches, barriers=barriers)
+        self.schedule(ChangesReceiver(queue), str(tree.root), recursive=True)
+        (self.emitter,) = (emitter for emitter in self.emitters if isinstance(emitter, TreeEmitter))
+
+    def failure(self) -> str | None:
+        """Why no more changes are reported, or None."""
+        if self.emitter.failure or not self.emitter.is_alive():
+            return self.emitter.failure or "the emitter thread died"
+        return None if self.is_alive() else "the dispatcher thread died"
+
+    def stop_and_join(self) -> None:
+        self.stop()
+        for thread in (self.emitter.reader, self.emitter, self):
+            if thread is not None and thread.is_alive():
+                thread.join()
+
+
 @lru_cache(64)
 def _path_of(fd: int) -> bytes:
-    """A path of an open folder: the same object each time, since the reader keeps one for each watch."""
+    """A path of an open folder; cached, since the reader keeps one object for each watch."""
     return b"/proc/self/fd/%d/." % fd

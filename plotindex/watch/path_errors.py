@@ -1,42 +1,41 @@
-"""Paths that cannot be looked at, or are not indexed as they are: each is named in the log once."""
+"""Paths that are unreadable or have unsupported names or times: counted, and logged once each."""
 
 import logging
 
 from plotindex.index import Report
 from plotindex.system import printable
 
-MOST_NAMED = 10_000
+MAX_PATHS = 10_000
 
 log = logging.getLogger(__name__)
 
 
 class PathErrors:
-    """What was met since the last look at everything."""
+    """The errors since the last full scan."""
 
     def __init__(self) -> None:
         self.unreadable: set[str] = set()
-        self.odd: set[str] = set()
-        self._named: set[str] = set()
+        self.unsupported: set[str] = set()
+        self._logged: set[str] = set()
 
     def clear(self) -> None:
-        """Everything is looked at anew."""
         self.unreadable.clear()
-        self.odd.clear()
+        self.unsupported.clear()
 
     def add(self, report: Report) -> None:
         for path, error in report.unreadable.items():
-            self._meet(self.unreadable, path, str(error.strerror))
-        for path, why in report.odd.items():
-            self._meet(self.odd, path, why)
+            self._add(self.unreadable, path, str(error.strerror))
+        for path, reason in report.odd.items():
+            self._add(self.unsupported, path, reason)
 
-    def _meet(self, kind: set[str], path: str, why: str) -> None:
-        if len(kind) < MOST_NAMED:
-            kind.add(path)
-        line = f"{printable(path) or 'the root'}: {why}"
-        if line in self._named or len(self._named) > MOST_NAMED:
+    def _add(self, paths: set[str], path: str, reason: str) -> None:
+        if len(paths) < MAX_PATHS:
+            paths.add(path)
+        line = f"{printable(path) or 'the root'}: {reason}"
+        if line in self._logged or len(self._logged) > MAX_PATHS:
             return
-        self._named.add(line)
-        if len(self._named) > MOST_NAMED:
-            log.warning("More than %d paths have errors; not logging any further ones.", MOST_NAMED)
+        self._logged.add(line)
+        if len(self._logged) > MAX_PATHS:
+            log.warning("More than %d paths have errors; no further ones are logged.", MAX_PATHS)
         else:
             log.warning("%s", line)

@@ -1,4 +1,4 @@
-"""What no event tells of: trees on file systems that other hosts change too. It is looked at again and again."""
+"""Scopes that are polled: file systems that other hosts change without an event on this one."""
 
 import logging
 
@@ -10,25 +10,25 @@ log = logging.getLogger(__name__)
 
 
 class PolledScopes:
-    """Which scopes are polled, and why. Follows what is mounted and unmounted below the root."""
+    """The polled scopes with their reasons, kept up to date as file systems are mounted below the root."""
 
     def __init__(self, tree: Tree, polling: Polling) -> None:
         self._tree = tree
         self._polling = polling
         self._monitor = MountMonitor()
         self._mounts = mounts_below(tree.root)
-        self.blind: str | None = None
+        self.no_events: str | None = None
         """Why there are no events at all."""
         self.scopes: dict[str, str] = {}
         """Scope -> why it is polled."""
-        self.judge()
+        self.update()
 
-    def look(self) -> list[str]:
-        """The scopes at which something was mounted or unmounted since the last call: no event tells of that."""
+    def take_mount_changes(self) -> list[str]:
+        """The mount points mounted or unmounted since the last call."""
         if not self._monitor.has_changed():
             return []
         before, self._mounts = self._mounts, mounts_below(self._tree.root)
-        self.judge(self.blind)
+        self.update(self.no_events)
         paths = before.keys() | self._mounts.keys()
         return sorted(path for path in paths if before.get(path) != self._mounts.get(path))
 
@@ -40,30 +40,32 @@ class PolledScopes:
         return "" in self.scopes
 
     def covers(self, path: str) -> bool:
-        """Whether no event may tell of what happens there."""
+        """Whether a path is polled."""
         return bool(self.scopes) and is_within(path, self.scopes)
 
-    def described(self) -> str | None:
-        """One line for `status`, or None where nothing is polled."""
-        named = [f"{printable(path) or 'the root'} ({why})" for path, why in sorted(self.scopes.items())]
+    def describe(self) -> str | None:
+        """One line for `status`, or None if nothing is polled."""
+        named = [f"{printable(path) or 'the root'} ({reason})" for path, reason in sorted(self.scopes.items())]
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         return ", ".join(named[:3]) + more if named else None
 
-    def judge(self, blind: str | None = None) -> None:
-        """Decide what is polled: everything, while there are no events for the reason given."""
-        before, self.blind = self.scopes, blind
+    def update(self, no_events: str | None = None) -> None:
+        """Decide what is polled; everything if a reason is given why there are no events."""
+        before, self.no_events = self.scopes, no_events
         if self._polling is Polling.ALWAYS:
-            self.blind = "polling is always"
-        if self.blind is not None:
-            self.scopes = {"": self.blind}
+            self.no_events = "polling is always"
+        if self.no_events is not None:
+            self.scopes = {"": self.no_events}
         elif self._polling is Polling.NEVER:
             self.scopes = {}
         else:
-            self.scopes = {path: why for path, mount in self._mounts.items() if (why := self._why(path, mount))}
+            self.scopes = {
+                path: reason for path, mount in self._mounts.items() if (reason := self._reason(path, mount))
+            }
         if self.scopes != before and self.scopes:
-            log.warning("Polling instead of watching: %s.", self.described())
+            log.warning("Polling instead of watching: %s.", self.describe())
 
-    def _why(self, path: str, mount: Mount) -> str | None:
+    def _reason(self, path: str, mount: Mount) -> str | None:
         if mount.fs_type in LOCAL_FS_TYPES or (path and self._tree.layout.parse_scope(path) is None):
             return None
         return f"file system {escape(mount.fs_type)}"

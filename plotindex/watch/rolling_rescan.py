@@ -1,189 +1,172 @@
-"""The rolling rescan: what no event tells of is looked at round and round, within a set share of the time of one core.
+"""The rolling rescan: finds changes that no event reports, within a share of one core.
 
-One round goes by folders: a stat of each says whether anything came, went or was renamed in it. Another, slower one
-goes by files, session by session, as a rescan does: so that is found what was rewritten in place.
+The folder round compares fingerprints, and finds entries that were created, removed or renamed. The slower file round
+reconciles session by session, and catches in-place rewrites.
 """
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from plotindex.index import Report
-from plotindex.storage import Catalog, Histogram, IndexerStats
+from plotindex.storage import Histogram, IndexerStats
 from plotindex.system import ABSENT_ERRNOS
-from plotindex.tree import ScopeSet, Tree
+from plotindex.tree import ScopeSet
+from plotindex.watch.leadership import Leadership
 from plotindex.watch.polled_scopes import PolledScopes
-from plotindex.watch.scheduler import FairScheduler, Ticket
+from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.session_job import Ticket
 from plotindex.watch.snapshots import FolderSnapshots
 from plotindex.watch.throttled_round import ThrottledRound
-from plotindex.watch.watcher import Watcher
 
 UNWATCHED_SECONDS = 5.0
-"""How often a round begins, at most, where there are folders that should be watched and are not."""
-FOLDERS_PER_FILES = 6
-"""So many rounds by folders begin, at most, for one by files where something is polled."""
+"""Interval of rounds while there are unwatched folders."""
+FOLDER_ROUNDS = 6
+"""Number of folder rounds for each file round while something is polled."""
 CHANGES_SECONDS = 1.0
-"""How often it is asked in which sessions something has changed, and so which are to be watched."""
+"""Interval of the query for sessions with changes, which get watches."""
 FRESH_SECONDS = 15.0
-"""What the catalogue says is to be no older than this; where it may be, hits say so."""
+"""Maximum staleness of results that count as fresh."""
 
 
 class RollingRescan:
-    """Both rounds, and which sessions are watched because something changes in them."""
+    """Runs both rounds, and gives watches to the sessions with changes."""
 
     def __init__(
         self,
-        tree: Tree,
-        catalog: Catalog,
-        turns: FairScheduler,
-        watcher: Watcher,
+        scheduler: FairScheduler,
         polled: PolledScopes,
-        *,
+        leadership: Leadership,
         poll_seconds: float,
         share: float,
     ) -> None:
-        """`share` is that of one core, in percent."""
-        self._tree = tree
-        self._catalog = catalog
-        self._turns = turns
-        self._watcher = watcher
+        """`share` is in percent of one core."""
+        self._scheduler = scheduler
         self._polled = polled
+        self._leadership = leadership
         self.poll_seconds = poll_seconds
         self.share = share
-        self.is_elected = True
-        """Whether it is this indexer that looks at what others change, and no other host's."""
-        self.by_folders = ThrottledRound(self._changed)
-        self.by_files = ThrottledRound(self._all_of)
-        self._report = Report(delay=Histogram())
+        self.folder_round = ThrottledRound(self._changed_folders)
+        self.file_round = ThrottledRound(self._all_folders)
+        self.report = Report(delay=Histogram())
+        """Results of the file round."""
         self._clock: int | None = None
-        self._clock_at = 0.0
-        self._wanted: dict[str, None] = {}
+        self._query_at = 0.0
+        self._candidates: dict[str, None] = {}
 
     @property
     def is_fresh(self) -> bool:
-        """Whether what is known of everything is as new as what events tell of, or nearly."""
-        return max(self.by_folders.age(), self.by_files.age()) < FRESH_SECONDS
+        return max(self.folder_round.age(), self.file_round.age()) < FRESH_SECONDS
 
     @property
     def seconds_to_next(self) -> float:
-        """How long there is nothing to do."""
-        if not self._stamps.folders or self._is_left_to_another:
+        if not self._snapshots.folders or self._is_delegated:
             return float("inf")
-        return max(0.0, min(each.seconds_to_next(least) for each, least in self._rounds()))
+        return max(0.0, min(each.seconds_to_next(interval) for each, interval in self._intervals()))
 
     def pause(self) -> None:
-        """Everything is looked at by a rescan: what it finds says nothing of where changes happen."""
+        """Ignore the changes found by a full scan: they do not show where a watch is needed."""
         self._clock = None
 
-    def forget(self) -> None:
-        """What was to be looked at is forgotten, since everything is looked at anew."""
-        self.by_folders.forget()
-        self.by_files.forget()
+    def reset(self) -> None:
+        self.folder_round.reset()
+        self.file_round.reset()
 
-    def go_on(self) -> list[str]:
-        """One step of each round that is due. What is found waits for its turn, but for very much: that is returned.
+    def step(self) -> list[str]:
+        """Run one step of each round that is due, and queue what it finds; return [""] to require a full scan.
 
         Raises:
             CatalogError: the catalogue cannot be read.
         """
-        stamps = self._stamps
-        if self._is_left_to_another:
-            self.forget()
+        snapshots = self._snapshots
+        if self._is_delegated:
+            self.reset()
             return []
-        if stamps.unwatched > stamps.closed and time.monotonic() >= self._clock_at:
-            self._clock_at = time.monotonic() + CHANGES_SECONDS
-            self._watch_where_changes_are()
-        for each, least in self._rounds():
-            each.targets = [target for target in each.targets if not target.is_reached]
-            if not stamps.folders:
-                each.forget()
-            if not stamps.folders or each.targets or each.seconds_to_next(least) > 0:
+        if snapshots.unwatched > snapshots.unreadable and time.monotonic() >= self._query_at:
+            self._query_at = time.monotonic() + CHANGES_SECONDS
+            self._reassign_watches()
+        for each, interval in self._intervals():
+            each.tickets = [ticket for ticket in each.tickets if not ticket.is_done]
+            if not snapshots.folders:
+                each.reset()
+            if not snapshots.folders or each.tickets or each.seconds_to_next(interval) > 0:
                 continue
             if not each.is_open:
-                each.begin(sorted(stamps.sessions(), reverse=True))
+                each.start(sorted(snapshots.sessions(), reverse=True))
             found = ScopeSet(each.step(self._share_of(each))).by_session()
             if "" in found:
                 return [""]
-            each.targets = [target for name, paths in found.items() for target in self._wait(name, paths, each)]
+            each.tickets = [ticket for name, paths in found.items() for ticket in self._queue(name, paths, each)]
         return []
 
-    def _wait(self, session: str, paths: set[str], by: ThrottledRound) -> list[Ticket]:
-        if by is self.by_files and paths == {session}:
-            # As in a rescan: nothing has told of it.
-            return [self._turns.rescan(session, self._report)]
-        return self._turns.add({session: paths}, is_rescan=True)
+    def charge(self, seconds: float) -> None:
+        """Count the time for scanning and writing what the rounds found."""
+        for each in (self.folder_round, self.file_round):
+            if each.tickets:
+                each.charge(seconds, self._share_of(each))
 
-    def _changed(self, session: str) -> Iterator[list[str]]:
-        """The folders of a session that are not as they were."""
-        changed = self._stamps.changed(self._tree, session)
+    def fill(self, stats: IndexerStats) -> None:
+        """Set the statistics of the rounds."""
+        snapshots, folders, files = self._snapshots, self.folder_round, self.file_round
+        stats.closed = snapshots.unreadable
+        stats.rolled_sessions, stats.rolled_folders = len(snapshots), snapshots.folders
+        stats.folders_round, stats.files_round = round(folders.seconds, 3), round(files.seconds, 3)
+        stats.folders_age, stats.files_age = round(folders.age(), 3), round(files.age(), 3)
+
+    def _queue(self, session: str, paths: set[str], source: ThrottledRound) -> list[Ticket]:
+        if source is self.file_round and paths == {session}:
+            return [self._scheduler.scan_session(session, self.report)]
+        return self._scheduler.add({session: paths}, is_rescan=True)
+
+    def _changed_folders(self, session: str) -> Iterator[list[str]]:
+        changed = self._snapshots.changed(self._scheduler.tree, session)
         if session:
             yield from changed
         elif any(changed):
-            yield self._sessions_that_came_or_went()
+            yield self._changed_sessions()
 
-    def _sessions_that_came_or_went(self) -> list[str]:
-        watches = self._watcher.watches
+    def _changed_sessions(self) -> list[str]:
+        """The sessions that were created or removed; [""] if the root does not exist."""
+        watches = self._scheduler.watcher.watches
         try:
-            names = self._tree.sessions(on_folder=watches.enter)
+            names = self._scheduler.tree.sessions(on_folder=watches.add)
         except OSError as error:
-            # The root: either it is gone, or somebody else asks each second whether it can be read again.
             return [""] if error.errno in ABSENT_ERRNOS else []
-        return sorted({*names} ^ {*watches.sessions(), *self._catalog.sessions()})
+        return sorted({*names} ^ {*watches.sessions(), *self._scheduler.catalog.sessions()})
 
-    def _all_of(self, session: str) -> Iterator[list[str]]:
-        """All of a session of which no event tells."""
+    def _all_folders(self, session: str) -> Iterator[list[str]]:
         if session:
-            yield self._stamps.scopes(session)
+            yield self._snapshots.scopes(session)
 
-    def _watch_where_changes_are(self) -> None:
-        """Let a session in which something has changed, whoever found it, have watches: one at a time."""
-        watches = self._watcher.watches
-        self._clock, changed = self._catalog.changed_sessions(self._clock)
-        self._wanted.update(dict.fromkeys(filter(watches.note_change, changed)))
-        while self._wanted:
-            session = next(iter(self._wanted))
-            del self._wanted[session]
+    def _reassign_watches(self) -> None:
+        """Give watches to one session with changes, whichever process has found these."""
+        watches = self._scheduler.watcher.watches
+        self._clock, changed = self._scheduler.catalog.changed_sessions(self._clock)
+        self._candidates.update(dict.fromkeys(filter(watches.record_change, changed)))
+        while self._candidates:
+            session = next(iter(self._candidates))
+            del self._candidates[session]
             if watches.make_room(session):
-                self._turns.rescan(session, self._report)
+                self._scheduler.scan_session(session, self.report)
                 return
 
-    def spend(self, seconds: float) -> None:
-        """So long it took to look at what was found, and to write it."""
-        for each in (self.by_folders, self.by_files):
-            if each.targets:
-                each.spend(seconds, self._share_of(each))
-
-    def take_report(self) -> Report:
-        """What was seen and done by files since the last call."""
-        taken = replace(self._report)
-        vars(self._report).update(vars(Report(delay=Histogram())))
-        return taken
-
-    def tell(self, measured: IndexerStats) -> None:
-        """Say what there is to look at, and how long that takes."""
-        stamps, folders, files = self._stamps, self.by_folders, self.by_files
-        measured.closed, measured.rolled_sessions, measured.rolled_folders = stamps.closed, len(stamps), stamps.folders
-        measured.folders_round, measured.files_round = round(folders.seconds, 3), round(files.seconds, 3)
-        measured.folders_age, measured.files_age = round(folders.age(), 3), round(files.age(), 3)
-
-    def _rounds(self) -> list[tuple[ThrottledRound, float]]:
-        """Each, and how often one begins at most, in seconds."""
-        by_files = min(
+    def _intervals(self) -> list[tuple[ThrottledRound, float]]:
+        """Both rounds, with the minimum seconds from one start to the next."""
+        interval = min(
             self.poll_seconds if self._polled.scopes else UNWATCHED_SECONDS,
-            UNWATCHED_SECONDS if self._stamps.unwatched else self.poll_seconds,
+            UNWATCHED_SECONDS if self._snapshots.unwatched else self.poll_seconds,
         )
-        return [(self.by_folders, min(by_files, self.poll_seconds / FOLDERS_PER_FILES)), (self.by_files, by_files)]
+        return [(self.folder_round, min(interval, self.poll_seconds / FOLDER_ROUNDS)), (self.file_round, interval)]
 
     @property
-    def _is_left_to_another(self) -> bool:
-        # What is polled since this host has no events, no other host's indexer looks at.
-        return self._polled.everything and not self._polled.blind and not self.is_elected
+    def _is_delegated(self) -> bool:
+        """Whether the leader polls for this indexer. Without events on this host nobody else does."""
+        return self._polled.everything and not self._polled.no_events and not self._leadership.is_leader
 
     @property
-    def _stamps(self) -> FolderSnapshots:
-        return self._watcher.watches.stamps
+    def _snapshots(self) -> FolderSnapshots:
+        return self._scheduler.watcher.watches.snapshots
 
     def _share_of(self, each: ThrottledRound) -> float:
-        """Half of it is for folders; for files what these leave of it, which is most of it where there are few."""
+        """Half of the share for folders; for files all that folders leave."""
         half = self.share / 200
-        return half if each is self.by_folders else 2 * half - min(half, self.by_folders.rate)
+        return half if each is self.folder_round else 2 * half - min(half, self.folder_round.rate)

@@ -1,296 +1,171 @@
-"""Sessions take turns: one that draws, renames or deletes without pause waits for itself alone."""
+"""Fair scheduling between sessions: a busy session delays only itself."""
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from plotindex.index import Report, ScopeDiff, write_batch
+from plotindex.index import Report, write_batch
 from plotindex.storage import Catalog, Change, Histogram
-from plotindex.tree import MAX_SCOPES_PER_SESSION, HardLinkedPlot, Row, Scope, Tree, WalkProcess, collapse
+from plotindex.tree import HardLinkedPlot, Row, Tree, WalkProcess
+from plotindex.watch.session_job import STEP_PLOTS, SessionJob, Ticket
 from plotindex.watch.watcher import Watcher
 
-TURN_SECONDS = 0.005
-"""How long one session is looked at before the next one's turn."""
+SLICE_SECONDS = 0.005
+"""Time slice of one session."""
 STEP_SECONDS = 0.02
-"""How long sessions are looked at before what was found is written."""
-STEP_PLOTS = 500
-"""After so many plots it is written in any case."""
-REST_SECONDS = 1.0
-"""For so long a session that needed more than one turn does not come first again."""
+"""Time for scanning before the diffs are written."""
+BUSY_SECONDS = 1.0
+"""For how long a session that needed more than one slice counts as busy."""
 WIDEN_SECONDS = 60.0
-MOST_BUSY = 10_000
-PARALLEL_WALK_PLOTS = 4_000
-"""The same, and rows that one transaction writes at most, while a scout looks at everything."""
+"""How often a session that fell below its maximum number of plots is rescanned."""
+MAX_BUSY = 10_000
+SCAN_PLOTS = 4_000
+"""Plots per step and rows per transaction during the first full scan."""
 STEP_CHANGES = 250
-"""Rows that one transaction writes at most while several sessions wait."""
-BRISK_SECONDS = 0.005
-BRISK_PLOTS = 50
-"""As the above, while some session comes anew now and then: it waits for no more than such a step of the others."""
-
-
-class SessionJob:
-    """What waits to be looked at in one session, and how far the look has come."""
-
-    def __init__(self, session: str) -> None:
-        self.session = session
-        self.waiting: set[str] = set()
-        self.since = 0.0
-        """When the oldest of what waits came, by `time.monotonic()`."""
-        self.rescan: Report | None = None
-        """Whom a look at the whole session is for, when a rescan asked for it."""
-        self.rounds = 0
-        """How often all that waited at one moment has been dealt with."""
-        self.ready: deque[ScopeDiff] = deque()
-        """Looks that are to be written."""
-        self.scopes: list[str] = []
-        self.entered: set[str] = set()
-        self.closed: dict[str, OSError] = {}
-        self._began = 0.0
-        self._amount = 0
-        self._todo: deque[Scope] = deque()
-        self._look: ScopeDiff | None = None
-
-    @property
-    def in_round(self) -> bool:
-        return bool(self._todo or self._look or self.ready)
-
-    @property
-    def has_to_look(self) -> bool:
-        return bool(self._todo or self._look)
-
-    @property
-    def oldest(self) -> float:
-        return self._began if self.in_round else self.since
-
-    @property
-    def next_round(self) -> int:
-        """The number of rounds after which all that is here now has been dealt with."""
-        return self.rounds + self.in_round + bool(self.waiting)
-
-    def wait_for(self, paths: Iterable[str]) -> None:
-        """Let more scopes wait; very many are the whole session."""
-        self.waiting.update(paths)
-        if self.session in self.waiting or len(self.waiting) > MAX_SCOPES_PER_SESSION:
-            self.waiting = {self.session}
-
-    def begin_round(self, tree: Tree) -> None:
-        """Take on all that waits; what comes from now on is for the next round."""
-        self.scopes = collapse(self.waiting)
-        parsed = map(tree.layout.parse_scope, self.scopes)
-        self._todo = deque(scope for scope in parsed if scope is not None and scope.session)
-        self._began, self.waiting = self.since, set()
-        self.entered, self.closed = set(), {}
-
-    @property
-    def is_full(self) -> bool:
-        """Whether so much is ready that it is to be written first."""
-        return self._amount >= STEP_PLOTS
-
-    def look(self, tree: Tree, watcher: Watcher, report: Report, until: float, walk_process: WalkProcess | None) -> int:
-        """Look on until `time.monotonic()` is past `until` or enough is ready; return how much came to that.
-
-        `walk_process` is for a rescan.
-        """
-
-        def on_folder(path: str, fd: int) -> None:
-            self.entered.add(path)
-            watcher.watches.enter(path, fd)
-
-        before = self._amount
-        with tree.open_reader() as reader:
-            while self.has_to_look and not self.is_full:
-                if self._look is None:
-                    scope = self._todo.popleft()
-                    mine, ahead = report, None
-                    if scope.project is None and self.rescan is not None:
-                        mine, ahead, self.rescan = self.rescan, walk_process, None
-                    self._look = ScopeDiff(reader, scope, mine, on_folder=on_folder, walker=ahead)
-                if not self._look.scan(until):
-                    break
-                self.closed.update(self._look.closed)
-                self.ready.append(self._look)
-                self._amount += self._look.plots + 1
-                self._look = None
-                if time.monotonic() >= until:
-                    break
-        return self._amount - before
-
-    def settled(self, looks: Collection[ScopeDiff]) -> None:
-        """These of its looks have been written."""
-        self.ready = deque(look for look in self.ready if look not in looks)
-        self._amount = sum(look.plots + 1 for look in self.ready)
-
-    def close(self) -> None:
-        if self._look is not None:
-            self._look.close()
-
-
-class Ticket(NamedTuple):
-    """A job and how many rounds of it are awaited."""
-
-    job: SessionJob
-    rounds: int
-
-    @property
-    def is_reached(self) -> bool:
-        return self.job.rounds >= self.rounds
+"""Rows per transaction while several sessions wait."""
+SHORT_SECONDS = 0.005
+SHORT_PLOTS = 50
+"""Limits of a step of the busy sessions while others have changes: these wait for no more than one such step."""
 
 
 class StepResult(NamedTuple):
-    """What one step found out."""
+    """What one step changed and found."""
 
     changes: list[Change]
     added: list[Row]
-    """Plots where the catalogue knew none, but for those that are among the changes."""
+    """Added plots that are not among the changes."""
     linked: list[HardLinkedPlot]
-    linked_anew: list[HardLinkedPlot]
-    """Those of them that something was told of, not found by a rescan."""
-
-    def and_then(self, later: "StepResult") -> "StepResult":
-        return StepResult(
-            self.changes + later.changes,
-            self.added + later.added,
-            self.linked + later.linked,
-            self.linked_anew + later.linked_anew,
-        )
+    linked_reported: list[HardLinkedPlot]
+    """Those found because of a reported change, not by a full scan."""
 
 
 class FairScheduler:
-    """All that waits to be looked at. In each step those who come anew are served, then some of those who go on."""
+    """Queues scopes by session. Each step serves the sessions with new changes, then some of the busy ones."""
 
     def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher) -> None:
-        self._tree = tree
-        self._catalog = catalog
-        self._watcher = watcher
+        self.tree = tree
+        self.catalog = catalog
+        self.watcher = watcher
         self._jobs: dict[str, SessionJob] = {}
-        self._fresh: deque[SessionJob] = deque()
+        self._new: deque[SessionJob] = deque()
         self._others: deque[SessionJob] = deque()
         self._busy: dict[str, float] = {}
-        """When a session last needed more than one turn."""
-        self._fresh_at = -REST_SECONDS
+        """Session -> when it last needed more than one slice."""
+        self._new_at = -BUSY_SECONDS
         self._widened: dict[str, float] = {}
         self.walk_process: WalkProcess | None = None
-        """Looks at the sessions of a rescan, where there is one."""
+        """Walks the sessions of a full scan, if there is one."""
         self.report = Report(delay=Histogram())
-        """What was seen and done, but for rescans."""
+        """Results of all scans except full scans."""
 
     def __len__(self) -> int:
-        """How many sessions wait."""
+        """Number of waiting sessions."""
         return len(self._jobs)
 
     @property
     def pending(self) -> int:
-        """How many scopes wait."""
-        return sum(len(job.waiting) + len(job.scopes) * job.in_round for job in self._jobs.values())
+        """Number of waiting scopes."""
+        return sum(len(job.queued) + len(job.scopes) * job.in_round for job in self._jobs.values())
 
     @property
-    def behind(self) -> float:
-        """For how many seconds the scope that waits longest has waited."""
+    def delay(self) -> float:
+        """Seconds since the oldest waiting scope was added."""
         now = time.monotonic()
-        return max((now - job.oldest for job in self._jobs.values()), default=0.0)
+        return max((now - job.waiting_since for job in self._jobs.values()), default=0.0)
 
     def scopes(self) -> list[str]:
-        """All that waits or is being looked at."""
-        return [path for job in self._jobs.values() for path in (*job.waiting, *(job.scopes if job.in_round else ()))]
+        """All scopes that are queued or being scanned."""
+        return [path for job in self._jobs.values() for path in (*job.queued, *(job.scopes if job.in_round else ()))]
 
     def add(self, scopes: Mapping[str, Iterable[str]], *, is_rescan: bool = False) -> list[Ticket]:
-        """Let scopes wait, each under its session; return what to wait for until they have been dealt with."""
-        now = time.monotonic()
-        targets = []
-        for session, paths in scopes.items():
-            job = self._jobs.get(session)
-            if job is None:
-                job = self._jobs[session] = SessionJob(session)
-                # Who needed more than one turn a moment ago is not first again.
-                comes_anew = not is_rescan and now - self._busy.get(session, -REST_SECONDS) >= REST_SECONDS
-                (self._fresh if comes_anew else self._others).append(job)
-            if not job.waiting:
-                job.since = now
-            job.wait_for(paths)
-            targets.append(Ticket(job, job.next_round))
-        return targets
+        """Queue scopes by session. A rescan is served after the sessions with new changes."""
+        return [self._job(session, is_rescan=is_rescan).add(paths) for session, paths in scopes.items()]
 
-    def rescan(self, session: str, report: Report) -> Ticket:
-        """Let a whole session wait, and tell `report` of it."""
-        (target,) = self.add({session: [session]}, is_rescan=True)
-        target.job.rescan = report
-        return target
+    def scan_session(self, session: str, report: Report) -> Ticket:
+        """Queue a whole session; `report` receives the results."""
+        job = self._job(session, is_rescan=True)
+        job.scan_report = report
+        return job.add([session])
 
-    def targets(self) -> list[Ticket]:
-        """What to wait for until all that waits now has been dealt with."""
-        return [Ticket(job, job.next_round) for job in self._jobs.values()]
+    def tickets(self) -> list[Ticket]:
+        """Tickets for all that waits now."""
+        return [job.ticket() for job in self._jobs.values()]
 
     def step(self) -> StepResult:
-        """Serve those who come anew, then some of the others, in at most some 0.1 seconds.
+        """Serve the sessions with new changes, then some of the others, for up to about 0.1 seconds.
 
         Raises as `reconcile` does.
         """
         now = time.monotonic()
-        if self._fresh:
-            self._fresh_at = now
-        is_brisk = now - self._fresh_at < REST_SECONDS
-        fresh = self._serve(self._fresh, STEP_SECONDS, STEP_PLOTS)
-        usual = PARALLEL_WALK_PLOTS if self.walk_process else STEP_PLOTS
-        others = self._serve(self._others, *((BRISK_SECONDS, BRISK_PLOTS) if is_brisk else (STEP_SECONDS, usual)))
-        return fresh.and_then(others)
-
-    def take_report(self) -> Report:
-        """What was seen and done since the last call, but for rescans."""
-        taken = replace(self.report)
-        # The report itself stays: looks that have begun still tell it what they find.
-        vars(self.report).update(vars(Report(delay=Histogram())))
-        return taken
+        if self._new:
+            self._new_at = now
+        is_short = now - self._new_at < BUSY_SECONDS
+        result = StepResult([], [], [], [])
+        self._serve(self._new, STEP_SECONDS, STEP_PLOTS, result)
+        max_plots = SCAN_PLOTS if self.walk_process else STEP_PLOTS
+        self._serve(self._others, *((SHORT_SECONDS, SHORT_PLOTS) if is_short else (STEP_SECONDS, max_plots)), result)
+        return result
 
     def clear(self) -> None:
-        """Forget all that waits: everything will be looked at instead."""
+        """Discard all that waits."""
         for job in self._jobs.values():
             job.close()
         self._jobs.clear()
-        self._fresh.clear()
+        self._new.clear()
         self._others.clear()
 
-    def _serve(self, queue: deque[SessionJob], seconds: float, most: int) -> StepResult:
+    def _job(self, session: str, *, is_rescan: bool) -> SessionJob:
+        job = self._jobs.get(session)
+        if job is None:
+            job = self._jobs[session] = SessionJob(session)
+            is_busy = time.monotonic() - self._busy.get(session, -BUSY_SECONDS) < BUSY_SECONDS
+            (self._others if is_rescan or is_busy else self._new).append(job)
+        return job
+
+    def _serve(self, queue: deque[SessionJob], seconds: float, max_plots: int, result: StepResult) -> None:
         until = time.monotonic() + seconds
         served: dict[str, SessionJob] = {}
         again: deque[SessionJob] = deque()
         plots = 0
-        while (queue or again) and plots < most and (now := time.monotonic()) < until:
+        while (queue or again) and plots < max_plots and (now := time.monotonic()) < until:
             job = (queue or again).popleft()
             served[job.session] = job
             if not job.in_round:
-                job.begin_round(self._tree)
-            more = job.look(self._tree, self._watcher, self.report, min(until, now + TURN_SECONDS), self.walk_process)
-            plots += more
-            if job.has_to_look and not job.is_full:
+                job.start_round(self.tree)
+            watches, slice_end = self.watcher.watches, min(until, now + SLICE_SECONDS)
+            scanned = job.scan(self.tree, watches, self.report, slice_end, self.walk_process)
+            plots += scanned
+            if job.is_scanning and not job.is_full:
                 again.append(job)
-            if self.walk_process and plots and not more:
-                # It waits for the scout; what is there can be written meanwhile.
+            if self.walk_process and plots and not scanned:
+                # The job waits for the walk process: write the diffs meanwhile.
                 break
-        step = self._settle(served, most)
+        self._write(served, max_plots, result)
         for job in served.values():
-            self._put_back(job)
-        return step
+            self._requeue(job)
 
-    def _settle(self, served: Mapping[str, SessionJob], most: int) -> StepResult:
-        # The small ones first: a large one takes several transactions.
-        looks = deque(sorted((look for job in served.values() for look in job.ready), key=lambda look: look.plots))
-        if not looks:
-            return StepResult([], [], [], [])
-        linked = [each for look in looks for each in look.linked]
-        linked_anew = [each for look in looks if look.report is self.report for each in look.linked]
+    def _write(self, served: Mapping[str, SessionJob], max_plots: int, result: StepResult) -> None:
+        # Small diffs first: a large one takes several transactions.
+        diffs = deque(sorted((diff for job in served.values() for diff in job.diffs), key=lambda diff: diff.plots))
+        if not diffs:
+            return
+        for diff in diffs:
+            result.linked.extend(diff.linked)
+            result.linked_reported.extend(diff.linked if diff.report is self.report else ())
         usual = STEP_PLOTS * 2 if len(self._jobs) == 1 else STEP_CHANGES
-        most_changes = usual if most == STEP_PLOTS else most
-        finished, changes, added, roomy = write_batch(looks, self._tree, self._catalog, most_changes)
+        max_changes = usual if max_plots == STEP_PLOTS else max_plots
+        finished, changes, added, roomy = write_batch(diffs, self.tree, self.catalog, max_changes)
         self._widen(roomy)
-        done = set(finished)
-        for session in {look.session for look in finished}:
-            served[session].settled(done)
-        return StepResult(changes, added, linked, linked_anew)
+        written = set(finished)
+        for session in {diff.session for diff in finished}:
+            served[session].remove(written)
+        result.changes.extend(changes)
+        result.added.extend(added)
 
     def _widen(self, sessions: Iterable[str]) -> None:
-        """Look at these as a whole, but each only once a minute."""
+        """Rescan sessions that have room for more plots, each once a minute."""
         now = time.monotonic()
         self._widened = {name: when for name, when in self._widened.items() if now - when < WIDEN_SECONDS}
         for session in sessions:
@@ -298,15 +173,22 @@ class FairScheduler:
                 self._widened[session] = now
                 self.add({session: [session]}, is_rescan=True)
 
-    def _put_back(self, job: SessionJob) -> None:
+    def _requeue(self, job: SessionJob) -> None:
         if not job.in_round:
-            self._watcher.watches.leave(job.scopes, job.entered, job.closed)
+            self.watcher.watches.prune(job.scopes, job.entered, job.unreadable)
             job.rounds += 1
-            if not job.waiting:
+            if not job.queued:
                 del self._jobs[job.session]
                 return
         self._others.append(job)
         now = time.monotonic()
         self._busy[job.session] = now
-        if len(self._busy) > MOST_BUSY:
-            self._busy = {name: when for name, when in self._busy.items() if now - when < REST_SECONDS}
+        if len(self._busy) > MAX_BUSY:
+            self._busy = {name: when for name, when in self._busy.items() if now - when < BUSY_SECONDS}
+
+
+def take_report(report: Report) -> Report:
+    """Return a copy of a report and reset it in place, since diffs under way still hold it."""
+    taken = replace(report)
+    vars(report).update(vars(Report(delay=Histogram())))
+    return taken

@@ -1,91 +1,82 @@
-"""What no event tells of, and the rolling rescan does not look at."""
+"""Changes that no event reports, and that the rolling rescan does not cover: mounts, the root's mode, hard links."""
 
 import time
 from collections.abc import Iterator
 
-from plotindex.storage import Catalog
 from plotindex.system import ABSENT_ERRNOS, printable
-from plotindex.tree import Tree
 from plotindex.watch.hardlinks import HardLinks
 from plotindex.watch.polled_scopes import PolledScopes
-from plotindex.watch.scheduler import StepResult
-from plotindex.watch.watcher import Watcher
+from plotindex.watch.scheduler import FairScheduler, StepResult
 
 LINKS_SECONDS = 1.0
 LINKS_PER_SECOND = 200
-"""Very many names are looked at less often, so that it costs a few percent of a core."""
+"""Rate at which plots with unknown names are reconciled, for a few percent of one core."""
 ROOT_SECONDS = 1.0
-"""How often the root is asked whether it can be read."""
-LINKS_SHARE = 20
-"""The catalogue is asked for other names of files for a twentieth of the time, at most."""
+"""Interval of the check that the root is readable."""
+QUERY_SHARE = 20
+"""The query for other names takes at most a twentieth of the time."""
 
 
 class SilentChanges:
-    """Mounts, whether the root can be read, other names of a file."""
+    """Finds the scopes of silent changes."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher, polled: PolledScopes) -> None:
-        self._tree = tree
-        self._catalog = catalog
-        self._watcher = watcher
+    def __init__(self, scheduler: FairScheduler, polled: PolledScopes) -> None:
+        self._scheduler = scheduler
         self._polled = polled
         self._links = HardLinks()
-        self._links_at = self._loose_at = self._root_at = 0.0
-        self.closed = ""
-        """Why the root cannot be read, with the remedy; empty while it can, or is not there."""
-        self.asked = 0
-        """How often the catalogue was asked for other names of files."""
+        self._query_at = self._incomplete_at = self._root_at = 0.0
+        self.root_problem = ""
+        """Why the root is unreadable, with the fix; empty if it is readable or does not exist."""
+        self.queries = 0
+        """Number of queries for other names."""
 
     @property
-    def next_asked(self) -> int:
-        """What `asked` will be when it was asked for all that are unknown now."""
-        return self.asked + bool(self._links.unknown)
+    def next_query(self) -> int:
+        """The value of `queries` once all inodes known now are resolved."""
+        return self.queries + bool(self._links.unresolved)
 
-    def due(self, *, at_once: bool) -> Iterator[str]:
-        """The scopes that are to be looked at now; `at_once` when somebody waits for it."""
+    def due(self, *, is_awaited: bool) -> Iterator[str]:
+        """The scopes to reconcile now; `is_awaited` if a barrier waits for the query for other names."""
         now = time.monotonic()
-        yield from self._polled.look()
+        yield from self._polled.take_mount_changes()
         if now >= self._root_at:
             self._root_at = now + ROOT_SECONDS
-            was_closed, self.closed = self.closed, self._why_closed()
-            if was_closed and not self.closed:
+            before, self.root_problem = self.root_problem, self._check_root()
+            if before and not self.root_problem:
                 yield ""
-        if self._links.loose_count and now >= self._loose_at:
-            self._loose_at = now + max(LINKS_SECONDS, self._links.loose_count / LINKS_PER_SECOND)
-            yield from self._links.loose(now, young=False)
-        if self._links.unknown and (at_once or now >= self._links_at):
-            yield from self._links.learn(self._catalog.plots_by_inode(self._links.unknown))
-            self.asked += 1
-            self._links_at = time.monotonic() + max(LINKS_SECONDS, LINKS_SHARE * (time.monotonic() - now))
+        if self._links.incomplete_count and now >= self._incomplete_at:
+            self._incomplete_at = now + max(LINKS_SECONDS, self._links.incomplete_count / LINKS_PER_SECOND)
+            yield from self._links.take_incomplete(now, is_recent=False)
+        if self._links.unresolved and (is_awaited or now >= self._query_at):
+            yield from self._links.resolve(self._scheduler.catalog.plots_by_inode(self._links.unresolved))
+            self.queries += 1
+            self._query_at = time.monotonic() + max(LINKS_SECONDS, QUERY_SHARE * (time.monotonic() - now))
 
-    def _why_closed(self) -> str:
-        refusal = self._tree.access_error()
-        if refusal is None or refusal.errno in ABSENT_ERRNOS:
-            return ""
-        shown = printable(str(self._tree.root))
-        return (
-            f"The root {shown} cannot be read ({refusal.strerror}): give the indexer's user read and search permission."
-        )
-
-    def before_barrier(self, *, is_asked: bool) -> Iterator[str]:
-        """What is to be looked at before a barrier is answered, since no event may have told of it.
-
-        `is_asked` when somebody else waits for the answer: the indexer's own is about events alone.
-        """
-        yield from self._links.loose(time.monotonic(), young=True)
-        if is_asked and self._polled.everything:
+    def before_barrier(self, *, is_external: bool) -> Iterator[str]:
+        """The scopes to reconcile before a barrier is removed; the indexer's own barriers test events alone."""
+        yield from self._links.take_incomplete(time.monotonic(), is_recent=True)
+        if is_external and self._polled.everything:
             yield ""
-        elif is_asked:
-            stamps = self._watcher.watches.stamps
-            for session in filter(None, stamps.sessions()):
-                yield from stamps.scopes(session)
+        elif is_external:
+            snapshots = self._scheduler.watcher.watches.snapshots
+            for session in filter(None, snapshots.sessions()):
+                yield from snapshots.scopes(session)
 
-    def learn(self, step: StepResult) -> list[str]:
-        """Take note of files with several names; return the names that may have changed with what has changed."""
+    def add(self, result: StepResult) -> list[str]:
+        """Track the hard links of a step; return the other names of the changed files."""
         now = time.monotonic()
-        self._links.see(step.linked_anew, now, anew=True)
-        self._links.see(step.linked, now, anew=False)
-        return self._links.affected(step.changes, step.added)
+        self._links.add(result.linked_reported, now, is_reported=True)
+        self._links.add(result.linked, now, is_reported=False)
+        return self._links.affected(result.changes, result.added)
 
-    def doubt(self) -> None:
-        """Everything was looked at: one name of a file may have come after another one's look."""
-        self._links.ask_all()
+    def finish_full_scan(self) -> None:
+        self._links.resolve_all()
+
+    def _check_root(self) -> str:
+        error = self._scheduler.tree.access_error()
+        if error is None or error.errno in ABSENT_ERRNOS:
+            return ""
+        shown = printable(str(self._scheduler.tree.root))
+        return (
+            f"The root {shown} cannot be read ({error.strerror}): give the indexer's user read and search permission."
+        )

@@ -1,78 +1,76 @@
-"""Looking at one session after another, round and round, within a share of the time."""
+"""Repeated rounds over all sessions, throttled to a share of one core."""
 
 import time
 from collections.abc import Callable, Iterator
 
-from plotindex.watch.scheduler import Ticket
+from plotindex.watch.session_job import Ticket
 
 STEP_SECONDS = 0.01
-"""How long folders are asked for their times in one step, but of a few folders at least."""
+"""Time for one step, but one chunk of folders at least."""
 
 
 class ThrottledRound:
-    """One look after another, again and again: each as soon as the share of the time allows it."""
+    """One round after another; after each step it pauses so that its time stays within the share."""
 
-    def __init__(self, looks: Callable[[str], Iterator[list[str]]]) -> None:
-        """`looks` yields the scopes to look at in a session, a few or none at a time."""
-        self._looks = looks
+    def __init__(self, find: Callable[[str], Iterator[list[str]]]) -> None:
+        """`find` yields lists, possibly empty, of the scopes of a session to reconcile."""
+        self._find = find
         self._current: Iterator[list[str]] = iter(())
-        self._left: list[str] = []
+        self._sessions: list[str] = []
         self._due = 0.0
-        self.began: float | None = None
-        self.targets: list[Ticket] = []
-        """What it found, as long as that waits to be looked at."""
+        self.started: float | None = None
+        self.tickets: list[Ticket] = []
+        """Of the scopes found that are not reconciled yet."""
         self.seconds = 0.0
-        """How long the last whole one took, until the next one began; 0 before there was any."""
+        """Duration of the last complete round, until the next one started; 0 before."""
         self.rate = 0.0
-        """Which share of that it used."""
-        self._spent = 0.0
-        self._is_done = False
+        """The share of that time that was used."""
+        self._used = 0.0
+        self._is_complete = False
 
     @property
     def is_open(self) -> bool:
-        """Whether not everything has been looked at."""
-        return self.began is not None and not self._is_done
+        return self.started is not None and not self._is_complete
 
-    def begin(self, sessions: list[str]) -> None:
-        """Begin with all of these anew."""
+    def start(self, sessions: list[str]) -> None:
+        """Start a round over these sessions, the last one first."""
         now = time.monotonic()
-        self.seconds = 0.0 if self.began is None else now - self.began
-        self.rate = self._spent / self.seconds if self.seconds else 0.0
-        self.began, self._left, self._is_done, self._spent = now, sessions, False, 0.0
+        self.seconds = 0.0 if self.started is None else now - self.started
+        self.rate = self._used / self.seconds if self.seconds else 0.0
+        self.started, self._sessions, self._is_complete, self._used = now, sessions, False, 0.0
 
-    def forget(self) -> None:
-        """There is nothing to look at, or everything is looked at anew."""
-        self.began, self.seconds = None, 0.0
-        self._current, self._left, self.targets = iter(()), [], []
+    def reset(self) -> None:
+        self.started, self.seconds = None, 0.0
+        self._current, self._sessions, self.tickets = iter(()), [], []
 
     def age(self) -> float:
-        """How old what is known of this kind can be, in seconds."""
-        return 0.0 if self.began is None else max(self.seconds, time.monotonic() - self.began)
+        """The maximum age of the results, in seconds."""
+        return 0.0 if self.started is None else max(self.seconds, time.monotonic() - self.started)
 
-    def seconds_to_next(self, least: float) -> float:
-        """How long there is nothing to do, when a round begins every `least` seconds at most."""
-        if self.targets:
+    def seconds_to_next(self, interval: float) -> float:
+        """Time until the next step, if rounds start at least `interval` seconds apart."""
+        if self.tickets:
             return 0.0
-        next_round = 0.0 if self.is_open or self.began is None else self.began + least
+        next_round = 0.0 if self.is_open or self.started is None else self.started + interval
         return max(self._due, next_round) - time.monotonic()
 
-    def spend(self, seconds: float, share: float) -> None:
-        """So much of its share was used up."""
-        self._spent += seconds
+    def charge(self, seconds: float, share: float) -> None:
+        """Count time that was used for this round."""
+        self._used += seconds
         self._due = max(self._due, time.monotonic()) + seconds * (1 / share - 1)
 
     def step(self, share: float) -> list[str]:
-        """Go on until something is found, or for a moment; return the scopes."""
-        began = time.monotonic()
+        """Continue until scopes are found or the step's time is over; return the scopes."""
+        start = time.monotonic()
         found: list[str] = []
-        while not found and time.monotonic() < began + STEP_SECONDS:
-            taken = next(self._current, None)
-            if taken is not None:
-                found = taken
-            elif self._left:
-                self._current = self._looks(self._left.pop())
+        while not found and time.monotonic() < start + STEP_SECONDS:
+            scopes = next(self._current, None)
+            if scopes is not None:
+                found = scopes
+            elif self._sessions:
+                self._current = self._find(self._sessions.pop())
             else:
-                self._is_done = True
+                self._is_complete = True
                 break
-        self.spend(time.monotonic() - began, share)
+        self.charge(time.monotonic() - start, share)
         return found

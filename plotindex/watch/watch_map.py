@@ -1,96 +1,94 @@
-"""Which watch stands for which path. Pure books: no I/O, nothing of watchdog."""
+"""Map paths to inotify watches and back. No I/O."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 
 class Watch(NamedTuple):
-    """A watch descriptor of the kernel, and the number under which its callback is registered."""
+    """A watch descriptor of the kernel, and the id of its callback."""
 
     descriptor: int
     callback: int
 
 
-NUMBER_BITS = 40
-"""A Watch is kept as one number, its callback in so many bits: a tuple would take three times as much memory."""
+CALLBACK_BITS = 40
+"""Watches are stored as one integer, the callback in its low bits: a third of the memory of a tuple."""
 
 
 class WatchMap:
-    """One watch for each path, and mostly one path for each watch; what lies below a path is found without a search.
+    """One watch for each path, and usually one path for each watch; finds the paths below a path without a search.
 
-    The kernel knows a folder by its inode: one that was renamed has the watch it had, under both names until the old
-    one is looked at and removed; and one that is mounted at two places has two names for good.
+    The kernel identifies a folder by its inode. A renamed folder keeps its watch, under both names until the old one
+    is removed. A folder mounted at two places always has two names.
     """
 
     def __init__(self) -> None:
         self._paths: dict[int, str | tuple[str, ...]] = {}
         self._watches: dict[str, int] = {}
-        self._below: dict[str, set[str]] = {}
-        self._sizes: dict[str, int] = {}
+        self._children: dict[str, set[str]] = {}
+        self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._watches)
 
     def paths(self, descriptor: int) -> tuple[str, ...]:
-        """The paths that a watch stands for."""
+        """The paths of a watch."""
         found = self._paths.get(descriptor, ())
         return (found,) if isinstance(found, str) else found
 
-    def watch(self, path: str) -> Watch | None:
-        """The watch that stands for a path."""
-        return _unpacked(self._watches.get(path))
+    def get(self, path: str) -> Watch | None:
+        """The watch of a path."""
+        return _unpack(self._watches.get(path))
 
-    def size_of(self, session: str) -> int:
-        """How many folders of a session are watched."""
-        return self._sizes.get(session, 0)
+    def count_in(self, session: str) -> int:
+        """Number of watched folders in a session."""
+        return self._counts.get(session, 0)
 
     def sessions(self) -> list[str]:
-        """The sessions of which something is watched."""
-        return [session for session in self._sizes if session]
+        """The sessions with a watched folder."""
+        return [session for session in self._counts if session]
 
     @property
     def session_count(self) -> int:
-        """How many sessions these are."""
-        return len(self._sizes) - ("" in self._sizes)
+        return len(self._counts) - ("" in self._counts)
 
     def put(self, path: str, watch: Watch) -> Watch | None:
-        """Let `watch` stand for `path`; return the one that did before, and is to be removed."""
-        replaced = self.watch(path)
+        """Set the watch of a path; return the former one, which the caller removes."""
+        replaced = self.get(path)
         if replaced is not None:
-            self._take_from(replaced, path)
+            self._detach(replaced, path)
         others = self.paths(watch.descriptor)
         self._paths[watch.descriptor] = (*others, path) if others else path
-        self._watches[path] = watch.descriptor << NUMBER_BITS | watch.callback
-        if replaced is not None:
-            return replaced
-        session = path.partition("/")[0]
-        self._sizes[session] = self._sizes.get(session, 0) + 1
-        self._link(path)
-        return None
+        self._watches[path] = watch.descriptor << CALLBACK_BITS | watch.callback
+        if replaced is None:
+            session = path.partition("/")[0]
+            self._counts[session] = self._counts.get(session, 0) + 1
+            self._link(path)
+        return replaced
 
     def remove(self, path: str) -> Watch | None:
-        """Forget the watch of a path; return it, when there was one."""
-        watch = _unpacked(self._watches.pop(path, None))
+        """Remove a path; return its watch, if it had one."""
+        watch = _unpack(self._watches.pop(path, None))
         if watch is None:
             return None
-        self._take_from(watch, path)
+        self._detach(watch, path)
         session = path.partition("/")[0]
-        self._sizes[session] -= 1
-        if not self._sizes[session]:
-            del self._sizes[session]
+        self._counts[session] -= 1
+        if not self._counts[session]:
+            del self._counts[session]
         self._unlink(path)
         return watch
 
     def at_and_below(self, top: str) -> Iterator[str]:
-        """The paths that are watched at and below `top`."""
+        """The watched paths at and below `top`."""
         pending = [top]
         while pending:
             path = pending.pop()
-            pending.extend(self._below.get(path, ()))
+            pending.extend(self._children.get(path, ()))
             if path in self._watches:
                 yield path
 
-    def _take_from(self, watch: Watch, path: str) -> None:
+    def _detach(self, watch: Watch, path: str) -> None:
         others = tuple(other for other in self.paths(watch.descriptor) if other != path)
         if others:
             self._paths[watch.descriptor] = others
@@ -100,20 +98,20 @@ class WatchMap:
     def _link(self, path: str) -> None:
         while path:
             parent = path.rpartition("/")[0]
-            siblings = self._below.setdefault(parent, set())
+            siblings = self._children.setdefault(parent, set())
             if path in siblings:
                 return
             siblings.add(path)
             path = parent
 
     def _unlink(self, path: str) -> None:
-        while path and path not in self._watches and path not in self._below:
+        while path and path not in self._watches and path not in self._children:
             parent = path.rpartition("/")[0]
-            self._below[parent].discard(path)
-            if not self._below[parent]:
-                del self._below[parent]
+            self._children[parent].discard(path)
+            if not self._children[parent]:
+                del self._children[parent]
             path = parent
 
 
-def _unpacked(number: int | None) -> Watch | None:
-    return None if number is None else Watch(number >> NUMBER_BITS, number & (1 << NUMBER_BITS) - 1)
+def _unpack(number: int | None) -> Watch | None:
+    return None if number is None else Watch(number >> CALLBACK_BITS, number & (1 << CALLBACK_BITS) - 1)

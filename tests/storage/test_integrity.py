@@ -14,6 +14,7 @@ from plotindex.storage.integrity import IntegrityCheck
 from plotindex.storage.sqlite import wal
 from plotindex.tree.tree import Tree
 from plotindex.watch.full_scan import FullScanSchedule
+from plotindex.watch.leadership import Leadership
 from plotindex.watch.scheduler import FairScheduler
 from plotindex.watch.watcher import Watcher
 from plotindex.watch.watches import Watches
@@ -54,14 +55,14 @@ def test_a_look_that_begins_anew_goes_on_with_the_check_that_has_begun(
 
     monkeypatch.setattr(catalog.database, "check_integrity", check)
     watcher = Watcher(tree, tmp_path / "barriers", Watches)
-    rescans = FullScanSchedule(tree, catalog, FairScheduler(tree, catalog, watcher), watcher, 3600)
+    full_scans = FullScanSchedule(FairScheduler(tree, catalog, watcher), Leadership(catalog.database), 3600)
     for _ in range(5):
-        rescans.begin()
-        assert rescans.go_on() is None, "the check has not ended"
-        rescans.forget()
-    rescans.begin()
+        full_scans.start_if_due()
+        assert full_scans.step() is None, "the check has not ended"
+        full_scans.restart()
+    full_scans.start_if_due()
     released.set()
-    wait_until(rescans.go_on)
+    wait_until(full_scans.step)
     assert begun == [True]
 
 

@@ -81,4 +81,4 @@ def test_of_network_and_unknown_file_systems_those_are_polled_that_can_hold_plot
     (tmp_path / "mountinfo").write_text(f"22 1 254:0 / {tree.root} rw - nfs4 host:/ rw\n")
     with closing(PolledScopes(tree, Polling.AUTO)) as polled:
         assert polled.everything
-        assert polled.described() == "the root (file system nfs4)"
+        assert polled.describe() == "the root (file system nfs4)"

@@ -24,10 +24,11 @@ from plotindex.watch import scheduler as scheduler_module
 from plotindex.watch import snapshots as snapshots_module
 from plotindex.watch import watches as watches_module
 from plotindex.watch.full_scan import FullScan
+from plotindex.watch.leadership import Leadership
 from plotindex.watch.polled_scopes import PolledScopes
 from plotindex.watch.rolling_rescan import RollingRescan
-from plotindex.watch.scheduler import FairScheduler
-from plotindex.watch.snapshots import AGAIN, fingerprint_of
+from plotindex.watch.scheduler import FairScheduler, take_report
+from plotindex.watch.snapshots import STALE, fingerprint_of
 from plotindex.watch.throttled_round import ThrottledRound
 from plotindex.watch.watcher import Watcher
 from plotindex.watch.watches import Watches
@@ -49,40 +50,40 @@ class Looking:
         self.tree, self.catalog = tree, catalog
         self.polled = PolledScopes(tree, polling)
         self.watcher = Watcher(tree, barriers, lambda: Watches(most, self.polled.covers))
-        self.turns = FairScheduler(tree, catalog, self.watcher)
-        parts = tree, catalog, self.turns, self.watcher, self.polled
-        self.rolling = RollingRescan(*parts, poll_seconds=0, share=AT_ONCE)
+        self.scheduler = FairScheduler(tree, catalog, self.watcher)
+        leadership = Leadership(catalog.database)
+        self.rolling = RollingRescan(self.scheduler, self.polled, leadership, poll_seconds=0, share=AT_ONCE)
         if polling is not Polling.ALWAYS:
             self.watcher.start()
         self.rescan()
 
     def rescan(self) -> None:
         check = partial(IntegrityCheck, self.catalog.database)
-        rescan = FullScan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=False)
-        while rescan.ended is None:
-            self.turns.step()
-            rescan.go_on()
+        scan = FullScan(self.scheduler, check, is_first=False)
+        while scan.ended is None:
+            self.scheduler.step()
+            scan.step()
 
-    def go_on(self) -> None:
+    def step(self) -> None:
         """One step of each round, and looks at what it has found."""
-        for _ in self.rolling.go_on():
+        for _ in self.rolling.step():
             self.rescan()
-        while self.turns:
-            self.turns.step()
+        while self.scheduler:
+            self.scheduler.step()
 
     def hear(self) -> None:
         """Look at what was told, until nothing is any more."""
         while scopes := self.watcher.take(0.05).scopes:
-            self.turns.add(scopes.by_session())
+            self.scheduler.add(scopes.by_session())
 
     def go_round(self, each: ThrottledRound, *, alone: bool = False) -> None:
         """One whole round, from its begin to its end; `alone` while the other one rests."""
-        for other in {self.rolling.by_folders, self.rolling.by_files} - {each}:
+        for other in {self.rolling.folder_round, self.rolling.file_round} - {each}:
             other._due = float("inf") if alone else 0.0
         each._due = 0.0
-        began = each.began
-        while self.watches.stamps.folders and (each.is_open or each.targets or each.began == began):
-            self.go_on()
+        before = each.started
+        while self.watches.snapshots.folders and (each.is_open or each.tickets or each.started == before):
+            self.step()
 
     @property
     def watches(self) -> Watches:
@@ -99,7 +100,7 @@ class Looking:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses, and each session as a whole; what has not changed for a moment will not change within this tick."""
-    monkeypatch.setattr(scheduler_module, "TURN_SECONDS", 10)
+    monkeypatch.setattr(scheduler_module, "SLICE_SECONDS", 10)
     monkeypatch.setattr(scheduler_module, "STEP_SECONDS", 10)
     monkeypatch.setattr(rolling_rescan_module, "UNWATCHED_SECONDS", 0)
     monkeypatch.setattr(rolling_rescan_module, "CHANGES_SECONDS", 0)
@@ -162,7 +163,7 @@ def test_what_comes_goes_or_is_renamed_is_found_within_one_round_by_folders(
     let_the_clock_tick()
     CHANGES[change](root)
     assert not looking.is_right()
-    looking.go_round(looking.rolling.by_folders, alone=True)
+    looking.go_round(looking.rolling.folder_round, alone=True)
     assert looking.is_right()
 
 
@@ -172,11 +173,11 @@ def test_what_is_rewritten_in_place_is_found_within_one_round_by_files(look: Loo
     let_the_clock_tick()
     for plot in plots:
         plot.write_bytes(b"rewritten")
-    looking.go_round(looking.rolling.by_folders, alone=True)
+    looking.go_round(looking.rolling.folder_round, alone=True)
     assert not looking.is_right()
-    looking.go_round(looking.rolling.by_files, alone=True)
+    looking.go_round(looking.rolling.file_round, alone=True)
     assert looking.is_right()
-    assert looking.rolling.take_report().changed == 4
+    assert take_report(looking.rolling.report).changed == 4
 
 
 def test_a_folder_that_changed_a_moment_ago_is_looked_at_again_whatever_its_time(
@@ -184,27 +185,27 @@ def test_a_folder_that_changed_a_moment_ago_is_looked_at_again_whatever_its_time
 ) -> None:
     """Another change within the same tick of the clock would leave the same time."""
     folder = draw(root, "s/project_a/x.png").parent
-    assert fingerprint_of(folder.stat()) != AGAIN
+    assert fingerprint_of(folder.stat()) != STALE
     looking = look()
 
     def found() -> list[str]:
-        stamps = looking.watches.stamps
-        return [path for paths in stamps.changed(looking.tree, "s") for path in paths]
+        snapshots = looking.watches.snapshots
+        return [path for paths in snapshots.changed(looking.tree, "s") for path in paths]
 
     assert found() == []
     let_the_clock_tick()
     draw(root, "s/project_a/y.png")
-    looking.go_round(looking.rolling.by_folders, alone=True)
+    looking.go_round(looking.rolling.folder_round, alone=True)
     # Whatever the clock of the file system says: it has changed since the round before.
     assert found() == ["s/project_a"]
-    looking.go_round(looking.rolling.by_folders, alone=True)
+    looking.go_round(looking.rolling.folder_round, alone=True)
     assert found() == []
     # By the clock of this host.
     monkeypatch.setattr(snapshots_module, "SETTLE_NS", SETTLE_NS * 1000)
     looking.rescan()
     for _ in range(2):
         assert found() == ["s", "s/project_a"]
-        looking.go_round(looking.rolling.by_folders, alone=True)
+        looking.go_round(looking.rolling.folder_round, alone=True)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -231,7 +232,7 @@ def test_after_any_changes_one_round_by_folders_and_one_by_files_leave_no_differ
                     STEPS[kind](root, path, other, number)
                 except OSError:
                     (root / "new").unlink(missing_ok=True)
-            for each in (looking.rolling.by_folders, looking.rolling.by_files):
+            for each in (looking.rolling.folder_round, looking.rolling.file_round):
                 looking.hear()
                 looking.go_round(each)
             assert looking.is_right()
@@ -250,17 +251,17 @@ def test_of_a_budget_the_root_and_the_sessions_have_theirs_first_and_the_rest_is
     looking = look(Polling.NEVER, most=40)
     watches = looking.watches
     assert len(watches) == 40
-    assert all(watches._labels.watch(path) for path in ("", *looking.tree.sessions()))
-    assert (watches.unwatched_count, watches.stamps.folders, len(watches.stamps)) == (9, 9, 3)
+    assert all(watches._map.get(path) for path in ("", *looking.tree.sessions()))
+    assert (watches.snapshots.unwatched, watches.snapshots.folders, len(watches.snapshots)) == (9, 9, 3)
     let_the_clock_tick()
     draw_dozen(root, "y.png")
     looking.hear()
-    looking.go_round(looking.rolling.by_folders)
+    looking.go_round(looking.rolling.folder_round)
     assert looking.is_right()
     for session in looking.tree.sessions():
         shutil.rmtree(root / session)
     looking.rescan()
-    assert (len(watches), watches.unwatched_count, watches.stamps.folders) == (1, 0, 0)
+    assert (len(watches), watches.snapshots.unwatched, watches.snapshots.folders) == (1, 0, 0)
 
 
 def test_the_session_that_changes_gets_watches_and_the_one_quiet_longest_gives_up_its_own(
@@ -269,10 +270,10 @@ def test_the_session_that_changes_gets_watches_and_the_one_quiet_longest_gives_u
     draw_dozen(root, "x.png")
     looking = look(Polling.NEVER, most=40)
     watches = looking.watches
-    looking.go_on()
+    looking.step()
 
     def watched() -> list[str]:
-        return sorted(name for name in watches.sessions() if not watches.stamps.unwatched_of(name))
+        return sorted(name for name in watches.sessions() if not watches.snapshots.watchable_in(name))
 
     before, quietest = watched(), next(iter(watches._changed))
     first, second, _ = sorted(set(watches.sessions()) - set(before))
@@ -280,18 +281,18 @@ def test_the_session_that_changes_gets_watches_and_the_one_quiet_longest_gives_u
     draw(root, f"{first}/project_{3 * int(first[1:])}/y.png")
     reconcile(looking.tree, looking.catalog, [first])
     for _ in range(3):
-        looking.go_on()
+        looking.step()
     assert (watched(), len(watches)) == (before, 40)
     monkeypatch.setattr(watches_module, "QUIET_SECONDS", -1)
     # Whoever found it, such as a server that heals.
     draw(root, f"{second}/project_{3 * int(second[1:])}/y.png")
     reconcile(looking.tree, looking.catalog, [second])
-    looking.go_on()
+    looking.step()
     assert second in watched()
     assert set(before) - set(watched()) == {quietest}
-    assert watches._labels.size_of(quietest) == 1
+    assert watches._map.count_in(quietest) == 1
     assert len(watches) <= 40
-    looking.go_round(looking.rolling.by_folders)
+    looking.go_round(looking.rolling.folder_round)
     assert looking.is_right()
 
 
@@ -303,9 +304,9 @@ def test_each_round_keeps_to_its_share_and_tells_how_long_it_takes() -> None:
         yield [session]
 
     each = ThrottledRound(looks)
-    each.begin(["t", "s"])
+    each.start(["t", "s"])
     assert each.step(0.05) == ["s"]
-    each.spend(1.0, 0.05)
+    each.charge(1.0, 0.05)
     assert 18 < each.seconds_to_next(0) <= 20
     assert each.step(0.05) == ["t"]
     assert each.is_open
@@ -313,7 +314,7 @@ def test_each_round_keeps_to_its_share_and_tells_how_long_it_takes() -> None:
     assert (each.is_open, looked) == (False, ["s", "t"])
     assert each.seconds == 0
     assert 3000 < each.seconds_to_next(3600) <= 3600
-    each.begin([])
+    each.start([])
     assert each.seconds > 0
     assert each.rate > 1
 
@@ -324,7 +325,7 @@ def test_what_may_be_older_than_promised_is_not_called_fresh(
     draw(root, "s/project_a/x.png")
     looking = look(Polling.NEVER, most=2)
     assert looking.rolling.is_fresh
-    looking.go_round(looking.rolling.by_files)
+    looking.go_round(looking.rolling.file_round)
     assert looking.rolling.is_fresh
     monkeypatch.setattr(rolling_rescan_module, "FRESH_SECONDS", 0)
     assert not looking.rolling.is_fresh

@@ -23,7 +23,7 @@ from plotindex.watch import heartbeat as heartbeats
 from plotindex.watch import indexer as indexer_module
 from plotindex.watch import inotify
 from plotindex.watch import rolling_rescan as rolling
-from plotindex.watch.barriers import ask
+from plotindex.watch.barriers import create_barrier
 from plotindex.watch.indexer import Indexer
 from plotindex.watch.inotify import InotifyReader, TreeEmitter
 from tests.guarantees.test_convergence import plots_by_hand
@@ -66,9 +66,9 @@ def beat_of(catalog: Catalog) -> Heartbeat:
 
 
 def emitter_of(indexer: Indexer) -> TreeEmitter:
-    emitter = indexer._watcher._emitter
-    assert emitter is not None
-    return emitter
+    observer = indexer._watcher._observer
+    assert observer is not None
+    return observer.emitter
 
 
 def reader_of(indexer: Indexer) -> InotifyReader:
@@ -135,7 +135,7 @@ def test_the_audit_finds_a_folder_that_is_not_watched_though_the_books_say_so(
     draw(root, "s/project_b/x.png")
     indexer = run_indexer(rescan_seconds=2)
     watches = indexer._watcher.watches
-    watch = watches._labels.watch("s/project_a/sub")
+    watch = watches._map.get("s/project_a/sub")
     assert watch is not None
     reader_of(indexer).remove_callbacks([(WatchDescriptor(watch.descriptor), CallbackId(watch.callback))])
     draw(root, "s/project_a/sub/y.png")
@@ -183,7 +183,7 @@ def test_what_is_not_to_be_watched_is_found_all_the_same_and_how_late_is_said(
     wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
     # Its answer waits for what no event tells of.
     draw(root, "s/project_18/y.png")
-    file = ask(settings.barrier_folder, "sync-test")
+    file = create_barrier(settings.barrier_folder, "sync-test")
     wait_until(lambda: not file.exists())
     assert all_plots(catalog) == plots_by_hand(root)
     assert len(indexer._watcher.watches) <= 6

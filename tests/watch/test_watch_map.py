@@ -12,27 +12,27 @@ moves = st.one_of(st.tuples(st.just("put"), paths, st.integers(1, 9)), st.tuples
 
 @given(st.lists(moves))
 def test_each_path_has_one_watch_and_each_watch_its_paths(steps: list[tuple[str, str, int]]) -> None:
-    labels = WatchMap()
+    watch_map = WatchMap()
     expected: dict[str, Watch] = {}
     for number, (step, path, descriptor) in enumerate(steps):
         if step == "put":
             watch = Watch(descriptor, number)
-            assert labels.put(path, watch) == expected.get(path)
+            assert watch_map.put(path, watch) == expected.get(path)
             expected[path] = watch
         else:
-            assert labels.remove(path) == expected.pop(path, None)
-        assert len(labels) == len(expected)
+            assert watch_map.remove(path) == expected.pop(path, None)
+        assert len(watch_map) == len(expected)
         for watched in range(10):
-            assert sorted(labels.paths(watched)) == sorted(p for p, w in expected.items() if w.descriptor == watched)
+            assert sorted(watch_map.paths(watched)) == sorted(p for p, w in expected.items() if w.descriptor == watched)
         for session in ("", "a", "b"):
-            assert labels.size_of(session) == sum(p.partition("/")[0] == session for p in expected)
+            assert watch_map.count_in(session) == sum(p.partition("/")[0] == session for p in expected)
         for top in ("", "a", "a/b"):
-            assert sorted(labels.at_and_below(top)) == sorted(p for p in expected if is_within(p, {top}))
+            assert sorted(watch_map.at_and_below(top)) == sorted(p for p in expected if is_within(p, {top}))
 
 
 def test_nothing_is_kept_of_paths_that_are_forgotten() -> None:
-    labels = WatchMap()
+    watch_map = WatchMap()
     for number in range(1000):
-        labels.put(f"s{number}/project_a/sub", Watch(number, number))
-        labels.remove(f"s{number}/project_a/sub")
-    assert vars(WatchMap()) == vars(labels)
+        watch_map.put(f"s{number}/project_a/sub", Watch(number, number))
+        watch_map.remove(f"s{number}/project_a/sub")
+    assert vars(WatchMap()) == vars(watch_map)

@@ -36,28 +36,28 @@ class Listening:
         self.barriers = barriers
         barriers.mkdir(exist_ok=True)
         self.watcher = Watcher(tree, barriers)
-        self.turns = FairScheduler(tree, catalog, self.watcher)
+        self.scheduler = FairScheduler(tree, catalog, self.watcher)
 
     def start(self) -> None:
-        self.turns.clear()
+        self.scheduler.clear()
         self.watcher.start()
-        self.look({""})
+        self.reconcile({""})
 
-    def look(self, paths: Iterable[str]) -> None:
+    def reconcile(self, paths: Iterable[str]) -> None:
         waiting = ScopeSet(paths).by_session()
         if waiting.pop("", None):
             check = partial(IntegrityCheck, self.catalog.database)
-            rescan = FullScan(self.tree, self.catalog, self.turns, self.watcher, check, is_first=True)
-            while rescan.ended is None:
-                self.turns.step()
-                rescan.go_on()
-        self.turns.add(waiting)
-        while self.turns:
-            self.turns.step()
+            scan = FullScan(self.scheduler, check, is_first=True)
+            while scan.ended is None:
+                self.scheduler.step()
+                scan.step()
+        self.scheduler.add(waiting)
+        while self.scheduler:
+            self.scheduler.step()
 
     def take(self, timeout: float) -> set[str]:
         taken = set(collapse(self.watcher.take(timeout).scopes.paths()))
-        self.look(taken)
+        self.reconcile(taken)
         return taken
 
     def watched_inodes(self) -> set[int]:
@@ -192,13 +192,13 @@ def test_a_folder_that_was_moved_out_is_not_told_of_any_more(listening: Listenin
 def test_a_root_that_is_moved_or_replaced_makes_the_watcher_deaf_and_it_says_so(
     listening: Listening, root: Path, tmp_path: Path
 ) -> None:
-    assert listening.watcher.why_deaf() is None
+    assert listening.watcher.failure() is None
     root.rename(tmp_path / "away")
-    assert "root" in str(wait_until(listening.watcher.why_deaf))
+    assert "root" in str(wait_until(listening.watcher.failure))
     assert "" in listening.watcher.take(1).scopes.paths()
     root.mkdir()
     listening.start()
-    assert listening.watcher.why_deaf() is None
+    assert listening.watcher.failure() is None
     draw(root, "s/project_a/x.png")
     listening.expect("s/project_a/x.png")
 
@@ -209,17 +209,17 @@ def test_a_reader_that_dies_is_noticed(listening: Listening, root: Path, monkeyp
 
     monkeypatch.setattr(inotify_c.InotifyFD, "handle_event", lambda _self, _event: fail(_self))
     draw(root, "s/project_a/x.png")
-    assert "provoked" in str(wait_until(listening.watcher.why_deaf))
+    assert "provoked" in str(wait_until(listening.watcher.failure))
 
 
 def test_an_overflow_of_the_kernels_queue_makes_the_root_the_scope(listening: Listening, root: Path) -> None:
     """The reader is held up while more happens than the queue can hold."""
     draw(root, "s/project_a/x.png")
     listening.drain()
-    emitter = listening.watcher._emitter
-    assert emitter is not None
+    observer = listening.watcher._observer
+    assert observer is not None
     most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    with emitter._lock:
+    with observer.emitter.buffer._arrived:
         for number in range(most // 2 + 1000):
             (root / f"s/project_a/{number}.png").touch()
     wait_until(lambda: listening.watcher.overflows)
@@ -275,8 +275,6 @@ def test_sessions_that_come_and_go_leave_nothing_in_the_books(listening: Listeni
         draw(root, f"s{number}/project_a/sub/x.png")
         shutil.rmtree(root / f"s{number}")
     listening.drain()
-    emitter = listening.watcher._emitter
-    assert emitter is not None
     assert len(listening.watcher.watches) == 1
-    assert listening.watcher.watches.stamps.folders == 0
-    assert not listening.watcher.watches._labels._below
+    assert listening.watcher.watches.snapshots.folders == 0
+    assert not listening.watcher.watches._map._children

@@ -24,15 +24,15 @@ class Kernel:
 def test_a_look_that_is_overtaken_by_one_at_the_folders_new_place_takes_no_watch_from_it() -> None:
     """Seen in a torture: a look that went on below a project, renamed meanwhile, ended the watches there for good."""
     kernel, watches = Kernel(), Watches()
-    watches.begin(kernel.add, kernel.remove, 0)
-    watches.enter("s/project_a", 1)
-    watches.enter("t/project_b", 1)
-    watches.enter("t/project_b/sub", 2)
-    watches.leave(["t"], {"t/project_b", "t/project_b/sub"}, {})
-    watches.enter("s/project_a/sub", 2)
-    watches.leave(["s"], {"s/project_a", "s/project_a/sub"}, {})
+    watches.attach(kernel.add, kernel.remove, 0)
+    watches.add("s/project_a", 1)
+    watches.add("t/project_b", 1)
+    watches.add("t/project_b/sub", 2)
+    watches.prune(["t"], {"t/project_b", "t/project_b/sub"}, {})
+    watches.add("s/project_a/sub", 2)
+    watches.prune(["s"], {"s/project_a", "s/project_a/sub"}, {})
     assert set(watches.paths(2)) == {"t/project_b/sub", "s/project_a/sub"}
-    watches.leave(["s"], set(), {})
+    watches.prune(["s"], set(), {})
     assert watches.paths(2) == ("t/project_b/sub",)
     assert watches.paths(1) == ("t/project_b",)
     assert {folder: len(numbers) for folder, numbers in kernel.numbers.items()} == {1: 1, 2: 1}
@@ -40,16 +40,16 @@ def test_a_look_that_is_overtaken_by_one_at_the_folders_new_place_takes_no_watch
 
 def test_one_session_cannot_use_up_the_watches_of_the_others() -> None:
     kernel, watches = Kernel(), Watches()
-    watches.begin(kernel.add, kernel.remove, 0)
+    watches.attach(kernel.add, kernel.remove, 0)
     watches.limit = 80
     for number in range(100):
-        watches.enter(f"greedy/project_a/{number}", number)
+        watches.add(f"greedy/project_a/{number}", number)
     for number in range(100, 110):
-        watches.enter(f"modest/project_a/{number}", number)
+        watches.add(f"modest/project_a/{number}", number)
     for session in ("greedy", "modest"):
-        watches.leave([session], set(watches._labels.at_and_below(session)), {})
+        watches.prune([session], set(watches._map.at_and_below(session)), {})
     assert len(watches) == 40 + 10
-    assert watches.unwatched_count == 60
-    assert all(path.startswith("greedy/") for path in watches.stamps.paths())
-    watches.leave(["greedy"], set(), {})
-    assert (len(watches), watches.unwatched_count) == (10, 0)
+    assert watches.snapshots.unwatched == 60
+    assert watches.snapshots.sessions() == ["greedy"]
+    watches.prune(["greedy"], set(), {})
+    assert (len(watches), watches.snapshots.unwatched) == (10, 0)

@@ -1,0 +1,50 @@
+"""Recovery from a catalogue that was deleted or replaced while the indexer runs."""
+
+import logging
+import time
+
+from plotindex.errors import PlotIndexError
+from plotindex.storage import Catalog
+from plotindex.tree import Tree
+
+log = logging.getLogger(__name__)
+
+
+class CatalogRecovery:
+    """Notices another database or server behind the catalogue, and initialises it."""
+
+    def __init__(self, tree: Tree, catalog: Catalog) -> None:
+        self._tree = tree
+        self._catalog = catalog
+        self._generation: int | None = None
+
+    def check(self) -> bool:
+        """Return whether the database was replaced since the last call, so that a full scan is needed.
+
+        Raises:
+            CatalogError: there is no database, or it cannot be read.
+        """
+        database = self._catalog.database
+        database.check_replaced()
+        before, generation = self._generation, database.generation
+        is_replaced = before is not None and generation != before
+        if is_replaced:
+            what = (
+                "The database server restarted or was replaced" if database.is_shared else "The database was replaced"
+            )
+            log.warning("%s; starting a full scan.", what)
+            self.initialise()
+        has_live_indexer = before is not None or any(beat.is_recent for beat in self._catalog.heartbeats())
+        if database.is_shared and (is_replaced or not has_live_indexer):
+            # A standby that was promoted while no indexer ran may lack the last commits.
+            with self._catalog.writing() as writer:
+                writer.expire_cursors(time.time_ns() // 1000)
+        self._generation = generation
+        return is_replaced
+
+    def initialise(self) -> None:
+        """Create an empty catalogue if there is none: a full scan fills it."""
+        try:
+            self._catalog.initialise(str(self._tree.root), self._tree.layout)
+        except PlotIndexError as error:
+            log.debug("Cannot create the catalogue yet: %s", error)
