@@ -100,6 +100,13 @@ def test_files_of_the_project_that_a_page_names_exist(page: str) -> None:
     assert [path for path in named if not (CHECKOUT / path).exists() and "NNNN" not in path] == []
 
 
+def test_the_modules_in_the_diagrams_of_the_design_exist() -> None:
+    diagrams = re.findall(r"```mermaid\n(.*?)```", PAGES["docs/design.md"], re.S)
+    named = re.findall(r"\b(?:system|tree|storage|index|watch|web)/[a-z_/]+", "".join(diagrams))
+    assert len(diagrams) == 2
+    assert [name for name in named if not (CHECKOUT / f"plotindex/{name}.py").exists()] == []
+
+
 def test_the_page_on_settings_describes_each_with_its_default() -> None:
     table = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([^|]+) \| [^|]+ \|$", PAGES["docs/settings.md"], re.M)
     described = {}
