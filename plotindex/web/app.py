@@ -19,11 +19,11 @@ from plotindex.tree import PlotKey
 from plotindex.web.authentication import Authenticator, is_signed
 from plotindex.web.errors import respond_not_found, respond_with_error
 from plotindex.web.instrumentation import instrument_lookups, instrument_requests
-from plotindex.web.views.gallery import Gallery
+from plotindex.web.views.gallery import GalleryViews
 from plotindex.web.views.health import add_health
 from plotindex.web.views.image import plot_url_rule, serve_plot
-from plotindex.web.views.lists import Lists, Viewer
-from plotindex.web.views.login import MAX_FORM_BYTES, ask_to_log_in, check_page, make_login
+from plotindex.web.views.lists import ListViews, Viewer
+from plotindex.web.views.login import MAX_FORM_BYTES, login_blueprint, page_guard, redirect_to_login
 from plotindex.web.views.openapi import describe_api
 
 SIGNED_URL_SECONDS = 3600
@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
         return Viewer(token.allows, address, token.allows_all)
 
     prefix = settings.url_prefix
-    lists = Lists(lookup, viewer, settings.threads // THREADS_PER_WAITER, is_stopping=is_stopping)
+    lists = ListViews(lookup, viewer, settings.threads // THREADS_PER_WAITER, is_stopping=is_stopping)
     app.add_url_rule(plot_url_rule(app, prefix), "plot", plot, methods=["GET"])
     for rule, name, view in lists.routes(prefix):
         app.add_url_rule(rule, name, view, methods=["GET"])
@@ -93,7 +93,7 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
     def viewer_of_page() -> Viewer | AnyResponse:
         caller = authenticator.authenticate(request)
         if caller is None:
-            return ask_to_log_in()
+            return redirect_to_login()
         token = caller.token
         return Viewer(
             token.allows,
@@ -101,10 +101,10 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
             token.allows_all,
         )
 
-    pages = Gallery(lookup, viewer_of_page, prefix, "login.log_out").blueprint("gallery", "")
-    pages.before_request(check_page(authenticator))
+    pages = GalleryViews(lookup, viewer_of_page, prefix, "login.log_out").blueprint("gallery", "")
+    pages.before_request(page_guard(authenticator))
     app.register_blueprint(pages)
-    app.register_blueprint(make_login(authenticator))
+    app.register_blueprint(login_blueprint(authenticator))
     app.register_error_handler(HTTPException, _respond_http_error)
     app.register_error_handler(Exception, _respond_internal_error)
     return app

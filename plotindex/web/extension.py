@@ -19,11 +19,11 @@ from plotindex.system import printable
 from plotindex.tree import PlotKey
 from plotindex.web.authentication import is_signed
 from plotindex.web.errors import respond_not_found
-from plotindex.web.host_app import free_name, keys_of_host, read_settings, warn_of_route
-from plotindex.web.shadow import compare_with
-from plotindex.web.views.gallery import Gallery
+from plotindex.web.host_app import read_settings, host_signing_keys, unused_blueprint_name, warn_about_existing_route
+from plotindex.web.shadow import shadow_view
+from plotindex.web.views.gallery import GalleryViews
 from plotindex.web.views.image import plot_url_rule, serve_plot
-from plotindex.web.views.lists import MOST_LISTED, Lists, Viewer, describe_entry
+from plotindex.web.views.lists import MAX_PAGE_SIZE, ListViews, Viewer, entry_to_json
 
 HOST_WAIT = 5.0
 """Who may see what is asked again only behind the waiting, and not of the decorator: so it is short."""
@@ -112,7 +112,7 @@ class PlotIndex:
             raise SettingsError(f"There is a PlotIndex below {taken} already: give this one another url_prefix=.")
         # Not those of plotindex's own server, though the keys may be the same: these end with a token.
         salt = f"{signed_url_salt(settings)} in an application"
-        url_signer = UrlSigner(ExternalKeys(lambda: keys_of_host(app, settings)), settings.url_prefix, salt)
+        url_signer = UrlSigner(ExternalKeys(lambda: host_signing_keys(app, settings)), settings.url_prefix, salt)
         self._mounted[app] = Mounted(settings, lookup, url_signer, Thumbnails(settings, DRAWING_THREADS))
         self._mount(app, settings.url_prefix, lookup)
 
@@ -148,7 +148,7 @@ class PlotIndex:
             raise PlotIndexError(f"{printable(f'{session_id}/{filename}')} can be no plot: check session and filename.")
         if width is not None and str(width) not in WIDTHS:
             raise PlotIndexError(f"{WIDTH_ERROR}, not {width!r}.")
-        if not keys_of_host(current_app, here.settings):
+        if not host_signing_keys(current_app, here.settings):
             raise SettingsError("Addresses cannot be signed without a key: set app.secret_key or PLOTINDEX_SECRET_KEY.")
         wanted = {
             "project": project,
@@ -189,7 +189,7 @@ class PlotIndex:
             OSError: there is no catalogue, and something cannot be looked at.
         """
         here = self._here()
-        return [describe_entry(entry, here.url_signer.unsigned_path) for entry in _entries(here.lookup, session_id)]
+        return [entry_to_json(entry, here.url_signer.unsigned_path) for entry in _entries(here.lookup, session_id)]
 
     def shadow(self, old_view: View) -> View:
         """Let the old function go on answering, and log each answer in which plotindex differs.
@@ -204,7 +204,7 @@ class PlotIndex:
             inspect.signature(old_view).bind(session_id="", filename="")
         except TypeError:
             raise SettingsError("The old function must take session_id and filename, by these names.") from None
-        self._shadowed = compare_with(old_view, lambda: self.lookup)
+        self._shadowed = shadow_view(old_view, lambda: self.lookup)
         return self._shadowed
 
     def _mount(self, app: Flask, prefix: str, lookup: Lookup) -> None:
@@ -214,21 +214,21 @@ class PlotIndex:
             if not callable(view):
                 raise SettingsError(f"decorator= must return a view, not {view!r}: give the decorator itself.")
         blueprint, _, name = self._endpoint.rpartition(".")
-        pages = Blueprint(free_name(app, blueprint or "plotindex"), __name__)
+        pages = Blueprint(unused_blueprint_name(app, blueprint or "plotindex"), __name__)
         target: Flask | Blueprint = pages if blueprint else app
         # Slashes are not merged: an empty part is no part of a key.
         rule = plot_url_rule(app, prefix)
-        warn_of_route(app, f"{prefix}/plots/session/plot.png")
+        warn_about_existing_route(app, f"{prefix}/plots/session/plot.png")
         target.add_url_rule(rule, name, self._open_by_address(view), methods=["GET"], merge_slashes=False)
         if self._may_see is not None:
-            self._mount_lists(pages, prefix, Lists(lookup, self._viewer, self._waiters, HOST_WAIT))
+            self._mount_lists(pages, prefix, ListViews(lookup, self._viewer, self._waiters, HOST_WAIT))
         app.register_blueprint(pages)
         if self._has_gallery:
-            gallery = Gallery(lookup, self._viewer, prefix)
-            own = free_name(app, "plotindex_gallery")
+            gallery = GalleryViews(lookup, self._viewer, prefix)
+            own = unused_blueprint_name(app, "plotindex_gallery")
             app.register_blueprint(gallery.blueprint(own, f"{prefix}/gallery", self._decorator))
 
-    def _mount_lists(self, pages: Blueprint, prefix: str, lists: Lists) -> None:
+    def _mount_lists(self, pages: Blueprint, prefix: str, lists: ListViews) -> None:
         for rule, name, view in lists.routes(prefix):
             guarded = self._decorator(view) if self._decorator is not None else view
             # A decorator may read the session's id from the arguments: where there is none it is empty.
@@ -287,6 +287,6 @@ def _entries(lookup: Lookup, session: str) -> Iterator[Entry]:
     listing = Listing(lookup.catalog.database)
     after: str | None = ""
     while after is not None:
-        page = listing.plots(session, MOST_LISTED, after)
+        page = listing.plots(session, MAX_PAGE_SIZE, after)
         yield from page.entries
         after = page.next

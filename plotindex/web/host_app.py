@@ -31,7 +31,7 @@ def read_settings(app: Flask, given: Mapping[str, object]) -> Settings:
     )
 
 
-def keys_of_host(app: Flask, settings: Settings) -> Sequence[bytes]:
+def host_signing_keys(app: Flask, settings: Settings) -> Sequence[bytes]:
     """The keys that sign for an application, the newest first."""
     given: Sequence[Any] = settings.secret_key
     if not given and app.secret_key:
@@ -39,7 +39,7 @@ def keys_of_host(app: Flask, settings: Settings) -> Sequence[bytes]:
     return [key if isinstance(key, bytes) else str(key).encode() for key in given]
 
 
-def warn_of_route(app: Flask, path: str) -> None:
+def warn_about_existing_route(app: Flask, path: str) -> None:
     """Say in the log when something else answers there already: Flask asks the route that came first."""
     try:
         endpoint, _ = app.url_map.bind("localhost").match(path)
@@ -50,7 +50,7 @@ def warn_of_route(app: Flask, path: str) -> None:
     )
 
 
-def free_name(app: Flask, name: str) -> str:
+def unused_blueprint_name(app: Flask, name: str) -> str:
     """A name that no blueprint has yet: there may be several of this extension in one application."""
     number, free = 2, name
     while free in app.blueprints:

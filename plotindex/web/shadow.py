@@ -32,7 +32,7 @@ class Told(NamedTuple):
     """None when it is not compared."""
 
 
-def compare_with(old_view: Callable[..., Any], lookup: Callable[[], Lookup]) -> Callable[..., Any]:
+def shadow_view(old_view: Callable[..., Any], lookup: Callable[[], Lookup]) -> Callable[..., Any]:
     """A view that answers as `old_view` does, and logs in what plotindex differs."""
 
     @functools.wraps(old_view)

@@ -32,12 +32,12 @@ def render_message(pages: str, message: str, status: int, title: str | None = No
     return response
 
 
-def moment(mtime_ns: int) -> str:
+def format_utc(mtime_ns: int) -> str:
     """A time to the second, in UTC; the page's script says it in the reader's own zone."""
     return f"{datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def many(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """A count and its noun."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
@@ -51,5 +51,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(ago=format_age, moment=moment, size=format_size, rfc3339=rfc3339, many=many)
+    environment.filters.update(ago=format_age, utc=format_utc, size=format_size, rfc3339=rfc3339, pluralize=pluralize)
     return environment

@@ -20,7 +20,7 @@ from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app
 from plotindex.web.authentication import Authenticator
-from plotindex.web.login_throttle import FREE_FAILURES, Throttle
+from plotindex.web.login_throttle import FREE_ATTEMPTS, LoginThrottle
 from tests.support.processes import PNG, RunPlotindex, draw
 
 KEY = PlotKey("s", "sub/x 1.png")
@@ -238,7 +238,7 @@ def test_who_fails_waits_and_nobody_else_does(client: FlaskClient, tokens: Token
     def attempt(code: str, address: str) -> TestResponse:
         return client.post("/login", data={"code": code}, environ_overrides={"REMOTE_ADDR": address})
 
-    for _ in range(FREE_FAILURES):
+    for _ in range(FREE_ATTEMPTS):
         assert attempt("wrong", "10.0.0.1").status_code == 401
     code = Logins.from_settings(settings).create_code(holder(tokens, "web"))
     refused = attempt(code, "10.0.0.1")
@@ -249,22 +249,22 @@ def test_who_fails_waits_and_nobody_else_does(client: FlaskClient, tokens: Token
 def test_failures_are_forgotten_and_counted_for_a_whole_network_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    throttle = Throttle()
-    for number in range(FREE_FAILURES + 3):
-        throttle.note_failure(f"2001:db8::{number}")
-    assert throttle.seconds_left("2001:db8::ffff") == 8.0
-    assert throttle.seconds_left("2001:db8:0:1::1") == throttle.seconds_left(None) == 0.0
+    throttle = LoginThrottle()
+    for number in range(FREE_ATTEMPTS + 3):
+        throttle.record_failure(f"2001:db8::{number}")
+    assert throttle.retry_after("2001:db8::ffff") == 8.0
+    assert throttle.retry_after("2001:db8:0:1::1") == throttle.retry_after(None) == 0.0
     now = 8.0
-    assert throttle.seconds_left("2001:db8::1") == 0.0
+    assert throttle.retry_after("2001:db8::1") == 0.0
     for _ in range(20):
-        throttle.note_failure("2001:db8::1")
-    assert throttle.seconds_left("2001:db8::1") == 60.0
+        throttle.record_failure("2001:db8::1")
+    assert throttle.retry_after("2001:db8::1") == 60.0
     now = 1000.0
-    throttle.note_failure("2001:db8::1")
-    assert throttle.seconds_left("2001:db8::1") == 0.0
-    throttle.forget("2001:db8::1")
+    throttle.record_failure("2001:db8::1")
+    assert throttle.retry_after("2001:db8::1") == 0.0
+    throttle.reset("2001:db8::1")
     for number in range(20_000):
-        throttle.note_failure(f"10.0.{number // 256}.{number % 256}")
+        throttle.record_failure(f"10.0.{number // 256}.{number % 256}")
     assert len(throttle._failures) == 10_000
 
 

@@ -16,27 +16,27 @@ from plotindex.web.templating import render_message, render_page
 from plotindex.web.views.lists import Viewer
 
 SESSIONS = 20
-LONGEST_SEARCH = 100
+MAX_SEARCH_LENGTH = 100
 """Characters: what one search costs grows with them, and with every name."""
 FOUND = 60
 """Plots that a search names at most."""
-FIRST_PLOTS = 24
+INITIAL_PLOTS = 24
 """Plots that a session's page comes with; its script asks for the rest."""
-MOST_COMPARED = 4
-MOST_COPIES = 200
+MAX_COMPARED = 4
+MAX_COPIES = 200
 """Copies of one key that a page shows."""
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
-NO_PLOT = Plot("", "", "", 0, 0, 0, 0)
+BLANK_PLOT = Plot("", "", "", 0, 0, 0, 0)
 """What a script fills in."""
 
 View = Callable[..., Any]
 
 
-class Chosen(NamedTuple):
+class ComparedPlot(NamedTuple):
     """A plot of a comparison: one copy of a key."""
 
     plot: Plot
@@ -44,7 +44,7 @@ class Chosen(NamedTuple):
     """Its address."""
 
 
-class Gallery:
+class GalleryViews:
     """The pages of one instance."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Gallery:
             return self._say_later(message, 5)
 
     def _sessions(self, viewer: Viewer) -> Response:
-        query = request.args.get("q", "")[:LONGEST_SEARCH]
+        query = request.args.get("q", "")[:MAX_SEARCH_LENGTH]
         page = _page_number(request.args.get("page", "1"))
         clock = self._overview.clock()
         strips, count = self._overview.sessions(
@@ -136,11 +136,11 @@ class Gallery:
     def _session(self, viewer: Viewer, session: str) -> Response:
         if not is_name(session) or not viewer.allows(session):
             return self._say("There is no such session.", 404)
-        clock, row, plots = self._overview.latest(session, FIRST_PLOTS)
+        clock, row, plots = self._overview.latest(session, INITIAL_PLOTS)
         if row is None and not self._lookup.has_session(session):
             return self._say("There is no such session.", 404)
         latest = [(plot, self._image(viewer, plot)) for plot in plots]
-        return self._render("session.html", clock=clock, session=session, plots=latest, row=row, blank=NO_PLOT)
+        return self._render("session.html", clock=clock, session=session, plots=latest, row=row, blank=BLANK_PLOT)
 
     def _plot(self, viewer: Viewer, session: str, filename: str) -> Response:
         # Read first: what changes in between is told once more.
@@ -161,7 +161,7 @@ class Gallery:
             address=viewer.address(key, stable),
             download=viewer.address(key, {**stable, "download": "1"}),
             pinned=project is not None,
-            copies=[(copy, self._image(viewer, copy)) for copy in entry.copies[:MOST_COPIES]],
+            copies=[(copy, self._image(viewer, copy)) for copy in entry.copies[:MAX_COPIES]],
             count=len(entry.copies),
             beside=self._overview.neighbours(key),
         )
@@ -176,14 +176,14 @@ class Gallery:
             missing = 0 if plots else 1
         else:
             wanted = request.args.getlist("plot")
-            if not 1 < len(wanted) <= MOST_COMPARED:
+            if not 1 < len(wanted) <= MAX_COMPARED:
                 return self._say("Choose two to four plots to compare.", 400)
             looked = [self._copy(viewer, path) for path in wanted]
             plots = [plot for plot in looked if plot]
             missing = len(wanted) - len(plots)
         if not plots:
             return self._say("There is nothing left to compare: no such plot is there, or not any more.", 404)
-        chosen = [Chosen(plot, self._image(viewer, plot)) for plot in plots[:MOST_COPIES]]
+        chosen = [ComparedPlot(plot, self._image(viewer, plot)) for plot in plots[:MAX_COPIES]]
         return self._render(
             "compare.html",
             clock=clock,
@@ -237,7 +237,7 @@ class Gallery:
 
 def add_headers(response: Response) -> Response:
     """What every page and its parts are sent with."""
-    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     # With no-referrer a browser would not say, either, that a form comes from here.
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -16,11 +16,11 @@ from plotindex.tree import Plot, PlotKey, is_name, name_matcher
 from plotindex.web.answers import REVALIDATE
 from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
 
-MOST_LISTED = 1_000
-LISTED = 100
-LONGEST_QUERY = 500
-LONGEST_WAIT = 20.0
-LOOK_SECONDS = 0.25
+MAX_PAGE_SIZE = 1_000
+DEFAULT_PAGE_SIZE = 100
+MAX_QUERY_LENGTH = 500
+MAX_WAIT_SECONDS = 20.0
+POLL_SECONDS = 0.25
 """How often at least somebody who waits looks whether the clock has moved, and whether he is to wait on."""
 NO_SESSION = "Session not found"
 
@@ -44,15 +44,15 @@ class BadParameterError(Exception):
     """A parameter of the request is wrong; the message says how."""
 
 
-class Lists:
+class ListViews:
     """The list routes of one instance. Each view answers with JSON, also when something is wrong."""
 
     def __init__(
         self,
         lookup: Lookup,
         viewer: Callable[[], Viewer | Response],
-        waiters: int,
-        longest_wait: float = LONGEST_WAIT,
+        max_waiters: int,
+        max_wait: float = MAX_WAIT_SECONDS,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """`viewer` says who asks, or answers him itself.
@@ -62,9 +62,9 @@ class Lists:
         self._lookup = lookup
         self._listing = Listing(lookup.catalog.database)
         self._viewer = viewer
-        self._longest_wait = longest_wait
+        self._max_wait = max_wait
         self._is_stopping = is_stopping
-        self._waiting = threading.BoundedSemaphore(waiters) if waiters else None
+        self._waiting = threading.BoundedSemaphore(max_waiters) if max_waiters else None
 
     def routes(self, url_prefix: str) -> list[Route]:
         """Where each view is to be mounted; the rule says whether it takes a session."""
@@ -100,7 +100,7 @@ class Lists:
             return respond_with_error(503, "There is no catalogue to read now", Retry_After="5")
 
     def _plots(self, viewer: Viewer, session: str) -> Response:
-        limit, after, query = _page_of_request(request)
+        limit, after, query = _page_parameters(request)
         if not has_utf8_path(request) or not is_name(session) or not viewer.allows(session):
             return respond_not_found(message=NO_SESSION)
         if self._lookup.has_catalog():
@@ -112,7 +112,7 @@ class Lists:
             entries, following = self._walk(session, limit, after, query)
         if not entries and not self._lookup.has_session(session):
             return respond_not_found(message=NO_SESSION)
-        listed = [describe_entry(entry, viewer.address) for entry in entries]
+        listed = [entry_to_json(entry, viewer.address) for entry in entries]
         return _respond(cache_status, session=session, clock=clock, plots=listed, next=following)
 
     def _walk(self, session: str, limit: int, after: str, query: str) -> tuple[list[Entry], str | None]:
@@ -121,43 +121,43 @@ class Lists:
         return page_of((entry for entry in entries if entry.key.filename.encode() > behind), limit)
 
     def _sessions(self, viewer: Viewer) -> Response:
-        limit, after, query = _page_of_request(request)
-        self._require_catalogue()
+        limit, after, query = _page_parameters(request)
+        self._require_catalog()
         clock, rows, following = self._listing.sessions(viewer.allows, limit, after, query)
         listed = [{"session": name, "plots": plots, "mtime": rfc3339(mtime_ns)} for name, plots, mtime_ns in rows]
         return _respond(self._lookup.hit_status, clock=clock, sessions=listed, next=following)
 
     def _changes(self, viewer: Viewer) -> Response:
-        since = _whole(request, "since", 0, 0, None)
-        wait = _seconds(request, "wait", LONGEST_WAIT)
+        since = _integer_parameter(request, "since", 0, 0, None)
+        wait = _seconds_parameter(request, "wait", MAX_WAIT_SECONDS)
         session = request.args.get("session")
         if session is not None and not (is_name(session) and viewer.allows(session)):
             return respond_not_found(message=NO_SESSION)
-        self._require_catalogue()
+        self._require_catalog()
         found = self._listing.changes(since, viewer.allows, session)
         # That its last plot was removed is told of a session that is gone, too.
-        if session is not None and not (found.changed or found.removed or self._is_there(session)):
+        if session is not None and not (found.changed or found.removed or self._session_exists(session)):
             return respond_not_found(message=NO_SESSION)
-        if not wait or not _is_nothing(found):
-            return self._tell(found, viewer)
+        if not wait or not _is_empty(found):
+            return self._respond_changes(found, viewer)
         if self._waiting is None or not self._waiting.acquire(blocking=False):
             # So that nobody asks again without a pause.
-            return self._tell(found, viewer, Retry_After="1")
+            return self._respond_changes(found, viewer, Retry_After="1")
         try:
-            found = self._wait(found, viewer, session, time.monotonic() + min(wait, self._longest_wait))
+            found = self._wait(found, viewer, session, time.monotonic() + min(wait, self._max_wait))
         finally:
             self._waiting.release()
         # The token may have been revoked meanwhile.
         again = self._viewer()
-        return again if isinstance(again, Response) else self._tell(found, again)
+        return again if isinstance(again, Response) else self._respond_changes(found, again)
 
-    def _tell(self, found: ChangesPage, viewer: Viewer, **headers: str) -> Response:
+    def _respond_changes(self, found: ChangesPage, viewer: Viewer, **headers: str) -> Response:
         response = _respond(
             self._lookup.hit_status,
             clock=found.clock,
             fresh=found.fresh,
             more=found.more,
-            changed=[describe_entry(entry, viewer.address) for entry in found.changed],
+            changed=[entry_to_json(entry, viewer.address) for entry in found.changed],
             removed=[key._asdict() for key in found.removed],
         )
         response.headers.extend({name.replace("_", "-"): value for name, value in headers.items()})
@@ -166,31 +166,31 @@ class Lists:
     def _wait(self, found: ChangesPage, viewer: Viewer, session: str | None, until: float) -> ChangesPage:
         while True:
             seen = self._listing.database.notifications
-            self._require_catalogue()
+            self._require_catalog()
             if self._listing.clock() != found.clock:
                 found = self._listing.changes(found.clock, viewer.allows, session)
-            if not _is_nothing(found) or time.monotonic() >= until or self._is_stopping():
+            if not _is_empty(found) or time.monotonic() >= until or self._is_stopping():
                 return found
-            self._listing.database.wait_for_commit(seen, LOOK_SECONDS)
+            self._listing.database.wait_for_commit(seen, POLL_SECONDS)
 
-    def _is_there(self, session: str) -> bool:
+    def _session_exists(self, session: str) -> bool:
         return self._lookup.catalog.session_row(session) is not None or self._lookup.has_session(session)
 
-    def _require_catalogue(self) -> None:
+    def _require_catalog(self) -> None:
         if not self._lookup.has_catalog():
             raise CatalogError("There is no catalogue of this root.")
 
 
-def describe_entry(entry: Entry, address: Address) -> dict[str, Any]:
+def entry_to_json(entry: Entry, address: Address) -> dict[str, Any]:
     """An entry as JSON has it: the current copy, and each copy by itself."""
     current = entry.copies[0]
     return {
         **entry.key._asdict(),
-        **describe_copy(current),
+        **copy_to_json(current),
         "url": address(entry.key, {"v": current.version}),
         "copies": [
             {
-                **describe_copy(copy),
+                **copy_to_json(copy),
                 "url": address(entry.key, {"project": copy.project, "v": copy.version}),
             }
             for copy in entry.copies
@@ -198,7 +198,7 @@ def describe_entry(entry: Entry, address: Address) -> dict[str, Any]:
     }
 
 
-def describe_copy(copy: Plot) -> dict[str, Any]:
+def copy_to_json(copy: Plot) -> dict[str, Any]:
     """What is told of a copy."""
     return {
         "project": copy.project,
@@ -208,7 +208,7 @@ def describe_copy(copy: Plot) -> dict[str, Any]:
     }
 
 
-def _is_nothing(found: ChangesPage) -> bool:
+def _is_empty(found: ChangesPage) -> bool:
     return not (found.fresh or found.more or found.changed or found.removed)
 
 
@@ -219,15 +219,15 @@ def _respond(cache_status: CacheStatus, **content: object) -> Response:
     return response
 
 
-def _page_of_request(request: Request) -> tuple[int, str, str]:
-    limit = _whole(request, "limit", LISTED, 1, MOST_LISTED)
+def _page_parameters(request: Request) -> tuple[int, str, str]:
+    limit = _integer_parameter(request, "limit", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
     query = request.args.get("q", "")
-    if len(query) > LONGEST_QUERY:
-        raise BadParameterError(f"q must be at most {LONGEST_QUERY} characters long")
+    if len(query) > MAX_QUERY_LENGTH:
+        raise BadParameterError(f"q must be at most {MAX_QUERY_LENGTH} characters long")
     return limit, request.args.get("after", ""), query
 
 
-def _whole(request: Request, name: str, default: int, lowest: int, highest: int | None) -> int:
+def _integer_parameter(request: Request, name: str, default: int, lowest: int, highest: int | None) -> int:
     given = request.args.get(name)
     if given is None:
         return default
@@ -241,7 +241,7 @@ def _whole(request: Request, name: str, default: int, lowest: int, highest: int 
     return number
 
 
-def _seconds(request: Request, name: str, highest: float) -> float:
+def _seconds_parameter(request: Request, name: str, highest: float) -> float:
     given = request.args.get(name, "0")
     # float() takes signs, underscores, "nan" and the digits of every script.
     seconds = float(given) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", given) else -1.0

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import SettingsError
 from plotindex.web.authentication import Authenticator
-from plotindex.web.login_throttle import Throttle
+from plotindex.web.login_throttle import LoginThrottle
 from plotindex.web.templating import render_message, render_page
 from plotindex.web.views.gallery import add_headers
 
@@ -22,12 +22,12 @@ MAX_PATH_LENGTH = 1_000
 log = logging.getLogger(__name__)
 
 
-def make_login(authenticator: Authenticator) -> Blueprint:
+def login_blueprint(authenticator: Authenticator) -> Blueprint:
     """The pages that log in and out, before the blueprint `gallery`."""
-    throttle = Throttle()
+    throttle = LoginThrottle()
     reading = threading.Semaphore()
     pages = Blueprint("login", __name__)
-    pages.before_request(check_page(authenticator))
+    pages.before_request(page_guard(authenticator))
     pages.after_request(add_headers)
     said: set[str] = set()
 
@@ -45,12 +45,12 @@ def make_login(authenticator: Authenticator) -> Blueprint:
     @pages.get("/login")
     def form() -> Response:
         # A link's preview asks for this page too; only the button uses the code up.
-        code, behind = request.args.get("code", ""), _own_address(request.args.get("next", ""))
+        code, behind = request.args.get("code", ""), _local_path(request.args.get("next", ""))
         return render_page("gallery", "login.html", code=code, behind=behind, expired=authenticator.has_cookie(request))
 
     @pages.post("/login")
     def log_in() -> AnyResponse:
-        wait = ceil(throttle.seconds_left(request.remote_addr))
+        wait = ceil(throttle.retry_after(request.remote_addr))
         if wait:
             refused = _say(f"Too many logins from your address have failed: try again in {wait} seconds.", 429)
             refused.headers["Retry-After"] = str(wait)
@@ -60,11 +60,11 @@ def make_login(authenticator: Authenticator) -> Blueprint:
         except SettingsError as error:
             return cannot_write(error)
         if value is None:
-            throttle.note_failure(request.remote_addr)
+            throttle.record_failure(request.remote_addr)
             message = "It was used already, or is older than ten minutes. `plotindex token link NAME` prints a new one."
             return _say(message, 401, "This link is used up")
-        throttle.forget(request.remote_addr)
-        behind = _own_address(request.args.get("next", ""))
+        throttle.reset(request.remote_addr)
+        behind = _local_path(request.args.get("next", ""))
         response = redirect(request.script_root + behind if behind else url_for("gallery.sessions"), 303)
         authenticator.set_cookie(request, response, value)
         return response
@@ -81,7 +81,7 @@ def make_login(authenticator: Authenticator) -> Blueprint:
     return pages
 
 
-def check_page(authenticator: Authenticator) -> Callable[[], Response | None]:
+def page_guard(authenticator: Authenticator) -> Callable[[], Response | None]:
     """What is asked before a page is made: no page of another site, and no other name, comes through."""
 
     def check() -> Response | None:
@@ -97,10 +97,10 @@ def check_page(authenticator: Authenticator) -> Callable[[], Response | None]:
     return check
 
 
-def ask_to_log_in() -> AnyResponse:
+def redirect_to_login() -> AnyResponse:
     """The way to the login, and back to the page that was asked for."""
     query = request.query_string.decode("latin-1")
-    asked = _own_address(quote(request.path) + (f"?{query}" if query else ""))
+    asked = _local_path(quote(request.path) + (f"?{query}" if query else ""))
     if request.headers.get("Sec-Fetch-Site") == "cross-site" and asked:
         # Somebody followed a link of another site's page: then a browser keeps back the cookie (SameSite=Strict), but
         # not when this page asks again.
@@ -116,7 +116,7 @@ def _say(message: str, status: int, title: str | None = None) -> Response:
     return render_message("gallery", message, status, title)
 
 
-def _own_address(address: str) -> str:
+def _local_path(address: str) -> str:
     """An address of this server that may follow a login, or nothing: browsers take `//` and `/\\` for other hosts."""
     fits = address.startswith("/") and not address.startswith("//") and len(address) <= MAX_PATH_LENGTH
     return address if fits and address.isascii() and address.isprintable() and "\\" not in address else ""

@@ -6,7 +6,7 @@ from flask import Response, jsonify
 
 from plotindex import __version__
 from plotindex.rendering.thumbnails import WIDTHS
-from plotindex.web.views.lists import LISTED, LONGEST_QUERY, LONGEST_WAIT, MOST_LISTED
+from plotindex.web.views.lists import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_QUERY_LENGTH, MAX_WAIT_SECONDS
 
 Schema = dict[str, Any]
 
@@ -75,14 +75,16 @@ _REFUSALS: Schema = {
 }
 _ABSENT: Schema = {"404": _answer("Not there, or not for this caller", ERROR)}
 _PAGE = [
-    _parameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": LISTED}, "How many"),
+    _parameter(
+        "limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE}, "How many"
+    ),
     _parameter("after", TEXT, "The `next` of the page before"),
-    _parameter("q", {"type": "string", "maxLength": LONGEST_QUERY}, "Part of the name in any case, or a glob"),
+    _parameter("q", {"type": "string", "maxLength": MAX_QUERY_LENGTH}, "Part of the name in any case, or a glob"),
 ]
 _SINCE = [
     _parameter("since", {**WHOLE, "default": 0}, "A clock that was told before; 0 begins"),
     _parameter("session", TEXT, "Only this session"),
-    _parameter("wait", {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT}, "Seconds to wait for a change"),
+    _parameter("wait", {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS}, "Seconds to wait for a change"),
 ]
 _PLOTS = _object({"session": TEXT, "clock": WHOLE, "plots": _list_of(ENTRY), "next": NEXT})
 _SESSIONS = _object(
