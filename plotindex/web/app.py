@@ -74,13 +74,13 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
             return _respond_unauthorized()
         token, has_bearer = caller
 
-        def address(key: PlotKey, parameters: dict[str, str]) -> str:
+        def plot_url(key: PlotKey, parameters: dict[str, str]) -> str:
             # `<img>` sends cookies but no bearer token.
             if not has_bearer:
                 return request.script_root + authenticator.url_signer.unsigned_path(key, parameters)
             return request.script_root + authenticator.url_signer.sign(key, parameters, SIGNED_URL_SECONDS, token.id)
 
-        return Viewer(token.allows, address, token.allows_all)
+        return Viewer(token.allows, plot_url, token.allows_all)
 
     prefix = settings.url_prefix
     lists = ListViews(lookup, viewer, settings.threads // THREADS_PER_WAITER, is_stopping=is_stopping)

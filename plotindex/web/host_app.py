@@ -1,4 +1,4 @@
-"""What plotindex has of the application that it is part of: settings, keys, free names."""
+"""Settings, keys and names from the host application."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,17 @@ log = logging.getLogger(__name__)
 
 
 def read_settings(app: Flask, given: Mapping[str, object]) -> Settings:
-    """What was given, then what the application's configuration says, then as everywhere.
+    """Settings by precedence: `given`, `app.config`, then environment, file and defaults.
 
     Raises:
         SettingsError: a setting is missing, unknown or wrong.
     """
     names = {variable_name(name): name for name in PARSERS}
-    mine = {name: value for name, value in app.config.items() if name.startswith("PLOTINDEX_") and value is not None}
-    file = mine.pop("PLOTINDEX_CONFIG", None)
-    configured = {names.get(name, name.removeprefix("PLOTINDEX_").lower()): value for name, value in mine.items()}
+    variables = {
+        name: value for name, value in app.config.items() if name.startswith("PLOTINDEX_") and value is not None
+    }
+    file = variables.pop("PLOTINDEX_CONFIG", None)
+    configured = {names.get(name, name.removeprefix("PLOTINDEX_").lower()): value for name, value in variables.items()}
     check_setting_names(configured, "app.config")
     return load_settings(
         {**configured, **given},
@@ -32,27 +34,25 @@ def read_settings(app: Flask, given: Mapping[str, object]) -> Settings:
 
 
 def host_signing_keys(app: Flask, settings: Settings) -> Sequence[bytes]:
-    """The keys that sign for an application, the newest first."""
-    given: Sequence[Any] = settings.secret_key
-    if not given and app.secret_key:
-        given = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
-    return [key if isinstance(key, bytes) else str(key).encode() for key in given]
+    """The signing keys of an application, newest first; empty if none is set."""
+    keys: Sequence[Any] = settings.secret_key
+    if not keys and app.secret_key:
+        keys = [app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
+    return [key if isinstance(key, bytes) else str(key).encode() for key in keys]
 
 
 def warn_about_existing_route(app: Flask, path: str) -> None:
-    """Say in the log when something else answers there already: Flask asks the route that came first."""
+    """Log a warning if the application already has a route for `path`: Flask uses the first match."""
     try:
-        endpoint, _ = app.url_map.bind("localhost").match(path)
+        rule, _ = app.url_map.bind("localhost").match(path, return_rule=True)
     except HTTPException:
         return
-    log.warning(
-        "%s answers below %s already and goes on doing so: remove that route.", endpoint, path.rpartition("/")[0]
-    )
+    log.warning("%s already serves %s. Delete that route; otherwise Flask keeps using it.", rule.endpoint, rule.rule)
 
 
 def unused_blueprint_name(app: Flask, name: str) -> str:
-    """A name that no blueprint has yet: there may be several of this extension in one application."""
-    number, free = 2, name
-    while free in app.blueprints:
-        free, number = f"{name}_{number}", number + 1
-    return free
+    """`name`, with a number if a blueprint already has it: an application may have several PlotIndex objects."""
+    number, unused = 2, name
+    while unused in app.blueprints:
+        unused, number = f"{name}_{number}", number + 1
+    return unused

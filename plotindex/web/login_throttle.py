@@ -1,4 +1,4 @@
-"""Failed logins make the next ones wait, for the caller who failed and for nobody else."""
+"""Rate limit for failed logins, per client address."""
 
 import threading
 import time
@@ -13,39 +13,39 @@ MAX_CLIENTS = 10_000
 
 
 class FailureCount(NamedTuple):
-    """How often a caller failed, and when last, by `time.monotonic()`."""
+    """Consecutive failures of one client; `last` by `time.monotonic()`."""
 
-    times: int
+    failures: int
     last: float
 
 
 class LoginThrottle:
-    """The callers who failed lately. One for each process."""
+    """Exponential backoff after failed logins. One per process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._failures: OrderedDict[str, FailureCount] = OrderedDict()
 
     def retry_after(self, address: str | None) -> float:
-        """For how many seconds that caller is not listened to."""
-        times, last = self._failures.get(_client_key(address), FailureCount(0, 0.0))
-        if times < FREE_ATTEMPTS:
+        """Seconds until the client may try again; 0 if it may now."""
+        count, last = self._failures.get(_client_key(address), FailureCount(0, 0.0))
+        if count < FREE_ATTEMPTS:
             return 0.0
-        pause = min(MAX_DELAY_SECONDS, 2.0 ** min(times - FREE_ATTEMPTS, 10))
-        return max(0.0, last + pause - time.monotonic())
+        delay = min(MAX_DELAY_SECONDS, 2.0 ** min(count - FREE_ATTEMPTS, 10))
+        return max(0.0, last + delay - time.monotonic())
 
     def record_failure(self, address: str | None) -> None:
-        """That caller failed once more."""
-        caller, now = _client_key(address), time.monotonic()
+        """Count a failed login."""
+        client, now = _client_key(address), time.monotonic()
         with self._lock:
-            known = self._failures.pop(caller, FailureCount(0, now))
-            times = known.times if now - known.last < RESET_SECONDS else 0
-            self._failures[caller] = FailureCount(times + 1, now)
+            previous = self._failures.pop(client, FailureCount(0, now))
+            count = previous.failures if now - previous.last < RESET_SECONDS else 0
+            self._failures[client] = FailureCount(count + 1, now)
             while len(self._failures) > MAX_CLIENTS:
                 self._failures.popitem(last=False)
 
     def reset(self, address: str | None) -> None:
-        """That caller is in."""
+        """Clear the failures of a client, after a successful login."""
         with self._lock:
             self._failures.pop(_client_key(address), None)
 
@@ -55,5 +55,5 @@ def _client_key(address: str | None) -> str:
         parsed = ip_address(address or "")
     except ValueError:
         return address or ""
-    # One caller has 2**64 addresses of IPv6.
+    # A client typically has a whole /64 of IPv6.
     return str(int(parsed) >> 64) if isinstance(parsed, IPv6Address) else str(parsed)

@@ -1,4 +1,4 @@
-"""Pages from templates, by an environment of their own: what a host does to Flask's changes no escaping here."""
+"""Template rendering in a separate Jinja environment: the host's changes to Flask's cannot disable escaping."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -11,34 +11,37 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotindex.system import format_age, format_size, rfc3339
 
 
-def render_page(pages: str, template: str, /, **values: object) -> Response:
-    """A page of the blueprint of that name; every value in it is text, and escaped."""
+def render_page(blueprint: str, template: str, /, **values: object) -> Response:
+    """A page of the named blueprint. All values are escaped."""
 
-    def page(endpoint: str, **given: Any) -> str:  # noqa: ANN401 - as url_for
-        return url_for(f"{pages}.{endpoint}", **given)
+    def page(endpoint: str, **arguments: Any) -> str:  # noqa: ANN401 - as url_for
+        return url_for(f"{blueprint}.{endpoint}", **arguments)
 
     def static(filename: str) -> str:
         return page("static", filename=filename)
 
-    common = {"page": page, "static": static, "home": page("sessions"), "url_for": url_for}
-    given = {"api": "", "log_out": None, "is_watched": True, **common, **values}
-    return Response(_environment().get_template(template).render(given))
+    functions = {"page": page, "static": static, "home": page("sessions"), "url_for": url_for}
+    context = {"api_prefix": "", "logout_url": None, "is_watched": True, **functions, **values}
+    return Response(_environment().get_template(template).render(context))
 
 
-def render_message(pages: str, message: str, status: int, title: str | None = None, /, **values: object) -> Response:
-    """A page that says something; what is between backticks is a command."""
-    response = render_page(pages, "message.html", title=title or HTTPStatus(status).phrase, message=message, **values)
+def render_message(
+    blueprint: str, message: str, status: int, title: str | None = None, /, **values: object
+) -> Response:
+    """A page with a message; text in backticks becomes code. Default title: the phrase of the status."""
+    title = title or HTTPStatus(status).phrase
+    response = render_page(blueprint, "message.html", title=title, message=message, **values)
     response.status_code = status
     return response
 
 
 def format_utc(mtime_ns: int) -> str:
-    """A time to the second, in UTC; the page's script says it in the reader's own zone."""
+    """A time to the second, in UTC; the page's script converts it to local time."""
     return f"{datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def pluralize(count: int, noun: str) -> str:
-    """A count and its noun."""
+    """A count with its noun: `1,234 plots`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 

@@ -278,7 +278,7 @@ def test_a_host_signs_with_its_own_key_for_img(root: Path, tmp_path: Path) -> No
     client = app.test_client()
     with app.app_context():
         address = plots.url_for(*KEY, expires=60, project="project_b")
-        with pytest.raises(PlotIndexError, match="can be no plot"):
+        with pytest.raises(PlotIndexError, match="is not a valid plot"):
             plots.url_for("s", "../x.png")
         with pytest.raises(SettingsError, match="PLOTINDEX_PUBLIC_URL"):
             plots.url_for(*KEY, external=True)

@@ -269,7 +269,7 @@ def test_a_shadow_answers_where_plotindex_is_mounted(
         assert client.get(ADDRESS).text == "old abc x.png"
         assert client.get("/old/abc/x.png").text == "old abc x.png"
     assert [record.getMessage() for record in caplog.records if "other content" in record.getMessage()] == [
-        "Shadow: abc/x.png: the old function serves other content than the newest, in project_a"
+        "Shadow: abc/x.png: the old view returns other content than the current copy in project_a"
     ] * 2
 
 
@@ -277,7 +277,7 @@ def test_a_name_that_no_plot_can_have_is_refused_in_a_sentence(root: Path, tmp_p
     app = host(root, tmp_path)
     app.secret_key = "k"
     plots = PlotIndex(app, may_see=lambda _: True)
-    with app.app_context(), pytest.raises(PlotIndexError, match=r"^s/x\\n\.txt can be no plot: check session"):
+    with app.app_context(), pytest.raises(PlotIndexError, match=r"^s/x\\n\.txt is not a valid plot: check session"):
         plots.url_for("s", "x\n.txt")
 
 
@@ -294,7 +294,7 @@ def test_what_would_open_too_much_or_nothing_is_refused_at_the_start(root: Path,
     app = host(root, tmp_path)
     plots = PlotIndex(app, may_see=lambda _: True)
     for again in (plots, PlotIndex(may_see=lambda _: False)):
-        with pytest.raises(SettingsError, match="below /api/smartstat already: give this one another url_prefix="):
+        with pytest.raises(SettingsError, match="already has a PlotIndex at /api/smartstat: pass another url_prefix="):
             again.init_app(app)
     app = host(root, tmp_path)
     app.config["PLOTINDEX_SUFFIXES"] = [".png", ".txt"]
@@ -306,7 +306,7 @@ def test_what_would_open_too_much_or_nothing_is_refused_at_the_start(root: Path,
     app.config["PLOTINDEX_THREDS"] = "3"
     with pytest.raises(SettingsError, match=r"^app.config has an unknown setting 'threds': do you mean threads\?"):
         PlotIndex(app, may_see=lambda _: True)
-    with pytest.raises(SettingsError, match="must take session_id and filename"):
+    with pytest.raises(SettingsError, match="must accept the arguments session_id and filename"):
         plots.shadow(lambda sid, path: None)
 
 
@@ -316,7 +316,7 @@ def test_a_route_that_answers_already_is_warned_of(
     app = host(root, tmp_path)
     app.add_url_rule("/api/smartstat/plots/<session_id>/<path:filename>", "get_plot", lambda **_: "old")
     PlotIndex(app, may_see=lambda _: True)
-    assert "get_plot answers below /api/smartstat/plots/session already" in caplog.text
+    assert "get_plot already serves /api/smartstat/plots/" in caplog.text
 
 
 def test_an_address_that_ends_with_a_token_is_none_in_an_application_with_the_same_key(

@@ -1,4 +1,4 @@
-"""Lists over HTTP: sessions, the plots of one, and what has changed since a clock."""
+"""The list routes: sessions, the plots of a session, and changes since a clock."""
 
 import re
 import threading
@@ -21,53 +21,52 @@ DEFAULT_PAGE_SIZE = 100
 MAX_QUERY_LENGTH = 500
 MAX_WAIT_SECONDS = 20.0
 POLL_SECONDS = 0.25
-"""How often at least somebody who waits looks whether the clock has moved, and whether he is to wait on."""
+"""Maximum interval between checks of the clock while a request waits for changes."""
 NO_SESSION = "Session not found"
 
-
-Address = Callable[[PlotKey, dict[str, str]], str]
-"""The address of a plot, with parameters."""
+PlotUrl = Callable[[PlotKey, dict[str, str]], str]
+"""Returns the URL of a plot with query parameters."""
 Route = tuple[str, str, Callable[..., Response]]
-"""Rule, name and view."""
+"""Rule, endpoint and view."""
 
 
 class Viewer(NamedTuple):
-    """What the caller may see, and by which address he fetches a plot."""
+    """The permissions of the caller, and how to build plot URLs for the caller."""
 
     allows: Allows
-    address: Address
+    plot_url: PlotUrl
     allows_all: bool | None = None
-    """Whether he may see every session that there is or will be; None where only a host's function knows."""
+    """Whether every present and future session is allowed; None if unknown (`may_see` of a host)."""
 
 
 class BadParameterError(Exception):
-    """A parameter of the request is wrong; the message says how."""
+    """A query parameter is invalid; the message is the response."""
 
 
 class ListViews:
-    """The list routes of one instance. Each view answers with JSON, also when something is wrong."""
+    """The list views of one instance. All responses are JSON, including errors."""
 
     def __init__(
         self,
         lookup: Lookup,
-        viewer: Callable[[], Viewer | Response],
+        get_viewer: Callable[[], Viewer | Response],
         max_waiters: int,
         max_wait: float = MAX_WAIT_SECONDS,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`viewer` says who asks, or answers him itself.
+        """`get_viewer` returns the caller of the current request, or an error response.
 
-        So many requests may wait for changes at once, each for so many seconds at most, and none while `is_stopping`.
+        At most `max_waiters` requests wait for changes, each at most `max_wait` seconds, and none while `is_stopping`.
         """
         self._lookup = lookup
         self._listing = Listing(lookup.catalog.database)
-        self._viewer = viewer
+        self._get_viewer = get_viewer
         self._max_wait = max_wait
         self._is_stopping = is_stopping
-        self._waiting = threading.BoundedSemaphore(max_waiters) if max_waiters else None
+        self._wait_slots = threading.BoundedSemaphore(max_waiters) if max_waiters else None
 
     def routes(self, url_prefix: str) -> list[Route]:
-        """Where each view is to be mounted; the rule says whether it takes a session."""
+        """The routes to mount; a rule with `session_id` passes it to the view."""
         return [
             (f"{url_prefix}/plots/<session_id>", "plots", self.plots),
             (f"{url_prefix}/plots", "sessions", self.sessions),
@@ -75,19 +74,19 @@ class ListViews:
         ]
 
     def plots(self, session_id: str) -> Response:
-        """The keys of a session, a page of them."""
-        return self._answer(lambda viewer: self._plots(viewer, session_id))
+        """One page of the plots of a session."""
+        return self._handle(lambda viewer: self._plots(viewer, session_id))
 
     def sessions(self, session_id: str = "") -> Response:  # noqa: ARG002 - for the host's decorator
-        """The sessions that the caller may see, a page of them."""
-        return self._answer(self._sessions)
+        """One page of the sessions that the caller may see."""
+        return self._handle(self._sessions)
 
     def changes(self, session_id: str = "") -> Response:  # noqa: ARG002 - see sessions
-        """What has changed since a clock."""
-        return self._answer(self._changes)
+        """Changes since a clock."""
+        return self._handle(self._changes)
 
-    def _answer(self, respond: Callable[[Viewer], Response]) -> Response:
-        viewer = self._viewer()
+    def _handle(self, respond: Callable[[Viewer], Response]) -> Response:
+        viewer = self._get_viewer()
         if isinstance(viewer, Response):
             return viewer
         try:
@@ -97,35 +96,35 @@ class ListViews:
         except (ScansBusyError, RootLostError, OSError) as error:
             return respond_unavailable(error)
         except CatalogError:
-            return respond_with_error(503, "There is no catalogue to read now", Retry_After="5")
+            return respond_with_error(503, "The catalogue is not available; retry later", Retry_After="5")
 
     def _plots(self, viewer: Viewer, session: str) -> Response:
         limit, after, query = _page_parameters(request)
         if not has_utf8_path(request) or not is_name(session) or not viewer.allows(session):
             return respond_not_found(message=NO_SESSION)
         if self._lookup.has_catalog():
-            clock, entries, following = self._listing.plots(session, limit, after, query)
+            clock, entries, next_after = self._listing.plots(session, limit, after, query)
             cache_status = self._lookup.hit_status
         else:
-            # There is no clock to begin with; a reader of /changes is told to list again.
+            # Clock 0: a client that passes it to /changes gets `fresh` and lists again.
             clock, cache_status = 0, CacheStatus.MISS
-            entries, following = self._walk(session, limit, after, query)
+            entries, next_after = self._scan(session, limit, after, query)
         if not entries and not self._lookup.has_session(session):
             return respond_not_found(message=NO_SESSION)
-        listed = [entry_to_json(entry, viewer.address) for entry in entries]
-        return _respond(cache_status, session=session, clock=clock, plots=listed, next=following)
+        plots = [entry_to_json(entry, viewer.plot_url) for entry in entries]
+        return _respond(cache_status, session=session, clock=clock, plots=plots, next=next_after)
 
-    def _walk(self, session: str, limit: int, after: str, query: str) -> tuple[list[Entry], str | None]:
-        wanted, behind = name_matcher(query), after.encode(errors="replace")
-        entries = entries_of(plot for plot in self._lookup.scan_session(session) if wanted(plot.filename))
-        return page_of((entry for entry in entries if entry.key.filename.encode() > behind), limit)
+    def _scan(self, session: str, limit: int, after: str, query: str) -> tuple[list[Entry], str | None]:
+        matches, start = name_matcher(query), after.encode(errors="replace")
+        entries = entries_of(plot for plot in self._lookup.scan_session(session) if matches(plot.filename))
+        return page_of((entry for entry in entries if entry.key.filename.encode() > start), limit)
 
     def _sessions(self, viewer: Viewer) -> Response:
         limit, after, query = _page_parameters(request)
         self._require_catalog()
-        clock, rows, following = self._listing.sessions(viewer.allows, limit, after, query)
-        listed = [{"session": name, "plots": plots, "mtime": rfc3339(mtime_ns)} for name, plots, mtime_ns in rows]
-        return _respond(self._lookup.hit_status, clock=clock, sessions=listed, next=following)
+        clock, rows, next_after = self._listing.sessions(viewer.allows, limit, after, query)
+        sessions = [{"session": name, "plots": plots, "mtime": rfc3339(mtime_ns)} for name, plots, mtime_ns in rows]
+        return _respond(self._lookup.hit_status, clock=clock, sessions=sessions, next=next_after)
 
     def _changes(self, viewer: Viewer) -> Response:
         since = _integer_parameter(request, "since", 0, 0, None)
@@ -134,43 +133,43 @@ class ListViews:
         if session is not None and not (is_name(session) and viewer.allows(session)):
             return respond_not_found(message=NO_SESSION)
         self._require_catalog()
-        found = self._listing.changes(since, viewer.allows, session)
-        # That its last plot was removed is told of a session that is gone, too.
-        if session is not None and not (found.changed or found.removed or self._session_exists(session)):
+        page = self._listing.changes(since, viewer.allows, session)
+        # A removed session still reports the removal of its last plots.
+        if session is not None and not (page.changed or page.removed or self._session_exists(session)):
             return respond_not_found(message=NO_SESSION)
-        if not wait or not _is_empty(found):
-            return self._respond_changes(found, viewer)
-        if self._waiting is None or not self._waiting.acquire(blocking=False):
-            # So that nobody asks again without a pause.
-            return self._respond_changes(found, viewer, Retry_After="1")
+        if not wait or not _is_empty(page):
+            return self._respond_changes(page, viewer)
+        if self._wait_slots is None or not self._wait_slots.acquire(blocking=False):
+            # Retry-After keeps the client from polling without pause.
+            return self._respond_changes(page, viewer, Retry_After="1")
         try:
-            found = self._wait(found, viewer, session, time.monotonic() + min(wait, self._max_wait))
+            page = self._wait(page, viewer, session, time.monotonic() + min(wait, self._max_wait))
         finally:
-            self._waiting.release()
-        # The token may have been revoked meanwhile.
-        again = self._viewer()
-        return again if isinstance(again, Response) else self._respond_changes(found, again)
+            self._wait_slots.release()
+        # The token may have been revoked during the wait.
+        current = self._get_viewer()
+        return current if isinstance(current, Response) else self._respond_changes(page, current)
 
-    def _respond_changes(self, found: ChangesPage, viewer: Viewer, **headers: str) -> Response:
+    def _respond_changes(self, page: ChangesPage, viewer: Viewer, **headers: str) -> Response:
         response = _respond(
             self._lookup.hit_status,
-            clock=found.clock,
-            fresh=found.fresh,
-            more=found.more,
-            changed=[entry_to_json(entry, viewer.address) for entry in found.changed],
-            removed=[key._asdict() for key in found.removed],
+            clock=page.clock,
+            fresh=page.fresh,
+            more=page.more,
+            changed=[entry_to_json(entry, viewer.plot_url) for entry in page.changed],
+            removed=[key._asdict() for key in page.removed],
         )
         response.headers.extend({name.replace("_", "-"): value for name, value in headers.items()})
         return response
 
-    def _wait(self, found: ChangesPage, viewer: Viewer, session: str | None, until: float) -> ChangesPage:
+    def _wait(self, page: ChangesPage, viewer: Viewer, session: str | None, deadline: float) -> ChangesPage:
         while True:
             seen = self._listing.database.notifications
             self._require_catalog()
-            if self._listing.clock() != found.clock:
-                found = self._listing.changes(found.clock, viewer.allows, session)
-            if not _is_empty(found) or time.monotonic() >= until or self._is_stopping():
-                return found
+            if self._listing.clock() != page.clock:
+                page = self._listing.changes(page.clock, viewer.allows, session)
+            if not _is_empty(page) or time.monotonic() >= deadline or self._is_stopping():
+                return page
             self._listing.database.wait_for_commit(seen, POLL_SECONDS)
 
     def _session_exists(self, session: str) -> bool:
@@ -178,20 +177,20 @@ class ListViews:
 
     def _require_catalog(self) -> None:
         if not self._lookup.has_catalog():
-            raise CatalogError("There is no catalogue of this root.")
+            raise CatalogError("There is no catalogue for this root.")
 
 
-def entry_to_json(entry: Entry, address: Address) -> dict[str, Any]:
-    """An entry as JSON has it: the current copy, and each copy by itself."""
+def entry_to_json(entry: Entry, plot_url: PlotUrl) -> dict[str, Any]:
+    """An entry as a JSON object: its current copy and all copies."""
     current = entry.copies[0]
     return {
         **entry.key._asdict(),
         **copy_to_json(current),
-        "url": address(entry.key, {"v": current.version}),
+        "url": plot_url(entry.key, {"v": current.version}),
         "copies": [
             {
                 **copy_to_json(copy),
-                "url": address(entry.key, {"project": copy.project, "v": copy.version}),
+                "url": plot_url(entry.key, {"project": copy.project, "v": copy.version}),
             }
             for copy in entry.copies
         ],
@@ -199,7 +198,7 @@ def entry_to_json(entry: Entry, address: Address) -> dict[str, Any]:
 
 
 def copy_to_json(copy: Plot) -> dict[str, Any]:
-    """What is told of a copy."""
+    """The fields of a copy, except its URL."""
     return {
         "project": copy.project,
         "size": copy.size,
@@ -208,8 +207,8 @@ def copy_to_json(copy: Plot) -> dict[str, Any]:
     }
 
 
-def _is_empty(found: ChangesPage) -> bool:
-    return not (found.fresh or found.more or found.changed or found.removed)
+def _is_empty(page: ChangesPage) -> bool:
+    return not (page.fresh or page.more or page.changed or page.removed)
 
 
 def _respond(cache_status: CacheStatus, **content: object) -> Response:
@@ -227,24 +226,22 @@ def _page_parameters(request: Request) -> tuple[int, str, str]:
     return limit, request.args.get("after", ""), query
 
 
-def _integer_parameter(request: Request, name: str, default: int, lowest: int, highest: int | None) -> int:
-    given = request.args.get(name)
-    if given is None:
+def _integer_parameter(request: Request, name: str, default: int, minimum: int, maximum: int | None) -> int:
+    text = request.args.get(name)
+    if text is None:
         return default
-    bounds = f"from {lowest} to {highest}" if highest is not None else f"of at least {lowest}"
-    # int() takes signs, spaces, underscores and the digits of every script.
-    if not (given.isascii() and given.isdigit() and len(given) <= 30):
+    bounds = f"from {minimum} to {maximum}" if maximum is not None else f"of at least {minimum}"
+    # int() also accepts signs, spaces, underscores and non-ASCII digits.
+    value = int(text) if text.isascii() and text.isdigit() and len(text) <= 30 else -1
+    if value < minimum or (maximum is not None and value > maximum):
         raise BadParameterError(f"{name} must be a whole number {bounds}")
-    number = int(given)
-    if number < lowest or (highest is not None and number > highest):
-        raise BadParameterError(f"{name} must be a whole number {bounds}")
-    return number
+    return value
 
 
-def _seconds_parameter(request: Request, name: str, highest: float) -> float:
-    given = request.args.get(name, "0")
-    # float() takes signs, underscores, "nan" and the digits of every script.
-    seconds = float(given) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", given) else -1.0
-    if not 0 <= seconds <= highest:
-        raise BadParameterError(f"{name} must be a number of seconds from 0 to {highest:g}")
+def _seconds_parameter(request: Request, name: str, maximum: float) -> float:
+    text = request.args.get(name, "0")
+    # float() also accepts signs, underscores, "nan" and non-ASCII digits.
+    seconds = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else -1.0
+    if not 0 <= seconds <= maximum:
+        raise BadParameterError(f"{name} must be a number of seconds from 0 to {maximum:g}")
     return seconds

@@ -1,4 +1,4 @@
-"""The interface over HTTP as OpenAPI 3.1 describes it. Names nothing that is on this machine."""
+"""The OpenAPI 3.1 description of the HTTP interface. Discloses nothing about this machine."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from plotindex.web.views.lists import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_QUER
 
 Schema = dict[str, Any]
 
-ERROR: Schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
-WHOLE: Schema = {"type": "integer", "minimum": 0}
-TEXT: Schema = {"type": "string"}
+ERROR_BODY: Schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+INTEGER: Schema = {"type": "integer", "minimum": 0}
+STRING: Schema = {"type": "string"}
 COPY: Schema = {
-    "project": TEXT,
-    "size": WHOLE,
+    "project": STRING,
+    "size": INTEGER,
     "mtime": {"type": "string", "description": "RFC 3339, nine decimals"},
-    "version": TEXT,
-    "url": TEXT,
+    "version": STRING,
+    "url": STRING,
 }
-KEY: Schema = {"session": TEXT, "filename": TEXT}
+KEY: Schema = {"session": STRING, "filename": STRING}
 
 
 def _object(properties: Schema) -> Schema:
@@ -36,15 +36,19 @@ NEXT: Schema = {"type": ["string", "null"], "description": "for `after`; null on
 
 
 def describe_api(url_prefix: str) -> Response:
-    """The description, of an instance below that prefix."""
+    """The OpenAPI document for routes below `url_prefix`."""
     paths = {
         f"{url_prefix}/plots/{{session}}/{{filename}}": {"get": _IMAGE},
         f"{url_prefix}/plots/{{session}}": {
-            "get": _listed("plots", "The plots of a session", _PLOTS, [_path("session"), *_PAGE], absent=True)
+            "get": _list_operation(
+                "plots", "The plots of a session", _PLOTS, [_path("session"), *_PAGE], may_be_missing=True
+            )
         },
-        f"{url_prefix}/plots": {"get": _listed("sessions", "The sessions that the caller may see", _SESSIONS, _PAGE)},
+        f"{url_prefix}/plots": {
+            "get": _list_operation("sessions", "The sessions that the caller may see", _SESSIONS, _PAGE)
+        },
         f"{url_prefix}/changes": {
-            "get": _listed("changes", "What has changed since a clock", _CHANGES, _SINCE, absent=True)
+            "get": _list_operation("changes", "Changes since a clock", _CHANGES, _SINCE, may_be_missing=True)
         },
     }
     return jsonify(
@@ -64,36 +68,38 @@ def _path(name: str) -> Schema:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-def _answer(description: str, schema: Schema) -> Schema:
+def _json_response(description: str, schema: Schema) -> Schema:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-_REFUSALS: Schema = {
-    "400": _answer("A parameter is wrong", ERROR),
-    "401": _answer("No token, or none that is good", ERROR),
-    "503": _answer("Not now: Retry-After says when", ERROR),
+_ERRORS: Schema = {
+    "400": _json_response("Invalid parameter", ERROR_BODY),
+    "401": _json_response("Missing or invalid token", ERROR_BODY),
+    "503": _json_response("Temporarily unavailable; see Retry-After", ERROR_BODY),
 }
-_ABSENT: Schema = {"404": _answer("Not there, or not for this caller", ERROR)}
+_NOT_FOUND: Schema = {"404": _json_response("Not found, or not allowed for this caller", ERROR_BODY)}
 _PAGE = [
     _parameter(
-        "limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE}, "How many"
+        "limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE}, "Page size"
     ),
-    _parameter("after", TEXT, "The `next` of the page before"),
-    _parameter("q", {"type": "string", "maxLength": MAX_QUERY_LENGTH}, "Part of the name in any case, or a glob"),
+    _parameter("after", STRING, "`next` of the previous page"),
+    _parameter("q", {"type": "string", "maxLength": MAX_QUERY_LENGTH}, "Part of the name, ignoring case, or a glob"),
 ]
 _SINCE = [
-    _parameter("since", {**WHOLE, "default": 0}, "A clock that was told before; 0 begins"),
-    _parameter("session", TEXT, "Only this session"),
-    _parameter("wait", {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS}, "Seconds to wait for a change"),
+    _parameter("since", {**INTEGER, "default": 0}, "`clock` of an earlier response; 0 to start"),
+    _parameter("session", STRING, "Only this session"),
+    _parameter(
+        "wait", {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS}, "Maximum seconds to wait for a change"
+    ),
 ]
-_PLOTS = _object({"session": TEXT, "clock": WHOLE, "plots": _list_of(ENTRY), "next": NEXT})
+_PLOTS = _object({"session": STRING, "clock": INTEGER, "plots": _list_of(ENTRY), "next": NEXT})
 _SESSIONS = _object(
-    {"clock": WHOLE, "sessions": _list_of({"session": TEXT, "plots": WHOLE, "mtime": TEXT}), "next": NEXT}
+    {"clock": INTEGER, "sessions": _list_of({"session": STRING, "plots": INTEGER, "mtime": STRING}), "next": NEXT}
 )
 _CHANGES = _object(
     {
-        "clock": WHOLE,
-        "fresh": {"type": "boolean", "description": "List everything, then go on from `clock`"},
+        "clock": INTEGER,
+        "fresh": {"type": "boolean", "description": "List all plots, then continue from `clock`"},
         "more": {"type": "boolean"},
         "changed": _list_of(ENTRY),
         "removed": _list_of(KEY),
@@ -105,27 +111,29 @@ _IMAGE: Schema = {
     "parameters": [
         _path("session"),
         _path("filename"),
-        _parameter("project", TEXT, "That project's copy"),
-        _parameter("v", TEXT, "The version: the current one may be cached for ever"),
+        _parameter("project", STRING, "The copy of this project"),
+        _parameter("v", STRING, "The version; a response for the current version is immutable"),
         _parameter(
             "width", {"type": "integer", "enum": [int(width) for width in WIDTHS]}, "A thumbnail, never enlarged"
         ),
-        _parameter("download", {"enum": ["1"]}, "Name a file to save"),
+        _parameter("download", {"enum": ["1"]}, "Send Content-Disposition: attachment"),
     ],
     "responses": {
         "200": {
-            "description": "The image; with `width` a thumbnail or, where there is none to be had now, the image",
+            "description": "The image; with `width` a thumbnail or, if none is available, the image",
             "content": {"image/*": {}, "image/webp": {}},
         },
-        "206": {"description": "A range of it", "content": {"image/*": {}}},
-        "304": {"description": "The caller has it"},
-        "416": _answer("No such range", ERROR),
-        **_ABSENT,
-        **_REFUSALS,
+        "206": {"description": "A range of the image", "content": {"image/*": {}}},
+        "304": {"description": "Not modified"},
+        "416": _json_response("Range not satisfiable", ERROR_BODY),
+        **_NOT_FOUND,
+        **_ERRORS,
     },
 }
 
 
-def _listed(name: str, summary: str, schema: Schema, parameters: list[Schema], *, absent: bool = False) -> Schema:
-    responses = {"200": _answer(summary, schema), **_REFUSALS, **(_ABSENT if absent else {})}
+def _list_operation(
+    name: str, summary: str, schema: Schema, parameters: list[Schema], *, may_be_missing: bool = False
+) -> Schema:
+    responses = {"200": _json_response(summary, schema), **_ERRORS, **(_NOT_FOUND if may_be_missing else {})}
     return {"operationId": name, "summary": summary, "parameters": parameters, "responses": responses}

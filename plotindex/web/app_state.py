@@ -1,0 +1,69 @@
+"""What the extension keeps for each Flask application."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from flask import Flask
+
+from plotindex.auth import ExternalKeys, UrlSigner, signed_url_salt
+from plotindex.config import Settings
+from plotindex.errors import PlotIndexError, SettingsError
+from plotindex.index import Lookup, make_lookup
+from plotindex.rendering.thumbnails import WIDTH_ERROR, WIDTHS, Thumbnails
+from plotindex.storage import Entry, Listing, entries_of
+from plotindex.system import printable
+from plotindex.web.host_app import host_signing_keys
+from plotindex.web.views.lists import MAX_PAGE_SIZE
+
+MAX_RENDER_WAITERS = 1
+"""Requests per process that may wait for the renderer: the number of the host's threads is unknown."""
+
+
+@dataclass(frozen=True)
+class AppState:
+    """The extension's objects for one application."""
+
+    app: Flask
+    settings: Settings
+    lookup: Lookup
+    url_signer: UrlSigner
+    thumbnails: Thumbnails
+
+    @classmethod
+    def create(cls, app: Flask, settings: Settings) -> Self:
+        # Not the salt of `plotindex serve`, whose signed URLs end with a token: both may have the same key.
+        salt = f"{signed_url_salt(settings)} in an application"
+        signer = UrlSigner(ExternalKeys(lambda: host_signing_keys(app, settings)), settings.url_prefix, salt)
+        return cls(app, settings, make_lookup(settings), signer, Thumbnails(settings, MAX_RENDER_WAITERS))
+
+    def sign_url(self, session_id: str, filename: str, parameters: Mapping[str, str], seconds: float) -> str:
+        """The signed path and query of a plot or its thumbnail.
+
+        Raises:
+            PlotIndexError: not a valid plot or width.
+            SettingsError: there is no key.
+        """
+        key = self.lookup.tree.layout.parse_key(session_id, filename)
+        if key is None:
+            raise PlotIndexError(
+                f"{printable(f'{session_id}/{filename}')} is not a valid plot: check session and filename."
+            )
+        width = parameters.get("width")
+        if width is not None and width not in WIDTHS:
+            raise PlotIndexError(f"{WIDTH_ERROR}, not {width}.")
+        if not host_signing_keys(self.app, self.settings):
+            raise SettingsError("There is no key to sign URLs with: set app.secret_key or PLOTINDEX_SECRET_KEY.")
+        return self.url_signer.sign(key, parameters, seconds)
+
+    def entries(self, session: str) -> Iterator[Entry]:
+        """All entries of a session, by filename."""
+        if not self.lookup.has_catalog():
+            yield from entries_of(self.lookup.scan_session(session))
+            return
+        listing = Listing(self.lookup.catalog.database)
+        after: str | None = ""
+        while after is not None:
+            page = listing.plots(session, MAX_PAGE_SIZE, after)
+            yield from page.entries
+            after = page.next
