@@ -22,14 +22,14 @@ def config(config: Path | None, as_json: bool, **options: str | None) -> None:
     Precedence: option, environment, plotindex.toml, default. The output is a valid plotindex.toml, without secrets.
     Exits 1 if a setting looks like a mistake, and 2 if one is invalid.
     """
-    from plotindex.ops.config_report import configuration
+    from plotindex.ops.config_report import report_config
 
-    found = configuration(options, os.environ, config)
+    found = report_config(options, os.environ, config)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
     if not as_json:
-        for sentence in (*found.wrong, *found.doubtful):
+        for sentence in (*found.errors, *found.warnings):
             print_error(sentence)
-    sys.exit(2 if found.wrong else 1 if found.doubtful else 0)
+    sys.exit(2 if found.errors else 1 if found.warnings else 0)
 
 
 @click.command(epilog=example("completion bash"))

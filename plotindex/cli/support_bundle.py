@@ -25,7 +25,7 @@ def support_bundle(config: Path | None, file: Path | None, names: bool, **option
 
     settings = read_settings(config, options)
     file = file or Path(time.strftime("plotindex-support-%Y%m%d-%H%M%S.tar.gz"))
-    parts = SupportBundle(settings, options, config, names).parts()
+    parts = SupportBundle(settings, options, config, names).files()
     try:
         write_archive(file, parts)
     except FileExistsError:

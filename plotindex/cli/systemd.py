@@ -12,7 +12,7 @@ from plotindex.cli.program import print_error
 from plotindex.config import Settings, load_settings
 from plotindex.errors import SettingsError
 from plotindex.ops.systemd.reachability import first_unreadable, program_files
-from plotindex.ops.systemd.units import INDEXER, SERVER, File, program, unit_files
+from plotindex.ops.systemd.units import INDEXER_USER, SERVER_USER, UnitFile, program, unit_files
 from plotindex.system import printable
 
 
@@ -130,18 +130,18 @@ def _access_problems(root: Path) -> Iterator[str]:
     fix = "install it where all users can read it, such as `/usr/bin/python3 -m venv /opt/plotindex`, and run it there."
     try:
         if closed := first_unreadable(program_files(command)):
-            yield f"{INDEXER} and {SERVER} cannot run {shown} (no access to {printable(str(closed))}): {fix}"
+            yield f"{INDEXER_USER} and {SERVER_USER} cannot run {shown} (no access to {printable(str(closed))}): {fix}"
     except OSError as error:
-        yield f"Cannot check whether {INDEXER} and {SERVER} can run {shown} ({error.strerror}): {fix}"
+        yield f"Cannot check whether {INDEXER_USER} and {SERVER_USER} can run {shown} ({error.strerror}): {fix}"
     if not root.is_dir():
         yield f"The root {printable(str(root))} does not exist yet: the services retry until it does."
 
 
-def _next_steps(settings: Settings, name: str, configured: File, environment: File, prefix: Path) -> str:
+def _next_steps(settings: Settings, name: str, configured: UnitFile, environment: UnitFile, prefix: Path) -> str:
     root = settings.root
     units = f"{name}-watch.service {name}-serve.socket {name}-serve.service"
     command, shown = shlex.join(program()), shlex.quote(printable(str(root)))
-    first = f"  runuser -u {INDEXER} -- {command} token create --config {configured.path} --name web"
+    first = f"  runuser -u {INDEXER_USER} -- {command} token create --config {configured.path} --name web"
     key = ""
     if settings.is_shared:
         what = "PLOTINDEX_SECRET_KEY='KEY', from `openssl rand -hex 32`; the same on every node"
@@ -159,7 +159,7 @@ def _next_steps(settings: Settings, name: str, configured: File, environment: Fi
     checks = "".join(
         f"  runuser -u {user} -- {command} --version\n"
         f"  runuser -u {user} -- find {shown} -maxdepth 3 ! -readable   # must print nothing\n"
-        for user in (INDEXER, SERVER)
+        for user in (INDEXER_USER, SERVER_USER)
     )
     return (
         f"\nNext, as root:\n"
@@ -172,16 +172,16 @@ def _next_steps(settings: Settings, name: str, configured: File, environment: Fi
     )
 
 
-def below(prefix: Path, file: File) -> Path:
+def below(prefix: Path, file: UnitFile) -> Path:
     """The path at which a file is written."""
     return prefix / file.path.relative_to("/")
 
 
-def _differs(place: Path, file: File) -> bool:
+def _differs(place: Path, file: UnitFile) -> bool:
     return place.exists() and place.read_text(errors="replace") != file.content
 
 
-def _write(place: Path, file: File) -> str:
+def _write(place: Path, file: UnitFile) -> str:
     """Write a file atomically; return the result: written, same, or 'yours, differs'."""
     if place.exists() and (file.is_kept or not _differs(place, file)):
         return "yours, differs" if _differs(place, file) else "same"

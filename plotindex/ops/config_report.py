@@ -1,4 +1,4 @@
-"""Each setting's value and where it came from, and what is wrong with them: all of it, not only the first."""
+"""The value and source of each setting, and all errors and warnings, for `plotindex config`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -24,70 +24,71 @@ from plotindex.ops.config_checks import config_warnings
 from plotindex.storage import check_url
 from plotindex.system import printable, redact_url
 
-NOT_SHOWN = "given, not shown"
-WIDEST = 60
+NOT_SHOWN = "set, not shown"
+MAX_WIDTH = 60
+"""Longer lines do not widen the column of sources."""
 
 
 class Setting(NamedTuple):
-    """What counts for one setting."""
+    """The effective value of one setting."""
 
     name: str
     value: Any
-    """As JSON has it: text, a number, a list, or None where there is none."""
-    kind: str
+    """As in JSON; None if not set."""
+    source: str
     """option, environment, file or default."""
-    place: str | None
+    location: str | None
     """The option, the variable, or file and line."""
-    is_wrong: bool = False
+    is_invalid: bool = False
 
     def as_toml(self) -> str:
-        """The setting as a line of plotindex.toml; a comment, when it would not do there."""
-        if self.is_wrong:
-            return f"# {self.name}: wrong"
+        """A line of plotindex.toml; a comment if the value cannot be used there."""
+        if self.is_invalid:
+            return f"# {self.name}: invalid"
         if self.value is None:
-            return f"# {self.name}: none"
+            return f"# {self.name}: not set"
         if self.name in SECRETS:
             return f"# {self.name}: {self.value}"
         line = f"{self.name} = {_as_toml(self.value)}"
-        return f"# {line}" if self.name == "database" and self.kind == "default" else line
+        return f"# {line}" if self.name == "database" and self.source == "default" else line
 
 
 @dataclass(frozen=True)
-class Configuration:
-    """What `plotindex config` says."""
+class ConfigReport:
+    """The report of `plotindex config`."""
 
     file: str | None
-    """The file that was read, or None."""
+    """The configuration file, if one was read."""
     settings: list[Setting]
-    wrong: list[str]
-    """What no command goes on with."""
-    doubtful: list[str]
-    """What can hardly be meant."""
+    errors: list[str]
+    """With any, no command starts."""
+    warnings: list[str]
+    """Settings that look like mistakes."""
 
     def as_json(self) -> dict[str, Any]:
         settings = [
-            {"name": one.name, "value": one.value, "from": one.kind, "where": one.place, "wrong": one.is_wrong}
+            {"name": one.name, "value": one.value, "from": one.source, "where": one.location, "wrong": one.is_invalid}
             for one in self.settings
         ]
-        return {"file": self.file, "settings": settings, "wrong": self.wrong, "doubtful": self.doubtful}
+        return {"file": self.file, "settings": settings, "wrong": self.errors, "doubtful": self.warnings}
 
     def as_text(self) -> str:
-        """A plotindex.toml that says the same, and in comments where it came from."""
-        lines = [(one.as_toml(), printable(one.place or one.kind)) for one in self.settings]
-        width = min(WIDEST, max(len(line) for line, _ in lines))
-        return "\n".join(f"{line:{width}}  # {place}" for line, place in lines)
+        """An equivalent plotindex.toml, with each source as a comment."""
+        lines = [(one.as_toml(), printable(one.location or one.source)) for one in self.settings]
+        width = min(MAX_WIDTH, max(len(line) for line, _ in lines))
+        return "\n".join(f"{line:{width}}  # {source}" for line, source in lines)
 
 
-def configuration(
+def report_config(
     options: Mapping[str, object | None], environment: Mapping[str, str], config: Path | None
-) -> Configuration:
-    """The settings that a command with these options has."""
-    wrong: list[str] = []
+) -> ConfigReport:
+    """The settings of a command with these options."""
+    errors: list[str] = []
     try:
         in_file = list(from_file(environment, config))
     except SettingsError as error:
         in_file = []
-        wrong.append(str(error))
+        errors.append(str(error))
     values: dict[str, Any] = {}
     given: dict[str, RawSetting] = {}
     for one in chain(in_file, from_environment(PARSERS, environment), from_options(options)):
@@ -96,7 +97,7 @@ def configuration(
         try:
             values[one.name] = parse(one)
         except SettingsError as error:
-            wrong.append(str(error))
+            errors.append(str(error))
     settings = None
     try:
         if "root" in values or "root" not in given:
@@ -104,14 +105,14 @@ def configuration(
             if settings.database:
                 check_url(settings.database)
     except SettingsError as error:
-        wrong.append(str(error))
-    doubtful = list(unknown_variables(PARSERS, environment).values())
-    if settings and not wrong:
-        doubtful += config_warnings(settings, given)
-    file, named = config_file(environment, config)
-    is_read = named or file.exists()
+        errors.append(str(error))
+    warnings = list(unknown_variables(PARSERS, environment).values())
+    if settings and not errors:
+        warnings += config_warnings(settings, given)
+    file, is_named = config_file(environment, config)
+    is_read = is_named or file.exists()
     listed = [_setting(name, settings, values, given.get(name)) for name in PARSERS]
-    return Configuration(str(file.absolute()) if is_read else None, listed, wrong, doubtful)
+    return ConfigReport(str(file.absolute()) if is_read else None, listed, errors, warnings)
 
 
 def _setting(name: str, settings: Settings | None, values: Mapping[str, Any], given: RawSetting | None) -> Setting:
@@ -121,7 +122,7 @@ def _setting(name: str, settings: Settings | None, values: Mapping[str, Any], gi
             value = f"sqlite:///{settings.catalog_location}"
         return Setting(name, _as_json(value), "default", None)
     if name not in values:
-        return Setting(name, None, given.source, given.location, is_wrong=True)
+        return Setting(name, None, given.source, given.location, is_invalid=True)
     value = NOT_SHOWN if name in SECRETS else _as_json(values[name])
     return Setting(name, value, given.source, given.location)
 
@@ -129,16 +130,16 @@ def _setting(name: str, settings: Settings | None, values: Mapping[str, Any], gi
 _DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
 
-def _as_json(value: Any) -> Any:  # noqa: ANN401 - of any type that a setting has
+def _as_json(value: Any) -> Any:  # noqa: ANN401 - the type of any setting
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, bool | int):
         return value
-    # What is empty is what was not given. A password in an address is nobody's business.
+    # An empty value is one that is not set.
     return redact_url(str(value)) if value not in (None, "", ()) else None
 
 
-def _as_toml(value: Any) -> str:  # noqa: ANN401 - see above
+def _as_toml(value: Any) -> str:  # noqa: ANN401 - as above
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -149,7 +150,7 @@ def _as_toml(value: Any) -> str:  # noqa: ANN401 - see above
 
 
 def _escaped(character: str) -> str:
-    """A character in a basic string of TOML, which does as a terminal's, too."""
+    """A character of a basic string in TOML, safe for a terminal."""
     if character in '"\\':
         return f"\\{character}"
     return character if character.isprintable() else f"\\U{ord(character):08X}"

@@ -1,4 +1,4 @@
-"""Texts as others may read them: of addresses no password, and words in place of paths. Pure, but for symlinks."""
+"""Replace paths in texts by aliases. Pure, except for resolving symlinks."""
 
 import os
 import re
@@ -11,53 +11,53 @@ from plotindex.system import escape, printable
 
 
 class PathAlias(NamedTuple):
-    """A path, and the word that stands for it."""
+    """A path, and the word that replaces it."""
 
     path: Path
-    word: str
-    is_cut: bool = False
-    """Whether nothing is told of what lies below it."""
+    alias: str
+    hides_content: bool = False
+    """Whether everything below the path is replaced, too."""
 
 
 class Redactor:
-    """Words in place of paths, wherever these stand as a whole."""
+    """Replaces paths by their aliases, where all their components match."""
 
-    def __init__(self, places: Iterable[PathAlias]) -> None:
-        """Of two words for one path the first counts."""
-        spelled: dict[str, PathAlias] = {}
-        for place in places:
-            for spelling in _spellings(place.path):
-                spelled.setdefault(spelling, place)
-        # The longest first: one may lie below another.
-        self._words = [
-            (_pattern(path, is_cut=place.is_cut), place.word)
-            for path, place in sorted(spelled.items(), key=lambda item: -len(item[0]))
+    def __init__(self, aliases: Iterable[PathAlias]) -> None:
+        """The first of several aliases for a path wins."""
+        by_spelling: dict[str, PathAlias] = {}
+        for alias in aliases:
+            for spelling in _spellings(alias.path):
+                by_spelling.setdefault(spelling, alias)
+        # The longest path first: one may be below another.
+        self._rules = [
+            (_pattern(path, hides_content=alias.hides_content), alias.alias)
+            for path, alias in sorted(by_spelling.items(), key=lambda item: -len(item[0]))
             if path != "/"
         ]
 
-    def over(self, told: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-        """The same, with these words in each text."""
-        if isinstance(told, dict):
-            return {name: self.over(value) for name, value in told.items()}
-        if isinstance(told, list):
-            return [self.over(value) for value in told]
-        if not isinstance(told, str):
-            return told
-        for pattern, word in self._words:
-            told = pattern.sub(partial(_word, word), told)
-        return told
+    def redact(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """`value` with all its texts redacted."""
+        if isinstance(value, dict):
+            return {name: self.redact(child) for name, child in value.items()}
+        if isinstance(value, list):
+            return [self.redact(child) for child in value]
+        if not isinstance(value, str):
+            return value
+        for pattern, alias in self._rules:
+            value = pattern.sub(partial(_substitute, alias), value)
+        return value
 
 
-def _word(word: str, found: "re.Match[str]") -> str:
-    return f"{word}/…" if found[1] else word
+def _substitute(alias: str, found: "re.Match[str]") -> str:
+    return f"{alias}/…" if found[1] else alias
 
 
-def _pattern(path: str, *, is_cut: bool) -> "re.Pattern[str]":
-    """A path as whole folders; where that `is_cut`, with all that is told behind it: names may hold anything."""
-    return re.compile(rf"(?<![\w.-]){re.escape(path)}(?![\w-]|\.\w)({'/.*' if is_cut else '(?!)'})?", re.DOTALL)
+def _pattern(path: str, *, hides_content: bool) -> "re.Pattern[str]":
+    """A path as whole components; with `hides_content` also the rest of the text: names can contain anything."""
+    rest = "/.*" if hides_content else "(?!)"
+    return re.compile(rf"(?<![\w.-]){re.escape(path)}(?![\w-]|\.\w)({rest})?", re.DOTALL)
 
 
 def _spellings(path: Path) -> Iterator[str]:
     for spelling in (str(path), os.path.realpath(path)):
-        yield from (spelling, escape(spelling))
-        yield printable(spelling)
+        yield from (spelling, escape(spelling), printable(spelling))

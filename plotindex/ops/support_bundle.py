@@ -1,4 +1,4 @@
-"""What a maintainer would ask for, in one archive: no secrets, and no names of plots unless they are wanted."""
+"""An archive of diagnostics for maintainers: no secrets, and no names of plots unless requested."""
 
 import importlib.metadata
 import io
@@ -18,7 +18,7 @@ from typing import Any
 from plotindex import __version__
 from plotindex.config import Settings, config_file
 from plotindex.errors import PlotIndexError
-from plotindex.ops.config_report import configuration
+from plotindex.ops.config_report import report_config
 from plotindex.ops.doctor.checks import run_checks
 from plotindex.ops.doctor.context import Context, open_context
 from plotindex.ops.metrics import Metrics
@@ -28,9 +28,9 @@ from plotindex.ops.status import read_status
 from plotindex.storage import Catalog
 from plotindex.system import escape
 
-TELLS_NAMES = {"root-file-system", "root-folders", "symlinks", "clock"}
-"""Checks of doctor whose findings name what lies below the root."""
-NOT_SHOWN = "not shown: --names"
+REVEALING_CHECKS = {"root-file-system", "root-folders", "symlinks", "clock"}
+"""Checks of doctor whose findings contain names from below the root."""
+HIDDEN = "not shown: --names"
 KERNEL = (
     "fs/inotify/max_user_watches",
     "fs/inotify/max_user_instances",
@@ -39,17 +39,17 @@ KERNEL = (
     "kernel/osrelease",
     "vm/overcommit_memory",
 )
-README = """What this archive holds: the version and the machine, the settings and where they came from, what
-`plotindex status` and `plotindex doctor` say, the numbers of /metrics, and sizes and modes of the files in the state
-folder. Secrets are never in it; names of sessions, projects and plots, and paths only after --names. ROOT, STATE,
-DATABASE, CONFIG and HOME stand for these paths, and .. for a folder above.
+README = """This archive contains the version and the machine, the settings and their sources, the output of
+`plotindex status` and `plotindex doctor`, the metrics, and sizes and modes of the files in the state folder.
+It never contains secrets; names of sessions, projects and plots, and paths, only with --names. ROOT, STATE, DATABASE,
+CONFIG and HOME replace these paths, and .. a parent folder.
 
-Logs are not in it. Attach what `journalctl -u 'plotindex*' --since -1h` says, after a look at it: it names plots.
+Logs are not included. Attach the output of `journalctl -u 'plotindex*' --since -1h`; check it first, it names plots.
 """
 
 
 class SupportBundle:
-    """One archive in the making: each part by itself, so that what cannot be told leaves the others."""
+    """The files of one archive. A file that cannot be made does not affect the others."""
 
     def __init__(
         self, settings: Settings, options: Mapping[str, object | None], config: Path | None, names: bool
@@ -59,70 +59,70 @@ class SupportBundle:
         self._config = config
         self._names = names
 
-    def parts(self) -> dict[str, str]:
-        """The text of each file."""
+    def files(self) -> dict[str, str]:
+        """Each file's text by its name."""
         with open_context(self._settings) as context:
             catalog = context.catalog
-            veil = None if self._names else Redactor(self._places(catalog.database.file))
+            redactor = None if self._names else Redactor(self._aliases(catalog.database.file))
             makers: dict[str, Callable[[], Any]] = {
-                "about.json": about,
-                "settings.json": lambda: configuration(self._options, os.environ, self._config).as_json(),
+                "about.json": _about,
+                "settings.json": lambda: report_config(self._options, os.environ, self._config).as_json(),
                 "status.json": lambda: self._status(catalog),
                 "doctor.json": lambda: [self._finding(context, found._asdict()) for found in run_checks(context)],
-                "metrics.txt": lambda: numbers(catalog),
-                "database.json": lambda: describe_database(catalog),
-                "state.json": lambda: list(describe_files(self._settings.state_folder)),
+                "metrics.txt": lambda: str(Metrics().exposition(catalog, "")[1], "utf-8"),
+                "database.json": catalog.database.describe,
+                "state.json": lambda: list(_describe_files(self._settings.state_folder)),
             }
-            return {"README.txt": README, **{name: _told(make, veil) for name, make in makers.items()}}
+            return {"README.txt": README, **{name: _render(make, redactor) for name, make in makers.items()}}
 
-    def _places(self, database: Path | None) -> Iterator[PathAlias]:
-        """What stands for which path. Of the root nothing is told: what is below it are names."""
+    def _aliases(self, database: Path | None) -> Iterator[PathAlias]:
+        """The aliases of paths; everything below the root is hidden."""
         root, state = self._settings.root, self._settings.state_folder
         config, _ = config_file(os.environ, self._config)
         if self._settings.database and database:
             yield PathAlias(database, "DATABASE")
         yield PathAlias(config.absolute(), "CONFIG")
-        yield PathAlias(root, "ROOT", is_cut=True)
+        yield PathAlias(root, "ROOT", hides_content=True)
         yield PathAlias(state, "STATE")
         if self._settings.database and database:
             yield PathAlias(database.parent, "DATABASE/..")
         with suppress(RuntimeError):
             yield PathAlias(Path.home(), "HOME")
         for path, word in ((state, "STATE"), (root, "ROOT")):
-            # /srv or /home tells nothing.
+            # The topmost folder, such as /srv or /home, is not private.
             for level, above in enumerate(path.parents[:-2], 1):
                 yield PathAlias(above, word + "/.." * level)
 
     def _status(self, catalog: Catalog) -> dict[str, Any]:
-        recent = read_counts(self._settings.request_counts_folder)
-        told = read_status(catalog, self._settings.layout, recent).as_json()
+        counts = read_counts(self._settings.request_counts_folder)
+        status = read_status(catalog, self._settings.layout, counts).as_json()
         if not self._names:
-            told["left_out"] = len(told["left_out"])
-            told["beside"] = len(told["beside"])
-            told["indexer"] = {**(told["indexer"] or {}), "host": NOT_SHOWN, "polled": NOT_SHOWN}
-        return told
+            status["left_out"] = len(status["left_out"])
+            status["beside"] = len(status["beside"])
+            status["indexer"] = {**(status["indexer"] or {}), "host": HIDDEN, "polled": HIDDEN}
+        return status
 
     def _finding(self, context: Context, found: dict[str, str]) -> dict[str, str]:
         if self._names:
             return found
         if found["check"] == "indexer" and context.indexer:
-            return {**found, "seen": found["seen"].removesuffix(f" on {escape(context.indexer.host)}")}
-        if found["check"] not in TELLS_NAMES:
+            return {**found, "seen": found["seen"].replace(f" on {escape(context.indexer.host)}", "")}
+        if found["check"] not in REVEALING_CHECKS:
             return found
-        return {**found, "seen": NOT_SHOWN, "remedy": NOT_SHOWN}
+        return {**found, "seen": HIDDEN, "remedy": HIDDEN}
 
 
-def _told(make: Callable[[], Any], veil: Redactor | None) -> str:
+def _render(make: Callable[[], Any], redactor: Redactor | None) -> str:
     try:
-        told = make()
+        content = make()
     except (PlotIndexError, OSError, sqlite3.Error) as error:
-        told = {"not to be had": str(error)}
-    shown = veil.over(told) if veil else told
-    return shown if isinstance(shown, str) else json.dumps(shown, indent=2)
+        content = {"unavailable": str(error)}
+    content = redactor.redact(content) if redactor else content
+    return content if isinstance(content, str) else json.dumps(content, indent=2)
 
 
-def about() -> dict[str, Any]:
-    """Which plotindex, on what."""
+def _about() -> dict[str, Any]:
+    """The versions of plotindex, its packages and the system."""
     required = importlib.metadata.requires("plotindex") or []
     names = [re.split(r"[^\w.-]", requirement)[0] for requirement in required if "extra ==" not in requirement]
     kernel = {name: _read(Path("/proc/sys") / name) for name in KERNEL}
@@ -138,18 +138,8 @@ def about() -> dict[str, Any]:
     }
 
 
-def numbers(catalog: Catalog) -> str:
-    """What /metrics says of catalogue and indexer; what servers have counted is in them."""
-    return Metrics().exposition(catalog, "")[1].decode()
-
-
-def describe_database(catalog: Catalog) -> dict[str, Any]:
-    """Its schema and sizes: of its rows, only how many there are."""
-    return catalog.database.describe()
-
-
-def describe_files(folder: Path) -> "list[dict[str, Any]]":
-    """Mode, owner and size of each file of the state; of thumbnails, how many."""
+def _describe_files(folder: Path) -> "list[dict[str, Any]]":
+    """Mode, owner and size of each file in the state folder, and the number of files in each subfolder."""
     described = []
     for path in sorted([folder, *folder.iterdir()]):
         status = path.lstat()
@@ -161,16 +151,16 @@ def describe_files(folder: Path) -> "list[dict[str, Any]]":
     return described
 
 
-def write_archive(file: Path, parts: Mapping[str, str]) -> None:
-    """Write the parts as a .tar.gz that its owner alone can read.
+def write_archive(file: Path, texts: Mapping[str, str]) -> None:
+    """Write the texts as a .tar.gz that only its owner can read.
 
     Raises:
-        FileExistsError: there is such a file already.
-        OSError: it cannot be written.
+        FileExistsError: the file exists already.
+        OSError: the file cannot be written.
     """
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as target, tarfile.open(fileobj=target, mode="w:gz") as archive:
-        for name, text in parts.items():
+        for name, text in texts.items():
             content = text.encode(errors="backslashreplace")
             entry = tarfile.TarInfo(f"plotindex-support/{name}")
             entry.size, entry.mtime, entry.mode = len(content), int(time.time()), 0o600

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from plotindex.config.settings import PARSERS, Settings, load_settings
 from plotindex.config.sources import variable_name
 from plotindex.errors import SettingsError
+from plotindex.ops import config_checks
 from plotindex.ops.config_checks import service_state_hint
 from plotindex.ops.support_bundle import SupportBundle
 from plotindex.storage.catalog import Catalog
@@ -100,7 +101,7 @@ def test_a_user_without_a_home_names_the_place_of_the_state(tmp_path: Path, monk
     settings = load(environment={"PLOTINDEX_STATE_DIR": str(tmp_path)})
     assert settings.state_dir == tmp_path
     # Nor is it needed for what a maintainer is sent.
-    assert "about.json" in SupportBundle(settings, {}, None, names=False).parts()
+    assert "about.json" in SupportBundle(settings, {}, None, names=False).files()
 
 
 def test_a_setting_is_called_the_same_everywhere() -> None:
@@ -273,18 +274,21 @@ def test_the_documented_file_holds_every_setting_and_can_be_read(tmp_path: Path)
     assert differing == {"x_accel_prefix", "public_url", "max_watches"}
 
 
-def test_a_command_that_would_use_another_state_than_the_services_of_its_root_says_so(tmp_path: Path) -> None:
+def test_a_command_that_would_use_another_state_than_the_services_of_its_root_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, services = tmp_path / "plotindex.toml", tmp_path / "etc"
+    monkeypatch.setattr(config_checks, "SERVICES_FOLDER", services)
     settings = load_settings({"root": "/srv/plots"}, {}, Path("/dev/null"))
     services.mkdir()
     (services / "broken.toml").write_text("root = ")
     (services / "other.toml").write_text('root = "/srv/other"\nstate_dir = "/var/lib/plotindex"\n')
 
     def said(**environment: str) -> str | None:
-        return service_state_hint(settings, environment, None, services)
+        return service_state_hint(settings, environment, None)
 
     assert said() is None
     (services / "plotindex.toml").write_text('root = "/srv/plots"\nstate_dir = "/var/lib/plotindex"\n')
-    assert f"`--config {services}/plotindex.toml` means theirs" in str(said())
+    assert f"`--config {services}/plotindex.toml` to use theirs" in str(said())
     assert said(PLOTINDEX_STATE_DIR="/elsewhere") is said(PLOTINDEX_CONFIG=str(own)) is None
-    assert service_state_hint(settings, {}, own, services) is None
+    assert service_state_hint(settings, {}, own) is None

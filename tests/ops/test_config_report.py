@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.config.settings import PARSERS, load_settings
-from plotindex.ops.config_report import Configuration, configuration
+from plotindex.ops.config_report import ConfigReport, report_config
 from tests.support.namespaces import mount, own_mounts
 from tests.support.processes import RunPlotindex, StartService, draw
 
@@ -21,8 +21,8 @@ def configured(
     options: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     config: Path | None = Path("/dev/null"),
-) -> Configuration:
-    return configuration(
+) -> ConfigReport:
+    return report_config(
         {"root": "/plots", **(options or {})}, {"PLOTINDEX_STATE_DIR": "/s", **(environment or {})}, config
     )
 
@@ -31,7 +31,7 @@ def test_each_value_is_said_with_the_place_it_came_from(tmp_path: Path) -> None:
     file = tmp_path / "given.toml"
     file.write_text('# mine\nport = 3\n  "threads"=5\nworkers = 2\n')
     found = configured({"port": "1"}, {"PLOTINDEX_PORT": "2", "PLOTINDEX_WORKERS": "3"}, file)
-    told = {one.name: (one.value, one.kind, one.place) for one in found.settings}
+    told = {one.name: (one.value, one.source, one.location) for one in found.settings}
     assert list(told) == list(PARSERS)
     assert told["port"] == (1, "option", "--port")
     assert told["workers"] == (3, "environment", "PLOTINDEX_WORKERS")
@@ -39,7 +39,7 @@ def test_each_value_is_said_with_the_place_it_came_from(tmp_path: Path) -> None:
     assert told["heal"] == (True, "default", None)
     assert told["public_url"] == (None, "default", None)
     assert told["database"][0].startswith("sqlite:////s/plots-")
-    assert (found.file, found.wrong, found.doubtful) == (str(file), [], [])
+    assert (found.file, found.errors, found.warnings) == (str(file), [], [])
 
 
 @given(
@@ -77,8 +77,8 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     ):
         assert SECRET[:15] not in found.as_text() + json.dumps(found.as_json())
         told = {one.name: one for one in found.settings}["secret_key"]
-        assert told.is_wrong or told.value == "given, not shown"
-        assert told.place in (f"{file}:1", "PLOTINDEX_SECRET_KEY")
+        assert told.is_invalid or told.value == "set, not shown"
+        assert told.location in (f"{file}:1", "PLOTINDEX_SECRET_KEY")
 
 
 @pytest.mark.parametrize(
@@ -108,19 +108,19 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     file = tmp_path / "given.toml"
     file.write_text('port = "http"\ncolour = "red"\nroot = "/plots"\n')
     found = configured({"threads": "0"}, {}, file)
-    assert [sentence.partition(" must")[0] for sentence in found.wrong] == [
+    assert [sentence.partition(" must")[0] for sentence in found.errors] == [
         f"port in {file}",
-        next(sentence for sentence in found.wrong if "unknown setting 'colour'" in sentence),
+        next(sentence for sentence in found.errors if "unknown setting 'colour'" in sentence),
         "--threads",
     ]
-    assert [one.name for one in found.settings if one.is_wrong] == ["port", "threads"]
+    assert [one.name for one in found.settings if one.is_invalid] == ["port", "threads"]
     assert tomllib.loads(found.as_text())["root"] == "/plots"
     file.write_text("port = ")
-    [broken] = configured({}, {}, file).wrong
+    [broken] = configured({}, {}, file).errors
     assert "is not valid TOML" in broken and 'root = "/srv/plots"' in broken
-    [closed] = configured({}, {}, tmp_path).wrong
+    [closed] = configured({}, {}, tmp_path).errors
     assert closed.startswith(f"{tmp_path} cannot be read (Is a directory): let this user read it")
-    [other] = configured({"database": "mysql://x/y"}).wrong
+    [other] = configured({"database": "mysql://x/y"}).errors
     assert "sqlite:////absolute/path" in other
 
 
@@ -135,7 +135,7 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_variable_that_is_no_setting_is_told_the_nearest_right_name(wrong: str, right: str) -> None:
-    assert configured({}, {f"PLOTINDEX_{wrong}": "1", "PLOTINDEX_CONFIG": "/dev/null", "OTHER": "1"}).doubtful == [
+    assert configured({}, {f"PLOTINDEX_{wrong}": "1", "PLOTINDEX_CONFIG": "/dev/null", "OTHER": "1"}).warnings == [
         f"PLOTINDEX_{wrong} is not a setting and has no effect: {right}"
     ]
 
@@ -156,22 +156,22 @@ def test_every_command_says_so_once_and_goes_on(root: Path, indexer: StartServic
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"threads": "3"}, "no request waits"),
-        ({"poll_seconds": "60", "rescan_seconds": "59"}, "poll_seconds 60 does nothing"),
-        ({"polling": "never", "poll_seconds": "60"}, "poll_seconds does nothing"),
+        ({"threads": "3"}, "no request can wait"),
+        ({"poll_seconds": "60", "rescan_seconds": "59"}, "poll_seconds 60 has no effect"),
+        ({"polling": "never", "poll_seconds": "60"}, "poll_seconds has no effect"),
         ({"host": "0.0.0.0", "public_url": "http://x"}, "not encrypted"),
-        ({"host": "::", "public_url": "https://x", "proxies": "1"}, "past the proxy"),
+        ({"host": "::", "public_url": "https://x", "proxies": "1"}, "bypass the proxy"),
         ({"proxies": "1"}, "set public_url"),
         ({"public_url": "https://x"}, "set proxies"),
         ({"x_accel_prefix": "/files"}, "set proxies to 1"),
         ({"url_prefix": "/plot"}, "gallery"),
         ({"database": "sqlite:///x.db"}, "another file in each folder"),
-        ({"database": "sqlite:////plots/x.db"}, "the database /plots/x.db lies below the root"),
-        ({"state_dir": "/plots/.state"}, "lies below the root"),
+        ({"database": "sqlite:////plots/x.db"}, "the database /plots/x.db is below the root"),
+        ({"state_dir": "/plots/.state"}, "is below the root"),
     ],
 )
 def test_what_can_hardly_be_meant_is_named(options: dict[str, str], says: str) -> None:
-    [sentence] = configured(options).doubtful
+    [sentence] = configured(options).warnings
     assert says in sentence
     assert sentence.endswith(".")
 
@@ -187,27 +187,27 @@ def test_what_can_hardly_be_meant_is_named(options: dict[str, str], says: str) -
 )
 def test_what_can_be_meant_is_not(options: dict[str, str]) -> None:
     found = configured(options)
-    assert (found.wrong, found.doubtful) == ([], [])
+    assert (found.errors, found.warnings) == ([], [])
 
 
 def test_a_file_that_others_can_read_or_change_is_named(tmp_path: Path) -> None:
     file = tmp_path / "plotindex.toml"
     file.write_text(f'secret_key = "{SECRET}"\n')
     file.chmod(0o600)
-    assert configured({}, {}, file).doubtful == []
+    assert configured({}, {}, file).warnings == []
     file.chmod(0o640)
-    [readable] = configured({}, {}, file).doubtful
+    [readable] = configured({}, {}, file).warnings
     assert f"chmod 600 {file}" in readable
     file.chmod(0o600)
-    [below] = configured({"root": str(tmp_path), "state_dir": "/s"}, {}, file).doubtful
+    [below] = configured({"root": str(tmp_path), "state_dir": "/s"}, {}, file).warnings
     assert "scripts can change these settings" in below
 
 
 def test_a_root_of_other_hosts_should_be_polled(root: Path) -> None:
     with own_mounts():
         mount("-t", "sysfs", "none", root)
-        [sentence] = configured({"root": str(root), "polling": "never"}).doubtful
-    assert "there is sysfs in the root" in sentence
+        [sentence] = configured({"root": str(root), "polling": "never"}).warnings
+    assert "the root contains sysfs" in sentence
 
 
 def test_config_exits_with_how_the_settings_are(plotindex: RunPlotindex, root: Path) -> None:

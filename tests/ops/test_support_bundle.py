@@ -88,14 +88,14 @@ def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
         catalog = Catalog(database)
         catalog.initialise(str(root), settings.layout)
         catalog.store_heartbeat(Heartbeat("host-of-somebody", 1, time.time(), time.time(), "watching"))
-    found = SupportBundle(settings, {}, config, names=False).parts()
+    found = SupportBundle(settings, {}, config, names=False).files()
     for text in (*NAMES, "confidential", "analysts", "host-of-somebody", str(root), str(tmp_path)):
         assert not [name for name, content in found.items() if text in content], text
     told = json.loads(found["settings.json"])
     values = {one["name"]: (one["value"], one["where"]) for one in told["settings"]}
     assert values["database"] == ("sqlite:///DATABASE", "CONFIG:2")
     assert (told["file"], values["url_prefix"][0]) == ("CONFIG", "/api/smartstat")
-    named = SupportBundle(settings, {}, config, names=True).parts()
+    named = SupportBundle(settings, {}, config, names=True).files()
     assert str(place) in named["settings.json"]
 
 
@@ -111,9 +111,11 @@ def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
     ],
 )
 def test_a_word_takes_the_place_of_whole_folders_only(text: str, shown: str) -> None:
-    veil = Redactor([PathAlias(Path("/srv/plots"), "ROOT", is_cut=True), PathAlias(Path("/srv/plots/state"), "STATE")])
-    assert veil.over({"seen": [text, 1]}) == {"seen": [shown, 1]}
-    assert Redactor([PathAlias(Path("/"), "HOME")]).over(text) == text
+    redactor = Redactor(
+        [PathAlias(Path("/srv/plots"), "ROOT", hides_content=True), PathAlias(Path("/srv/plots/state"), "STATE")]
+    )
+    assert redactor.redact({"seen": [text, 1]}) == {"seen": [shown, 1]}
+    assert Redactor([PathAlias(Path("/"), "HOME")]).redact(text) == text
 
 
 def test_it_tells_names_when_asked_and_what_can_be_had_of_a_damaged_catalogue(
@@ -125,5 +127,5 @@ def test_it_tells_names_when_asked_and_what_can_be_had_of_a_damaged_catalogue(
     assert done.returncode == 0, done.stderr
     found = contents(tmp_path / "report.tar.gz")
     assert "project_odd" in found["doctor.json"]
-    assert "is damaged" in json.loads(found["status.json"])["not to be had"]
+    assert "is damaged" in json.loads(found["status.json"])["unavailable"]
     assert secret not in "".join(found.values())

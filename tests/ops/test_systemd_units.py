@@ -9,7 +9,7 @@ import pytest
 from plotindex.config.settings import Settings, load_settings
 from plotindex.errors import SettingsError
 from plotindex.ops.systemd.reachability import first_unreadable
-from plotindex.ops.systemd.units import File, quoted, unit_files
+from plotindex.ops.systemd.units import UnitFile, quoted, unit_files
 from tests.support.processes import Refused, RunPlotindex
 
 MOST_EXPOSED = 30
@@ -23,7 +23,7 @@ def analyze(*args: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["systemd-analyze", *args], capture_output=True, text=True, check=False, timeout=60)
 
 
-def write(files: list[File], prefix: Path) -> list[Path]:
+def write(files: list[UnitFile], prefix: Path) -> list[Path]:
     """Write the units below a folder; return where."""
     for file in files:
         (prefix / file.path.name).write_text(file.content)
@@ -74,7 +74,7 @@ def test_a_shell_reads_the_address_of_the_database_as_systemd_does_and_the_opera
     assert f"  set -a; . {file}; set +a" in done.stdout
     read = f'set -a; . {tmp_path}{file}; printf %s "$PLOTINDEX_DATABASE_URL"'
     assert subprocess.run(["sh", "-c", read], capture_output=True, text=True, check=True).stdout == url
-    refused(["service show"], "write it as %27", options=("--database", url.replace("&ter", "'ter")))
+    refused(["service show"], "a quote as %27", options=("--database", url.replace("&ter", "'ter")))
 
 
 def test_install_writes_what_show_prints_and_keeps_what_somebody_changed(
@@ -116,18 +116,18 @@ def test_install_writes_what_show_prints_and_keeps_what_somebody_changed(
 
 @pytest.mark.parametrize("name", ["a b", "../x", "", "a@b"])
 def test_a_name_that_no_unit_can_have_is_refused(settings: Settings, name: str) -> None:
-    with pytest.raises(SettingsError, match="can be no name of a unit"):
+    with pytest.raises(SettingsError, match="is not a valid unit name"):
         unit_files(settings, name, STATE, read_only=False)
 
 
 @pytest.mark.parametrize("path", ["/srv/a\nb", '/srv/a"b', "/srv/a\\b"])
 def test_a_path_that_no_unit_can_name_is_refused(path: str) -> None:
-    with pytest.raises(SettingsError, match="cannot name"):
+    with pytest.raises(SettingsError, match="cannot contain"):
         quoted(path)
 
 
 def test_a_state_that_scripts_could_write_is_refused(settings: Settings) -> None:
-    with pytest.raises(SettingsError, match="lies below the root"):
+    with pytest.raises(SettingsError, match="is below the root"):
         unit_files(settings, "plotindex", settings.root / "state", read_only=False)
 
 

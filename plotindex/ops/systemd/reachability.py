@@ -1,4 +1,4 @@
-"""Whether other users of this machine can run this program: as modes say, without access control lists."""
+"""Whether other users can run this installation, by file modes, without access control lists."""
 
 import os
 import stat
@@ -10,15 +10,15 @@ import plotindex
 
 
 def program_files(command: Path) -> list[Path]:
-    """What a user reads who runs the command: it, the interpreter, this package and what comes with Python."""
+    """Files that are read to run the command: itself, the interpreter, this package and the standard library."""
     return [command, Path(sys.executable), Path(plotindex.__file__), Path(os.__file__)]
 
 
 def first_unreadable(files: Iterable[Path]) -> Path | None:
-    """The first place that keeps others from reading one of these, through whatever symlinks; None where none does.
+    """The first folder or file that keeps other users from reading one of these; symlinks are followed.
 
     Raises:
-        OSError: this user cannot see one of them.
+        OSError: this user cannot access one of them.
     """
     for file in files:
         place = Path(os.path.abspath(file))

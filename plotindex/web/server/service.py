@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from flask import Flask, Response
 
 from plotindex.config import SettingsReloader, load_settings
-from plotindex.ops.metrics import FOLDER
+from plotindex.ops.metrics import MULTIPROC_VARIABLE
 from plotindex.system import SystemdNotifier, configure_logs, die_with_parent, printable
 from plotindex.web.app import create_app
 from plotindex.web.server.drain import Drain
@@ -32,7 +32,7 @@ def serve(reloader: SettingsReloader, notifier: SystemdNotifier) -> None:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("Serving the plots below %s at %s.", printable(str(settings.root)), url)
         # Shared by the workers, so that each exports the metrics of all.
-        os.environ[FOLDER] = metrics_folder
+        os.environ[MULTIPROC_VARIABLE] = metrics_folder
         master = Master(listener, reloader, notifier)
         master.on_startup(lambda: start_self_check(listener, notifier, f"serving at {url}"))
         master.serve()
