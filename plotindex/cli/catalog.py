@@ -122,7 +122,7 @@ def migrate(config: Path | None, **options: str | None) -> None:
 
 def _print_report(report: "Report", seconds: float, as_json: bool) -> None:
     numbers = {name: getattr(report, name) for name in ("sessions", "plots", "added", "changed", "removed")}
-    warnings = {**{path: str(error.strerror) for path, error in report.unreadable.items()}, **report.odd}
+    warnings = {**{path: str(error.strerror) for path, error in report.unreadable.items()}, **report.unsupported}
     if as_json:
         click.echo(json.dumps({**numbers, "seconds": round(seconds, 3), "named": warnings}, indent=2))
         return

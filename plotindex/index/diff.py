@@ -101,11 +101,11 @@ class ScopeDiff:
         return len(self._found)
 
     @property
-    def linked(self) -> list[HardLinkedPlot]:
+    def hard_linked(self) -> list[HardLinkedPlot]:
         return self._walk.hard_linked
 
     @property
-    def closed(self) -> dict[str, OSError]:
+    def unreadable_folders(self) -> dict[str, OSError]:
         """Unreadable folders."""
         return self._walk.unreadable_folders
 
@@ -117,7 +117,7 @@ class ScopeDiff:
         self._found.sort(key=ROW_SORT_KEY)
         self.report.plots += self.plots
         self.report.unreadable.update(self._walk.unreadable)
-        self.report.odd.update(self._walk.unsupported)
+        self.report.unsupported.update(self._walk.unsupported)
         return True
 
     def close(self) -> None:

@@ -92,7 +92,7 @@ def list_sessions(tree: Tree, catalog: Catalog, report: Report, on_folder: Folde
         CatalogError: the catalogue cannot be read.
     """
     try:
-        names = tree.sessions(report.odd, on_folder)
+        names = tree.sessions(report.unsupported, on_folder)
     except OSError as error:
         if error.errno in ABSENT_ERRNOS:
             raise RootLostError(root_lost_message(tree, "does not exist")) from error

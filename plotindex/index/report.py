@@ -24,7 +24,7 @@ class Report:
     """Paths that were added, changed or removed; at most MAX_DIFFERING."""
     unreadable: dict[str, OSError] = field(default_factory=dict)
     """Path -> error. The rows at or below an unreadable path are kept."""
-    odd: dict[str, str] = field(default_factory=dict)
+    unsupported: dict[str, str] = field(default_factory=dict)
     """Path -> why it is not indexed, or not with its own time."""
     delay: Histogram | None = None
     """Seconds from the last change of each added or changed file to its row; None if not measured."""

@@ -25,7 +25,7 @@ class PathErrors:
     def add(self, report: Report) -> None:
         for path, error in report.unreadable.items():
             self._add(self.unreadable, path, str(error.strerror))
-        for path, reason in report.odd.items():
+        for path, reason in report.unsupported.items():
             self._add(self.unsupported, path, reason)
 
     def _add(self, paths: set[str], path: str, reason: str) -> None:

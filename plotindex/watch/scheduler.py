@@ -152,8 +152,8 @@ class FairScheduler:
         if not diffs:
             return
         for diff in diffs:
-            result.linked.extend(diff.linked)
-            result.linked_reported.extend(diff.linked if diff.report is self.report else ())
+            result.linked.extend(diff.hard_linked)
+            result.linked_reported.extend(diff.hard_linked if diff.report is self.report else ())
         usual = STEP_PLOTS * 2 if len(self._jobs) == 1 else STEP_CHANGES
         max_changes = usual if max_plots == STEP_PLOTS else max_plots
         finished, changes, added, roomy = write_batch(diffs, self.tree, self.catalog, max_changes)

@@ -93,7 +93,7 @@ class SessionJob:
                     self._current = ScopeDiff(reader, scope, own, on_folder=on_folder, walker=ahead)
                 if not self._current.scan(until):
                     break
-                self.unreadable.update(self._current.closed)
+                self.unreadable.update(self._current.unreadable_folders)
                 self.diffs.append(self._current)
                 self._size += self._current.plots + 1
                 self._current = None
