@@ -1,4 +1,4 @@
-"""Small files that were costly to make, in one folder of bounded size; each can be made again."""
+"""A size-bounded folder of small files that can be made again."""
 
 import errno
 import logging
@@ -17,128 +17,132 @@ from plotindex.rendering.protocol import MAX_RESULT_BYTES
 from plotindex.system import apply_shared_mode, call_after_fork, make_private_folder
 from plotindex.tree import Plot
 
-BLOCK = 4096
-"""What the smallest file takes of a disk."""
-SHARE = 32
-"""After so large a part of the bound was written the folder is looked at again: others write to it, too."""
-MOST_RESERVE = 1 << 28
-RESERVED = 0.05
-"""What of the disk is left to the catalogue: a part, but no more than the above."""
-TRIMMED = 0.9
-"""How full the folder is after the oldest were deleted."""
+BLOCK_BYTES = 4096
+"""Disk space of the smallest file."""
+TRIM_INTERVAL = 1 / 32
+"""Share of the bound that this process writes between two checks of the folder, to which other processes write too."""
+TRIM_TARGET = 0.9
+"""Share of the bound that the folder holds after the oldest files were deleted."""
+DISK_RESERVE = 0.05
+"""Share of the disk that is left free for the catalogue, at most MAX_RESERVE_BYTES."""
+MAX_RESERVE_BYTES = 1 << 28
 
 log = logging.getLogger(__name__)
 
 
 class CachedFile(NamedTuple):
-    """A file that was kept, and how many seconds ago."""
+    """The content of a cached file, and its age in seconds."""
 
     content: bytes
     age: float
 
 
 class FileCache:
-    """The folder. It is made with the first file; where none can be written nothing is kept, and the log says so once.
+    """Files by key, in a folder that the first one creates. Thread-safe and process-safe.
 
-    Safe to share between threads and processes.
+    If the folder is not writable, nothing is cached, and the log says so once.
     """
 
-    def __init__(self, folder: Path, most_bytes: int, make_parent: Callable[[], object]) -> None:
-        """`make_parent` makes the folder in which this one is; with 0 bytes nothing is kept."""
+    def __init__(self, folder: Path, max_bytes: int, make_parent: Callable[[], object]) -> None:
+        """`make_parent` creates the parent of `folder`. With `max_bytes` 0 nothing is cached."""
         self._folder = folder
         self._path = str(folder)
-        self._most = most_bytes
+        self._max_bytes = max_bytes
         self._make_parent = make_parent
-        self._trimming = threading.Lock()
-        self._until_look = 0
-        self._said = ""
-        call_after_fork(self._forget)
+        self._trim_lock = threading.Lock()
+        self._bytes_until_trim = 0
+        self._last_error = ""
+        call_after_fork(self._reset_after_fork)
 
-    def get(self, name: str) -> CachedFile | None:
-        """What is kept under that name."""
-        if not self._most:
+    def get(self, key: str) -> CachedFile | None:
+        if not self._max_bytes:
             return None
         try:
-            fd = os.open(f"{self._path}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(f"{self._path}/{key}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return None
         try:
             status = os.fstat(fd)
             return CachedFile(os.read(fd, min(status.st_size, MAX_RESULT_BYTES)), time.time() - status.st_mtime)
         except OSError as error:
-            self._say(error)
+            self._log_error(error)
             return None
         finally:
             os.close(fd)
 
-    def put(self, name: str, content: bytes) -> None:
-        """Keep that under that name; forget the oldest when there is too much."""
-        if not self._most:
+    def put(self, key: str, content: bytes) -> None:
+        """Store a file, and delete the oldest ones if the cache is over its bound."""
+        if not self._max_bytes:
             return
         try:
             if not self._folder.is_dir():
                 self._make_parent()
                 make_private_folder(self._folder)
-            _leave_reserve(self._folder)
-            # Only its owner can read it (tempfile's promise), or the group that shares the folder.
+            _check_free_space(self._folder)
+            # NamedTemporaryFile has mode 0600.
             with NamedTemporaryFile(dir=self._folder, delete=False) as file:
                 try:
                     apply_shared_mode(file.fileno(), Path(file.name), 0o640)
                     file.write(content)
                     file.flush()
-                    Path(file.name).rename(self._folder / name)
+                    Path(file.name).rename(self._folder / key)
                 except BaseException:
                     Path(file.name).unlink()
                     raise
-            self._trim(_space(len(content)))
+            self._trim(_disk_bytes(len(content)))
         except (OSError, SettingsError) as error:
-            self._say(error)
+            self._log_error(error)
 
     def _trim(self, written: int) -> None:
-        with self._trimming:
-            self._until_look -= written
-            if self._until_look > 0:
+        with self._trim_lock:
+            self._bytes_until_trim -= written
+            if self._bytes_until_trim > 0:
                 return
-            self._until_look = self._most // SHARE
-            found = []
-            with os.scandir(self._folder) as entries:
-                for entry in entries:
-                    # Another process may be deleting, too.
-                    with suppress(FileNotFoundError):
-                        status = entry.stat(follow_symlinks=False)
-                        found.append((status.st_mtime_ns, _space(status.st_size), entry.path))
-            total = sum(space for _, space, _ in found)
-            if total <= self._most - self._until_look:
+            self._bytes_until_trim = int(self._max_bytes * TRIM_INTERVAL)
+            files = self._list_files()
+            total = sum(size for _, size, _ in files)
+            if total <= self._max_bytes - self._bytes_until_trim:
                 return
-            for _, space, path in sorted(found):
-                if total <= self._most * TRIMMED:
+            for _, size, path in sorted(files):
+                if total <= self._max_bytes * TRIM_TARGET:
                     return
                 with suppress(FileNotFoundError):
                     Path(path).unlink()
-                total -= space
+                total -= size
 
-    def _say(self, error: OSError | SettingsError) -> None:
+    def _list_files(self) -> list[tuple[int, int, str]]:
+        """mtime_ns, disk bytes and path of each file."""
+        files = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                # Another process may trim at the same time.
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    files.append((status.st_mtime_ns, _disk_bytes(status.st_size), entry.path))
+        return files
+
+    def _log_error(self, error: OSError | SettingsError) -> None:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        if self._said != reason:
-            self._said = reason
-            log.warning("No thumbnails are kept in %s, each is drawn when it is asked for (%s).", self._folder, reason)
+        if self._last_error != reason:
+            self._last_error = reason
+            log.warning("Cannot cache thumbnails in %s (%s); each is rendered on every request.", self._folder, reason)
 
-    def _forget(self) -> None:
-        """In a forked child: who held the lock is not there."""
-        self._trimming = threading.Lock()
-
-
-def _leave_reserve(folder: Path) -> None:
-    disk = os.statvfs(folder)
-    if disk.f_bavail < min(disk.f_blocks * RESERVED, MOST_RESERVE / disk.f_frsize):
-        raise OSError(errno.ENOSPC, "the disk is nearly full: what is left is for the catalogue")
+    def _reset_after_fork(self) -> None:
+        """In a forked child, replace the lock that a thread of the parent may hold."""
+        self._trim_lock = threading.Lock()
 
 
-def name_of(plot: Plot, job: str) -> str:
-    """The file's name for what a job makes of a version of a plot: nothing of what scripts have chosen is in it."""
+def cache_key(plot: Plot, job: str) -> str:
+    """The key for the result of a job on one version of a plot: a digest, without names that scripts choose."""
     identity = "\0".join((plot.session, plot.project, plot.filename, plot.version, job))
     return blake2b(identity.encode(), digest_size=20).hexdigest()
 
 
-def _space(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK
+def _check_free_space(folder: Path) -> None:
+    disk = os.statvfs(folder)
+    if disk.f_bavail < min(disk.f_blocks * DISK_RESERVE, MAX_RESERVE_BYTES / disk.f_frsize):
+        raise OSError(errno.ENOSPC, "the disk is nearly full; the rest is reserved for the catalogue")
+
+
+def _disk_bytes(size: int) -> int:
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES

@@ -1,4 +1,4 @@
-"""A web worker's side of its drawing process: starts it, hands it plots, and does without it when it must."""
+"""A web worker's connection to its renderer process: starts it, sends it plots, and works without it if necessary."""
 
 import logging
 import os
@@ -11,102 +11,110 @@ import weakref
 from contextlib import suppress
 from typing import NamedTuple
 
-from plotindex.rendering.protocol import JOB_SECONDS, MAX_RESULT_BYTES, PATIENCE, READY, Outcome, is_webp
+from plotindex.rendering.protocol import (
+    JOB_CPU_SECONDS,
+    MAX_RESULT_BYTES,
+    READY,
+    WALL_CLOCK_FACTOR,
+    Outcome,
+    is_webp,
+)
 from plotindex.system import call_after_fork, minimal_environment, python_command
 
 START_SECONDS = 20.0
-STUCK_SECONDS = 2.0
-"""How much longer than a job may take its answer may: the process itself ends the job in time."""
-AGAIN_SECONDS = 60.0
-"""After a process could not be started, how long none is."""
+ANSWER_MARGIN_SECONDS = 2.0
+"""How much longer than a job its answer may take: the renderer itself ends a job in time."""
+RESTART_SECONDS = 60.0
+"""How long to wait after the renderer could not be started."""
 
 log = logging.getLogger(__name__)
 
 
-class _Process(NamedTuple):
-    """A drawing process, and the socket that it listens to."""
+class _Renderer(NamedTuple):
+    """A renderer process and the socket to it."""
 
     process: "subprocess.Popen[bytes]"
     jobs: socket.socket
-    owner: int
-    """The process that started it: whoever is forked from that has a copy of this, and leaves it alone."""
+    parent_pid: int
+    """The process that started it. Forked children have a copy of this object, and do not touch the renderer."""
 
 
 class RendererClient:
-    """Draws one plot after another in a process that sees nothing else. Safe to share between threads.
+    """Renders one plot at a time in a confined process. Thread-safe.
 
-    Starts it when it is first needed, and again after it was killed or this process was forked.
+    The process starts with the first job, and again after it was killed or this process was forked.
     """
 
-    def __init__(self, seconds: float = PATIENCE * JOB_SECONDS + STUCK_SECONDS) -> None:
-        self._seconds = seconds
-        self._turn = threading.Lock()
-        self._process: _Process | None = None
+    def __init__(self, timeout: float = WALL_CLOCK_FACTOR * JOB_CPU_SECONDS + ANSWER_MARGIN_SECONDS) -> None:
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._renderer: _Renderer | None = None
         self._not_before = 0.0
-        self._said = ""
+        self._last_error = ""
         self._finalizer: weakref.finalize[..., RendererClient] | None = None
-        call_after_fork(self._forget)
+        call_after_fork(self._reset_after_fork)
 
     def run(self, job: str, plot: int) -> tuple[Outcome, bytes]:
-        """What became of a job with a plot that is open, and the WebP that was drawn.
+        """The outcome of a job for an open plot, and the rendered WebP.
 
-        The descriptor's position is the same afterwards.
+        The position of the descriptor `plot` does not change.
         """
-        with self._turn:
-            running = self._running()
-            if running is None:
+        with self._lock:
+            renderer = self._ensure_started()
+            if renderer is None:
                 return Outcome.BUSY, b""
             result = os.memfd_create("thumbnail")
             try:
-                outcome = self._ask(running, job, [plot, result])
+                outcome = self._send(renderer, job, [plot, result])
                 if outcome is not Outcome.RENDERED:
                     return outcome, b""
-                drawn = os.pread(result, MAX_RESULT_BYTES + 1, 0)
+                content = os.pread(result, MAX_RESULT_BYTES + 1, 0)
             finally:
                 os.close(result)
-        return (Outcome.RENDERED, drawn) if is_webp(drawn) else (Outcome.FAILED, b"")
+        return (Outcome.RENDERED, content) if is_webp(content) else (Outcome.FAILED, b"")
 
     def close(self) -> None:
-        """End the process, if there is one."""
-        with self._turn:
-            self._end()
+        """End the process, if it runs."""
+        with self._lock:
+            self._stop()
 
     @property
     def pid(self) -> int | None:
-        """The process that draws, if there is one."""
-        running = self._process
-        return running.process.pid if running else None
+        """The renderer process, if it runs."""
+        renderer = self._renderer
+        return renderer.process.pid if renderer else None
 
-    def _ask(self, running: _Process, job: str, fds: list[int]) -> Outcome:
+    def _send(self, renderer: _Renderer, job: str, fds: list[int]) -> Outcome:
+        """Send a job and wait for its outcome."""
         try:
-            socket.send_fds(running.jobs, [job.encode()], fds)
-            answer = running.jobs.recv(64)
+            socket.send_fds(renderer.jobs, [job.encode()], fds)
+            answer = renderer.jobs.recv(64)
         except TimeoutError:
-            self._end()
+            self._stop()
             return Outcome.FAILED
         except OSError:
             answer = b""
         try:
             return Outcome(answer.decode("ascii", "replace"))
         except ValueError:
-            # It has ended, or says what it never would.
-            self._end()
+            # The renderer has ended or is compromised.
+            self._stop()
             return Outcome.BUSY
 
-    def _running(self) -> _Process | None:
-        if self._process is None and time.monotonic() >= self._not_before:
+    def _ensure_started(self) -> _Renderer | None:
+        if self._renderer is None and time.monotonic() >= self._not_before:
             try:
-                self._process = self._started()
+                self._renderer = self._start()
             except OSError as error:
-                self._not_before = time.monotonic() + AGAIN_SECONDS
-                self._say(str(error))
-        return self._process
+                self._not_before = time.monotonic() + RESTART_SECONDS
+                self._log_unavailable(str(error))
+        return self._renderer
 
-    def _started(self) -> _Process:
-        """A new process, once it is shut in.
+    def _start(self) -> _Renderer:
+        """Start a renderer and wait until it is confined.
 
         Raises:
-            OSError: there is none.
+            OSError: it cannot be started or confined.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -118,55 +126,53 @@ class RendererClient:
                     stderr=subprocess.DEVNULL,
                     env=minimal_environment(),
                     cwd="/",
-                    # Not for a terminal's Ctrl-C: it ends when nobody is left at the other end of the socket.
+                    # Ctrl-C in a terminal does not reach it: it ends when the other end of its socket is closed.
                     start_new_session=True,
                 )
             except BaseException:
                 ours.close()
                 raise
-        running = _Process(process, ours, os.getpid())
-        self._finalizer = weakref.finalize(self, _end, running)
+        renderer = _Renderer(process, ours, os.getpid())
+        self._finalizer = weakref.finalize(self, _end, renderer)
         try:
             ours.settimeout(START_SECONDS)
-            said = ours.recv(1000)
-            if said != READY:
-                raise OSError(said.decode(errors="replace") or "it ended by itself")
-            ours.settimeout(self._seconds)
+            message = ours.recv(1000)
+            if message != READY:
+                raise OSError(message.decode(errors="replace") or "it ended unexpectedly")
+            ours.settimeout(self._timeout)
         except BaseException:
             self._finalizer()
             raise
-        return running
+        return renderer
 
-    def _say(self, reason: str) -> None:
-        if self._said != reason:
-            self._said = reason
+    def _log_unavailable(self, reason: str) -> None:
+        if self._last_error != reason:
+            self._last_error = reason
             log.warning(
-                "No thumbnails are made, the plots themselves are served: the drawing process cannot be shut in or "
-                "started (%s). It needs Pillow, and Landlock (Linux 5.13), or root, or user namespaces.",
+                "No thumbnails, full-size plots are served instead: the renderer cannot be started or confined (%s). "
+                "It needs Pillow, and Landlock (Linux 5.13), root or user namespaces.",
                 reason,
             )
 
-    def _end(self) -> None:
+    def _stop(self) -> None:
         if self._finalizer is not None:
             self._finalizer()
-        self._process = None
+        self._renderer = None
 
-    def _forget(self) -> None:
-        """In a forked child: the process is the parent's, and so may be the lock."""
-        self._turn = threading.Lock()
-        if self._finalizer is not None:
-            self._finalizer()
-        self._process = None
+    def _reset_after_fork(self) -> None:
+        """In a forked child, drop the parent's renderer, and the lock that a thread of the parent may hold."""
+        self._lock = threading.Lock()
+        self._stop()
         self._not_before = 0.0
 
 
-def _end(running: _Process) -> None:
-    running.jobs.close()
-    if running.owner != os.getpid():
-        # Nobody here may wait for it.
-        running.process.returncode = 0
+def _end(renderer: _Renderer) -> None:
+    renderer.jobs.close()
+    if renderer.parent_pid != os.getpid():
+        # Only the parent can wait for it; without a return code Popen would warn.
+        renderer.process.returncode = 0
         return
-    # With the child that may be drawing: it leads a group of its own.
+    # It leads a process group: kill the child that runs a job, too.
     with suppress(ProcessLookupError):
-        os.killpg(running.process.pid, signal.SIGKILL)
-    running.process.wait()
+        os.killpg(renderer.process.pid, signal.SIGKILL)
+    renderer.process.wait()

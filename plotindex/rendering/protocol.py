@@ -1,34 +1,34 @@
-"""What a web worker and its drawing process say to each other; also what both must know before they can."""
+"""What a web worker and its renderer send each other, and the limits that both must know."""
 
 from enum import StrEnum
 
 SVG_JOB = "svg"
-"""The job of judging an SVG; every other job is the width of a thumbnail."""
-JOB_SECONDS = 5.0
-"""How much CPU time one job may take."""
-PATIENCE = 3
-"""How many times as long it may take by the clock: others may be using the machine."""
+"""The job that estimates the cost of an SVG; every other job is the width of a thumbnail."""
+JOB_CPU_SECONDS = 5.0
+WALL_CLOCK_FACTOR = 3
+"""Limit of a job's elapsed time, as a multiple of its CPU time: the machine may be busy."""
 MAX_RESULT_BYTES = 8 << 20
-"""How large a thumbnail may be: noise of 1280 x 5120 pixels stays below."""
+"""Limit of a thumbnail: noise of 1280 x 5120 pixels is smaller."""
 MAX_SVG_BYTES = 1_000_000
-"""A larger SVG is slow to draw, whatever is in it."""
+"""A larger SVG counts as expensive, whatever it contains."""
 READY = b"ready"
-"""What the process says first; anything else is the reason why it draws nothing."""
+"""The renderer's first message; any other is the reason why it cannot render."""
 
 
 def is_webp(content: bytes) -> bool:
-    """Whether that is the whole of a thumbnail, by its head."""
+    """Whether the content has the header of a WebP of exactly this length."""
     length = int.from_bytes(content[4:8], "little") + 8
     return content[:4] == b"RIFF" and content[8:12] == b"WEBP" and length == len(content) <= MAX_RESULT_BYTES
 
 
 class Outcome(StrEnum):
-    """What became of a job."""
+    """The outcome of a job. The values are stored in the thumbnail cache and sent as `Plotindex-Drawing`."""
 
     RENDERED = "drawn"
     CHEAP = "quick"
+    """The SVG is cheap for a browser to draw."""
     EXPENSIVE = "slow"
     FAILED = "failed"
-    """No thumbnail can be made of this."""
+    """No thumbnail can be made of this plot."""
     BUSY = "busy"
-    """None was made this time, for a reason that lies not with the plot."""
+    """No thumbnail was made this time, for a reason other than the plot."""

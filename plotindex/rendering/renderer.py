@@ -1,7 +1,7 @@
-"""The confined process that makes thumbnails of untrusted plots: `python -m plotindex.rendering.renderer`.
+"""The confined process that renders thumbnails of untrusted plots: `python -m plotindex.rendering.renderer`.
 
-Standard input is a socket: plots come in as descriptors, what is drawn goes out through others. Each job is done by a
-child of its own, so that a plot which takes over its drawing gets no other plot and no other answer.
+Standard input is a socket. Each message is a job with two descriptors: the plot, and a file for the result. Each job
+runs in a child process, so that a plot that compromises its decoder cannot reach another plot or result.
 """
 
 import io
@@ -14,20 +14,30 @@ from functools import partial
 
 from PIL import GifImagePlugin, Image, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from plotindex.rendering.protocol import JOB_SECONDS, MAX_RESULT_BYTES, MAX_SVG_BYTES, PATIENCE, READY, SVG_JOB, Outcome
+from plotindex.rendering.protocol import (
+    JOB_CPU_SECONDS,
+    MAX_RESULT_BYTES,
+    MAX_SVG_BYTES,
+    READY,
+    SVG_JOB,
+    WALL_CLOCK_FACTOR,
+    Outcome,
+)
 from plotindex.rendering.sandbox import ConfinementError, confine, confine_job
 from plotindex.rendering.svg_cost import judge
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
-"""Pillow would take a plot that is none of these for what it looks like, and start Ghostscript for an EPS."""
-MOST_PIXELS = 64_000_000
-TALLEST = 4
-"""How many times as high as wide a thumbnail is at most."""
+"""Without this list Pillow detects any format, and starts Ghostscript for EPS."""
+_PLUGINS = (GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
+"""Imported for the four formats before the process is confined; it can open no file afterwards."""
+MAX_PIXELS = 64_000_000
+MAX_ASPECT_RATIO = 4
+"""Largest height of a thumbnail, as a multiple of its width."""
 QUALITY = 85
-LOSSLESS_PIXELS = 4096
-"""A thumbnail so small is kept to the pixel: colours of neighbours are mixed in a larger one."""
-ORIENTATION = 0x0112
-TURNS = {
+MAX_LOSSLESS_PIXELS = 4096
+"""A thumbnail this small is stored lossless: lossy compression would mix its pixels' colours."""
+ORIENTATION_TAG = 0x0112
+TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -36,15 +46,14 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What EXIF says of how an image was turned -> what turns it back."""
+"""EXIF orientation -> the operation that turns the image upright."""
 SIDEWAYS = (5, 6, 7, 8)
-_LOADED = (GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
-"""All that the four formats need: no file can be opened later."""
-_CODES = {Outcome.RENDERED: 10, Outcome.CHEAP: 11, Outcome.EXPENSIVE: 12, Outcome.FAILED: 13}
+"""The EXIF orientations that swap width and height."""
+_EXIT_CODES = {Outcome.RENDERED: 10, Outcome.CHEAP: 11, Outcome.EXPENSIVE: 12, Outcome.FAILED: 13}
 
 
 class PlotFile(io.RawIOBase):
-    """A plot to read; its descriptor's own position, which the web worker shares, stays as it is."""
+    """A plot to read. The position of its descriptor, which the web worker shares, does not change."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -71,10 +80,10 @@ class PlotFile(io.RawIOBase):
 
 
 def main() -> None:
-    """Shut this process in, then do what is asked until nobody asks any more."""
+    """Confine this process, then run jobs until the socket is closed."""
     with socket.socket(fileno=0) as jobs:
         try:
-            _warm_up()
+            _preload()
             confine(MAX_RESULT_BYTES)
         except ConfinementError as error:
             jobs.send(str(error).encode())
@@ -86,17 +95,17 @@ def main() -> None:
                 return
             plot, result = fds
             try:
-                outcome = run_in_child(partial(_do, job.decode(), plot, result), JOB_SECONDS, (plot, result))
+                outcome = run_in_child(partial(_run_job, job.decode(), plot, result), JOB_CPU_SECONDS, (plot, result))
             finally:
                 os.close(plot)
                 os.close(result)
             jobs.send(outcome.encode())
 
 
-def run_in_child(work: Callable[[], Outcome], seconds: float, keep: Collection[int]) -> Outcome:
-    """What becomes of a job in its own process, which keeps these descriptors; `seconds` are of CPU time.
+def run_in_child(work: Callable[[], Outcome], cpu_seconds: float, keep: Collection[int]) -> Outcome:
+    """The outcome of a job in a child process that keeps only the descriptors `keep`.
 
-    It is killed when it takes more of them, or `PATIENCE` times as long by the clock.
+    The child is killed beyond its CPU time, or beyond `WALL_CLOCK_FACTOR` times that in elapsed time.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     parent = os.getpid()
@@ -105,79 +114,79 @@ def run_in_child(work: Callable[[], Outcome], seconds: float, keep: Collection[i
     except OSError:
         return Outcome.BUSY
     if pid == 0:
-        code = _CODES[Outcome.FAILED]
+        code = _EXIT_CODES[Outcome.FAILED]
         try:
-            confine_job(seconds, parent, keep)
-            code = _CODES[work()]
+            confine_job(cpu_seconds, parent, keep)
+            code = _EXIT_CODES[work()]
         finally:
             os._exit(code)
-    return _await(pid, seconds)
+    return _wait_for_child(pid, cpu_seconds)
 
 
-def _await(pid: int, seconds: float) -> Outcome:
-    deadline = time.monotonic() + PATIENCE * seconds
-    ended, status, used = os.wait4(pid, os.WNOHANG)
+def _wait_for_child(pid: int, cpu_seconds: float) -> Outcome:
+    deadline = time.monotonic() + WALL_CLOCK_FACTOR * cpu_seconds
+    ended, status, usage = os.wait4(pid, os.WNOHANG)
     while not ended:
-        left = deadline - time.monotonic()
-        if left <= 0:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return Outcome.FAILED
-        signal.sigtimedwait({signal.SIGCHLD}, left)
-        ended, status, used = os.wait4(pid, os.WNOHANG)
+        signal.sigtimedwait({signal.SIGCHLD}, remaining)
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
     if os.WIFSIGNALED(status):
-        # Killed by an operator, or by the kernel for want of memory: nothing that the plot can be blamed for.
-        is_others_doing = os.WTERMSIG(status) == signal.SIGKILL and used.ru_utime + used.ru_stime < seconds
-        return Outcome.BUSY if is_others_doing else Outcome.FAILED
-    words = {code: outcome for outcome, code in _CODES.items()}
-    return words.get(os.WEXITSTATUS(status), Outcome.FAILED)
+        # Killed by an operator, or by the kernel when memory ran out: not the fault of the plot.
+        is_external = os.WTERMSIG(status) == signal.SIGKILL and usage.ru_utime + usage.ru_stime < cpu_seconds
+        return Outcome.BUSY if is_external else Outcome.FAILED
+    outcomes = {code: outcome for outcome, code in _EXIT_CODES.items()}
+    return outcomes.get(os.WEXITSTATUS(status), Outcome.FAILED)
 
 
-def _do(job: str, plot: int, result: int) -> Outcome:
+def _run_job(job: str, plot: int, result: int) -> Outcome:
     if job == SVG_JOB:
         return judge(os.pread(plot, MAX_SVG_BYTES + 1, 0))
-    drawn = draw(io.BufferedReader(PlotFile(plot)), int(job))
-    view = memoryview(drawn)
+    view = memoryview(render(io.BufferedReader(PlotFile(plot)), int(job)))
     while view:
         view = view[os.write(result, view) :]
     return Outcome.RENDERED
 
 
-def draw(file: io.BufferedIOBase, width: int) -> bytes:
-    """A thumbnail as WebP, at most so wide and never wider than the image.
+def render(file: io.BufferedIOBase, width: int) -> bytes:
+    """A WebP of at most this width, never wider than the image.
 
     Raises:
-        Exception: none can be made: whatever Pillow makes of a file that is odd.
+        Exception: the image cannot be rendered; the type is Pillow's choice.
     """
-    # Only headers are read here.
+    # Image.open reads headers only.
     with Image.open(file, formats=FORMATS) as image:  # type: ignore[arg-type]  # a stream of bytes
-        if image.width * image.height > MOST_PIXELS:
+        if image.width * image.height > MAX_PIXELS:
             raise ValueError("too many pixels")
-        whole = image.size
-        # JPEG alone can be decoded at an eighth of its size; what says how it was turned may stand at the end of a PNG.
-        image.draft(None, _fit(whole, 2 * width))
+        original_size = image.size
+        # Decodes a JPEG at up to an eighth of its size. EXIF is read afterwards: a PNG may have it at its end.
+        image.draft(None, _fit(original_size, 2 * width))
         image.load()
-        turned = image.getexif().get(ORIENTATION, 1)
-        size = _fit(whole[::-1], width)[::-1] if turned in SIDEWAYS else _fit(whole, width)
-        small = _plain(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    if turned in TURNS:
-        small = small.transpose(TURNS[turned])
-    drawn = io.BytesIO()
-    # Colours are taken for sRGB, as most are: a profile can be larger than the thumbnail.
-    lossless = size[0] * size[1] <= LOSSLESS_PIXELS
-    small.save(drawn, "WEBP", quality=QUALITY, method=2, lossless=lossless, icc_profile=b"", exif=b"", xmp=b"")
-    return drawn.getvalue()
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+        size = _fit(original_size[::-1], width)[::-1] if orientation in SIDEWAYS else _fit(original_size, width)
+        thumbnail = _in_webp_mode(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if orientation in TRANSPOSITIONS:
+        thumbnail = thumbnail.transpose(TRANSPOSITIONS[orientation])
+    output = io.BytesIO()
+    # Without the colour profile, which can be larger than the thumbnail: most images are sRGB.
+    lossless = size[0] * size[1] <= MAX_LOSSLESS_PIXELS
+    thumbnail.save(output, "WEBP", quality=QUALITY, method=2, lossless=lossless, icc_profile=b"", exif=b"", xmp=b"")
+    return output.getvalue()
 
 
 def _fit(size: tuple[int, int], width: int) -> tuple[int, int]:
-    apply_shared_mode = min(1.0, width / size[0], TALLEST * width / size[1])
-    return max(1, round(size[0] * apply_shared_mode)), max(1, round(size[1] * apply_shared_mode))
+    """The size of a thumbnail of at most this width."""
+    scale = min(1.0, width / size[0], MAX_ASPECT_RATIO * width / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """The image in one of the three modes that become a WebP."""
+def _in_webp_mode(image: Image.Image) -> Image.Image:
+    """The image in a mode that WebP supports: RGB, RGBA or L."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        # Sixteen bits as browsers show them: the upper eight.
+        # The upper eight of sixteen bits, as browsers do.
         return image.convert("F").point(lambda value: value / 256).convert("L")
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBa"):
         return image.convert("RGBA")
@@ -186,16 +195,16 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _warm_up() -> None:
-    """Do once what will be done later: codecs and the like are loaded when they are first used."""
+def _preload() -> None:
+    """Render each format once: Pillow loads codecs on first use."""
     Image.MAX_IMAGE_PIXELS = None
     sample = Image.new("RGB", (8, 8))
     exif = Image.Exif()
-    exif[ORIENTATION] = 6
-    for kind in FORMATS:
+    exif[ORIENTATION_TAG] = 6
+    for format_name in FORMATS:
         file = io.BytesIO()
-        sample.save(file, kind, exif=exif)
-        draw(io.BufferedReader(file), 4)
+        sample.save(file, format_name, exif=exif)
+        render(io.BufferedReader(file), 4)
     judge(b'<?xml version="1.0" encoding="utf-8"?><svg xmlns="http://www.w3.org/2000/svg"/>')
 
 

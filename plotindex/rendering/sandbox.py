@@ -1,4 +1,4 @@
-"""A process gives up all that it does not need, for good: files, the network, other processes, privileges."""
+"""Confine this process for good: no files, network, other processes or privileges."""
 
 import ctypes
 import os
@@ -10,112 +10,108 @@ from contextlib import suppress
 from pathlib import Path
 from struct import pack
 
-from plotindex.rendering.seccomp import forbid_others
+from plotindex.rendering.seccomp import install_filter
 
 NOBODY = 65534
-MOST_MEMORY = 1 << 30
-"""Of the address space, in bytes: an image of 64 megapixels is decoded in less."""
-MOST_DESCRIPTORS = 16
+MAX_ADDRESS_SPACE = 1 << 30
+"""Bytes: enough to decode an image of 64 megapixels."""
+MAX_DESCRIPTORS = 16
 NICE = 10
-
 
 # <linux/prctl.h>, <linux/sched.h>, <linux/capability.h>
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 CLONE_NEWUSER = 0x10000000
 CAPABILITY_VERSION = 0x20080522
 
-
-# <linux/landlock.h>; the numbers of these system calls are the same on every architecture.
+# <linux/landlock.h>; these system calls have the same numbers on every architecture.
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_VERSION = 1
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}
-"""From which version of Landlock on, how many rights over files there are: bits from the lowest."""
-NET_RIGHTS, NET_SINCE = 0b11, 4
-"""To bind and connect TCP."""
-SCOPES, SCOPES_SINCE = 0b11, 6
-"""Abstract sockets and signals of processes outside."""
+"""Landlock version -> number of file access rights from it on, as bits from the lowest."""
+NET_RIGHTS, NET_VERSION = 0b11, 4
+"""Bind and connect TCP."""
+SCOPES, SCOPES_VERSION = 0b11, 6
+"""Abstract sockets of, and signals to, processes outside."""
 
 
 class ConfinementError(Exception):
-    """The system offers no way to shut a process in."""
+    """The system supports no confinement method."""
 
 
-def confine(most_bytes: int, ways: Mapping[str, Callable[[], None]] | None = None) -> list[str]:
-    """Shut this process in, by every way that the system offers; `most_bytes` bounds each file that it writes.
+def confine(max_file_bytes: int, methods: Mapping[str, Callable[[], None]] | None = None) -> list[str]:
+    """Confine this process by every method that the system supports; return their names.
 
-    Returns the names of the ways. What it is to use must be loaded before: no file can be opened any more.
+    Load all modules first: no file can be opened afterwards. `max_file_bytes` limits each file that it writes.
 
     Raises:
-        ConfinementError: there is none.
+        ConfinementError: the system supports none.
     """
-    _kill_me_first()
-    _limit(most_bytes)
+    _lower_priority()
+    _limit_resources(max_file_bytes)
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    done, refused = [], []
-    for name, way in (METHODS if ways is None else ways).items():
+    applied, failed = [], []
+    for name, apply in (METHODS if methods is None else methods).items():
         try:
-            way()
-            done.append(name)
+            apply()
+            applied.append(name)
         except OSError as error:
-            refused.append(f"{name}: {error.strerror}")
-    if not done:
-        raise ConfinementError("; ".join(refused))
+            failed.append(f"{name}: {error.strerror}")
+    if not applied:
+        raise ConfinementError("; ".join(failed))
     if os.geteuid() == 0:
-        # Where it may not be nobody it goes on as a root without privileges.
+        # If the user cannot be changed, the process continues as root without capabilities.
         with suppress(OSError):
             _become_nobody()
     _drop_capabilities()
-    # Not before: a change of the user sets it back (prctl(2)).
+    # Last: changing the user resets this flag (prctl(2)).
     _prctl(PR_SET_DUMPABLE, 0)
-    return done
+    return applied
 
 
-def confine_job(seconds: float, parent: int, keep: Collection[int] = ()) -> None:
-    """In the child that does one job: so much CPU time, no other process, an end with `parent`, and no other calls.
+def confine_job(cpu_seconds: float, parent: int, keep: Collection[int] = ()) -> None:
+    """Confine the child that runs one job: CPU time, no processes, only the descriptors `keep` and needed system calls.
 
-    Of all descriptors it has those that it is to `keep`.
+    It is killed when `parent` ends.
 
     Raises:
-        ProcessLookupError: the parent is gone already.
+        ProcessLookupError: the parent has ended already.
     """
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise ProcessLookupError
-    whole = int(seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
+    limit = int(cpu_seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    # Also the socket, through which it would be handed others' plots.
-    for fd in set(range(MOST_DESCRIPTORS)).difference(keep):
+    # Including the socket, which receives other plots.
+    for fd in set(range(MAX_DESCRIPTORS)).difference(keep):
         with suppress(OSError):
             os.close(fd)
-    # The other ways hold where the kernel has no such filter.
+    # Without seccomp in the kernel, the methods of `confine` still hold.
     with suppress(OSError):
-        forbid_others()
+        install_filter()
 
 
-def _kill_me_first() -> None:
-    # When the machine has no memory left, this process is what it can best do without.
+def _lower_priority() -> None:
+    # When memory runs out, the kernel kills this process first.
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
     os.nice(NICE)
 
 
-def _limit(most_bytes: int) -> None:
-    for what, most in (
-        (resource.RLIMIT_AS, MOST_MEMORY),
-        (resource.RLIMIT_FSIZE, most_bytes),
-        (resource.RLIMIT_NOFILE, MOST_DESCRIPTORS),
+def _limit_resources(max_file_bytes: int) -> None:
+    for kind, limit in (
+        (resource.RLIMIT_AS, MAX_ADDRESS_SPACE),
+        (resource.RLIMIT_FSIZE, max_file_bytes),
+        (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS),
         (resource.RLIMIT_CORE, 0),
     ):
-        _, highest = resource.getrlimit(what)
-        least = most if highest == resource.RLIM_INFINITY else min(most, highest)
-        resource.setrlimit(what, (least, least))
+        _, hard = resource.getrlimit(kind)
+        lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (lower, lower))
 
 
-def enter_empty_folder() -> None:
-    """Make an empty directory, which nobody can fill any more, the whole file system (chroot), as nobody.
-
-    Who is not root is so in a user namespace of his own.
+def enter_empty_chroot() -> None:
+    """Change the root directory to a deleted, empty folder: as root becoming nobody, else in a user namespace.
 
     Raises:
         OSError: the system refuses.
@@ -132,22 +128,22 @@ def enter_empty_folder() -> None:
     if is_root:
         _become_nobody()
     else:
-        # The namespace gave all of them, and with them a chroot can be left.
+        # A new user namespace grants all capabilities, and with them a process can leave a chroot.
         _drop_capabilities()
 
 
-def forbid_all() -> None:
-    """Landlock with no rule: nothing that it knows of is allowed (landlock(7)).
+def apply_landlock() -> None:
+    """Deny everything that Landlock controls (landlock(7)).
 
     Raises:
-        OSError: the kernel has none.
+        OSError: the kernel has no Landlock.
     """
     version = _check(_libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_VERSION))
-    bits = max(bits for since, bits in FILE_RIGHTS.items() if since <= version)
+    bits = max(bits for first_version, bits in FILE_RIGHTS.items() if first_version <= version)
     attributes = pack("Q", (1 << bits) - 1)
-    if version >= NET_SINCE:
+    if version >= NET_VERSION:
         attributes += pack("Q", NET_RIGHTS)
-    if version >= SCOPES_SINCE:
+    if version >= SCOPES_VERSION:
         attributes += pack("Q", SCOPES)
     fd = _check(_libc.syscall(LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0))
     try:
@@ -156,8 +152,8 @@ def forbid_all() -> None:
         os.close(fd)
 
 
-METHODS: dict[str, Callable[[], None]] = {"chroot": enter_empty_folder, "Landlock": forbid_all}
-"""Each is enough; the first must come before the second, under which no directory can be made."""
+METHODS: dict[str, Callable[[], None]] = {"chroot": enter_empty_chroot, "Landlock": apply_landlock}
+"""Each suffices. In this order: Landlock forbids creating the folder."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -178,6 +174,6 @@ def _prctl(option: int, value: int) -> None:
 
 def _check(result: int) -> int:
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
     return result

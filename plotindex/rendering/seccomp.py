@@ -1,4 +1,4 @@
-"""Which system calls are left to a process that only computes: seccomp(2), a filter over their numbers."""
+"""A seccomp(2) filter that allows only the system calls of a process that computes."""
 
 import ctypes
 import errno
@@ -8,11 +8,11 @@ from struct import pack
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 RETURN_ALLOW, RETURN_ERROR = 0x7FFF0000, 0x00050000
 LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
-"""Of classic BPF, the only instructions that are needed (<linux/filter.h>)."""
+"""Instructions of classic BPF (<linux/filter.h>)."""
 NUMBER_OFFSET, ARCHITECTURE_OFFSET = 0, 4
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-"""Machine -> how the kernel calls it (<linux/audit.h>)."""
+"""Machine -> AUDIT_ARCH value (<linux/audit.h>)."""
 ALLOWED = {
     "read": (0, 63),
     "write": (1, 64),
@@ -50,37 +50,37 @@ ALLOWED = {
     "preadv2": (327, 286),
     "rseq": (334, 293),
 }
-"""Call -> its number on each of these machines."""
+"""System call -> its number on each of ARCHITECTURES."""
 
 
-def forbid_others() -> None:
-    """From now on every other system call fails with EPERM; nothing is done on a machine whose numbers are not known.
+def install_filter() -> None:
+    """Let every system call that is not in ALLOWED fail with EPERM. Does nothing on other architectures.
 
     Raises:
-        OSError: the kernel has no such filters.
+        OSError: the kernel has no seccomp filters.
     """
     machine = os.uname().machine
     if machine not in ARCHITECTURES:
         return
-    numbers = [each[list(ARCHITECTURES).index(machine)] for each in ALLOWED.values()]
+    numbers = [by_machine[list(ARCHITECTURES).index(machine)] for by_machine in ALLOWED.values()]
     refuse = _instruction(RETURN, RETURN_ERROR | errno.EPERM)
     program = [
         _instruction(LOAD, ARCHITECTURE_OFFSET),
-        # The numbers mean other calls to a program of another kind.
+        # A 32-bit system call has another meaning for the same number.
         _instruction(JUMP_EQUAL, ARCHITECTURES[machine], skip=1),
         refuse,
         _instruction(LOAD, NUMBER_OFFSET),
-        *(_instruction(JUMP_EQUAL, number, skip=len(numbers) - place) for place, number in enumerate(numbers)),
+        *(_instruction(JUMP_EQUAL, number, skip=len(numbers) - index) for index, number in enumerate(numbers)),
         refuse,
         _instruction(RETURN, RETURN_ALLOW),
     ]
-    code = ctypes.create_string_buffer(b"".join(program))
-    # struct sock_fprog: a length, padding, and where the instructions are.
-    argument = pack("HxxxxxxP", len(program), ctypes.addressof(code))
+    instructions = ctypes.create_string_buffer(b"".join(program))
+    # struct sock_fprog: length, padding, address of the instructions.
+    argument = pack("HxxxxxxP", len(program), ctypes.addressof(instructions))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, argument, 0, 0) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def _instruction(code: int, value: int, skip: int = 0) -> bytes:

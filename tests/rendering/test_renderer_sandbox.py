@@ -165,7 +165,7 @@ def test_each_job_ends_and_none_takes_another_with_it() -> None:
 
 @pytest.fixture
 def renderer() -> Iterator[RendererClient]:
-    renderer = RendererClient(seconds=1.0)
+    renderer = RendererClient(timeout=1.0)
     yield renderer
     renderer.close()
 
@@ -257,7 +257,7 @@ def test_what_it_sends_back_must_be_a_webp(
             os.write(fds[1], content)
             return Outcome.RENDERED
 
-        monkeypatch.setattr(renderer, "_ask", lie)
+        monkeypatch.setattr(renderer, "_send", lie)
         assert renderer.run("160", plot) == (Outcome.FAILED, b"")
 
 
@@ -268,7 +268,7 @@ def test_where_none_can_be_started_the_log_says_so_once(
     began = time.monotonic()
     assert [renderer.run("160", plot)[0] for _ in range(3)] == [Outcome.BUSY] * 3
     assert time.monotonic() - began < 5
-    assert caplog.text.count("No thumbnails are made") == 1
+    assert caplog.text.count("No thumbnails, full-size plots") == 1
     assert "Landlock" in caplog.text
     monkeypatch.setattr("plotindex.system.processes.python_interpreter", lambda: sys.executable)
     monkeypatch.setattr("plotindex.rendering.client.START_SECONDS", 0.001)

@@ -389,7 +389,7 @@ def test_where_nothing_can_be_kept_it_is_drawn_each_time_and_said_once(
     jobs = counted(thumbnails, monkeypatch)
     assert [thumbnails.render(opened, "160").outcome for _ in range(2)] == [Outcome.RENDERED] * 2
     assert jobs == ["160", "160"]
-    assert caplog.text.count("No thumbnails are kept") == 1
+    assert caplog.text.count("Cannot cache thumbnails") == 1
     none = Thumbnails(load_settings({"root": str(root), "thumbnails_mb": "0"}, {"PLOTINDEX_STATE_DIR": "/nowhere"}), 1)
     assert none.render(opened, "160").outcome is Outcome.RENDERED
     assert none.cached(opened, "160") is None
