@@ -15,7 +15,8 @@ import hypothesis
 import pytest
 from playwright.sync_api import Browser
 
-from plotindex.config.settings import Settings, load_settings
+from plotindex.config.loading import load_settings
+from plotindex.config.settings import Settings
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.database import Database

@@ -3,19 +3,10 @@
 May import: errors, system, tree.
 """
 
+from plotindex.config.loading import check_setting_names, load_settings, make_settings, parse_setting
 from plotindex.config.parsers import OneOf
 from plotindex.config.reload import INDEXER_SETTINGS, SERVER_SETTINGS, ServiceSettings, SettingsReloader
-from plotindex.config.settings import (
-    PARSERS,
-    SECRETS,
-    Polling,
-    Settings,
-    check_setting_names,
-    default_text,
-    load_settings,
-    make_settings,
-    parse,
-)
+from plotindex.config.settings import PARSERS, SECRETS, Polling, Settings, default_text
 from plotindex.config.sources import (
     RawSetting,
     config_file,
@@ -48,7 +39,7 @@ __all__ = [
     "load_settings",
     "make_settings",
     "option_name",
-    "parse",
+    "parse_setting",
     "unknown_variables",
     "variable_name",
     "without_settings",

@@ -16,7 +16,7 @@ from plotindex.config import (
     from_file,
     from_options,
     make_settings,
-    parse,
+    parse_setting,
     unknown_variables,
 )
 from plotindex.errors import SettingsError
@@ -95,7 +95,7 @@ def report_config(
         given[one.name] = one
         values.pop(one.name, None)
         try:
-            values[one.name] = parse(one)
+            values[one.name] = parse_setting(one)
         except SettingsError as error:
             errors.append(str(error))
     settings = None

@@ -11,7 +11,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plotindex.config.settings import PARSERS, Settings, load_settings
+from plotindex.config.loading import load_settings
+from plotindex.config.settings import PARSERS, Settings
 from plotindex.config.sources import variable_name
 from plotindex.errors import SettingsError
 from plotindex.ops import config_checks

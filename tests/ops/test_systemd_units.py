@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.config.settings import Settings, load_settings
+from plotindex.config.loading import load_settings
+from plotindex.config.settings import Settings
 from plotindex.errors import SettingsError
 from plotindex.ops.systemd.reachability import first_unreadable
 from plotindex.ops.systemd.units import UnitFile, quoted, unit_files

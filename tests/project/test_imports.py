@@ -45,7 +45,7 @@ LIBRARIES = {
     "flask": {"web"},
     "granian": {"web/server"},
     "click": {"cli"},
-    "platformdirs": {"config/settings.py"},
+    "platformdirs": {"config/loading.py"},
     "prometheus_client": {"ops/metrics.py"},
     "itsdangerous": {"auth/signing.py"},
     "jinja2": {"web/templating.py"},

@@ -22,7 +22,8 @@ from flask import Flask
 from PIL import Image
 
 from plotindex.auth.tokens import Tokens
-from plotindex.config.settings import Settings, load_settings
+from plotindex.config.loading import load_settings
+from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError
 from plotindex.rendering.cache import FileCache
 from plotindex.rendering.protocol import SVG_JOB, Outcome
