@@ -1,4 +1,4 @@
-"""For the tests of an application that uses plotindex. pytest loads it by itself once plotindex is installed.
+"""Fixture for tests of applications that use plotindex. pytest loads it when plotindex is installed.
 
 def test_the_page_shows_the_newest(drawn_plots, client):
     drawn_plots.draw("abc123/project_a/hist.png")
@@ -22,21 +22,21 @@ PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9
 
 
 class DrawnPlots:
-    """A root of the test's own, to draw into."""
+    """The root of one test."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def draw(self, path: str, content: bytes = PNG) -> Path:
-        """Write a plot at `session/project/filename`, with its folders."""
+        """Write a plot to `session/project/filename`, creating folders; return its path."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         return file
 
     def index(self) -> None:
-        """Bring the catalogue up to date, as an indexer would: from now on answers are hits, and there are lists."""
-        # Imported here: pytest loads this module in every run, also where nobody asks for a plot.
+        """Update the catalogue as an indexer would: requests are hits then, and lists work."""
+        # Imported here, since pytest loads this module in every run.
         from plotindex.index import prepare_catalog, reconcile  # noqa: PLC0415 - see above
         from plotindex.storage import Heartbeat  # noqa: PLC0415 - see above
         from plotindex.tree import Tree  # noqa: PLC0415 - see above
@@ -58,7 +58,7 @@ class DrawnPlots:
 
 @pytest.fixture
 def drawn_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DrawnPlots:
-    """An empty root. PLOTINDEX_ROOT and PLOTINDEX_STATE_DIR name it to an application made after it."""
+    """An empty root. PLOTINDEX_ROOT and PLOTINDEX_STATE_DIR are set for applications created after it."""
     root = tmp_path / "plotindex-root"
     root.mkdir()
     monkeypatch.setenv("PLOTINDEX_ROOT", str(root))
