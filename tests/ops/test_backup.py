@@ -92,7 +92,7 @@ def test_a_backup_that_is_not_whole_is_refused(change: dict[str, object], said: 
     ids=lambda value: value[:20],
 )
 def test_what_would_let_nobody_in_is_refused_before_anything_is_written(name: str, text: str) -> None:
-    with pytest.raises(SettingsError, match=f"The {name} in this backup can be used by nobody"):
+    with pytest.raises(SettingsError, match=f"The backup's {name} is unusable"):
         parse_backup(Backup("/srv/plots", 2.0, {name: text}).as_text())
 
 
@@ -104,7 +104,7 @@ def test_a_time_that_no_calendar_has_is_refused_before_anything_is_written(made:
 
 def test_what_is_damaged_is_not_backed_up(settings: Settings) -> None:
     (settings.make_state_folder() / "tokens.json").write_text("{")
-    with pytest.raises(SettingsError, match="damaged, and nothing was backed up"):
+    with pytest.raises(SettingsError, match="damaged; nothing was backed up"):
         make_backup(settings)
 
 
@@ -123,7 +123,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(settings: Settings) -> None
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "x", "[" * 100_000], ids=lambda text: text[:20])
 def test_what_is_no_backup_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="no backup of plotindex"):
+    with pytest.raises(SettingsError, match="not a plotindex backup"):
         parse_backup(text)
 
 
@@ -146,5 +146,5 @@ def test_a_full_disk_behind_stdout_is_said(
 
 
 def test_where_there_is_nothing_to_back_up_that_is_said(settings: Settings) -> None:
-    with pytest.raises(PlotIndexError, match="nothing to back up yet"):
+    with pytest.raises(PlotIndexError, match="nothing to back up in"):
         make_backup(settings)
