@@ -181,6 +181,21 @@ def test_status_prints_the_lines_that_its_page_shows(shell: Shell) -> None:
     assert f"server     answers at 127.0.0.1:{shell.port}\n" in said
 
 
+def test_run_prints_what_the_readme_shows(shell: Shell) -> None:
+    block = PAGES["README.md"].split("the examples draw into it for the next minutes.\n")[1].split("\n\n")[0]
+    shell.take("plotindex run --root /srv/plots")
+    running = shell.running["run"]
+    running.wait_for(lambda: "curl" in running.stdout)
+
+    def normal(text: str) -> list[str]:
+        for varying in (r"/\S+/plots(?=[. ])", r"(?<=code=)\S+", r"plotindex_[\w…-]+", r"(?<=127.0.0.1:)\d+"):
+            text = re.sub(varying, "X", text)
+        text = text.replace("stocks/correlation_plot.png", "abc123/hist.png").replace("correlation_plot", "hist")
+        return [line.strip() for line in text.splitlines()]
+
+    assert normal(block) == normal(running.stdout)
+
+
 def test_the_transcript_of_config_is_what_is_printed(shell: Shell) -> None:
     command, *shows = transcript()
     code, said = shell.take(command.removeprefix("$ "))

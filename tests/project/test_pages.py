@@ -100,6 +100,16 @@ def test_files_of_the_project_that_a_page_names_exist(page: str) -> None:
     assert [path for path in named if not (CHECKOUT / path).exists() and "NNNN" not in path] == []
 
 
+def test_the_messages_that_troubleshooting_explains_are_those_of_the_code() -> None:
+    table = PAGES["docs/troubleshooting.md"].split("## Messages of `plotindex status`\n\n")[1].split("\n\n")[0]
+    messages = [text for row in table.splitlines()[2:] for text in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
+    code = "".join(file.read_text() for file in (CHECKOUT / "plotindex").rglob("*.py"))
+    joined = re.sub(r"\"\n\s*f?\"", "", code)
+    missing = {text for text in messages for part in text.split("…") if part.strip() not in joined}
+    assert len(messages) > 15
+    assert missing == {"database or disk is full", "No space left on device"}, "SQLite and Linux say these"
+
+
 def test_the_modules_in_the_diagrams_of_the_design_exist() -> None:
     diagrams = re.findall(r"```mermaid\n(.*?)```", PAGES["docs/design.md"], re.S)
     named = re.findall(r"\b(?:system|tree|storage|index|watch|web)/[a-z_/]+", "".join(diagrams))

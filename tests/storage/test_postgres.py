@@ -311,7 +311,7 @@ def test_every_command_works(plotindex: RunPlotindex, root: Path, catalog: Catal
         "find x.png": "s/project_1/x.png",
         "wait s x.png": "s/project_1/x.png",
         "sync": "",
-        "status": "well       yes",
+        "status": "healthy    yes",
         "token create --name a": "",
         "token link a": "/login?code=",
         "config": "postgresql+psycopg://",
@@ -385,7 +385,7 @@ def test_the_commands_that_the_page_on_postgresql_shows_work(
             code, said = shell.take(here)
             assert code == 0, (line, said)
         wait_until(lambda: answers(f"http://127.0.0.1:{shell.port}"))
-        assert "well       yes" in said
+        assert "healthy    yes" in said
     finally:
         for running in shell.running.values():
             running.clean_up()
