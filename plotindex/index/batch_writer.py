@@ -122,9 +122,9 @@ def _check_again(mismatches: list[Mismatch], reader: TreeReader, options: Option
 
 def _enforce_max_plots(max_plots: int, writer: Writer) -> list[str]:
     """Truncate the changed sessions that have too many plots; return those that are truncated but have room."""
-    counts = list(writer.plot_counts.items())
-    with_room = [session for session, plots in counts if plots < max_plots and writer.cutoff(session) is not None]
+    counts, truncations = list(writer.plot_counts.items()), writer.truncations
+    with_room = [name for name, plots in counts if plots < max_plots and truncations.cutoff(name) is not None]
     for session, plots in counts:
         if plots > max_plots:
-            writer.apply([Change(plot, None) for plot in writer.truncate_to(session, max_plots)])
+            writer.apply([Change(plot, None) for plot in truncations.truncate_to(session, max_plots)])
     return with_room

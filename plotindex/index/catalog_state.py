@@ -36,7 +36,7 @@ def read_catalog_state(tree: Tree, catalog: Catalog) -> CatalogState:
         catalog.database.mark_as_own()
     recent = tuple(heartbeat for heartbeat in heartbeats if heartbeat.is_recent)
     states = {heartbeat.state for heartbeat in recent if heartbeat.behind < HEARTBEAT_SECONDS}
-    is_of_grammar = header.is_of(tree.layout)
+    is_of_grammar = header.matches(tree.layout)
     return CatalogState(
         is_usable=is_usable,
         # An indexer that fell silent may have been the only one to see the writes of its host.

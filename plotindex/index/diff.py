@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from plotindex.index.report import DEFAULT, Options, Report
-from plotindex.storage import Writer
+from plotindex.storage import Truncation, Writer
 from plotindex.tree import (
     ROW_SORT_KEY,
     FolderCallback,
@@ -197,7 +197,7 @@ class ScopeDiff:
         if not self._has_recorded_limits:
             self._has_recorded_limits = True
             self._record_limits(writer, batch)
-        cutoff = writer.cutoff(self.session)
+        cutoff = writer.truncations.cutoff(self.session)
         if cutoff is not None and cutoff != self._cutoff:
             self._found = [row for row in self._found if row[2] < cutoff]
         self._cutoff = cutoff
@@ -206,12 +206,12 @@ class ScopeDiff:
         """Record what the scan left out; only the scan of a whole session can raise the cutoff."""
         walk = self._walk
         if self.scope.project is None:
-            writer.record_truncation(self.session, walk.cutoff, walk.truncated, walk.too_deep)
+            writer.truncations.record(Truncation(self.session, walk.cutoff, walk.truncated, walk.too_deep))
             return
         if walk.too_deep:
-            writer.mark_too_deep(self.session)
+            writer.truncations.mark_too_deep(self.session)
         if walk.cutoff is not None:
-            for row in writer.truncate_from(self.session, walk.cutoff, walk.truncated):
+            for row in writer.truncations.truncate_from(self.session, walk.cutoff, walk.truncated):
                 batch.add_mismatch(Mismatch(*row[:3], row, is_excluded=True, report=self.report))
 
     def _is_excluded(self, filename: str) -> bool:

@@ -80,7 +80,7 @@ def reconcile(
 def record_full_scan(tree: Tree, catalog: Catalog, options: Options = DEFAULT) -> None:
     """Record that a full scan is complete: the catalogue now answers for this grammar."""
     with catalog.writing(options.timeout) as writer:
-        writer.record_header(layout=tree.layout)
+        writer.record_grammar(tree.layout)
         writer.trim_removals(keep=0) if options.rewrite else writer.trim_removals()
 
 

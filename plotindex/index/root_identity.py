@@ -41,7 +41,7 @@ def check_root(tree: Tree, writer: Writer, options: Options) -> None:
     sessions = writer.sessions()
     if sessions and not options.allow_empty and not any(map(tree.has_session, sessions)):
         raise RootLostError(root_lost_message(tree, "shares no session with the catalogue"))
-    writer.record_header(identity=identity)
+    writer.record_identity(identity)
 
 
 def root_lost_message(tree: Tree, problem: str) -> str:

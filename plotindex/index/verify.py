@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from plotindex.errors import RootLostError
-from plotindex.storage import Catalog
+from plotindex.storage import Catalog, SessionRow
 from plotindex.system import printable
 from plotindex.tree import Plot, Scope, Tree, is_within
 
@@ -48,7 +48,7 @@ def _compare_session(session: str, tree: Tree, catalog: Catalog) -> Iterator[Dif
     for path in sorted(plots.keys() | rows.keys()):
         if plots.get(path) != rows.get(path) and not is_within(path, walk.unreadable):
             yield Difference(path, _describe(plots.get(path), rows.get(path)))
-    totals = (len(rows), max(row.mtime_ns for row in rows.values())) if rows else None
+    totals = SessionRow(session, len(rows), max(row.mtime_ns for row in rows.values())) if rows else None
     if catalog.session_row(session) != totals:
         yield Difference(session, "the catalogue has a wrong number of plots or newest mtime")
 

@@ -3,7 +3,7 @@
 May import: errors, system, tree. Other packages do not import SQLAlchemy.
 """
 
-from plotindex.storage.catalog import Catalog, Truncation
+from plotindex.storage.catalog import Catalog, SessionRow
 from plotindex.storage.database import Database
 from plotindex.storage.factory import open_database
 from plotindex.storage.find import FoundPlot, PlotFilter, filenames, find_plots, project_names, session_names
@@ -17,6 +17,7 @@ from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES, wal_bytes, wal_problem
 from plotindex.storage.stats import BUCKET_SECONDS, Histogram, IndexerStats
+from plotindex.storage.truncation import Truncation
 from plotindex.storage.urls import check_url
 from plotindex.storage.writer import Change, Writer
 
@@ -43,6 +44,7 @@ __all__ = [
     "Overview",
     "PlotFilter",
     "SearchResult",
+    "SessionRow",
     "SqliteDatabase",
     "Truncation",
     "Writer",

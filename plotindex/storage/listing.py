@@ -1,4 +1,4 @@
-"""Lists for callers: sessions, the plots of one, and what has changed since a clock. Each from one commit."""
+"""Lists for callers: sessions, the plots of one, and the changes since a clock. Each is read from one commit."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
 
-from plotindex.storage.catalog import SessionRow, not_begun, require_header
+from plotindex.storage.catalog import SessionRow
 from plotindex.storage.database import Database
+from plotindex.storage.header import not_initialised, require_header
+from plotindex.storage.rows import PLOT, read_copies
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, plot, removal, session
-from plotindex.storage.writer import PLOT
 from plotindex.tree import INT64_MAX, Plot, PlotKey, name_matcher, newest_first
 
-MOST_CHANGES = 1_000
-MOST_COPIES = 10_000
-"""A page ends behind the key with which it has so many copies."""
+MAX_CHANGES = 1_000
+MAX_COPIES = 10_000
+"""A page ends with the key that reaches so many copies."""
 
 Allows = Callable[[str], bool]
 """Whether the caller may see a session."""
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some of the keys of a session; `next` is what to go on after, or None."""
+    """A page of the keys of a session; `next` is the `after` of the next one, or None."""
 
     clock: int
     entries: list[Entry]
@@ -37,7 +38,7 @@ class Page(NamedTuple):
 
 
 class SessionPage(NamedTuple):
-    """Some of the sessions; `next` is what to go on after, or None."""
+    """A page of sessions; `next` is the `after` of the next one, or None."""
 
     clock: int
     sessions: list[SessionRow]
@@ -45,7 +46,7 @@ class SessionPage(NamedTuple):
 
 
 class ChangesPage(NamedTuple):
-    """What has changed since a clock; `fresh` when that cannot be said: list everything, then go on from `clock`."""
+    """The changes since a clock. `fresh` if these are not known: list everything, then go on from `clock`."""
 
     clock: int
     fresh: bool
@@ -61,36 +62,36 @@ class Listing:
         self.database = database
 
     def clock(self) -> int:
-        """The number of the last commit that changed plots."""
+        """The clock of the last commit that changed plots."""
         row = self.database.fetch_one(_CLOCK, {})
         if row is None:
-            raise not_begun(self.database.shown)
+            raise not_initialised(self.database.shown)
         return int(row[0])
 
     def plots(self, name: str, limit: int, after: str = "", query: str = "") -> Page:
-        """The keys of a session by filename, from behind `after`, whose filename matches `query`."""
-        # No name holds a NUL, which not every database can compare with.
-        wanted = select(*PLOT).where(plot.c.session == name, plot.c.filename > after.partition("\0")[0])
+        """The keys of a session whose filename matches `query`, by filename, from behind `after`."""
+        # No name contains a NUL, which not every database can compare with.
+        query_rows = select(*PLOT).where(plot.c.session == name, plot.c.filename > after.partition("\0")[0])
         matches = name_matcher(query)
         with self.database.reading() as connection:
             clock = require_header(connection, self.database.shown).clock
-            in_order = wanted.order_by(plot.c.filename, plot.c.project)
-            with connection.execution_options(yield_per=1000).execute(in_order) as rows:
+            ordered = query_rows.order_by(plot.c.filename, plot.c.project)
+            with connection.execution_options(yield_per=1000).execute(ordered) as rows:
                 found = (Plot._make(row) for row in rows if matches(row.filename))
                 page, following = page_of(entries_of(found), limit)
             return Page(clock, page, following)
 
     def sessions(self, allows: Allows, limit: int, after: str = "", query: str = "") -> SessionPage:
-        """The sessions that the caller may see by name, from behind `after`, whose name matches `query`."""
-        wanted = select(session.c.session, session.c.plots, session.c.mtime_ns).where(
+        """The sessions that the caller may see and whose name matches `query`, by name, from behind `after`."""
+        query_rows = select(session.c.session, session.c.plots, session.c.mtime_ns).where(
             session.c.session > after.partition("\0")[0]
         )
         matches = name_matcher(query)
         page: list[SessionRow] = []
         with self.database.reading() as connection:
             clock = require_header(connection, self.database.shown).clock
-            in_order = wanted.order_by(session.c.session)
-            with connection.execution_options(yield_per=1000).execute(in_order) as rows:
+            ordered = query_rows.order_by(session.c.session)
+            with connection.execution_options(yield_per=1000).execute(ordered) as rows:
                 for row in map(SessionRow._make, rows):
                     if matches(row.session) and allows(row.session):
                         if len(page) == limit:
@@ -98,27 +99,27 @@ class Listing:
                         page.append(row)
         return SessionPage(clock, page, None)
 
-    def changes(self, since: int, allows: Allows, name: str | None = None, most: int = MOST_CHANGES) -> ChangesPage:
-        """What has changed since a clock, in sessions that the caller may see, or in one; ends on a commit.
+    def changes(self, since: int, allows: Allows, name: str | None = None, limit: int = MAX_CHANGES) -> ChangesPage:
+        """The changes since a clock in the sessions that the caller may see, or in one. A page ends on a commit.
 
-        An entry is how its key is now, which may be later than the clock that is returned.
+        An entry shows its key as it is now, which may be later than the clock of the page.
         """
         with self.database.reading() as connection:
             header = require_header(connection, self.database.shown)
             clock = header.clock
             if not max(header.born, header.trimmed) <= since <= clock:
                 return ChangesPage(clock, fresh=True, more=False, changed=[], removed=[])
-            keys, upto = _commits_since(connection, since, name, most)
+            keys, upto = _commits_since(connection, since, name, limit)
             entries: list[Entry] = []
             copies, reached = 0, since
             for key, clock_of_key in keys.items():
-                # Never within a commit: a reader who goes on from its clock would miss the rest.
-                if copies >= MOST_COPIES and clock_of_key > reached:
+                # Never within a commit: a reader that goes on from its clock would miss the rest.
+                if copies >= MAX_COPIES and clock_of_key > reached:
                     upto = reached
                     break
                 reached = clock_of_key
                 if allows(key.session):
-                    entries.append(entry := _entry(connection, key))
+                    entries.append(entry := Entry(key, read_copies(connection, key)))
                     copies += len(entry.copies)
         changed = [entry for entry in entries if entry.copies]
         removed = [entry.key for entry in entries if not entry.copies]
@@ -128,18 +129,18 @@ class Listing:
 
 
 def entries_of(plots: Iterable[Plot]) -> Iterator[Entry]:
-    """The keys of a session's plots, each with its copies; the plots come by filename."""
+    """Group the plots of one session, sorted by filename, into entries."""
     for filename, own in groupby(plots, key=lambda plot: plot.filename):
         copies = newest_first(own)
         yield Entry(PlotKey(copies[0].session, filename), copies)
 
 
 def page_of(entries: Iterable[Entry], limit: int) -> tuple[list[Entry], str | None]:
-    """The first entries, and the last filename of these when there are more."""
+    """The first entries, and the last filename of these if there are more."""
     page: list[Entry] = []
     copies = 0
     for entry in entries:
-        if len(page) == limit or copies >= MOST_COPIES:
+        if len(page) == limit or copies >= MAX_COPIES:
             return page, page[-1].key.filename
         copies += len(entry.copies)
         page.append(entry)
@@ -147,14 +148,14 @@ def page_of(entries: Iterable[Entry], limit: int) -> tuple[list[Entry], str | No
 
 
 def _commits_since(
-    connection: Connection, since: int, name: str | None, most: int
+    connection: Connection, since: int, name: str | None, limit: int
 ) -> tuple[dict[PlotKey, int], int | None]:
-    """The keys of the next commits, each with its first one, and the last commit when there are more; at least one."""
-    values = {"since": since, "upto": INT64_MAX, "most": most + 1, "of_session": name}
+    """The keys of the next commits (at least one) with their first clocks; and the last clock if there are more."""
+    values = {"since": since, "upto": INT64_MAX, "most": limit + 1, "of_session": name}
     query = _CHANGES if name is None else _CHANGES_OF_SESSION
     rows = query(connection, values)
     upto = None
-    if len(rows) > most:
+    if len(rows) > limit:
         first, last = rows[0][0], rows[-1][0]
         if first == last:
             rows, upto = query(connection, {**values, "upto": first, "most": INT64_MAX}), first
@@ -165,11 +166,6 @@ def _commits_since(
     for clock, session_name, filename in rows:
         keys.setdefault(PlotKey(session_name, filename), clock)
     return keys, upto
-
-
-def _entry(connection: Connection, key: PlotKey) -> Entry:
-    rows = _COPIES(connection, {"of_session": key.session, "of_filename": key.filename})
-    return Entry(key, newest_first(map(Plot._make, rows)))
 
 
 def _changes(*, of_session: bool) -> Prepared:
@@ -185,6 +181,3 @@ def _changes(*, of_session: bool) -> Prepared:
 _CLOCK = Prepared(select(catalogue.c.clock))
 _CHANGES = _changes(of_session=False)
 _CHANGES_OF_SESSION = _changes(of_session=True)
-_COPIES = Prepared(
-    select(*PLOT).where(plot.c.session == bindparam("of_session"), plot.c.filename == bindparam("of_filename"))
-)

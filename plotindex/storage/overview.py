@@ -1,4 +1,4 @@
-"""What the gallery shows: sessions by their latest plots, a search over all names, and a plot's neighbours."""
+"""Reads for the gallery: sessions with their latest plots, search by name, and the neighbours of a plot."""
 
 from collections import OrderedDict
 from typing import NamedTuple
@@ -7,84 +7,83 @@ from sqlalchemy import func, select
 
 from plotindex.storage.catalog import Catalog, SessionRow
 from plotindex.storage.listing import Allows, Entry
-from plotindex.storage.search.search import MOST_SESSIONS, NameSearch, SearchResult
+from plotindex.storage.rows import read_copies
+from plotindex.storage.search.search import MAX_SESSIONS, NameSearch, SearchResult
 from plotindex.storage.tables import plot, session
-from plotindex.storage.writer import PLOT
 from plotindex.system import is_encodable
-from plotindex.tree import Plot, PlotKey, name_matcher, newest_first
+from plotindex.tree import Plot, PlotKey, name_matcher
 
-STRIP = 5
-"""How many plots stand for a session."""
-MOST_REMEMBERED = 1_000
-"""Sessions whose latest plots are remembered."""
+PREVIEW_PLOTS = 5
+"""Plots in the preview of a session."""
+CACHED_SESSIONS = 1_000
+"""Sessions whose previews are cached."""
 
 
-class Strip(NamedTuple):
-    """A session, and the current copies in it that were drawn last, the latest first."""
+class SessionPreview(NamedTuple):
+    """A session and its latest current copies, the latest first."""
 
     row: SessionRow
     latest: list[Plot]
 
 
 class Neighbours(NamedTuple):
-    """The filenames before and after one, in its session; None at the end."""
+    """The filenames before and after one in its session; None at the ends."""
 
     previous: str | None
     following: str | None
 
 
 class Overview:
-    """Looks into one catalogue. Every method raises CatalogError when it cannot be read. Safe to share."""
+    """Reads one catalogue. Every method raises CatalogError when it cannot be read. Thread-safe."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._database = catalog.database
-        self._remembered: OrderedDict[str, tuple[int, list[Plot]]] = OrderedDict()
-        self._names = NameSearch(self._database)
+        self._previews: OrderedDict[str, tuple[int, list[Plot]]] = OrderedDict()
+        self._search = NameSearch(self._database)
 
     def clock(self) -> int:
-        """The number of the last commit that changed plots."""
+        """The clock of the last commit that changed plots."""
         return self._catalog.header().clock
 
     def sessions(
-        self, allows: Allows, query: str, skip: int, most: int, *, allows_all: bool | None = None
-    ) -> tuple[list[Strip], int]:
-        """Some of the sessions whose name matches, the one drawn in last first, and how many match.
+        self, allows: Allows, query: str, skip: int, limit: int, *, allows_all: bool | None = None
+    ) -> tuple[list[SessionPreview], int]:
+        """A page of the sessions whose name matches, the latest first, and the number of all that match.
 
-        `allows_all` says whether every session is allowed; None where nobody knows.
+        `allows_all`: whether every session is allowed; None if unknown.
         """
         if allows_all and not query:
-            # There may be very many, of which nobody has to be asked about.
-            page, count = self._catalog.latest_sessions(skip, most), self._catalog.counts()[0]
+            # There may be very many: do not read them all.
+            page, count = self._catalog.latest_sessions(skip, limit), self._catalog.counts()[0]
         else:
             matches = name_matcher(query)
-            wanted = [row for row in self._catalog.latest_sessions() if matches(row.session) and allows(row.session)]
-            page, count = wanted[skip : skip + most], len(wanted)
-        return [Strip(row, self._latest(row.session)) for row in page], count
+            found = [row for row in self._catalog.latest_sessions() if matches(row.session) and allows(row.session)]
+            page, count = found[skip : skip + limit], len(found)
+        return [SessionPreview(row, self._latest(row.session)) for row in page], count
 
-    def search(self, allows: Allows, query: str, most: int, *, allows_all: bool | None = None) -> SearchResult:
-        """The current copies of the keys whose filename matches, the latest first; at most so many.
+    def search(self, allows: Allows, query: str, limit: int, *, allows_all: bool | None = None) -> SearchResult:
+        """The current copies of the keys whose filename matches, the latest first.
 
-        `allows_all` says whether every session is allowed, also one that comes meanwhile; None where nobody knows.
+        `allows_all`: whether every session is allowed, including new ones; None if unknown.
         """
         if allows_all:
-            return self._names.search(query, self._catalog.latest_sessions(0, MOST_SESSIONS), most, everywhere=True)
+            return self._search.search(query, self._catalog.latest_sessions(0, MAX_SESSIONS), limit, everywhere=True)
         sessions = self._catalog.latest_sessions()
         allowed = [row for row in sessions if allows(row.session)]
         everywhere = allows_all is None and len(allowed) == len(sessions)
-        found = self._names.search(query, allowed, most, everywhere=everywhere)
-        # One that nobody was asked about may have come since.
+        found = self._search.search(query, allowed, limit, everywhere=everywhere)
+        # A session may have appeared since, which was not checked.
         return found._replace(plots=[plot for plot in found.plots if allows(plot.session)])
 
     def entry(self, key: PlotKey) -> Entry | None:
-        """A key and its copies, or None when there is none."""
-        query = select(*PLOT).where(plot.c.session == key.session, plot.c.filename == key.filename)
+        """A key and its copies, or None without any."""
         with self._database.reading() as connection:
-            copies = newest_first(map(Plot._make, connection.execute(query)))
+            copies = read_copies(connection, key)
         return Entry(key, copies) if copies else None
 
     def neighbours(self, key: PlotKey) -> Neighbours:
-        """What lies beside a key when its session is sorted by filename."""
+        """The filenames beside a key in its session, by filename."""
         names = plot.c.filename
         of_session = plot.c.session == key.session
         with self._database.reading() as connection:
@@ -92,24 +91,22 @@ class Overview:
             after = select(func.min(names)).where(of_session, names > key.filename)
             return Neighbours(connection.execute(before).scalar(), connection.execute(after).scalar())
 
-    def latest(self, name: str, most: int) -> tuple[int, SessionRow | None, list[Plot]]:
-        """The clock before anything else was read, what is known of a session, and its latest plots."""
+    def latest(self, name: str, limit: int) -> tuple[int, SessionRow | None, list[Plot]]:
+        """The clock, read first; the row of a session; and its latest current copies."""
         clock = self.clock()
         row = self._catalog.session_row(name) if is_encodable(name) else None
-        if row is None:
-            return clock, None, []
-        return clock, SessionRow(name, *row), self._catalog.latest_plots(name, most)
+        return clock, row, self._catalog.latest_plots(name, limit) if row else []
 
     def _latest(self, name: str) -> list[Plot]:
-        # Read first: what is drawn in between is remembered under the older clock, and looked for again.
+        # The clock is read first: a plot added in between is cached under the older clock, and read again.
         clock = self._clock_of(name)
-        known = self._remembered.get(name)
+        known = self._previews.get(name)
         if known and known[0] == clock:
             return known[1]
-        latest = self._catalog.latest_plots(name, STRIP)
-        self._remembered[name] = clock, latest
-        while len(self._remembered) > MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
+        latest = self._catalog.latest_plots(name, PREVIEW_PLOTS)
+        self._previews[name] = clock, latest
+        while len(self._previews) > CACHED_SESSIONS:
+            self._previews.popitem(last=False)
         return latest
 
     def _clock_of(self, name: str) -> int:

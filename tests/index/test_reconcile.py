@@ -49,11 +49,11 @@ def test_clock_removal_and_session_change_in_the_commit_that_changes_plots(
     clock = catalog.header().clock
     reconcile(tree, catalog, ["s"])
     assert catalog.header().clock == clock + 1
-    assert catalog.session_row("s") == (2, 20)
+    assert catalog.session_row("s") == ("s", 2, 20)
     (root / "s/project_a/y.png").unlink()
     reconcile(tree, catalog, ["s/project_a/y.png"])
     assert catalog.header().clock == clock + 2
-    assert catalog.session_row("s") == (1, 10)
+    assert catalog.session_row("s") == ("s", 1, 10)
     with sqlite3.connect(catalog.database.path) as connection:
         assert connection.execute("SELECT * FROM removal").fetchall() == [(clock + 2, "s", "y.png", "project_a")]
         assert connection.execute("SELECT filename, clock FROM plot").fetchall() == [("x.png", clock + 1)]
@@ -246,10 +246,10 @@ def test_rows_that_another_grammar_made_go_with_the_next_look_at_everything(
     draw(root, "s/run_a/x.svg")
     reconcile(tree, catalog, [""])
     other = Tree(root, Layout("run_*", frozenset({".svg"})))
-    assert not catalog.header().is_of(other.layout)
+    assert not catalog.header().matches(other.layout)
     reconcile(other, catalog, [""])
     assert {plot.path for plot in all_plots(catalog)} == {"s/run_a/x.svg"}
-    assert catalog.header().is_of(other.layout)
+    assert catalog.header().matches(other.layout)
 
 
 @on_both_engines

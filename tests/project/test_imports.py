@@ -30,6 +30,8 @@ STORAGE = (
     {"tables", "schema", "statements", "pool", "urls", "heartbeat", "stats", "database"},
     {"sqlite", "postgres"},
     {"factory", "integrity"},
+    {"header", "rows"},
+    {"truncation"},
     {"writer"},
     {"catalog"},
     {"listing"},

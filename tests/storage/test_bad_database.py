@@ -58,7 +58,7 @@ def test_a_database_of_another_root(refused: Refused, root: Path, tree: Tree, ca
     draw(other, "a/project_1/x.png", PNG * 2)
     options = ("--root", other, "--database", f"sqlite:///{catalog.database.path}")
     commands = ["rebuild", "watch", "serve", "verify", "find x"]
-    refused(commands, f"The catalogue is that of {root}, not of {other}", "--database", options=options)
+    refused(commands, f"The catalogue belongs to the root {root}, not to {other}", "--database", options=options)
     assert (catalog.header(), all_plots(catalog)) == before
 
 

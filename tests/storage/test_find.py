@@ -130,8 +130,8 @@ def test_what_the_search_narrows_down_is_all_there_is_to_find(
         if taken_in:
             Catalog(database).record_root("/srv", Layout(), 1)
             assert IndexUpdater(Catalog(database)).run(60)
-        patch.setattr(finding, "MOST_PROJECTS", most)
-        patch.setattr(finding, "MOST_KEYS", most)
+        patch.setattr(finding, "MAX_PROJECTS", most)
+        patch.setattr(finding, "MAX_KEYS", most)
         for text in texts:
             found = {one.plot for one in find_plots(database, PlotFilter(text))}
             assert found == {one for one in plots if is_so_called(one, text)}, text
@@ -154,7 +154,7 @@ def test_of_a_long_text_the_search_knows_the_few_keys_that_may_have_it(
         "/": None,
     }
     for _ in ("before", "after"):
-        assert {text: finding._likely_keys(catalog.database, text) for text in keys} == keys
+        assert {text: finding._candidate_keys(catalog.database, text) for text in keys} == keys
         assert IndexUpdater(catalog).run(60)
 
 

@@ -48,7 +48,7 @@ class Reader:
     def follow(self, most: int) -> None:
         more = True
         while more:
-            changes = self.listing.changes(self.clock, self.allows, most=most)
+            changes = self.listing.changes(self.clock, self.allows, limit=most)
             if changes.fresh:
                 self.clock, self.known = changes.clock, everything(self.listing, self.allows)
                 continue
@@ -126,13 +126,13 @@ def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(new_database: Ne
                 draw(place.root, f"s/project_1/{number:02}.png")
             reconcile(place.tree, place.catalog, [""])
             clocks.append(place.listing.clock())
-        changes = place.listing.changes(clocks[0], lambda _: True, most=3)
+        changes = place.listing.changes(clocks[0], lambda _: True, limit=3)
         assert (len(changes.changed), changes.clock, changes.more) == (7, clocks[1], True)
-        changes = place.listing.changes(changes.clock, lambda _: True, most=3)
+        changes = place.listing.changes(changes.clock, lambda _: True, limit=3)
         assert (len(changes.changed), changes.clock, changes.more) == (1, clocks[2], True)
-        changes = place.listing.changes(changes.clock, lambda _: True, "s", most=3)
+        changes = place.listing.changes(changes.clock, lambda _: True, "s", limit=3)
         assert (len(changes.changed), changes.clock, changes.more) == (4, clocks[3], True)
-        changes = place.listing.changes(changes.clock, lambda _: True, "s", most=3)
+        changes = place.listing.changes(changes.clock, lambda _: True, "s", limit=3)
         assert (changes.changed, changes.clock, changes.more) == ([], clocks[3], False)
 
 
@@ -140,7 +140,7 @@ def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(new_database: Ne
 def test_a_page_of_changes_ends_early_when_its_keys_have_very_many_copies(
     new_database: NewDatabase, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plotindex.storage.listing.MOST_COPIES", 5)
+    monkeypatch.setattr("plotindex.storage.listing.MAX_COPIES", 5)
     with made(new_database, engine) as place:
         clock = place.listing.clock()
         for name in "abc":

@@ -7,8 +7,8 @@ from flask import Flask
 
 from plotindex.config.settings import Settings
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.overview import STRIP, Overview
-from plotindex.storage.search.search import AT_MOST, NameSearch
+from plotindex.storage.overview import PREVIEW_PLOTS, Overview
+from plotindex.storage.search.search import NAMES_WITHOUT_INDEX, NameSearch
 from plotindex.storage.tables import session
 from plotindex.tree.plots import PlotKey, Row
 from plotindex.web import PlotIndex
@@ -37,7 +37,9 @@ def test_sessions_come_newest_first_each_with_its_latest_plots_also_when_these_c
     index()
     strips, count = overview.sessions(everything, "", 0, 10)
     assert (count, [strip.row.session for strip in strips]) == (2, ["new", "old"])
-    assert [plot.filename for plot in strips[1].latest] == [f"{number}.png" for number in range(6, 6 - STRIP, -1)]
+    assert [plot.filename for plot in strips[1].latest] == [
+        f"{number}.png" for number in range(6, 6 - PREVIEW_PLOTS, -1)
+    ]
     draw(root, "old/project_b/0.png", mtime_ns=START + 200)
     (root / "new/project_a/6.png").unlink()
     index()
@@ -117,7 +119,7 @@ def test_a_session_that_comes_during_a_search_is_shown_to_nobody_who_may_not_see
         index()
         return session == "mine"
 
-    overview._names = NameSearch(overview._database, at_once=0)
+    overview._search = NameSearch(overview._database, before_index=0)
     for allows_all in (None, False):
         assert [plot.session for plot in overview.search(allows, "hist", 9, allows_all=allows_all).plots] == ["mine"]
 
@@ -165,7 +167,7 @@ def test_a_page_says_when_not_every_name_was_searched(
     assert "Not every name was searched" not in app.test_client().get(address, query_string={"q": "zz"}).text
     # As if it had so many plots that those of the old session are not come to.
     with catalog.writing() as writer:
-        writer.connection.execute(session.update().where(session.c.session == "new").values(plots=AT_MOST))
+        writer.connection.execute(session.update().where(session.c.session == "new").values(plots=NAMES_WITHOUT_INDEX))
     for query, found in {"zy": 0, "zy.": 1}.items():
         page = app.test_client().get(address, query_string={"q": query}).text
         assert ("Not every name was searched" in page, page.count('<article class="card"')) == (not found, found)

@@ -14,8 +14,8 @@ from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.storage.catalog import Catalog, SessionRow
 from plotindex.storage.database import Database
-from plotindex.storage.search import search as subject
-from plotindex.storage.search.fulltext import OutOfTimeError, at_most
+from plotindex.storage.rows import CURRENT_COPY
+from plotindex.storage.search.fulltext import SearchTimeoutError, time_limit
 from plotindex.storage.search.search import NameSearch, SearchResult
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.tables import name, searched
@@ -47,15 +47,15 @@ steps = st.lists(
 
 @on_both_engines
 @settings(max_examples=28, deadline=None)
-@given(steps=steps, texts=st.lists(texts, max_size=4), at_once=st.sampled_from([0, 10**6]))
-@example(steps=[[Plot("s", "p", 'aaa"bb', 1, 1, 1, 1)], "take in all"], texts=['A"B', 'aaa" OR "b'], at_once=0)
-@example(steps=[[Plot("s", "p", "xyz", 1, 1, 1, 1)], "take in all", [], "take in all"], texts=["xyz"], at_once=0)
+@given(steps=steps, texts=st.lists(texts, max_size=4), before_index=st.sampled_from([0, 10**6]))
+@example(steps=[[Plot("s", "p", 'aaa"bb', 1, 1, 1, 1)], "take in all"], texts=['A"B', 'aaa" OR "b'], before_index=0)
+@example(steps=[[Plot("s", "p", "xyz", 1, 1, 1, 1)], "take in all", [], "take in all"], texts=["xyz"], before_index=0)
 def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_taken_in(
     new_database: NewDatabase,
     engine: str,
     steps: list[list[Plot] | str],
     texts: list[str],
-    at_once: int,
+    before_index: int,
 ) -> None:
     with new_database(engine) as database:
         catalog = Catalog(database)
@@ -72,8 +72,8 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
                 with database.writing() as connection:
                     connection.execute(searched.delete())
             else:
-                intake.step(most=1000 if step == "take in all" else 3)
-        names = NameSearch(database, at_once=at_once, seconds=60)
+                intake.step(limit=1000 if step == "take in all" else 3)
+        names = NameSearch(database, before_index=before_index, index_seconds=60)
         for text in [*texts, *(plot.filename[1:6] for plot in there.values())]:
             found = names.search(text, catalog.latest_sessions(), 1000, everywhere=True)
             assert found.is_complete
@@ -146,7 +146,7 @@ def test_literal_runs_are_as_long_as_they_can_be() -> None:
 @pytest.fixture
 def search(catalog: Catalog) -> Callable[[str], SearchResult]:
     """A search everywhere that asks the index as soon as it may."""
-    names = NameSearch(catalog.database, at_once=0, seconds=60)
+    names = NameSearch(catalog.database, before_index=0, index_seconds=60)
     return lambda text: names.search(text, catalog.latest_sessions(), 5, everywhere=True)
 
 
@@ -194,7 +194,7 @@ def test_a_search_says_when_it_did_not_look_at_all_names(catalog: Catalog) -> No
     with catalog.writing() as writer:
         writer.apply([Change(None, row) for row in rows])
     sessions = catalog.latest_sessions()
-    hasty = NameSearch(catalog.database, at_once=0, at_most=10)
+    hasty = NameSearch(catalog.database, before_index=0, without_index=10)
     assert hasty.search("ld", sessions, 5, everywhere=True) == ([], False)
     assert hasty.search("old", sessions, 5) == ([], False)
     assert filenames(hasty.search("1", sessions, 5)) == [f"{number}.png" for number in (41, 31, 21, 19, 18)]
@@ -203,7 +203,7 @@ def test_a_search_says_when_it_did_not_look_at_all_names(catalog: Catalog) -> No
     with catalog.writing() as writer:
         writer.apply([Change(None, Plot("u", "p", f"abc {number} xyz", 1, 0, 1, 1)) for number in range(500)])
     assert IndexUpdater(catalog).run(60)
-    late = NameSearch(catalog.database, at_once=0, seconds=0)
+    late = NameSearch(catalog.database, before_index=0, index_seconds=0)
     assert late.search("*xyz*abc*", catalog.latest_sessions(), 5, everywhere=True) == ([], False)
     assert late.search("old", sessions, 5).is_complete
 
@@ -215,9 +215,9 @@ def test_a_server_is_asked_no_longer_than_somebody_waits_and_can_be_asked_again(
         writer.apply([], [rows])
     assert IndexUpdater(catalog).run(60)
     sessions = catalog.latest_sessions()
-    hasty = NameSearch(catalog.database, at_once=0, seconds=0)
+    hasty = NameSearch(catalog.database, before_index=0, index_seconds=0)
     assert hasty.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], False)
-    patient = NameSearch(catalog.database, at_once=0, seconds=60)
+    patient = NameSearch(catalog.database, before_index=0, index_seconds=60)
     assert patient.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], True)
     assert filenames(patient.search("12345", sessions, 5, everywhere=True)) == ["abc 12345 xyz"]
 
@@ -228,9 +228,9 @@ def test_a_look_up_for_which_a_server_takes_too_long_ends_like_the_search_that_i
     with connected(url) as other, catalog.database.reading() as connection:
         with other.transaction():
             other.execute("LOCK TABLE plot IN ACCESS EXCLUSIVE MODE")
-            with pytest.raises(OutOfTimeError), at_most(connection, 0.02):
-                subject._CURRENT(connection, {"of_session": "s", "of_filename": "x.png"})
-        assert not subject._CURRENT(connection, {"of_session": "s", "of_filename": "x.png"})
+            with pytest.raises(SearchTimeoutError), time_limit(connection, 0.02):
+                CURRENT_COPY(connection, {"of_session": "s", "of_filename": "x.png"})
+        assert not CURRENT_COPY(connection, {"of_session": "s", "of_filename": "x.png"})
         assert connection.execute(text("SHOW statement_timeout")).scalar() != "20ms"
 
 
@@ -241,7 +241,7 @@ def test_a_search_of_some_sessions_reads_no_name_of_others(root: Path, index: In
     assert IndexUpdater(catalog).run(60)
     with closing(sqlite3.connect(catalog.database.path)) as connection:
         connection.executescript("DROP TABLE name_trigram; DROP TABLE name; DELETE FROM plot WHERE session = 'secret'")
-    names = NameSearch(catalog.database, at_once=0)
+    names = NameSearch(catalog.database, before_index=0)
     mine = [row for row in catalog.latest_sessions() if row.session == "mine"]
     assert [plot.path for plot in names.search("hist", mine, 5).plots] == ["mine/project_a/hist.png"]
     assert names.search("hist", [SessionRow("mine", 1, 0)], 5).is_complete

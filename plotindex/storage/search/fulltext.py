@@ -1,145 +1,144 @@
-"""What the databases themselves do for the search: FTS5 by trigrams on SQLite, pg_trgm on PostgreSQL.
+"""The databases' indexes of names: FTS5 with trigrams on SQLite, pg_trgm on PostgreSQL.
 
-A table of FTS5 with external content is told of each row (https://www.sqlite.org/fts5.html, 4.4.3 and 6.3); an index of
-PostgreSQL keeps itself. Both find what may match: whoever asks looks at each name once more.
+An FTS5 table with external content must be told of each row (https://www.sqlite.org/fts5.html, 4.4.3 and 6.3); an index
+of PostgreSQL maintains itself. Both return candidates: the caller checks each name.
 """
 
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text
 from sqlalchemy.exc import OperationalError
 
-from plotindex.storage.search.trigrams import ESCAPE, expression, pattern, trigrams_of
+from plotindex.storage.search.trigrams import ESCAPE, like_pattern, match_expression, trigrams_of
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import name
 
-MOST_TRIGRAMS = 4
-"""More than the rarest few of a text cost more than they sort out."""
+MAX_TRIGRAMS = 4
+"""More trigrams than the rarest few cost more than they exclude."""
 SAMPLE = 256
-"""Names that tell which trigrams are rare."""
-MOST_OF_SAMPLE = SAMPLE // 12
-"""What more of these have sorts out too little for what it costs."""
-CANCELED = "57014"
-"""What PostgreSQL says of a statement that has taken too long (its manual, appendix A)."""
-STEPS = 100
-"""Of SQLite, between two looks at the time."""
+"""Names sampled to find which trigrams are rare."""
+MAX_IN_SAMPLE = SAMPLE // 12
+"""A trigram in more names of the sample excludes too little for its cost."""
+QUERY_CANCELED = "57014"
+"""SQLSTATE of a statement that has timed out."""
+PROGRESS_STEPS = 100
+"""Instructions of SQLite between two checks of the time."""
 
-Row = Sequence[Any]
-"""Of a name: id, session, filename."""
-
-
-class OutOfTimeError(Exception):
-    """Raised when the index was asked for as long as it may be."""
+NameRow = Sequence[Any]
+"""Id, session and filename."""
 
 
-class Matching:
-    """Asks the index of one catalogue. Safe to share."""
+class SearchTimeoutError(Exception):
+    """The index took longer than its time limit."""
+
+
+class NameIndex:
+    """The index of names in one catalogue. Thread-safe."""
 
     def __init__(self) -> None:
-        self._top = 0
+        self._sampled_id = 0
         self._counts: Counter[str] = Counter()
 
-    def likely(self, connection: Connection, runs: Collection[str]) -> Generator[Row, None, None]:
-        """The names that hold these runs, one after the other, in any case; the last to change first.
+    def candidates(self, connection: Connection, runs: Collection[str]) -> Generator[NameRow, None, None]:
+        """The names that contain these texts, in this order and in any case; the last changed first.
 
-        Its caller closes it.
+        The caller closes it.
         """
-        values = {"like": pattern(runs)}
+        values = {"like": like_pattern(runs)}
         if connection.dialect.name != "sqlite":
-            return _rows_of_server(connection, values)
-        top = connection.execute(select(func.max(name.c.id))).scalar() or 0
-        rarest = self._rarest(connection, trigrams_of(runs), top)
+            return _server_rows(connection, values)
+        last_id = connection.execute(select(func.max(name.c.id))).scalar() or 0
+        rarest = self._rarest(connection, trigrams_of(runs), last_id)
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
-        return _rows(driver, {**values, "expression": expression(rarest)})
+        return _sqlite_rows(driver, {**values, "expression": match_expression(rarest)})
 
-    def _rarest(self, connection: Connection, trigrams: Collection[str], top: int) -> list[str]:
-        """Those few of the trigrams that are the rarest, as some of the names tell."""
-        if not self._top <= top <= self._top * 2:
+    def _rarest(self, connection: Connection, trigrams: Collection[str], last_id: int) -> list[str]:
+        """The rarest few of the trigrams, by a sample of the names."""
+        if not self._sampled_id <= last_id <= self._sampled_id * 2:
             counts: Counter[str] = Counter()
-            for at in range(1, top + 1, max(1, top // SAMPLE)):
+            for at in range(1, last_id + 1, max(1, last_id // SAMPLE)):
                 for (filename,) in _NAME_FROM(connection, {"of_id": at}):
                     counts.update(trigrams_of([filename]))
-            self._top, self._counts = top, counts
+            self._sampled_id, self._counts = last_id, counts
         rarest, *others = sorted(trigrams, key=lambda trigram: (self._counts[trigram], trigram))
-        rare = [trigram for trigram in others if self._counts[trigram] <= MOST_OF_SAMPLE]
-        return [rarest, *rare][:MOST_TRIGRAMS]
+        rare = [trigram for trigram in others if self._counts[trigram] <= MAX_IN_SAMPLE]
+        return [rarest, *rare][:MAX_TRIGRAMS]
 
 
-def _rows_of_server(connection: Connection, values: Mapping[str, object]) -> Generator[Row, None, None]:
+def _server_rows(connection: Connection, values: Mapping[str, object]) -> Generator[NameRow, None, None]:
     with connection.execute(_LIKE, values, execution_options={"yield_per": 256}) as rows:
         yield from map(tuple, rows)
 
 
-def _rows(driver: sqlite3.Connection, values: Mapping[str, object]) -> Generator[Row, None, None]:
-    """Not before it is asked for them does SQLite look for the first."""
+def _sqlite_rows(driver: sqlite3.Connection, values: Mapping[str, object]) -> Generator[NameRow, None, None]:
+    # A generator, so that SQLite starts with the first `next`.
     yield from driver.execute(_MATCH, values)
 
 
-@contextmanager
-def at_most(connection: Connection, seconds: float) -> Iterator[None]:
-    """Let SQLite work for so long; a server so long on each part of what it is asked for.
+def time_limit(connection: Connection, seconds: float) -> AbstractContextManager[None]:
+    """Limit the time of the block on SQLite, and of each statement in it on PostgreSQL.
 
     Raises:
-        OutOfTimeError: it has; what was found before is right.
+        SearchTimeoutError: time is up; rows found before are valid.
     """
     driver = connection.connection.driver_connection
-    work = _on_sqlite(driver, seconds) if isinstance(driver, sqlite3.Connection) else _on_server(connection, seconds)
-    with work:
-        yield
+    if isinstance(driver, sqlite3.Connection):
+        return _sqlite_time_limit(driver, seconds)
+    return _server_time_limit(connection, seconds)
 
 
 @contextmanager
-def _on_sqlite(driver: sqlite3.Connection, seconds: float) -> Iterator[None]:
+def _sqlite_time_limit(driver: sqlite3.Connection, seconds: float) -> Iterator[None]:
     deadline = time.monotonic() + seconds
-    driver.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
+    driver.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
     try:
         yield
     except (sqlite3.OperationalError, OperationalError) as error:
         if getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) != sqlite3.SQLITE_INTERRUPT:
             raise
-        raise OutOfTimeError from error
+        raise SearchTimeoutError from error
     finally:
         driver.set_progress_handler(None, 0)
 
 
 @contextmanager
-def _on_server(connection: Connection, seconds: float) -> Iterator[None]:
-    # Some statements are asked of the driver itself.
+def _server_time_limit(connection: Connection, seconds: float) -> Iterator[None]:
+    # Some statements are executed by the driver itself.
     failures = OperationalError, connection.dialect.loaded_dbapi.OperationalError
-    # Taken back in any case, and with it the bound.
+    # Always rolled back, and with it the timeout.
     with closing(connection.begin_nested()):
         connection.execute(text(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}"))
         try:
             yield
         except failures as error:
-            if getattr(getattr(error, "orig", error), "sqlstate", "") != CANCELED:
+            if getattr(getattr(error, "orig", error), "sqlstate", "") != QUERY_CANCELED:
                 raise
-            raise OutOfTimeError from error
+            raise SearchTimeoutError from error
 
 
 def add(connection: Connection, above: int) -> None:
-    """Let the index know the names with a higher id."""
+    """Add the names with a higher id to the index."""
     if connection.dialect.name == "sqlite":
         connection.execute(_ADD, {"above": above})
 
 
 def remove(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-    """Let the index forget names: each with `of_id` and `filename`, by id.
+    """Remove names from the index: each with `of_id` and `filename`, sorted by id.
 
-    FTS5 writes what it has gathered whenever an id is not greater than the one before.
+    FTS5 flushes its buffer whenever an id is not greater than the one before.
     """
     if connection.dialect.name == "sqlite":
         connection.execute(_REMOVE, rows)
 
 
 def empty(connection: Connection) -> None:
-    """Let the index forget all names."""
+    """Remove all names from the index."""
     if connection.dialect.name == "sqlite":
         connection.execute(_EMPTY)
 
@@ -152,7 +151,7 @@ _LIKE = (
 _NAME_FROM = Prepared(select(name.c.filename).where(name.c.id >= bindparam("of_id")).order_by(name.c.id).limit(1))
 
 
-# The driver's own text: its rows come one by one, so that none that was found is lost when the time is over.
+# For the driver itself, whose rows come one by one: those found before a timeout are not lost.
 _MATCH = (
     "SELECT name.id, name.session, name.filename FROM name_trigram JOIN name ON name.id = name_trigram.rowid "
     "WHERE name_trigram MATCH :expression AND name.filename LIKE :like ESCAPE '!' ORDER BY name_trigram.rowid DESC"

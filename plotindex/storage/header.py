@@ -1,0 +1,51 @@
+"""The row that identifies a catalogue: its root, its grammar and its clock."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from plotindex.errors import CatalogError
+from plotindex.storage.statements import Prepared
+from plotindex.storage.tables import catalogue
+from plotindex.tree import Layout
+
+
+class Header(NamedTuple):
+    """The row. Its times are clocks."""
+
+    root: str
+    identity: str | None
+    pattern: str
+    suffixes: str
+    clock: int
+    born: int
+    trimmed: int
+
+    def matches(self, layout: Layout) -> bool:
+        """Whether the catalogue was built with this grammar."""
+        return (self.pattern, self.suffixes) == grammar_of(layout)
+
+
+_HEADER = Prepared(select(*(catalogue.c[name] for name in Header._fields)))
+
+
+def grammar_of(layout: Layout) -> tuple[str, str]:
+    """The columns `pattern` and `suffixes`."""
+    return layout.project_pattern, " ".join(sorted(layout.suffixes))
+
+
+def read_header(connection: Connection) -> Header | None:
+    rows = _HEADER(connection, {})
+    return Header._make(rows[0]) if rows else None
+
+
+def require_header(connection: Connection, shown: str) -> Header:
+    """The header, in the transaction of `connection`. Raises CatalogError if there is none."""
+    header = read_header(connection)
+    if header is None:
+        raise not_initialised(shown)
+    return header
+
+
+def not_initialised(shown: str) -> CatalogError:
+    return CatalogError(f"The catalogue {shown} is not initialised: run `plotindex rebuild`.")
