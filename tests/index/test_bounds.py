@@ -1,4 +1,4 @@
-"""Bounds on what is indexed: beyond them a plot is found by a scan instead, and `status` says so."""
+"""Limits of the index (depth, plots per session): plots beyond them are found by scan and counted in `status`."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def names(plots: Iterable[Plot]) -> set[str]:
 
 
 def within_bounds(plots: set[Plot], layout: Layout) -> set[Plot]:
-    """What a look at everything indexes: of each session the first filenames, each with all its copies or with none."""
+    """What a full scan indexes: the first filenames of each session, each with all its copies or none."""
     kept = set()
     for session in {plot.session for plot in plots}:
         own = [plot for plot in plots if plot.session == session and plot.filename.count("/") <= layout.max_depth]
@@ -55,7 +55,7 @@ def within_bounds(plots: set[Plot], layout: Layout) -> set[Plot]:
 
 
 def ask(tree: Tree, catalog: Catalog, key: PlotKey) -> tuple[Plot | None, CacheStatus]:
-    """What a server with no memory of earlier requests answers."""
+    """The answer of a server without cached scans."""
     opened, cache_status = Lookup(tree, catalog).open(*key)
     if opened is None:
         return None, cache_status
@@ -64,7 +64,7 @@ def ask(tree: Tree, catalog: Catalog, key: PlotKey) -> tuple[Plot | None, CacheS
 
 
 def assert_answers_equal_a_scan(tree: Tree, catalog: Catalog, plots: set[Plot]) -> None:
-    """Index (where it answers) ≡ scan ≡ the tree, and what is not indexed has no copy in the index at all."""
+    """Index (where it answers) ≡ scan ≡ tree, and a key has all its copies in the index or none."""
     rows = all_plots(catalog)
     assert rows <= plots
     for key in {PlotKey(plot.session, plot.filename) for plot in plots} | {PlotKey("s", "gone.png")}:
@@ -85,7 +85,7 @@ steps = st.tuples(st.sampled_from(["draw", "draw", "delete", "move", "remove"]),
 
 
 def change(root: Path, step: Step) -> set[str]:
-    """Do a step; return the scopes of which events would tell."""
+    """Do a step; return the scopes that events would name."""
     kind, (session, project, filename), other, _ = step
     plot, folder = root / session / project / filename, root / session / project
     with suppress(OSError):
@@ -104,7 +104,7 @@ def change(root: Path, step: Step) -> set[str]:
 
 
 def widened(scopes: set[str], by: int) -> set[str]:
-    """The same scopes or ones that hold them, up to the root."""
+    """The scopes, `by` levels higher, at most the root."""
     for _ in range(by):
         scopes = {scope.rpartition("/")[0] for scope in scopes}
     return scopes
@@ -112,7 +112,7 @@ def widened(scopes: set[str], by: int) -> set[str]:
 
 @hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 6), st.integers(0, 2), st.lists(steps, min_size=1, max_size=12))
-def test_for_every_tree_and_bound_the_index_answers_what_a_scan_answers_or_nothing(
+def test_for_every_tree_and_limit_the_index_answers_like_a_scan_or_not_at_all(
     new_database: NewDatabase, max_plots: int, max_depth: int, changes: list[Step]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -135,9 +135,7 @@ def test_for_every_tree_and_bound_the_index_answers_what_a_scan_answers_or_nothi
             assert list(differences(tree, catalog)) == []
 
 
-def test_lowering_and_raising_the_bounds_takes_effect_with_the_next_look_at_everything(
-    settings: Settings, catalog: Catalog, root: Path
-) -> None:
+def test_changed_limits_take_effect_with_the_next_full_scan(settings: Settings, catalog: Catalog, root: Path) -> None:
     for number in range(6):
         draw(root, f"s/project_a/{number}.png")
         draw(root, f"s/project_b/{number}.png")
@@ -158,10 +156,10 @@ def test_lowering_and_raising_the_bounds_takes_effect_with_the_next_look_at_ever
     assert catalog.truncations(10) == []
 
 
-def test_a_folder_with_more_plots_than_a_session_may_have_is_bounded_and_named_when_it_is_moved_into_a_session(
+def test_a_folder_with_too_many_plots_is_truncated_and_reported_when_moved_into_a_session(
     settings: Settings, catalog: Catalog, root: Path, tmp_path: Path
 ) -> None:
-    """Events tell of the folder alone, so that it is the scope."""
+    """Events name the folder only, so it is the scope."""
     tree = bounded(settings, max_plots=5)
     draw(root, "s/project_a/sub/x.png")
     (root / "s/project_a/sub/x.png").unlink()
@@ -176,7 +174,7 @@ def test_a_folder_with_more_plots_than_a_session_may_have_is_bounded_and_named_w
     assert_answers_equal_a_scan(tree, catalog, plots_by_hand(root))
 
 
-def test_beyond_max_plots_per_session_plots_are_answered_by_scan_named_and_come_in_when_there_is_room(
+def test_plots_beyond_max_plots_per_session_are_found_by_scan_and_indexed_when_there_is_room(
     root: Path,
     tmp_path: Path,
     environment: dict[str, str],
@@ -244,10 +242,10 @@ for _ in range(int(sys.argv[2])):
     os.close(folder)
     folder = inner
 """
-"""A program that makes folders inside one another, with a plot in each: deeper than any path can name."""
+"""A program that nests folders, with a plot in each, deeper than PATH_MAX."""
 
 
-def test_what_lies_deeper_than_max_depth_is_answered_by_scan_and_named_and_troubles_no_other_session(
+def test_plots_deeper_than_max_depth_are_found_by_scan_and_affect_no_other_session(
     root: Path, catalog: Catalog, indexer: StartService, settings: Settings
 ) -> None:
     tree = bounded(settings)
@@ -281,7 +279,7 @@ def test_what_lies_deeper_than_max_depth_is_answered_by_scan_and_named_and_troub
             shutil.rmtree(root / "s/project_a/d")
             wait_until(lambda: names(catalog.plots("s")) == {"project_a/near.png"})
             assert "Traceback" not in running.stderr
-        # A look at all of the session counts anew what is left out.
+        # The scan of a whole session counts again what is left out.
         reconcile(tree, catalog, ["s"])
         assert [excess.session for excess in catalog.truncations(10)] == ["flood"]
     finally:
@@ -289,7 +287,7 @@ def test_what_lies_deeper_than_max_depth_is_answered_by_scan_and_named_and_troub
         subprocess.run(["rm", "-rf", root / "flood"], check=True)
 
 
-def test_what_was_left_out_comes_in_as_soon_as_there_is_room(
+def test_truncated_plots_are_indexed_as_soon_as_there_is_room(
     settings: Settings, catalog: Catalog, root: Path, tmp_path: Path
 ) -> None:
     listening = Listening(bounded(settings, max_plots=5), catalog, tmp_path / "barriers")

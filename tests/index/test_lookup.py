@@ -1,4 +1,4 @@
-"""A hit, or a scan that heals: what a request gets, and what a flood of unknown names costs."""
+"""Lookups: hits, scans that heal, and the limits on scans."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ from tests.support.processes import all_plots, draw, wait_until
 
 
 class Reader:
-    """Asks a look-up and reads what it opened."""
+    """Looks up a key and reads the opened file."""
 
     def __init__(self, lookup: Lookup) -> None:
         self.lookup = lookup
@@ -46,7 +46,7 @@ def ask(tree: Tree, catalog: Catalog) -> Iterator[Reader]:
 
 
 @on_both_engines
-def test_a_hit_needs_no_look_at_the_other_projects(ask: Reader, tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_a_hit_does_not_scan_the_other_projects(ask: Reader, tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a", mtime_ns=1)
     draw(root, "s/project_b/x.png", b"b", mtime_ns=2)
     reconcile(tree, catalog, [""])
@@ -56,7 +56,7 @@ def test_a_hit_needs_no_look_at_the_other_projects(ask: Reader, tree: Tree, cata
 
 
 @on_both_engines
-def test_a_miss_is_found_by_scan_healed_and_a_hit_afterwards(ask: Reader, catalog: Catalog, root: Path) -> None:
+def test_a_miss_is_found_by_scan_and_healed(ask: Reader, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/sub/x.png", b"a")
     assert ask("s", "sub/x.png") == (b"a", CacheStatus.MISS)
     assert ask("s", "sub/x.png") == (b"a", CacheStatus.HIT)
@@ -64,7 +64,7 @@ def test_a_miss_is_found_by_scan_healed_and_a_hit_afterwards(ask: Reader, catalo
 
 
 @on_both_engines
-def test_a_stale_row_is_answered_by_scan_and_healed(ask: Reader, tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_a_stale_row_is_found_by_scan_and_healed(ask: Reader, tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a", mtime_ns=1)
     draw(root, "s/project_b/x.png", b"b", mtime_ns=2)
     reconcile(tree, catalog, [""])
@@ -77,9 +77,7 @@ def test_a_stale_row_is_answered_by_scan_and_healed(ask: Reader, tree: Tree, cat
     assert all_plots(catalog) == set()
 
 
-def test_a_file_that_was_rewritten_is_served_as_it_is_now(
-    ask: Reader, tree: Tree, catalog: Catalog, root: Path
-) -> None:
+def test_a_rewritten_file_is_served_in_its_new_version(ask: Reader, tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"first")
     reconcile(tree, catalog, [""])
     draw(root, "s/project_a/x.png", b"second")
@@ -89,7 +87,9 @@ def test_a_file_that_was_rewritten_is_served_as_it_is_now(
 
 @on_both_engines
 @pytest.mark.parametrize(("age", "state"), [(20.0, "watching"), (0.0, "stopped"), (0.0, "lost"), (0.0, "starting")])
-def test_a_hit_says_when_nobody_watches(tree: Tree, catalog: Catalog, root: Path, age: float, state: str) -> None:
+def test_a_hit_without_a_watching_indexer_is_unwatched(
+    tree: Tree, catalog: Catalog, root: Path, age: float, state: str
+) -> None:
     draw(root, "s/project_a/x.png", b"a")
     reconcile(tree, catalog, [""])
     now = time.time()
@@ -97,9 +97,7 @@ def test_a_hit_says_when_nobody_watches(tree: Tree, catalog: Catalog, root: Path
     assert Reader(Lookup(tree, catalog))("s", "x.png") == (b"a", CacheStatus.UNWATCHED)
 
 
-def test_without_a_catalogue_every_answer_comes_from_a_scan_until_there_is_one(
-    tree: Tree, root: Path, tmp_path: Path
-) -> None:
+def test_without_a_catalogue_every_request_scans_until_one_exists(tree: Tree, root: Path, tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "later.db")
     ask = Reader(Lookup(tree, Catalog(database)))
     draw(root, "s/project_a/x.png", b"a")
@@ -113,7 +111,7 @@ def test_without_a_catalogue_every_answer_comes_from_a_scan_until_there_is_one(
     database.close()
 
 
-def test_a_damaged_catalogue_does_not_stop_the_answer(tree: Tree, root: Path, tmp_path: Path) -> None:
+def test_with_a_damaged_catalogue_requests_scan(tree: Tree, root: Path, tmp_path: Path) -> None:
     (tmp_path / "damaged.db").write_bytes(b"this is no database" * 1000)
     draw(root, "s/project_a/x.png", b"a")
     assert Reader(Lookup(tree, Catalog(SqliteDatabase(tmp_path / "damaged.db"))))("s", "x.png") == (
@@ -123,7 +121,7 @@ def test_a_damaged_catalogue_does_not_stop_the_answer(tree: Tree, root: Path, tm
 
 
 @on_both_engines
-def test_healing_waits_for_nobody(ask: Reader, catalog: Catalog, root: Path) -> None:
+def test_healing_does_not_wait_for_a_writer(ask: Reader, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a")
     with catalog.writing(sessions=["s"]):
         began = time.monotonic()
@@ -148,7 +146,7 @@ def test_healing_below_a_lost_root_deletes_nothing(
     assert all_plots(catalog) == before
 
 
-def test_with_healing_off_nothing_is_written(tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_nothing_is_written_with_healing_off(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a")
     ask = Reader(Lookup(tree, catalog, heal=False))
     assert ask("s", "x.png") == (b"a", CacheStatus.MISS)
@@ -156,7 +154,7 @@ def test_with_healing_off_nothing_is_written(tree: Tree, catalog: Catalog, root:
 
 
 class SlowTree(Tree):
-    """A tree in which each scan waits until it is let go, and is counted."""
+    """A tree whose scans are counted, and wait for an event."""
 
     def __init__(self, tree: Tree) -> None:
         super().__init__(tree.root, tree.layout)
@@ -187,7 +185,7 @@ def test_concurrent_misses_of_one_key_share_one_scan_and_too_many_keys_are_refus
     assert sorted(slow.scans) == [PlotKey("s", "x.png"), PlotKey("s", "y.png")]
 
 
-def test_a_session_whose_unknown_names_are_asked_for_leaves_a_scan_to_others(tree: Tree, catalog: Catalog) -> None:
+def test_a_session_with_many_misses_leaves_a_scan_to_others(tree: Tree, catalog: Catalog) -> None:
     slow = SlowTree(tree)
     lookup = Lookup(slow, catalog)
     with ThreadPoolExecutor(8) as pool:
@@ -208,7 +206,7 @@ def test_a_session_whose_unknown_names_are_asked_for_leaves_a_scan_to_others(tre
         assert first.result(20) == theirs.result(20) == LookupResult(None, CacheStatus.MISS)
 
 
-def test_nothing_is_kept_of_names_that_were_asked_for_a_second_ago(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_scans_are_dropped_after_a_second(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     scans = ScanLimiter()
@@ -221,7 +219,7 @@ def test_nothing_is_kept_of_names_that_were_asked_for_a_second_ago(tree: Tree, m
     assert len(scans._results) == 1
 
 
-def test_a_name_that_does_not_exist_is_scanned_for_once_a_second(tree: Tree, catalog: Catalog) -> None:
+def test_a_missing_name_is_scanned_for_once_a_second(tree: Tree, catalog: Catalog) -> None:
     slow = SlowTree(tree)
     slow.go.set()
     lookup = Lookup(slow, catalog)
@@ -231,9 +229,7 @@ def test_a_name_that_does_not_exist_is_scanned_for_once_a_second(tree: Tree, cat
     assert len(slow.scans) <= 1 + (time.monotonic() - began)
 
 
-def test_a_failed_scan_is_tried_again(
-    tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_scan_is_retried(tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = Reader(Lookup(tree, catalog))
     draw(root, "s/project_a/x.png", b"a")
     with monkeypatch.context() as patched:
@@ -244,7 +240,7 @@ def test_a_failed_scan_is_tried_again(
     assert ask("s", "x.png") == (b"a", CacheStatus.MISS)
 
 
-def test_a_project_renamed_right_after_a_scan_is_found_where_it_is_now(ask: Reader, root: Path) -> None:
+def test_a_project_renamed_right_after_a_scan_is_found(ask: Reader, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"a")
     assert ask("s", "x.png") == (b"a", CacheStatus.MISS)
     (root / "s/project_a").rename(root / "s/project_b")
@@ -252,16 +248,16 @@ def test_a_project_renamed_right_after_a_scan_is_found_where_it_is_now(ask: Read
 
 
 @on_both_engines
-def test_nothing_is_called_absent_while_the_indexer_says_that_the_root_is_lost(
-    tree: Tree, catalog: Catalog, root: Path
-) -> None:
+def test_no_plot_is_reported_absent_while_the_root_is_lost(tree: Tree, catalog: Catalog, root: Path) -> None:
     now = time.time()
     catalog.store_heartbeat(Heartbeat("here", 1, now, now, "lost"))
     with pytest.raises(RootLostError):
         Lookup(tree, catalog).open("s", "x.png")
 
 
-def test_a_row_that_points_outside_leads_nowhere(ask: Reader, catalog: Catalog, tmp_path: Path, root: Path) -> None:
+def test_a_row_that_points_outside_the_session_opens_nothing(
+    ask: Reader, catalog: Catalog, tmp_path: Path, root: Path
+) -> None:
     draw(tmp_path, "secret.png", b"secret")
     draw(root, "s/project_a/x.png", b"a")
     with sqlite3.connect(catalog.database.path) as connection:

@@ -1,4 +1,4 @@
-"""The laws of writing: looked at inside the transaction, never below a lost root, fair to every writer."""
+"""Reconcile: checks inside the transaction, lost roots, transactions, and fairness between writers."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ module = import_module("plotindex.index.reconcile")
 
 
 @on_both_engines
-def test_a_reconcile_that_finds_nothing_to_do_changes_nothing(tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_a_reconcile_without_differences_writes_nothing(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     assert reconcile(tree, catalog, [""]).added == 1
     header, plots = catalog.header(), all_plots(catalog)
@@ -41,7 +41,7 @@ def test_a_reconcile_that_finds_nothing_to_do_changes_nothing(tree: Tree, catalo
     assert (catalog.header(), all_plots(catalog)) == (header, plots)
 
 
-def test_clock_removal_and_session_change_in_the_commit_that_changes_plots(
+def test_clock_removal_and_session_are_written_in_the_commit_of_the_plots(
     tree: Tree, catalog: Catalog, root: Path
 ) -> None:
     draw(root, "s/project_a/x.png", mtime_ns=10)
@@ -64,7 +64,7 @@ def test_clock_removal_and_session_change_in_the_commit_that_changes_plots(
 
 
 @on_both_engines
-def test_a_session_of_many_transactions_is_written_whole(
+def test_a_session_is_complete_after_many_transactions(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_CHANGES", 7)
@@ -84,10 +84,10 @@ def test_a_session_of_many_transactions_is_written_whole(
 
 
 @on_both_engines
-def test_what_is_written_was_looked_at_inside_the_transaction(
+def test_files_are_checked_again_inside_the_transaction(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tree changes between the look without the lock and the transaction: what is written is the later."""
+    """The tree changes between scan and transaction: the later state is written."""
     draw(root, "s/project_a/gone.png")
     draw(root, "s/project_a/changed.png", b"short")
     writing = Catalog.writing
@@ -102,10 +102,10 @@ def test_what_is_written_was_looked_at_inside_the_transaction(
     assert {(plot.filename, plot.size) for plot in all_plots(catalog)} == {("changed.png", 11)}
 
 
-def test_of_folders_long_unchanged_only_names_that_are_still_there_are_written(
+def test_new_files_of_unchanged_folders_are_written_without_another_stat(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For these a look at the folder is a look at each name in it."""
+    """An unchanged folder stamp proves that all its names still exist."""
     for name in ("a/still", "a/sub/still", "b/gone", "b/still", "c/below/still", "d/still", "e/still"):
         draw(root, f"s/project_{name}.png")
     newest = max(folder.stat().st_ctime_ns for folder in root.rglob("*"))
@@ -132,14 +132,12 @@ def test_of_folders_long_unchanged_only_names_that_are_still_there_are_written(
     found = {f"{plot.project}/{plot.filename}" for plot in all_plots(catalog)}
     assert found == {f"project_{name}/still.png" for name in ("a", "a/sub", "b", "e")}
     again = {f"project_{name}.png" for name in ("b/gone", "b/still", "c/below/still", "d/still")}
-    # Folders whose times say nothing are looked at name by name.
+    # Without reliable folder times each file is checked.
     assert set(looked) == again or tree.reliable_ctime_device() is None
 
 
 @on_both_engines
-def test_a_root_that_lost_its_file_system_deletes_nothing_until_it_is_back(
-    tree: Tree, catalog: Catalog, root: Path, tmp_path: Path
-) -> None:
+def test_a_lost_root_deletes_nothing_until_it_is_back(tree: Tree, catalog: Catalog, root: Path, tmp_path: Path) -> None:
     draw(root, "s/project_a/x.png")
     reconcile(tree, catalog, [""])
     before = all_plots(catalog), catalog.header()
@@ -161,14 +159,14 @@ def test_a_root_that_lost_its_file_system_deletes_nothing_until_it_is_back(
 
 
 @on_both_engines
-def test_a_root_that_was_really_emptied_is_believed(tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_an_emptied_root_removes_all_plots(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     reconcile(tree, catalog, [""])
     shutil.rmtree(root / "s")
     assert reconcile(tree, catalog, [""]).removed == 1
 
 
-def test_a_root_restored_from_a_copy_is_believed_and_its_new_identity_recorded(
+def test_a_root_restored_from_a_copy_is_accepted_and_its_identity_recorded(
     tree: Tree, catalog: Catalog, root: Path, tmp_path: Path
 ) -> None:
     draw(root, "s/project_a/x.png")
@@ -180,7 +178,7 @@ def test_a_root_restored_from_a_copy_is_believed_and_its_new_identity_recorded(
     assert catalog.header().identity == tree.identity()
 
 
-def test_an_empty_root_is_believed_when_it_is_said_so(tree: Tree, catalog: Catalog, root: Path, tmp_path: Path) -> None:
+def test_allow_empty_accepts_an_empty_root(tree: Tree, catalog: Catalog, root: Path, tmp_path: Path) -> None:
     draw(root, "s/project_a/x.png")
     reconcile(tree, catalog, [""])
     root.rename(tmp_path / "away")
@@ -213,7 +211,9 @@ for options in (Options(), Options(rewrite=True)):
 """
 
 
-def test_what_cannot_be_looked_at_is_kept_and_named(tree: Tree, catalog: Catalog, root: Path, tmp_path: Path) -> None:
+def test_rows_of_unreadable_paths_are_kept_and_reported(
+    tree: Tree, catalog: Catalog, root: Path, tmp_path: Path
+) -> None:
     draw(root, "s/project_a/x.png")
     draw(root, "s/project_b/x.png")
     draw(root, "s/project_b/sub/x.png")
@@ -238,9 +238,7 @@ def test_what_cannot_be_looked_at_is_kept_and_named(tree: Tree, catalog: Catalog
 
 
 @on_both_engines
-def test_rows_that_another_grammar_made_go_with_the_next_look_at_everything(
-    tree: Tree, catalog: Catalog, root: Path
-) -> None:
+def test_rows_of_another_grammar_are_removed_by_the_next_full_scan(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     draw(root, "s/project_a/x.svg")
     draw(root, "s/run_a/x.svg")
@@ -253,16 +251,14 @@ def test_rows_that_another_grammar_made_go_with_the_next_look_at_everything(
 
 
 @on_both_engines
-def test_a_writer_that_would_not_wait_is_told_so(tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_waiting_for_the_write_lock_times_out(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     with catalog.writing(sessions=["s"]), pytest.raises(LockTimeoutError):
         reconcile(tree, catalog, ["s"], Options(timeout=0.05))
     assert not all_plots(catalog)
 
 
-def test_a_database_locked_by_another_program_is_waited_for_no_longer_than_asked(
-    tree: Tree, catalog: Catalog, root: Path
-) -> None:
+def test_waiting_for_a_foreign_lock_on_the_database_times_out(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     with sqlite3.connect(catalog.database.path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -276,7 +272,7 @@ def test_a_database_locked_by_another_program_is_waited_for_no_longer_than_asked
 
 
 def test_writers_take_turns(catalog: Catalog) -> None:
-    """Two writers that never pause get their turns alike: neither ever waits for more than a few of the other's."""
+    """Of two writers that never pause, neither waits for more than a few transactions of the other."""
     turns: list[str] = []
     stop = threading.Event()
 
@@ -299,11 +295,11 @@ def test_writers_take_turns(catalog: Catalog) -> None:
         thread.join()
     both = turns[turns.index("b" if turns[0] == "a" else "a") : -5]
     longest = max(len(run) for name in "ab" for run in "".join(both).split(name))
-    # Who was not scheduled for a while was not in the queue: a starving one would wait for hundreds.
+    # A thread that was not scheduled did not queue; a starving one would wait for hundreds.
     assert longest <= 10, "".join(turns)
 
 
-def test_readers_are_undisturbed_by_a_writer(tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_a_writer_does_not_block_readers(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     reconcile(tree, catalog, [""])
     with catalog.writing() as writer:
@@ -314,7 +310,7 @@ def test_readers_are_undisturbed_by_a_writer(tree: Tree, catalog: Catalog, root:
 
 
 @on_both_engines
-def test_removals_are_trimmed_and_a_cursor_can_tell(tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_removals_are_trimmed_and_the_trimmed_clock_recorded(tree: Tree, catalog: Catalog, root: Path) -> None:
     for number in range(5):
         draw(root, f"s/project_a/{number}.png")
     reconcile(tree, catalog, [""])
@@ -337,7 +333,7 @@ def removals(catalog: Catalog) -> list[int]:
 
 
 @on_both_engines
-def test_from_scratch_mends_rows_and_counts_that_are_wrong(tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_a_rewrite_corrects_wrong_rows_and_counts(tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "s/project_a/x.png", mtime_ns=5)
     draw(root, "t/project_a/x.png", mtime_ns=5)
     reconcile(tree, catalog, [""])

@@ -1,4 +1,4 @@
-"""`plotindex wait`: as soon as the plot is there, and not in vain."""
+"""`plotindex wait`."""
 
 import time
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from tests.support.processes import RunPlotindex, StartService, draw
 
 
-def test_a_plot_that_is_there_needs_no_waiting_and_no_indexer(plotindex: RunPlotindex, root: Path) -> None:
+def test_an_existing_plot_needs_no_wait_and_no_indexer(plotindex: RunPlotindex, root: Path) -> None:
     draw(root, "s/project_a/sub/x.png")
     assert plotindex("rebuild").returncode == 0
     done = plotindex("wait", "s", "sub/x.png", "--timeout", "0")
     assert (done.returncode, done.stdout) == (0, "s/project_a/sub/x.png\n")
 
 
-def test_who_waits_is_told_when_the_plot_is_drawn(
+def test_wait_ends_when_the_plot_is_drawn(
     plotindex: RunPlotindex, service: StartService, indexer: StartService, root: Path
 ) -> None:
     with indexer(), service("wait", "new session", "x.png", "--timeout", "60") as waiting:
@@ -25,7 +25,9 @@ def test_who_waits_is_told_when_the_plot_is_drawn(
         assert waiting.stdout == "new session/project_b/x.png\n"
 
 
-def test_nobody_waits_in_vain(plotindex: RunPlotindex, indexer: StartService, root: Path) -> None:
+def test_wait_ends_without_an_indexer_and_after_the_timeout(
+    plotindex: RunPlotindex, indexer: StartService, root: Path
+) -> None:
     draw(root, "s/project_a/x.png")
     assert plotindex("rebuild").returncode == 0
     began = time.monotonic()
@@ -38,7 +40,7 @@ def test_nobody_waits_in_vain(plotindex: RunPlotindex, indexer: StartService, ro
         assert late.stderr == "plotindex: Timed out after 0.2 s. There is no plot s/g\\none.png.\n"
 
 
-def test_what_can_be_no_plot_is_not_waited_for(plotindex: RunPlotindex, root: Path) -> None:
+def test_an_invalid_name_is_refused(plotindex: RunPlotindex, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     assert plotindex("rebuild").returncode == 0
     for session, filename in (("s", "notes.txt"), ("..", "x.png"), ("s", "../x.png"), ("s/project_a", "x.png")):

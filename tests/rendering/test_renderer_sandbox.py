@@ -1,4 +1,4 @@
-"""The process that draws: what it cannot do, whatever a plot makes it do, and how it ends."""
+"""The renderer process: its confinement, its jobs, and how it ends."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ PROGRAM = """
 import encodings.idna, os, socket, sys
 from plotindex.rendering import sandbox
 
-secret, user, way = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+secret, user, names = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 listener = socket.create_server(("127.0.0.1", 0))
 port = listener.getsockname()[1]
 parent = os.getppid()
@@ -30,9 +30,9 @@ if user:
     os.chown(secret, user, user)
     os.setgroups([]); os.setresgid(user, user, user); os.setresuid(user, user, user)
 open(secret).close()
-ways = {name: sandbox.METHODS[name] for name in way.split(",") if name}
+methods = {name: sandbox.METHODS[name] for name in names.split(",") if name}
 try:
-    print("confined:", *sandbox.confine(1_000_000, ways), file=sys.stderr)
+    print("confined:", *sandbox.confine(1_000_000, methods), file=sys.stderr)
 except sandbox.ConfinementError as error:
     print("refused", file=sys.stderr)
     sys.exit(3)
@@ -49,7 +49,7 @@ tried = {
     "become root": lambda: os.setresuid(0, 0, 0) if os.getresuid() != (0, 0, 0) else 1 / 0,
     "program": lambda: os.execv(sys.executable, [sys.executable, "-c", "pass"]),
 }
-if "Landlock" in ways:
+if "Landlock" in methods:
     tried["connect"] = lambda: socket.create_connection(("127.0.0.1", port), timeout=5)
     tried["listen"] = lambda: socket.create_server(("127.0.0.1", 0))
     tried["signal"] = lambda: os.kill(parent, 0)
@@ -69,26 +69,26 @@ except OSError:
 
 
 @pytest.mark.parametrize("user", [0, 4242], ids=["root", "somebody"])
-@pytest.mark.parametrize("way", ["chroot", "Landlock", "chroot,Landlock"])
-def test_nothing_can_be_opened_by_any_of_the_ways(tmp_path: Path, user: int, way: str) -> None:
-    done = confined(tmp_path, user, way)
-    assert (done.returncode, done.stderr) == (0, f"confined: {way.replace(',', ' ')}\n")
+@pytest.mark.parametrize("methods", ["chroot", "Landlock", "chroot,Landlock"])
+def test_each_confinement_method_denies_files_network_and_processes(tmp_path: Path, user: int, methods: str) -> None:
+    done = confined(tmp_path, user, methods)
+    assert (done.returncode, done.stderr) == (0, f"confined: {methods.replace(',', ' ')}\n")
     assert (tmp_path / "tokens.json").read_text() == "secret"
 
 
-def test_without_a_way_it_is_refused(tmp_path: Path) -> None:
+def test_confine_fails_without_a_method(tmp_path: Path) -> None:
     done = confined(tmp_path, 0, "")
     assert (done.returncode, done.stderr) == (3, "refused\n")
 
 
-def confined(folder: Path, user: int, way: str) -> "subprocess.CompletedProcess[str]":
-    """Run PROGRAM, which tries everything once it is shut in."""
+def confined(folder: Path, user: int, methods: str) -> "subprocess.CompletedProcess[str]":
+    """Run PROGRAM, which confines itself and then tries what it must not do."""
     secret = folder / "tokens.json"
     secret.write_text("secret")
     for outer in (folder, *folder.parents[:3]):
         outer.chmod(outer.stat().st_mode | 0o011)
     return subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning", "-c", PROGRAM, secret, str(user), way],
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", PROGRAM, secret, str(user), methods],
         capture_output=True,
         text=True,
         check=False,
@@ -147,7 +147,7 @@ for name, work in works.items():
 """
 
 
-def test_each_job_ends_and_none_takes_another_with_it() -> None:
+def test_every_job_ends_without_affecting_another() -> None:
     done = subprocess.run([sys.executable, "-c", JOBS], capture_output=True, text=True, check=False, timeout=30)
     assert dict(line.split(": ") for line in done.stdout.splitlines()) == {
         "good": Outcome.CHEAP,
@@ -182,7 +182,7 @@ def process_of(renderer: RendererClient) -> psutil.Process:
     return psutil.Process(renderer.pid)
 
 
-def test_it_starts_when_it_is_needed_and_draws_from_the_descriptor(renderer: RendererClient, plot: int) -> None:
+def test_it_starts_with_the_first_job_and_renders_the_descriptor(renderer: RendererClient, plot: int) -> None:
     assert renderer.pid is None
     outcome, drawn = renderer.run("160", plot)
     assert (outcome, drawn[:4], drawn[8:12]) == (Outcome.RENDERED, b"RIFF", b"WEBP")
@@ -190,7 +190,7 @@ def test_it_starts_when_it_is_needed_and_draws_from_the_descriptor(renderer: Ren
     assert renderer.run(SVG_JOB, plot) == (Outcome.EXPENSIVE, b"")
 
 
-def test_it_has_no_key_no_descriptor_and_no_privilege(
+def test_it_has_no_secrets_descriptors_or_privileges(
     renderer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLOTINDEX_SECRET_KEY", "k" * 32)
@@ -206,7 +206,7 @@ def test_it_has_no_key_no_descriptor_and_no_privilege(
     assert process.num_threads() == 1
 
 
-def test_one_that_hangs_is_killed_and_another_takes_its_place(renderer: RendererClient, plot: int) -> None:
+def test_a_hanging_renderer_is_killed_and_replaced(renderer: RendererClient, plot: int) -> None:
     renderer.run("160", plot)
     process = process_of(renderer)
     process.suspend()
@@ -215,13 +215,13 @@ def test_one_that_hangs_is_killed_and_another_takes_its_place(renderer: Renderer
     assert renderer.run("160", plot)[0] is Outcome.RENDERED
 
 
-def test_one_that_is_killed_while_it_draws_costs_one_job(renderer: RendererClient, plot: int) -> None:
+def test_a_killed_renderer_fails_one_job(renderer: RendererClient, plot: int) -> None:
     renderer.run("160", plot)
     process = process_of(renderer)
     process.suspend()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(renderer.run, "160", plot)
-        # The job is in the socket: the plot is one of the descriptors that nobody has taken yet.
+        # The job is in the socket, and with it the plot's descriptor.
         wait_until(asked.running)
         process.kill()
         assert asked.result() == (Outcome.BUSY, b"")
@@ -235,7 +235,7 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def test_it_ends_with_whoever_started_it(tmp_path: Path, plot: int) -> None:
+def test_it_ends_with_its_parent(tmp_path: Path, plot: int) -> None:
     code = (
         "import sys, os, signal\nfrom plotindex.rendering.client import RendererClient\n"
         "d = RendererClient()\nd.run('160', int(sys.argv[1]))\n"
@@ -248,7 +248,7 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path, plot: int) -> None:
         wait_until(partial(has_ended, pid))
 
 
-def test_what_it_sends_back_must_be_a_webp(
+def test_a_result_that_is_not_a_webp_is_refused(
     renderer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for content in (b"", b"<html>", b"RIFF\0\0\0\0WEBP", b"RIFF\x04\0\0\0WEBPmore"):
@@ -261,7 +261,7 @@ def test_what_it_sends_back_must_be_a_webp(
         assert renderer.run("160", plot) == (Outcome.FAILED, b"")
 
 
-def test_where_none_can_be_started_the_log_says_so_once(
+def test_a_failed_start_is_logged_once(
     renderer: RendererClient, plot: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("plotindex.system.processes.python_interpreter", lambda: "/bin/false")
@@ -278,7 +278,7 @@ def test_where_none_can_be_started_the_log_says_so_once(
     assert late.pid is None
 
 
-def test_an_image_of_the_most_pixels_is_drawn_in_time_and_within_its_memory(tmp_path: Path) -> None:
+def test_an_image_of_maximum_size_is_rendered_within_the_limits(tmp_path: Path) -> None:
     renderer = RendererClient()
     file = tmp_path / "x.png"
     Image.new("RGBA", (8000, 8000)).save(file, compress_level=1)
@@ -290,7 +290,7 @@ def test_an_image_of_the_most_pixels_is_drawn_in_time_and_within_its_memory(tmp_
         renderer.close()
 
 
-def test_a_drawer_that_nobody_needs_any_more_leaves_no_process_behind(plot: int) -> None:
+def test_an_unreferenced_client_leaves_no_process(plot: int) -> None:
     renderer = RendererClient()
     renderer.run("160", plot)
     pid = process_of(renderer).pid

@@ -1,4 +1,4 @@
-"""`?width=`: what comes is small, of the right version, and never at the cost of those who want the plots."""
+"""`?width=`: size and version of thumbnails, their cache, and their effect on other requests."""
 
 import io
 import json
@@ -64,8 +64,8 @@ def site(shared: ServedSite) -> Site:
     return shared.site
 
 
-def drawing_process(pid: int) -> psutil.Process:
-    """The one process that draws for a server."""
+def renderer_process(pid: int) -> psutil.Process:
+    """The renderer process of a server."""
     (found,) = [
         process
         for process in psutil.Process(pid).children(recursive=True)
@@ -75,8 +75,8 @@ def drawing_process(pid: int) -> psutil.Process:
 
 
 @contextmanager
-def hanging(process: psutil.Process) -> Iterator[None]:
-    """Whatever is drawn meanwhile is not drawn."""
+def suspended(process: psutil.Process) -> Iterator[None]:
+    """Suspend the renderer."""
     process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -90,7 +90,7 @@ def thumbnail(answer: requests.Response) -> Image.Image:
 
 
 def undated(answer: requests.Response) -> dict[str, str]:
-    """The headers, but for the date."""
+    """The headers without the date."""
     return {name.lower(): value for name, value in answer.headers.items() if name.lower() != "date"}
 
 
@@ -104,7 +104,7 @@ def settle(file: Path) -> None:
     wait_until(lambda: time.time_ns() - file.stat().st_ctime_ns > 2_100_000_000)
 
 
-def test_every_width_is_as_wide_as_it_says_and_has_every_header(site: Site) -> None:
+def test_thumbnails_have_the_requested_width_and_all_headers(site: Site) -> None:
     settle(site.root / "s/project_a/large.jpeg")
     original = site.get("/s/large.jpeg")
     version = original.headers["ETag"].strip('"')
@@ -123,7 +123,7 @@ def test_every_width_is_as_wide_as_it_says_and_has_every_header(site: Site) -> N
 
 
 @pytest.mark.parametrize("width", ["", "0", "161", "-160", "160.0", "1e3", "0160", "99999", "%D9%A1%D9%A6%D9%A0", "x"])
-def test_another_width_is_a_bad_request(site: Site, shared: ServedSite, width: str) -> None:
+def test_an_unsupported_width_is_a_bad_request(site: Site, shared: ServedSite, width: str) -> None:
     for name in ("rgb.png", "unknown.png", "drawn.svg"):
         answer = site.get(f"/s/{name}?width={width}")
         assert answer.status_code == 400
@@ -131,7 +131,7 @@ def test_another_width_is_a_bad_request(site: Site, shared: ServedSite, width: s
     assert "fwd" not in answer.headers.get("Cache-Status", "")
 
 
-def test_who_may_not_see_a_session_is_not_told_of_widths(site: Site, shared: ServedSite) -> None:
+def test_a_wrong_width_of_a_hidden_session_is_not_found(site: Site, shared: ServedSite) -> None:
     made = run_plotindex(["token", "create", "--name", "o", "--session", "o"], shared.environment, shared.folder)
     answer = site.get("/s/rgb.png?width=7", token=made.stdout.strip())
     assert (answer.status_code, answer.json()) == (404, {"error": "Plot not found"})
@@ -140,7 +140,7 @@ def test_who_may_not_see_a_session_is_not_told_of_widths(site: Site, shared: Ser
 
 
 @pytest.mark.parametrize("name", UNUSUAL_IMAGES)
-def test_odd_images_are_seen_as_they_are(site: Site, name: str) -> None:
+def test_unusual_images_are_rendered_correctly(site: Site, name: str) -> None:
     _, left, right = UNUSUAL_IMAGES[name]
     image = thumbnail(site.get(f"/s/{name}?width=160")).convert("RGBA")
     if image.width > 2:
@@ -153,38 +153,38 @@ def test_odd_images_are_seen_as_they_are(site: Site, name: str) -> None:
     assert "icc_profile" not in image.info
 
 
-def test_nothing_is_enlarged_and_nothing_is_too_high(site: Site) -> None:
+def test_nothing_is_enlarged_and_height_is_limited(site: Site) -> None:
     sizes = {name: thumbnail(site.get(f"/s/{name}.png?width=160")).size for name in ("dot", "tall", "wide", "high")}
     assert sizes == {"dot": (1, 1), "tall": (1, 640), "wide": (160, 1), "high": (71, 640)}
 
 
 @pytest.mark.parametrize("name", UNDECODABLE)
-def test_what_has_no_thumbnail_is_answered_with_itself(site: Site, name: str) -> None:
+def test_a_plot_without_a_thumbnail_is_served_itself(site: Site, name: str) -> None:
     settle(site.root / "s/project_a" / name)
     answer, original = site.get(f"/s/{name}?width=320"), site.get(f"/s/{name}")
     assert (answer.status_code, answer.content) == (200, original.content)
     assert undated(answer) == undated(original)
 
 
-def test_a_failure_is_remembered_and_so_is_a_thumbnail(site: Site, shared: ServedSite) -> None:
+def test_thumbnails_and_failures_are_cached(site: Site, shared: ServedSite) -> None:
     for name in ("rgb.png", "eps.png", "bomb.png", "drawn.svg"):
         settle(site.root / "s/project_a" / name)
         site.get(f"/s/{name}?width=640")
-    with hanging(drawing_process(shared.service.pid)):
+    with suspended(renderer_process(shared.service.pid)):
         thumbnail(site.get("/s/rgb.png?width=640"))
         for name in ("eps.png", "bomb.png"):
             answer = site.get(f"/s/{name}?width=640")
             assert answer.headers["ETag"] == site.get(f"/s/{name}").headers["ETag"]
         assert site.get("/s/drawn.svg?width=640", "HEAD").headers["Plotindex-Drawing"] == "quick"
-        # Nobody has waited for it in vain.
-        assert drawing_process(shared.service.pid).status() == psutil.STATUS_STOPPED
+        # It is still suspended: no request waited for it and killed it.
+        assert renderer_process(shared.service.pid).status() == psutil.STATUS_STOPPED
     (folder,) = (shared.folder / "state").glob("*/thumbnails")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     assert all(len(file.name) == 40 for file in folder.iterdir())
 
 
-def test_conditions_and_head_work_and_ranges_are_for_originals(site: Site) -> None:
+def test_conditions_and_head_work_but_not_ranges(site: Site) -> None:
     path = "/s/photo.jpg?width=160"
     whole = site.get(path)
     head = site.get(path, "HEAD")
@@ -199,7 +199,7 @@ def test_conditions_and_head_work_and_ranges_are_for_originals(site: Site) -> No
     assert site.get(path, If_Match='"other"').status_code == 412
 
 
-def test_width_goes_together_with_project_and_download(site: Site) -> None:
+def test_width_combines_with_project_and_download(site: Site) -> None:
     for query, colour in (("", RED), ("&project=project_a", GREEN), ("&project=project_b", RED)):
         image = thumbnail(site.get(f"/s/two.png?width=160{query}"))
         assert is_near(image.getpixel((5, 5)), colour)
@@ -208,13 +208,13 @@ def test_width_goes_together_with_project_and_download(site: Site) -> None:
     assert told == "attachment; filename*=UTF-8''1.webp"
 
 
-def test_a_signed_address_opens_its_width_and_no_other(site: Site) -> None:
+def test_a_signed_url_opens_no_other_width(site: Site) -> None:
     listed = site.get("/s?q=photo.jpg").json()["plots"][0]["url"]
     assert requests.get(site.url + listed, timeout=10).status_code == 200
     assert requests.get(f"{site.url}{listed}&width=160", timeout=10).status_code == 401
 
 
-def test_an_svg_is_its_own_thumbnail_and_says_how_hard_it_is_to_draw(site: Site) -> None:
+def test_an_svg_is_its_own_thumbnail_with_its_cost_in_a_header(site: Site) -> None:
     for name, word in (("drawn.svg", "quick"), ("huge.svg", "slow")):
         original, answer = site.get(f"/s/{name}"), site.get(f"/s/{name}?width=320")
         assert answer.content == original.content
@@ -226,10 +226,10 @@ def test_an_svg_is_its_own_thumbnail_and_says_how_hard_it_is_to_draw(site: Site)
         assert (again.status_code, again.headers["Plotindex-Drawing"]) == (304, word)
 
 
-def test_lookups_are_answered_while_all_drawings_hang(site: Site, shared: ServedSite) -> None:
+def test_lookups_are_answered_while_the_renderer_hangs(site: Site, shared: ServedSite) -> None:
     thumbnail(site.get("/s/rgb.png?width=160"))
     with ThreadPoolExecutor(8) as pool:
-        with hanging(drawing_process(shared.service.pid)):
+        with suspended(renderer_process(shared.service.pid)):
             waiting = [pool.submit(site.get, f"/s/many/{number}.png?width=320") for number in range(8)]
             wait_until(lambda: sum(one.done() for one in waiting) == len(waiting) - MAY_WAIT)
             for one in waiting:
@@ -241,20 +241,20 @@ def test_lookups_are_answered_while_all_drawings_hang(site: Site, shared: Served
             for _ in range(20):
                 assert site.get("/s/rgb.png").status_code == 200
                 thumbnail(site.get("/s/rgb.png?width=160"))
-            assert drawing_process(shared.service.pid).status() == psutil.STATUS_STOPPED
+            assert renderer_process(shared.service.pid).status() == psutil.STATUS_STOPPED
         drawn = [one.result() for one in waiting]
     assert sum(answer.headers["Content-Type"] == "image/webp" for answer in drawn) == MAY_WAIT
 
 
-def test_a_process_that_is_killed_fails_one_job_which_is_not_remembered(site: Site, shared: ServedSite) -> None:
+def test_a_killed_renderer_fails_one_job_which_is_not_cached(site: Site, shared: ServedSite) -> None:
     thumbnail(site.get("/s/many/10.png?width=640"))
-    process = drawing_process(shared.service.pid)
+    process = renderer_process(shared.service.pid)
     process.kill()
     wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
     answer = site.get("/s/many/11.png?width=640")
     assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == ("image/png", "private, no-cache")
     thumbnail(site.get("/s/many/11.png?width=640"))
-    assert drawing_process(shared.service.pid).pid != process.pid
+    assert renderer_process(shared.service.pid).pid != process.pid
 
 
 def version_of(file: Path) -> str:
@@ -262,7 +262,7 @@ def version_of(file: Path) -> str:
     return Plot("", "", "", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino).version
 
 
-def test_no_thumbnail_is_ever_of_another_version(site: Site) -> None:
+def test_a_thumbnail_is_never_of_another_version(site: Site) -> None:
     file = draw(site.root, "s/project_a/changing.png", encoded(halves(RED, RED)))
     contents = {colour: encoded(halves(colour, colour, (400, 400))) for colour in (RED, GREEN, BLUE)}
     written: dict[str, Any] = {}
@@ -287,7 +287,7 @@ def test_no_thumbnail_is_ever_of_another_version(site: Site) -> None:
                 aside.rename(file)
             written[version_of(file)] = colour
             number += 1
-            # So that some are drawn in peace.
+            # Leaves time to render some versions.
             over.wait(0.02)
 
     with ThreadPoolExecutor(3) as pool:
@@ -318,7 +318,7 @@ def opened(root: Path, tree: Tree) -> Iterator[OpenPlot]:
 
 
 def counted(thumbnails: Thumbnails, monkeypatch: pytest.MonkeyPatch, gate: threading.Event | None = None) -> list[str]:
-    """The jobs that are done from now on."""
+    """The jobs run from now on."""
     jobs: list[str] = []
     run = thumbnails.renderer.run
 
@@ -332,7 +332,7 @@ def counted(thumbnails: Thumbnails, monkeypatch: pytest.MonkeyPatch, gate: threa
     return jobs
 
 
-def test_one_drawing_serves_all_who_ask_for_it(
+def test_concurrent_requests_share_one_job(
     settings: Settings, opened: OpenPlot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thumbnails, gate = Thumbnails(settings, 5), threading.Event()
@@ -348,7 +348,7 @@ def test_one_drawing_serves_all_who_ask_for_it(
     thumbnails.renderer.close()
 
 
-def test_a_plot_that_changes_while_it_is_drawn_is_not_drawn(
+def test_a_plot_that_changes_during_the_job_has_no_thumbnail(
     settings: Settings, opened: OpenPlot, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thumbnails = Thumbnails(settings, 1)
@@ -363,7 +363,7 @@ def test_a_plot_that_changes_while_it_is_drawn_is_not_drawn(
     assert thumbnails.cached(opened, "160") is None
 
 
-def test_what_is_drawn_of_a_young_plot_is_drawn_again_once_it_is_settled(
+def test_a_thumbnail_of_a_young_plot_is_not_cached(
     settings: Settings, root: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = draw(root, "s/project_a/young.png", encoded(halves()))
@@ -381,7 +381,7 @@ def test_what_is_drawn_of_a_young_plot_is_drawn_again_once_it_is_settled(
     os.close(young.fd)
 
 
-def test_where_nothing_can_be_kept_it_is_drawn_each_time_and_said_once(
+def test_without_a_writable_cache_each_request_renders_and_the_log_says_so_once(
     root: Path, tmp_path: Path, opened: OpenPlot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("no folder")
@@ -398,7 +398,7 @@ def test_where_nothing_can_be_kept_it_is_drawn_each_time_and_said_once(
     thumbnails.renderer.close()
 
 
-def test_the_folder_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
+def test_the_cache_is_bounded_and_deletes_the_oldest_files(tmp_path: Path) -> None:
     folder = tmp_path / "thumbnails"
     most = 100 * 4096
     cache, other = (FileCache(folder, most, lambda: None) for _ in range(2))
@@ -414,7 +414,7 @@ def test_the_folder_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
     assert cache.get("000") is None
 
 
-def test_a_host_signs_the_width_and_refuses_another(root: Path, tmp_path: Path) -> None:
+def test_a_host_application_signs_the_width(root: Path, tmp_path: Path) -> None:
     draw(root, "s/project_a/x.png", encoded(halves()))
     app = Flask("host")
     app.secret_key = "key"
@@ -455,7 +455,7 @@ print(json.dumps([first, json.loads(os.read(read, 1000)), ask()]))
 
 
 @pytest.mark.parametrize("before", ["used", "unused"])
-def test_a_forked_worker_draws_by_a_process_of_its_own(root: Path, tmp_path: Path, before: str) -> None:
+def test_a_forked_worker_has_its_own_renderer(root: Path, tmp_path: Path, before: str) -> None:
     draw(root, "s/project_a/x.png", encoded(halves()))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", FORKED, root, tmp_path / "state", before],
@@ -473,7 +473,7 @@ def test_a_forked_worker_draws_by_a_process_of_its_own(root: Path, tmp_path: Pat
     assert not psutil.pid_exists(again[1])
 
 
-def test_a_verdict_is_kept_like_a_thumbnail(
+def test_the_cost_of_an_svg_is_cached(
     settings: Settings, root: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle(draw(root, "s/project_a/x.svg", SMALL_SVG))
@@ -489,7 +489,7 @@ def test_a_verdict_is_kept_like_a_thumbnail(
     os.close(svg.fd)
 
 
-def test_nginx_sends_plots_and_plotindex_thumbnails(root: Path, environment: dict[str, str]) -> None:
+def test_thumbnails_are_not_sent_by_nginx(root: Path, environment: dict[str, str]) -> None:
     for name, content in (("x.png", encoded(halves())), ("bad.png", b"bad"), ("x.svg", SMALL_SVG)):
         draw(root, f"s/project_a/{name}", content)
     settings = load_settings({"root": str(root), "x_accel_prefix": "/files"}, environment)
