@@ -34,8 +34,7 @@ class CatalogRecovery:
             )
             log.warning("%s; starting a full scan.", what)
             self.initialise()
-        has_live_indexer = before is not None or any(beat.is_recent for beat in self._catalog.heartbeats())
-        if database.is_shared and (is_replaced or not has_live_indexer):
+        if database.is_shared and (is_replaced or (before is None and not self._has_live_indexer())):
             # A standby that was promoted while no indexer ran may lack the last commits.
             with self._catalog.writing() as writer:
                 writer.expire_cursors(time.time_ns() // 1000)
@@ -48,3 +47,6 @@ class CatalogRecovery:
             self._catalog.initialise(str(self._tree.root), self._tree.layout)
         except PlotIndexError as error:
             log.debug("Cannot create the catalogue yet: %s", error)
+
+    def _has_live_indexer(self) -> bool:
+        return any(beat.is_recent for beat in self._catalog.heartbeats())

@@ -1,5 +1,6 @@
 """Full scans: when one is due, its progress, and what it finds that the watcher has missed."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 
@@ -15,6 +16,9 @@ INTEGRITY_SECONDS = 0.05
 """How long a step waits for the integrity check once all sessions are reconciled."""
 GRACE_SECONDS = 1.0
 """How long after a full scan an event may still arrive that explains a difference."""
+
+
+log = logging.getLogger(__name__)
 
 
 class FullScan:
@@ -108,6 +112,7 @@ class FullScanSchedule:
         self.required_at: float | None = None
         self.missed: tuple[int, int] | None = None
         """Number of plots and folders missed by the watcher, from the last full scan that was not required."""
+        self.missed_total = 0
 
     @property
     def is_running(self) -> bool:
@@ -165,6 +170,9 @@ class FullScanSchedule:
             missed = scan.missed()
             if missed is not None:
                 self.missed, self._current = missed, None
+                self.missed_total += sum(missed)
+                if any(missed):
+                    log.warning("The full scan found %d plots and %d folders missed by the watcher.", *missed)
             return None
         if not scan.step():
             return None

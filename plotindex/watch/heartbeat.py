@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from plotindex.errors import CatalogError
 from plotindex.storage import Catalog, Heartbeat
@@ -44,10 +43,10 @@ class HeartbeatWriter:
         """Whether the next heartbeat is due; a new state is reported at once."""
         return state != self.last.state or time.monotonic() >= self._due
 
-    def write(self, state: str, numbers: dict[str, Any]) -> None:
+    def write(self, heartbeat: Heartbeat) -> None:
         """Write a heartbeat. If the catalogue cannot store it, readers treat the catalogue as unwatched."""
         self._due = time.monotonic() + HEARTBEAT_SECONDS
-        self.last = self.last._replace(state=state, heartbeat=time.time(), **numbers)
+        self.last = heartbeat._replace(heartbeat=time.time())
         try:
             self._catalog.store_heartbeat(self.last, timeout=STORE_SECONDS)
             self._store_error = ""

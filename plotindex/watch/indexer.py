@@ -64,8 +64,7 @@ class Indexer:
         self._stop = stop
         self._notifier = notifier or SystemdNotifier()
         self._reload = reload
-        polling = Polling(settings.polling)
-        self._polled = PolledScopes(tree, polling)
+        self._polled = PolledScopes(tree, Polling(settings.polling))
         self._barriers = Barriers(settings.barrier_folder)
         self._watcher = Watcher(tree, self._barriers.folder, lambda: Watches(settings.max_watches, self._polled.covers))
         self._leadership = Leadership(catalog.database)
@@ -74,10 +73,8 @@ class Indexer:
         self._scheduler = FairScheduler(tree, catalog, self._watcher)
         self._silent = SilentChanges(self._scheduler, self._polled)
         self._full_scans = FullScanSchedule(self._scheduler, self._leadership, settings.rescan_seconds)
-        self._rolling = RollingRescan(
-            self._scheduler, self._polled, self._leadership, settings.poll_seconds, settings.rescan_share
-        )
-        self._retry_inotify_at = float("inf") if polling is Polling.ALWAYS else 0.0
+        self._rolling = RollingRescan(self._scheduler, self._polled, self._leadership, settings)
+        self._retry_inotify_at = float("inf") if self._polled.no_events else 0.0
         self._self_test_at = 0.0
         self._heartbeats = HeartbeatWriter(catalog, self._notifier, report)
         self._stats = IndexerStats()
@@ -101,7 +98,9 @@ class Indexer:
 
     def _step(self) -> None:
         try:
-            self._apply(self._reload())
+            if settings := self._reload():
+                self._full_scans.set_interval(settings.rescan_seconds)
+                self._rolling.settings = settings
             if self._recovery.check():
                 self._reset()
             if self._leadership.check():
@@ -115,7 +114,8 @@ class Indexer:
                 self._rolling.pause()
             else:
                 self._schedule(self._rolling.step())
-            self._reconcile()
+            if self._scheduler:
+                self._reconcile()
             self._barriers.remove_done(self._full_scans.completed, self._silent.queries, self._silent.next_query)
             self._run_self_test()
             self._maintenance.step(self._stats, is_busy=self._is_busy)
@@ -127,12 +127,6 @@ class Indexer:
             self._recovery.initialise()
         except OSError as error:
             self._back_off("blocked", f"System call failed: {error}; retrying.")
-
-    def _apply(self, settings: Settings | None) -> None:
-        """Apply the settings that can change without a restart."""
-        if settings is not None:
-            self._full_scans.set_interval(settings.rescan_seconds)
-            self._rolling.poll_seconds, self._rolling.share = settings.poll_seconds, settings.rescan_share
 
     def _check_watcher(self) -> None:
         """Restart the watcher if it failed, or after a while without inotify."""
@@ -191,14 +185,8 @@ class Indexer:
     def _step_full_scan(self) -> None:
         if self._full_scans.start_if_due():
             self._barriers.add(self._barriers.unreported(), self._scheduler.tickets(), self._full_scans.required)
-        before = self._full_scans.missed
-        scan = self._full_scans.step()
-        if scan is not None:
+        if scan := self._full_scans.step():
             self._finish_full_scan(scan)
-        plots, folders = self._full_scans.missed or (0, 0)
-        if self._full_scans.missed is not before and (plots or folders):
-            self._stats.missed += plots + folders
-            log.warning("The full scan found %d plots and %d folders missed by the watcher.", plots, folders)
 
     def _finish_full_scan(self, scan: FullScan) -> None:
         self._silent.finish_full_scan()
@@ -210,26 +198,23 @@ class Indexer:
             self._watcher.watches.snapshots.commit("", ("",), ("",))
         self._heartbeats.record_full_scan()
         if not self._heartbeats.last.is_healthy:
-            log.info(
-                "Full scan finished in %.1f s: %d plots in %d sessions; %d added, %d changed, %d removed.",
-                *(self._stats.rescan, report.plots, report.sessions),
-                *(report.added, report.changed, report.removed),
-            )
+            numbers = report.plots, report.sessions, report.added, report.changed, report.removed
+            message = "Full scan finished in %.1f s: %d plots in %d sessions; %d added, %d changed, %d removed."
+            log.info(message, self._stats.rescan, *numbers)
         self._heartbeats.problem = self._silent.root_problem
         self._write_heartbeat(self._state(is_scanned=True))
 
     def _reconcile(self) -> None:
-        if self._scheduler:
-            started, waiting = time.monotonic(), len(self._scheduler)
-            result = self._scheduler.step()
-            # The waiting sessions share the time equally.
-            self._rolling.charge((time.monotonic() - started) / waiting)
-            self._schedule(self._silent.add(result))
-            self._stats.reconcile.observe(time.monotonic() - started)
-            for report in map(take_report, (self._scheduler.report, self._rolling.report)):
-                if report.delay is not None:
-                    self._stats.delay.add(report.delay)
-                self._path_errors.add(report)
+        started, waiting = time.monotonic(), len(self._scheduler)
+        result = self._scheduler.step()
+        # The waiting sessions share the time equally.
+        self._rolling.charge((time.monotonic() - started) / waiting)
+        self._schedule(self._silent.add(result))
+        self._stats.reconcile.observe(time.monotonic() - started)
+        for report in map(take_report, (self._scheduler.report, self._rolling.report)):
+            if report.delay is not None:
+                self._stats.delay.add(report.delay)
+            self._path_errors.add(report)
 
     def _run_self_test(self) -> None:
         """Start a self-test when one is due; restart the watcher when it times out."""
@@ -250,8 +235,9 @@ class Indexer:
         """How long to wait for changes."""
         if self._is_busy:
             return 0.0
-        parts = self._maintenance, self._full_scans, self._rolling
-        return min(IDLE_SECONDS, *(part.seconds_to_next for part in parts))
+        return min(
+            IDLE_SECONDS, *(part.seconds_to_next for part in (self._maintenance, self._full_scans, self._rolling))
+        )
 
     def _state(self, *, is_scanned: bool = False) -> str:
         """The state for the heartbeat; `is_scanned` right after a full scan."""
@@ -286,22 +272,24 @@ class Indexer:
         watches, missed = self._watcher.watches, self._full_scans.missed
         watches.read_limit()
         self._rolling.fill(self._stats)
-        numbers = {
-            "watched": len(watches),
-            "watch_limit": watches.limit,
-            "unwatched": watches.snapshots.unwatched,
-            "overflows": self._watcher.overflows,
-            "pending": self._watcher.pending + self._scheduler.pending,
-            "unreadable": len(self._path_errors.unreadable),
-            "odd": len(self._path_errors.unsupported),
-            "behind": self._delay(),
-            "proven": self._barriers.self_test_passed,
-            "polled": self._polled.describe(),
-            "missed": missed[0] if missed else None,
-            "missed_folders": missed[1] if missed else 0,
-            "measured": self._stats.dump(),
-        }
-        self._heartbeats.write(state, numbers)
+        self._stats.missed = self._full_scans.missed_total
+        heartbeat = self._heartbeats.last._replace(
+            state=state,
+            watched=len(watches),
+            watch_limit=watches.limit,
+            unwatched=watches.snapshots.unwatched,
+            overflows=self._watcher.overflows,
+            pending=self._watcher.pending + self._scheduler.pending,
+            unreadable=len(self._path_errors.unreadable),
+            odd=len(self._path_errors.unsupported),
+            behind=self._delay(),
+            proven=self._barriers.self_test_passed,
+            polled=self._polled.describe(),
+            missed=missed[0] if missed else None,
+            missed_folders=missed[1] if missed else 0,
+            measured=self._stats.dump(),
+        )
+        self._heartbeats.write(heartbeat)
 
     def _delay(self) -> float:
         """Seconds since the oldest scope, required full scan or self-test started to wait."""

@@ -7,6 +7,7 @@ reconciles session by session, and catches in-place rewrites.
 import time
 from collections.abc import Iterator
 
+from plotindex.config import Settings
 from plotindex.index import Report
 from plotindex.storage import Histogram, IndexerStats
 from plotindex.system import ABSENT_ERRNOS
@@ -32,19 +33,12 @@ class RollingRescan:
     """Runs both rounds, and gives watches to the sessions with changes."""
 
     def __init__(
-        self,
-        scheduler: FairScheduler,
-        polled: PolledScopes,
-        leadership: Leadership,
-        poll_seconds: float,
-        share: float,
+        self, scheduler: FairScheduler, polled: PolledScopes, leadership: Leadership, settings: Settings
     ) -> None:
-        """`share` is in percent of one core."""
         self._scheduler = scheduler
         self._polled = polled
         self._leadership = leadership
-        self.poll_seconds = poll_seconds
-        self.share = share
+        self.settings = settings
         self.folder_round = ThrottledRound(self._changed_folders)
         self.file_round = ThrottledRound(self._all_folders)
         self.report = Report(delay=Histogram())
@@ -151,11 +145,12 @@ class RollingRescan:
 
     def _intervals(self) -> list[tuple[ThrottledRound, float]]:
         """Both rounds, with the minimum seconds from one start to the next."""
+        poll_seconds = self.settings.poll_seconds
         interval = min(
-            self.poll_seconds if self._polled.scopes else UNWATCHED_SECONDS,
-            UNWATCHED_SECONDS if self._snapshots.unwatched else self.poll_seconds,
+            poll_seconds if self._polled.scopes else UNWATCHED_SECONDS,
+            UNWATCHED_SECONDS if self._snapshots.unwatched else poll_seconds,
         )
-        return [(self.folder_round, min(interval, self.poll_seconds / FOLDER_ROUNDS)), (self.file_round, interval)]
+        return [(self.folder_round, min(interval, poll_seconds / FOLDER_ROUNDS)), (self.file_round, interval)]
 
     @property
     def _is_delegated(self) -> bool:
@@ -168,5 +163,5 @@ class RollingRescan:
 
     def _share_of(self, each: ThrottledRound) -> float:
         """Half of the share for folders; for files all that folders leave."""
-        half = self.share / 200
+        half = self.settings.rescan_share / 200
         return half if each is self.folder_round else 2 * half - min(half, self.folder_round.rate)

@@ -51,7 +51,7 @@ def test_what_was_asked_before_the_indexer_started_is_answered_after_its_first_l
         assert all_plots(catalog) == plots_by_hand(root)
 
 
-def test_a_barrier_folder_that_is_deleted_is_made_anew(
+def test_a_barrier_folder_that_is_deleted_is_recreated(
     root: Path, catalog: Catalog, indexer: StartService, plotindex: RunPlotindex, settings: Settings
 ) -> None:
     with indexer() as running:

@@ -104,7 +104,7 @@ def test_the_indexer_beats_and_a_stop_is_told_at_once(
     assert [beat.state for beat in catalog.heartbeats()] == ["stopped"]
 
 
-def test_a_long_look_is_cut_short_when_the_service_is_asked_to_stop(
+def test_a_long_scan_is_interrupted_when_the_service_is_stopped(
     root: Path, catalog: Catalog, service: StartService
 ) -> None:
     for number in range(40):
@@ -117,7 +117,7 @@ def test_a_long_look_is_cut_short_when_the_service_is_asked_to_stop(
     assert catalog.counts()[1] <= 10_000
 
 
-def test_a_database_that_is_deleted_under_indexer_and_server_is_made_anew(
+def test_a_database_that_is_deleted_under_indexer_and_server_is_recreated(
     root: Path, catalog: Catalog, indexer: StartService, server: StartService, plotindex: RunPlotindex
 ) -> None:
     draw(root, "s/project_a/x.png")

@@ -1,4 +1,4 @@
-"""What no event tells of is found by looking round and round: by other hosts, or where there are no watches left."""
+"""Changes without events are found by the rolling rescan: those of other hosts, and in unwatched folders."""
 
 import random
 import shutil
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plotindex.config.settings import Polling
+from plotindex.config.settings import Polling, Settings
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
@@ -42,8 +42,8 @@ AT_ONCE = 200
 """A share with which each round goes on without a pause."""
 
 
-class Looking:
-    """All that looks of an indexer, but for its timing. What happens meanwhile another host does: nothing is told."""
+class Rescanner:
+    """The scanning parts of an indexer without its timing. Changes are those of another host: no event reports them."""
 
     def __init__(self, tree: Tree, catalog: Catalog, barriers: Path, polling: Polling, most: int | None = None) -> None:
         barriers.mkdir(exist_ok=True)
@@ -51,8 +51,8 @@ class Looking:
         self.polled = PolledScopes(tree, polling)
         self.watcher = Watcher(tree, barriers, lambda: Watches(most, self.polled.covers))
         self.scheduler = FairScheduler(tree, catalog, self.watcher)
-        leadership = Leadership(catalog.database)
-        self.rolling = RollingRescan(self.scheduler, self.polled, leadership, poll_seconds=0, share=AT_ONCE)
+        own = Settings(root=tree.root, database="", state_dir=barriers, poll_seconds=0, rescan_share=AT_ONCE)
+        self.rolling = RollingRescan(self.scheduler, self.polled, Leadership(catalog.database), own)
         if polling is not Polling.ALWAYS:
             self.watcher.start()
         self.rescan()
@@ -65,18 +65,18 @@ class Looking:
             scan.step()
 
     def step(self) -> None:
-        """One step of each round, and looks at what it has found."""
+        """One step of each round; reconciles what it finds."""
         for _ in self.rolling.step():
             self.rescan()
         while self.scheduler:
             self.scheduler.step()
 
-    def hear(self) -> None:
-        """Look at what was told, until nothing is any more."""
+    def drain(self) -> None:
+        """Queue the reported scopes until there are none."""
         while scopes := self.watcher.take(0.05).scopes:
             self.scheduler.add(scopes.by_session())
 
-    def go_round(self, each: ThrottledRound, *, alone: bool = False) -> None:
+    def run_round(self, each: ThrottledRound, *, alone: bool = False) -> None:
         """One whole round, from its begin to its end; `alone` while the other one rests."""
         for other in {self.rolling.folder_round, self.rolling.file_round} - {each}:
             other._due = float("inf") if alone else 0.0
@@ -89,7 +89,7 @@ class Looking:
     def watches(self) -> Watches:
         return self.watcher.watches
 
-    def is_right(self) -> bool:
+    def is_equal(self) -> bool:
         return all_plots(self.catalog) == plots_by_hand(self.tree.root)
 
     def close(self) -> None:
@@ -107,20 +107,20 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots_module, "SETTLE_NS", -1)
 
 
-Look = Callable[..., Looking]
+MakeRescanner = Callable[..., Rescanner]
 
 
 @pytest.fixture
-def look(tree: Tree, catalog: Catalog, tmp_path: Path) -> Iterator[Look]:
-    made: list[Looking] = []
+def make_rescanner(tree: Tree, catalog: Catalog, tmp_path: Path) -> Iterator[MakeRescanner]:
+    made: list[Rescanner] = []
 
-    def make(polling: Polling = Polling.ALWAYS, most: int | None = None) -> Looking:
-        made.append(Looking(tree, catalog, tmp_path / "barriers", polling, most))
+    def make(polling: Polling = Polling.ALWAYS, most: int | None = None) -> Rescanner:
+        made.append(Rescanner(tree, catalog, tmp_path / "barriers", polling, most))
         return made[0]
 
     yield make
-    for looking in made:
-        looking.close()
+    for rescanner in made:
+        rescanner.close()
 
 
 def let_the_clock_tick() -> None:
@@ -154,58 +154,60 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_comes_goes_or_is_renamed_is_found_within_one_round_by_folders(
-    look: Look, root: Path, change: str
+    make_rescanner: MakeRescanner, root: Path, change: str
 ) -> None:
     for path in ("s/project_a/x.png", "s/project_a/sub/deep/x.png", "s/project_b/x.png", "t/project_a/x.png"):
         draw(root, path)
     (root / "s/project_empty").mkdir()
-    looking = look()
+    rescanner = make_rescanner()
     let_the_clock_tick()
     CHANGES[change](root)
-    assert not looking.is_right()
-    looking.go_round(looking.rolling.folder_round, alone=True)
-    assert looking.is_right()
+    assert not rescanner.is_equal()
+    rescanner.run_round(rescanner.rolling.folder_round, alone=True)
+    assert rescanner.is_equal()
 
 
-def test_what_is_rewritten_in_place_is_found_within_one_round_by_files(look: Look, root: Path) -> None:
+def test_what_is_rewritten_in_place_is_found_within_one_round_by_files(
+    make_rescanner: MakeRescanner, root: Path
+) -> None:
     plots = [draw(root, f"s{number}/project_a/x.png") for number in range(4)]
-    looking = look()
+    rescanner = make_rescanner()
     let_the_clock_tick()
     for plot in plots:
         plot.write_bytes(b"rewritten")
-    looking.go_round(looking.rolling.folder_round, alone=True)
-    assert not looking.is_right()
-    looking.go_round(looking.rolling.file_round, alone=True)
-    assert looking.is_right()
-    assert take_report(looking.rolling.report).changed == 4
+    rescanner.run_round(rescanner.rolling.folder_round, alone=True)
+    assert not rescanner.is_equal()
+    rescanner.run_round(rescanner.rolling.file_round, alone=True)
+    assert rescanner.is_equal()
+    assert take_report(rescanner.rolling.report).changed == 4
 
 
 def test_a_folder_that_changed_a_moment_ago_is_looked_at_again_whatever_its_time(
-    look: Look, root: Path, monkeypatch: pytest.MonkeyPatch
+    make_rescanner: MakeRescanner, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another change within the same tick of the clock would leave the same time."""
     folder = draw(root, "s/project_a/x.png").parent
     assert fingerprint_of(folder.stat()) != STALE
-    looking = look()
+    rescanner = make_rescanner()
 
     def found() -> list[str]:
-        snapshots = looking.watches.snapshots
-        return [path for paths in snapshots.changed(looking.tree, "s") for path in paths]
+        snapshots = rescanner.watches.snapshots
+        return [path for paths in snapshots.changed(rescanner.tree, "s") for path in paths]
 
     assert found() == []
     let_the_clock_tick()
     draw(root, "s/project_a/y.png")
-    looking.go_round(looking.rolling.folder_round, alone=True)
+    rescanner.run_round(rescanner.rolling.folder_round, alone=True)
     # Whatever the clock of the file system says: it has changed since the round before.
     assert found() == ["s/project_a"]
-    looking.go_round(looking.rolling.folder_round, alone=True)
+    rescanner.run_round(rescanner.rolling.folder_round, alone=True)
     assert found() == []
     # By the clock of this host.
     monkeypatch.setattr(snapshots_module, "SETTLE_NS", SETTLE_NS * 1000)
-    looking.rescan()
+    rescanner.rescan()
     for _ in range(2):
         assert found() == ["s", "s/project_a"]
-        looking.go_round(looking.rolling.folder_round, alone=True)
+        rescanner.run_round(rescanner.rolling.folder_round, alone=True)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -222,7 +224,7 @@ def test_after_any_changes_one_round_by_folders_and_one_by_files_leave_no_differ
         polling = Polling.ALWAYS if most is None else Polling.NEVER
         with (
             fresh_catalog(new_database, tree) as catalog,
-            closing(Looking(tree, catalog, Path(folder) / "barriers", polling, most)) as looking,
+            closing(Rescanner(tree, catalog, Path(folder) / "barriers", polling, most)) as rescanner,
         ):
             let_the_clock_tick()
             for kind, path, other, number in changes:
@@ -232,10 +234,10 @@ def test_after_any_changes_one_round_by_folders_and_one_by_files_leave_no_differ
                     STEPS[kind](root, path, other, number)
                 except OSError:
                     (root / "new").unlink(missing_ok=True)
-            for each in (looking.rolling.folder_round, looking.rolling.file_round):
-                looking.hear()
-                looking.go_round(each)
-            assert looking.is_right()
+            for each in (rescanner.rolling.folder_round, rescanner.rolling.file_round):
+                rescanner.drain()
+                rescanner.run_round(each)
+            assert rescanner.is_equal()
 
 
 def draw_dozen(root: Path, name: str) -> None:
@@ -245,32 +247,32 @@ def draw_dozen(root: Path, name: str) -> None:
 
 
 def test_of_a_budget_the_root_and_the_sessions_have_theirs_first_and_the_rest_is_looked_at(
-    look: Look, root: Path
+    make_rescanner: MakeRescanner, root: Path
 ) -> None:
     draw_dozen(root, "x.png")
-    looking = look(Polling.NEVER, most=40)
-    watches = looking.watches
+    rescanner = make_rescanner(Polling.NEVER, most=40)
+    watches = rescanner.watches
     assert len(watches) == 40
-    assert all(watches._map.get(path) for path in ("", *looking.tree.sessions()))
+    assert all(watches._map.get(path) for path in ("", *rescanner.tree.sessions()))
     assert (watches.snapshots.unwatched, watches.snapshots.folders, len(watches.snapshots)) == (9, 9, 3)
     let_the_clock_tick()
     draw_dozen(root, "y.png")
-    looking.hear()
-    looking.go_round(looking.rolling.folder_round)
-    assert looking.is_right()
-    for session in looking.tree.sessions():
+    rescanner.drain()
+    rescanner.run_round(rescanner.rolling.folder_round)
+    assert rescanner.is_equal()
+    for session in rescanner.tree.sessions():
         shutil.rmtree(root / session)
-    looking.rescan()
+    rescanner.rescan()
     assert (len(watches), watches.snapshots.unwatched, watches.snapshots.folders) == (1, 0, 0)
 
 
 def test_the_session_that_changes_gets_watches_and_the_one_quiet_longest_gives_up_its_own(
-    look: Look, root: Path, monkeypatch: pytest.MonkeyPatch
+    make_rescanner: MakeRescanner, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw_dozen(root, "x.png")
-    looking = look(Polling.NEVER, most=40)
-    watches = looking.watches
-    looking.step()
+    rescanner = make_rescanner(Polling.NEVER, most=40)
+    watches = rescanner.watches
+    rescanner.step()
 
     def watched() -> list[str]:
         return sorted(name for name in watches.sessions() if not watches.snapshots.watchable_in(name))
@@ -279,53 +281,30 @@ def test_the_session_that_changes_gets_watches_and_the_one_quiet_longest_gives_u
     first, second, _ = sorted(set(watches.sessions()) - set(before))
     # In none of those that are watched nothing has changed for a minute.
     draw(root, f"{first}/project_{3 * int(first[1:])}/y.png")
-    reconcile(looking.tree, looking.catalog, [first])
+    reconcile(rescanner.tree, rescanner.catalog, [first])
     for _ in range(3):
-        looking.step()
+        rescanner.step()
     assert (watched(), len(watches)) == (before, 40)
     monkeypatch.setattr(watches_module, "QUIET_SECONDS", -1)
     # Whoever found it, such as a server that heals.
     draw(root, f"{second}/project_{3 * int(second[1:])}/y.png")
-    reconcile(looking.tree, looking.catalog, [second])
-    looking.step()
+    reconcile(rescanner.tree, rescanner.catalog, [second])
+    rescanner.step()
     assert second in watched()
     assert set(before) - set(watched()) == {quietest}
     assert watches._map.count_in(quietest) == 1
     assert len(watches) <= 40
-    looking.go_round(looking.rolling.folder_round)
-    assert looking.is_right()
-
-
-def test_each_round_keeps_to_its_share_and_tells_how_long_it_takes() -> None:
-    looked: list[str] = []
-
-    def looks(session: str) -> Iterator[list[str]]:
-        looked.append(session)
-        yield [session]
-
-    each = ThrottledRound(looks)
-    each.start(["t", "s"])
-    assert each.step(0.05) == ["s"]
-    each.charge(1.0, 0.05)
-    assert 18 < each.seconds_to_next(0) <= 20
-    assert each.step(0.05) == ["t"]
-    assert each.is_open
-    assert each.step(0.05) == []
-    assert (each.is_open, looked) == (False, ["s", "t"])
-    assert each.seconds == 0
-    assert 3000 < each.seconds_to_next(3600) <= 3600
-    each.start([])
-    assert each.seconds > 0
-    assert each.rate > 1
+    rescanner.run_round(rescanner.rolling.folder_round)
+    assert rescanner.is_equal()
 
 
 def test_what_may_be_older_than_promised_is_not_called_fresh(
-    look: Look, root: Path, monkeypatch: pytest.MonkeyPatch
+    make_rescanner: MakeRescanner, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(root, "s/project_a/x.png")
-    looking = look(Polling.NEVER, most=2)
-    assert looking.rolling.is_fresh
-    looking.go_round(looking.rolling.file_round)
-    assert looking.rolling.is_fresh
+    rescanner = make_rescanner(Polling.NEVER, most=2)
+    assert rescanner.rolling.is_fresh
+    rescanner.run_round(rescanner.rolling.file_round)
+    assert rescanner.rolling.is_fresh
     monkeypatch.setattr(rolling_rescan_module, "FRESH_SECONDS", 0)
-    assert not looking.rolling.is_fresh
+    assert not rescanner.rolling.is_fresh

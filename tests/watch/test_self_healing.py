@@ -1,4 +1,4 @@
-"""Whatever part of the watching dies or goes astray is noticed, and made good."""
+"""The failure of any part of the watcher is detected and repaired."""
 
 import os
 import re
@@ -108,7 +108,7 @@ def deafen(indexer: Indexer, _monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("harm", [kill_reader, kill_emitter, kill_dispatcher, deafen])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_part_that_dies_is_noticed_replaced_counted_and_everything_is_looked_at_again(
+def test_a_part_that_dies_is_detected_and_replaced_with_a_full_scan(
     root: Path,
     catalog: Catalog,
     run_indexer: RunIndexer,

@@ -28,7 +28,7 @@ from tests.tools.torture import folders_to_watch, watched_inodes
 
 
 class Listening:
-    """A watcher with the looks that name it the folders to watch, as in the indexer but for its timing."""
+    """A watcher with the scans that add its watches, as in the indexer but without its timing."""
 
     def __init__(self, tree: Tree, catalog: Catalog, barriers: Path) -> None:
         self.tree = tree

@@ -1,4 +1,4 @@
-"""Which folders are watched, when looks at several places cross."""
+"""Which folders are watched when scans of several places overlap."""
 
 from collections import defaultdict
 
@@ -21,8 +21,8 @@ class Kernel:
             del self.numbers[folder]
 
 
-def test_a_look_that_is_overtaken_by_one_at_the_folders_new_place_takes_no_watch_from_it() -> None:
-    """Seen in a torture: a look that went on below a project, renamed meanwhile, ended the watches there for good."""
+def test_a_scan_overtaken_by_one_at_the_folders_new_place_removes_no_watch() -> None:
+    """Seen in a torture: a scan below a project that was renamed meanwhile ended the watches there for good."""
     kernel, watches = Kernel(), Watches()
     watches.attach(kernel.add, kernel.remove, 0)
     watches.add("s/project_a", 1)
