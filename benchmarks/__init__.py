@@ -1,1 +1,1 @@
-"""What `make bench` runs: each figure is measured now, beside what it is compared with."""
+"""Benchmarks, run by `make bench`: each figure is measured together with its baseline."""

@@ -1,4 +1,4 @@
-"""python -m benchmarks [NAME ...]: the benchmarks, or those named, in the order of the list; on the disk of TMPDIR."""
+"""python -m benchmarks [NAME ...]: run all benchmarks, or those named, on the disk of TMPDIR."""
 
 import signal
 import sys
@@ -13,8 +13,8 @@ from benchmarks.survival import survival
 
 
 def _lookup() -> None:
-    # Not imported before its turn: it brings SQLAlchemy along, and the peak memory of a child that is smaller than
-    # this process cannot be told (see run_measured).
+    # Imported late: it loads SQLAlchemy, and run_measured cannot measure the peak memory of a child that is smaller
+    # than this process.
     from benchmarks.lookup import lookup  # noqa: PLC0415 - see above
 
     lookup()
@@ -84,8 +84,8 @@ BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("thumbnails", _thumbnails),
     ("scale", _scale),
 ]
-ASKED_FOR = {"scale"}
-"""Those that are only made when they are named: they take many minutes and much room."""
+ON_REQUEST_ONLY = {"scale"}
+"""Run only when named: these take many minutes and much disk space."""
 
 
 def main(names: list[str]) -> int:
@@ -95,11 +95,11 @@ def main(names: list[str]) -> int:
             f"There is no benchmark {unknown[0]!r}: name some of {', '.join(known)}, or none for all.", file=sys.stderr
         )
         return 2
-    # So that SIGTERM, too, unwinds: what was started is stopped, what was drawn is deleted.
+    # SIGTERM must also unwind: stop child processes, delete files.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     print(describe_machine(), flush=True)
     for name, benchmark in BENCHMARKS:
-        if name in names or (not names and name not in ASKED_FOR):
+        if name in names or (not names and name not in ON_REQUEST_ONLY):
             benchmark()
     return 0
 

@@ -1,4 +1,4 @@
-"""What plotindex is compared with, and the server for all: `python -m benchmarks.applications TARGET PORT`."""
+"""The baseline applications and their server: `python -m benchmarks.applications TARGET PORT`."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ RULE = "/api/smartstat/plots/<session_id>/<path:filename>"
 
 
 def create_glob() -> Flask:
-    """The function that plotindex replaces, as it was, but for its authentication."""
+    """The function that plotindex replaces, without its authentication."""
     app = Flask("glob", static_folder=None)
     root = Path(os.environ["PLOTINDEX_ROOT"])
 
@@ -34,7 +34,7 @@ def create_glob() -> Flask:
 
 
 def create_known_path() -> Flask:
-    """The least that Flask can do: no look-up, no check of who asks."""
+    """The minimum in Flask: no lookup, no authentication."""
     app = Flask("known path", static_folder=None)
     root = Path(os.environ["PLOTINDEX_ROOT"])
     folders = {session.name: str(asked_plot(session).parent) for session in root.iterdir()}
@@ -47,7 +47,7 @@ def create_known_path() -> Flask:
 
 
 def serve(target: str, port: int) -> None:
-    """As plotindex.web.server.service does, for any application."""
+    """Serve any application as plotindex.web.server.service does."""
     Granian(
         target,
         factory=True,

@@ -1,4 +1,4 @@
-"""Many plots at once: when they are all in the catalogue, and how many are missing then."""
+"""A burst of plots: when the catalogue has caught up, and how many plots are missing then."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from benchmarks.drawing import PROJECTS, SESSIONS, Drawn
 from benchmarks.measure import in_turn, median_ratio, print_table
-from benchmarks.processes import Site
+from benchmarks.processes import BenchmarkSite
 from benchmarks.watchers import NOBODY, PLOTINDEX, WATCHDOG, walk, watched
 
 PLOTS = 50_000
@@ -33,11 +33,11 @@ class Sample(NamedTuple):
     """One burst."""
 
     writer: float
-    """Seconds from its first folder to the last plot's close."""
+    """Seconds from the first folder to the last plot's close."""
     settled: float
-    """Seconds until the one who watches said that he is done, or changed his table for the last time."""
+    """Seconds until the watcher reported that it is done, or last changed its table."""
     missing: int
-    """Plots that are not in the table as they are."""
+    """Plots that are missing from the table, or outdated there."""
 
 
 def burst(folder: Path) -> None:
@@ -46,8 +46,8 @@ def burst(folder: Path) -> None:
 
 
 def _sample(name: str, folder: Path, rounds: Iterator[int]) -> Sample:
-    site = Site(folder / str(next(rounds)))
-    # So that what is measured is not the system still writing what the last round left.
+    site = BenchmarkSite(folder / str(next(rounds)))
+    # Flush first: the previous round must not be written during this one.
     os.sync()
     if name == NOBODY:
         drawn = _draw(site)
@@ -62,7 +62,7 @@ def _sample(name: str, folder: Path, rounds: Iterator[int]) -> Sample:
     return Sample(drawn.seconds, settled.at - drawn.began, missing)
 
 
-def _draw(site: Site) -> Drawn:
+def _draw(site: BenchmarkSite) -> Drawn:
     output = site.run("benchmarks.drawing", "burst", str(site.root), str(PLOTS)).stdout
     return Drawn(*json.loads(output.splitlines()[-1]))
 

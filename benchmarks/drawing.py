@@ -1,4 +1,4 @@
-"""Those who draw, each a process of its own: `python -m benchmarks.drawing KIND FOLDER [NUMBER]`.
+"""Processes that draw plots: `python -m benchmarks.drawing KIND FOLDER [NUMBER]`.
 
 It prints a line when it begins, and a Drawn as JSON when it has ended: a burst by itself, the others on SIGTERM.
 """
@@ -21,7 +21,7 @@ SUBFOLDERS = 3_000
 
 
 class Drawn(NamedTuple):
-    """What came of it. The moments are of `time.perf_counter`, which all processes of a machine share."""
+    """The result. Times are of `time.perf_counter`, which all processes of a machine share."""
 
     done: int
     """Plots drawn, or folders renamed."""
@@ -38,7 +38,7 @@ class Drawn(NamedTuple):
 
 
 def draw(path: str) -> None:
-    """The least that makes a plot: open, write, close."""
+    """Write a plot with the fewest calls: open, write, close."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         os.write(descriptor, PLOT)
@@ -47,7 +47,7 @@ def draw(path: str) -> None:
 
 
 def burst(root: Path, plots: int) -> Iterator[int]:
-    """So many plots into SESSIONS x PROJECTS folders, which it makes, project by project."""
+    """Create SESSIONS x PROJECTS folders and draw `plots` into them, project by project."""
     for session in range(SESSIONS):
         for project in range(PROJECTS):
             folder = root / f"session_{session:02}/project_{project:02}"
@@ -58,7 +58,7 @@ def burst(root: Path, plots: int) -> Iterator[int]:
 
 
 def steady(root: Path, rate: int) -> Iterator[int]:
-    """So many plots a second, the sessions taking turns; what it is late with, it catches up with."""
+    """Draw `rate` plots per second, in sessions in turn, catching up when late."""
     folders = [root / f"steady_{session:02}/project_{os.getpid()}" for session in range(STEADY_SESSIONS)]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -70,7 +70,7 @@ def steady(root: Path, rate: int) -> Iterator[int]:
 
 
 def unpaused(root: Path, _number: int) -> Iterator[int]:
-    """Plots into one project, as fast as it can."""
+    """Draw plots into one project as fast as possible."""
     folder = root / f"unpaused_{os.getpid()}/project_a"
     folder.mkdir(parents=True)
     for number in count():
@@ -79,7 +79,7 @@ def unpaused(root: Path, _number: int) -> Iterator[int]:
 
 
 def renaming(root: Path, _number: int) -> Iterator[int]:
-    """Rename the folder that `make_subfolders` made, there and back, as fast as it can."""
+    """Rename the folder of `make_subfolders` back and forth as fast as possible."""
     here, there = root / "renaming/project_a/here", root / "renaming/project_a/there"
     while True:
         here.rename(there)
@@ -88,7 +88,7 @@ def renaming(root: Path, _number: int) -> Iterator[int]:
 
 
 def make_subfolders(root: Path) -> None:
-    """Make the folder for `renaming`, with a plot in each folder below it."""
+    """Create the folder for `renaming`, with a plot in each subfolder."""
     for number in range(SUBFOLDERS):
         folder = root / f"renaming/project_a/here/{number:04}"
         folder.mkdir(parents=True)
@@ -104,7 +104,7 @@ KINDS: dict[str, Callable[[Path, int], Iterator[int]]] = {
 
 
 def main(kind: str, root: Path, number: int) -> Drawn:
-    """Draw until it is done, or until somebody says that it is enough."""
+    """Draw until done, or until stopped."""
     enough = []
     signal.signal(signal.SIGTERM, lambda number, _frame: enough.append(number))
     print("drawing", flush=True)

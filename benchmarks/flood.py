@@ -1,4 +1,4 @@
-"""Two hundred clients ask for names that do not exist: what becomes of others' hits, of the scans, of memory."""
+"""200 clients request missing plots: the effect on other hits, scans and memory."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.flood_clients import Answers, Flood
 from benchmarks.measure import in_turn, median_ratio, print_table
-from benchmarks.processes import Site, free_port, python
+from benchmarks.processes import BenchmarkSite, free_port, python
 from benchmarks.serving import Sample, Server, draw_session, sample
 
 PROJECTS = 10_000
@@ -31,7 +31,7 @@ KINDS = {
 
 
 class Round(NamedTuple):
-    """Hits on one session while the others ask."""
+    """Hits on one session during the flood."""
 
     hits: Sample
     answers: Answers
@@ -40,7 +40,7 @@ class Round(NamedTuple):
 
 def flood() -> None:
     with TemporaryDirectory() as folder:
-        site = Site(Path(folder))
+        site = BenchmarkSite(Path(folder))
         for projects in (1, PROJECTS):
             draw_session(site.root, projects)
         with _served(site) as server:
@@ -51,19 +51,21 @@ def flood() -> None:
 
 
 @contextmanager
-def _served(site: Site) -> Iterator[Server]:
+def _served(site: BenchmarkSite) -> Iterator[Server]:
     with site.started("plotindex", "watch", log="watch.log"):
-        site.watched()
+        site.wait_until_watching()
         token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
         port = free_port()
         with site.started("plotindex", "serve", "--port", str(port), log="serve.log") as process:
-            site.listens(process, port, "serve.log")
+            site.wait_until_listening(process, port, "serve.log")
             yield Server("plotindex", process, port, token)
 
 
 @contextmanager
-def asking(site: Site, server: Server, flood: Flood, clients: int, seconds: float) -> "Iterator[subprocess.Popen[str]]":
-    """So many clients that are connected and ask; once they are over, the next line of their output has the Answers."""
+def run_clients(
+    site: BenchmarkSite, server: Server, flood: Flood, clients: int, seconds: float
+) -> "Iterator[subprocess.Popen[str]]":
+    """Run connected clients; when they end, the next line of their output is their Answers."""
     given = {**flood._asdict(), "port": server.port, "token": server.token, "clients": clients, "seconds": seconds}
     with subprocess.Popen(
         python("benchmarks.flood_clients"),
@@ -76,22 +78,22 @@ def asking(site: Site, server: Server, flood: Flood, clients: int, seconds: floa
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(json.dumps(given) + "\n")
         process.stdin.flush()
-        # Its first line says that all are connected and ask.
+        # The first line means that all are connected.
         process.stdout.readline()
         yield process
 
 
 def answers_of(process: "subprocess.Popen[str]") -> Answers:
-    """What the clients were answered, once they are over."""
+    """The answers of the clients, once they have ended."""
     assert process.stdout is not None
     return Answers(*json.loads(process.stdout.readline()))
 
 
-def _round(site: Site, server: Server, kind: Flood | None) -> Round:
+def _round(site: BenchmarkSite, server: Server, kind: Flood | None) -> Round:
     if kind is None:
         return Round(sample(site, server, 1), Answers({}, 0.0), _resident(server))
     own = kind._replace(path=kind.path.replace("{session}", f"session_{PROJECTS}"))
-    with asking(site, server, own, CLIENTS, FLOOD_SECONDS) as clients:
+    with run_clients(site, server, own, CLIENTS, FLOOD_SECONDS) as clients:
         hits = sample(site, server, 1)
         answers = answers_of(clients)
     return Round(hits, answers, _resident(server))

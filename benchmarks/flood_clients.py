@@ -1,4 +1,4 @@
-"""Many clients at once, in a process of their own: it reads what to ask, and counts answers."""
+"""Many concurrent clients in one process: reads a Flood, prints the number of answers."""
 
 import asyncio
 import json
@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 
 class Flood(NamedTuple):
-    """What the clients ask for, and whether they wait for as long as they are told."""
+    """What the clients request, and whether they obey Retry-After."""
 
     path: str
-    """`{number}` is another one each time."""
+    """`{number}` is replaced by a counter."""
     obey: bool
     names: int = 10**9
-    """After so many numbers the first comes again."""
+    """The counter starts again after so many."""
 
 
 class Answers(NamedTuple):
-    """How many answers had which status, in how many seconds."""
+    """Number of answers by status, and the time they took in seconds."""
 
     statuses: dict[str, int]
     seconds: float
@@ -48,13 +48,13 @@ async def _main() -> None:
     statuses: Counter[str] = Counter()
     began = time.monotonic()
     numbers = count()
-    asking = [
+    clients = [
         asyncio.create_task(_ask(given, numbers, began + given["seconds"], statuses)) for _ in range(given["clients"])
     ]
     while sum(statuses.values()) < given["clients"]:
         await asyncio.sleep(0.01)
-    print("asking", flush=True)
-    await asyncio.gather(*asking)
+    print("connected", flush=True)
+    await asyncio.gather(*clients)
     print(json.dumps([statuses, time.monotonic() - began]), flush=True)
 
 

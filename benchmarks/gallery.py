@@ -1,4 +1,4 @@
-"""The gallery in a real browser: how soon a plot is seen, how a large session opens, what the first page weighs."""
+"""The gallery in a real browser: latency of new plots, opening of large sessions, size of the first page."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Many folders in which nothing happens: what watching them costs, and that reading their plots makes no event."""
+"""Many unchanging folders: the cost of watching them, and that reading plots causes no event."""
 
 import http.client
 import json
@@ -15,22 +15,22 @@ from watchdog.observers.inotify_c import WATCHDOG_ALL_EVENTS, CallbackId, Inotif
 
 from benchmarks.drawing import PLOT, draw
 from benchmarks.measure import print_table, tree_cpu_seconds
-from benchmarks.processes import Site, free_port
-from benchmarks.watchers import PLOTINDEX, WATCHDOG, Watched, watched
+from benchmarks.processes import BenchmarkSite, free_port
+from benchmarks.watchers import PLOTINDEX, WATCHDOG, WatchedRoot, watched
 
 SESSIONS = 100
 PROJECTS = 100
 FOLDERS = SESSIONS * PROJECTS
-"""And as many plots: one in each."""
+"""With one plot each."""
 CALM_SECONDS = 5
-"""What a watcher does in its first seconds is no idling yet."""
+"""The first seconds after the start do not count as idle."""
 IDLE_SECONDS = 20
 DRAWN = 10
 RULE = "/api/smartstat/plots"
 
 
 class Idle(NamedTuple):
-    """What a watcher took while nothing happened."""
+    """A watcher's cost while nothing happened."""
 
     name: str
     cpu: float
@@ -39,7 +39,7 @@ class Idle(NamedTuple):
 
 
 class Caused(NamedTuple):
-    """What happened while something was done in all the folders."""
+    """The effect of an action in all the folders."""
 
     what: str
     own: int
@@ -47,13 +47,13 @@ class Caused(NamedTuple):
     stock: int
     """Events under watchdog's default mask."""
     changes: int
-    """By how much the catalogue's clock went on."""
+    """How far the catalogue's clock advanced."""
     cpu: float
     """Of one core, the indexer's."""
 
 
 class Counter:
-    """Counts events by itself: another inotify descriptor on the same folders."""
+    """Counts events independently, with another inotify descriptor on the same folders."""
 
     def __init__(self, folders: Iterable[Path], mask: int) -> None:
         self.events = 0
@@ -66,7 +66,7 @@ class Counter:
         self.events += 1
 
     def on_watch_deleted(self, _wd: WatchDescriptor) -> None:
-        """Only when it is stopped: nobody deletes a folder here."""
+        """Only when stopped: no folder is deleted here."""
 
     def on_queue_overflow(self) -> None:
         raise RuntimeError("More events than the kernel keeps")
@@ -77,16 +77,16 @@ class Counter:
 
 
 def idle(folder: Path) -> None:
-    site = Site(folder)
+    site = BenchmarkSite(folder)
     paths = [f"s{s:02}/project_{p:02}/plot.png" for s in range(SESSIONS) for p in range(PROJECTS)]
     for path in paths:
         (site.root / path).parent.mkdir(parents=True)
         draw(f"{site.root}/{path}")
-    # Both watch the same folders at the same time: who idles is in nobody's way.
+    # Both watch the same folders at the same time: idle watchers do not disturb each other.
     with watched(WATCHDOG, site) as stock:
         with watched(PLOTINDEX, site) as indexer:
             rows = _idle({WATCHDOG: stock, f"{PLOTINDEX}, first start": indexer})
-        # What it made of its database then, it need not keep in memory.
+        # Memory used for filling its database must not count.
         with watched(PLOTINDEX, site) as indexer:
             rows += _idle({f"{PLOTINDEX}, started again": indexer})
             caused = _caused(indexer, paths)
@@ -94,7 +94,7 @@ def idle(folder: Path) -> None:
     _print_caused(caused)
 
 
-def _idle(watchers: dict[str, Watched]) -> list[Idle]:
+def _idle(watchers: dict[str, WatchedRoot]) -> list[Idle]:
     time.sleep(CALM_SECONDS)
     processes = [watcher.process for watcher in watchers.values()]
     began, before = time.perf_counter(), list(map(tree_cpu_seconds, processes))
@@ -106,14 +106,14 @@ def _idle(watchers: dict[str, Watched]) -> list[Idle]:
     ]
 
 
-def _caused(watcher: Watched, paths: list[str]) -> list[Caused]:
+def _caused(watcher: WatchedRoot, paths: list[str]) -> list[Caused]:
     site = watcher.site
     folders = [site.root, *site.root.iterdir(), *site.root.glob("*/*/")]
     own, stock = Counter(folders, _mask(watcher.process)), Counter(folders, WATCHDOG_ALL_EVENTS)
     try:
         port, log = free_port(), "serve.log"
         with site.started("plotindex", "serve", "--port", str(port), log=log) as server:
-            site.listens(server, port, log)
+            site.wait_until_listening(server, port, log)
             return [
                 _count(
                     f"reading {len(paths):,} plots over HTTP", partial(_read, site, port, paths), watcher, own, stock
@@ -125,7 +125,7 @@ def _caused(watcher: Watched, paths: list[str]) -> list[Caused]:
         stock.stop()
 
 
-def _count(what: str, do: Callable[[], None], watcher: Watched, own: Counter, stock: Counter) -> Caused:
+def _count(what: str, do: Callable[[], None], watcher: WatchedRoot, own: Counter, stock: Counter) -> Caused:
     clock, cpu = _clock(watcher.site), tree_cpu_seconds(watcher.process)
     own.events = stock.events = 0
     began = time.perf_counter()
@@ -137,18 +137,18 @@ def _count(what: str, do: Callable[[], None], watcher: Watched, own: Counter, st
 
 
 def _mask(process: psutil.Process) -> int:
-    """The mask with which a process watches folders, as the kernel tells it."""
+    """The inotify mask of a process, from /proc."""
     for file in Path(f"/proc/{process.pid}/fdinfo").iterdir():
         if found := re.search(r"^inotify .* mask:([0-9a-f]+)", file.read_text(), re.MULTILINE):
             return int(found[1], 16)
     raise RuntimeError("plotindex watches nothing")
 
 
-def _clock(site: Site) -> int:
+def _clock(site: BenchmarkSite) -> int:
     return int(json.loads(site.run("plotindex", "status", "--json").stdout)["clock"])
 
 
-def _read(site: Site, port: int, paths: list[str]) -> None:
+def _read(site: BenchmarkSite, port: int, paths: list[str]) -> None:
     token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         for path in paths:
@@ -161,7 +161,7 @@ def _read(site: Site, port: int, paths: list[str]) -> None:
                 raise RuntimeError(f"The answer must be a hit, but {target} is {got}")
 
 
-def _draw(site: Site, paths: list[str]) -> None:
+def _draw(site: BenchmarkSite, paths: list[str]) -> None:
     for path in paths:
         draw(f"{site.root}/{path}")
 

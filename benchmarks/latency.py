@@ -1,4 +1,4 @@
-"""From a plot's close to its row: alone, while others draw, and while one session draws or renames without pause."""
+"""Latency from a plot's close to its row: idle, with steady load, and with one session that never pauses."""
 
 import math
 import os
@@ -14,23 +14,23 @@ from typing import NamedTuple
 
 from benchmarks.drawing import STEADY_SESSIONS, SUBFOLDERS, draw, make_subfolders
 from benchmarks.measure import in_turn, median_ratio, print_table
-from benchmarks.processes import Site
-from benchmarks.watchers import PLOTINDEX, WATCHDOG, Watched, watched
+from benchmarks.processes import BenchmarkSite
+from benchmarks.watchers import PLOTINDEX, WATCHDOG, WatchedRoot, watched
 
 ROUNDS = 5
 PLOTS = 60
-"""In each round; one each 30 to 70 ms, however long the last one took to be seen."""
+"""In each round; one every 30 to 70 ms, regardless of earlier latencies."""
 POLL_SECONDS = 0.0005
-PATIENCE_SECONDS = 10
-"""After so long a plot counts as one that is never seen."""
+TIMEOUT_SECONDS = 10
+"""After so long, a plot counts as never seen."""
 PROJECT = "measured/project_a"
 
 ALONE = "nothing else is drawn"
 STEADY = f"others draw 1,000 plots/s in {STEADY_SESSIONS} sessions"
 UNPAUSED = "one session draws without pause"
 RENAMING = f"one session renames {SUBFOLDERS:,} folders without pause"
-UNPAUSED_OUTSIDE = "somebody draws so, but outside the root"
-RENAMING_OUTSIDE = "somebody renames so, but outside the root"
+UNPAUSED_OUTSIDE = "the same drawing, but outside the root"
+RENAMING_OUTSIDE = "the same renaming, but outside the root"
 KINDS = {
     STEADY: "steady",
     UNPAUSED: "unpaused",
@@ -39,7 +39,7 @@ KINDS = {
     RENAMING_OUTSIDE: "renaming",
 }
 OUTSIDE = (UNPAUSED_OUTSIDE, RENAMING_OUTSIDE)
-"""Makes no event: what the others lose by it is the machine's share."""
+"""Causes no event: measures the effect of the machine's load alone."""
 CELLS = [
     (ALONE, WATCHDOG),
     (ALONE, PLOTINDEX),
@@ -57,7 +57,7 @@ COLUMNS = [
     "p50 ms",
     "p99 ms",
     "max ms",
-    f"not in {PATIENCE_SECONDS} s",
+    f"not in {TIMEOUT_SECONDS} s",
     "p50 / watchdog",
     "p50 / alone",
     "p99 / alone",
@@ -68,13 +68,13 @@ class Sample(NamedTuple):
     """One measurement."""
 
     latencies: list[float]
-    """In milliseconds; infinite for a plot that was never seen."""
+    """Milliseconds; infinite for a plot that was never seen."""
     gaps: list[float]
-    """Milliseconds from one poll to the next: how exact the latencies are."""
+    """Milliseconds between polls: the resolution of the latencies."""
     rate: float | None
-    """What the others did meanwhile, each second."""
+    """Changes per second by the load."""
     well: bool
-    """Whether the watcher caught up with the others afterwards."""
+    """Whether the watcher caught up with the load afterwards."""
 
 
 Samples = dict[tuple[str, str], list[Sample]]
@@ -84,7 +84,7 @@ def latency(folder: Path) -> None:
     with ExitStack() as stack:
         watchers = {}
         for name in (WATCHDOG, PLOTINDEX):
-            site = Site(folder / name)
+            site = BenchmarkSite(folder / name)
             (site.root / PROJECT).mkdir(parents=True)
             for root in (site.root, site.folder):
                 make_subfolders(root)
@@ -92,7 +92,7 @@ def latency(folder: Path) -> None:
         _print(in_turn(ROUNDS, {cell: partial(_sample, cell[0], watchers[cell[1]]) for cell in CELLS}))
 
 
-def _sample(meanwhile: str, watcher: Watched) -> Sample:
+def _sample(meanwhile: str, watcher: WatchedRoot) -> Sample:
     if meanwhile == ALONE:
         return Sample(*_measure(watcher), None, well=True)
     with watcher.drawing(KINDS[meanwhile], watcher.site.folder if meanwhile in OUTSIDE else watcher.root) as drawn:
@@ -100,7 +100,7 @@ def _sample(meanwhile: str, watcher: Watched) -> Sample:
     return Sample(*measured, drawn[0].rate, watcher.settle().well)
 
 
-def _measure(watcher: Watched) -> tuple[list[float], list[float]]:
+def _measure(watcher: WatchedRoot) -> tuple[list[float], list[float]]:
     chance = random.Random()
     latencies, gaps = [], []
     waiting: dict[str, tuple[float, os.stat_result]] = {}
@@ -116,7 +116,7 @@ def _measure(watcher: Watched) -> tuple[list[float], list[float]]:
         for path, (closed, status) in list(waiting.items()):
             seen = watcher.sees(path, status)
             took = time.perf_counter() - closed
-            if seen or took > PATIENCE_SECONDS:
+            if seen or took > TIMEOUT_SECONDS:
                 latencies.append(took * 1000 if seen else math.inf)
                 del waiting[path]
         time.sleep(POLL_SECONDS)
@@ -173,7 +173,7 @@ def _percentile(of: Sequence[float], percent: int) -> float:
 
 
 def _number(milliseconds: float) -> str:
-    return f">{PATIENCE_SECONDS * 1000:,}" if math.isinf(milliseconds) else f"{milliseconds:,.1f}"
+    return f">{TIMEOUT_SECONDS * 1000:,}" if math.isinf(milliseconds) else f"{milliseconds:,.1f}"
 
 
 def _ratio(ratio: float) -> str:

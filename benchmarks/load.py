@@ -17,7 +17,7 @@ HEAD_ROOM = 1 << 16
 
 
 class Job(NamedTuple):
-    """What to ask, how long, and what each answer must be."""
+    """What to request, for how long, and the expected response."""
 
     port: int
     path: str
@@ -25,23 +25,23 @@ class Job(NamedTuple):
     seconds: float
     connections: int
     file: str
-    """Holds the body that must come."""
+    """A file with the expected body."""
     header: str | None
-    """A line that the head must hold."""
+    """A line that the response's head must contain."""
 
 
 class Load(NamedTuple):
-    """What came of a job."""
+    """The result of a job."""
 
     requests: int
     seconds: float
     p50: float
     cpu_seconds: float
-    """Spent by the load generator itself."""
+    """CPU time of the load generator itself."""
 
 
 def run_job(job: Job) -> Load:
-    """Ask from all connections until the time is over.
+    """Send requests on all connections until the time is over.
 
     Raises:
         ValueError: an answer is wrong.

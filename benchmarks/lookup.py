@@ -1,4 +1,4 @@
-"""The look-up alone, in this process: what `Catalog.current` costs in a small and in a large catalogue."""
+"""Cost of `Catalog.current` in this process, in a small and a large catalogue."""
 
 import os
 import random
@@ -19,7 +19,7 @@ from plotindex.tree.plots import Plot, PlotKey
 
 SIZES = sorted({10_000, int(os.environ.get("PLOTS", "1000000"))})
 PROJECTS = 10
-"""Each has every filename of its session: so many copies has a key."""
+"""Copies of each key: every project has every filename of its session."""
 FILES = 100
 LOOKUPS = 5_000
 ROUNDS = 9
@@ -56,14 +56,14 @@ def _fill(path: Path, rows: int) -> Catalog:
 
 
 def add_rows(catalog: Catalog, rows: int) -> None:
-    """Let a catalogue have so many plots, a session in each commit."""
+    """Add `rows` plots to a catalogue, one commit per session."""
     for _, plots in groupby(rows_of(rows), key=itemgetter(0)):
         with catalog.writing() as writer:
             writer.apply([], [list(plots)])
 
 
 def rows_of(rows: int) -> Iterator[Plot]:
-    """So many plots of sessions that are nowhere."""
+    """Plots of sessions that do not exist on disk."""
     for session in range(rows // (PROJECTS * FILES)):
         for number in range(FILES):
             for project in range(PROJECTS):
@@ -80,7 +80,7 @@ def _filename(number: int) -> str:
 
 
 def _look_up(catalog: Catalog, rows: int) -> float:
-    """Microseconds of one look-up."""
+    """Microseconds per lookup."""
     sessions = rows // (PROJECTS * FILES)
     pick = random.Random(rows)
     keys = [PlotKey(_session(pick.randrange(sessions)), _filename(pick.randrange(FILES))) for _ in range(LOOKUPS)]

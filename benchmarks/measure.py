@@ -1,4 +1,4 @@
-"""Measuring on a noisy machine: things in turn, several rounds, medians; and tables to print them in."""
+"""Measure on a noisy machine: alternating rounds, medians; print tables."""
 
 import os
 import platform
@@ -17,17 +17,17 @@ import psutil
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-# What ru_maxrss counts in (getrusage(2)): kilobytes, but bytes on macOS.
+# The unit of ru_maxrss (getrusage(2)): kilobytes, but bytes on macOS.
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Run(NamedTuple):
-    """What one process cost from its start to its end."""
+    """The cost of one process."""
 
     seconds: float
     cpu_seconds: float
     peak_mb: float | None
-    """None when the system cannot tell it from this process's own peak."""
+    """None if it cannot be distinguished from this process's own peak."""
     output: str
 
 
@@ -36,7 +36,7 @@ def describe_machine() -> str:
 
 
 def in_turn(count: int, measures: Mapping[K, Callable[[], T]]) -> dict[K, list[T]]:
-    """Each measure once, A B C, and that `count` times: what disturbs the machine disturbs all of them alike."""
+    """Run all measures in turn (A B C A B C …), `count` times, so that disturbances affect them alike."""
     results: dict[K, list[T]] = {key: [] for key in measures}
     for number in range(1, count + 1):
         for key, measure in measures.items():
@@ -47,12 +47,12 @@ def in_turn(count: int, measures: Mapping[K, Callable[[], T]]) -> dict[K, list[T
 
 
 def median_ratio(of: Sequence[float], to: Sequence[float]) -> float:
-    """The median of the ratios within each round: closer than the ratio of medians when the machine drifts."""
+    """The median of the ratios within each round: more exact than the ratio of medians if the machine drifts."""
     return median(_ratios(of, to))
 
 
 def ratio_quartiles(of: Sequence[float], to: Sequence[float]) -> tuple[float, float]:
-    """Between which two the middle half of the rounds' ratios lies: how far the median can be trusted."""
+    """The quartiles of the rounds' ratios: the uncertainty of the median."""
     first, _, third = quantiles(_ratios(of, to), n=4, method="inclusive")
     return first, third
 
@@ -65,7 +65,7 @@ def tree_cpu_seconds(process: psutil.Process) -> float:
     """User and system time of a process and all its descendants."""
     total = 0.0
     for one in (process, *process.children(recursive=True)):
-        # A child that draws a thumbnail lives for a moment only.
+        # Children that render a thumbnail are short-lived.
         with suppress(psutil.NoSuchProcess):
             times = one.cpu_times()
             total += times.user + times.system
@@ -73,12 +73,12 @@ def tree_cpu_seconds(process: psutil.Process) -> float:
 
 
 def run_measured(command: Sequence[str], folder: Path, environment: Mapping[str, str], *, discard: bool = False) -> Run:
-    """Run a command to its end.
+    """Run a command and wait for it.
 
     Raises:
         RuntimeError: it failed.
     """
-    # Files, not pipes: nobody reads while the process runs.
+    # Files, not pipes: nothing reads while the process runs.
     output, errors = folder / "measured.out", folder / "measured.err"
     with output.open("wb") as out, errors.open("wb") as err:
         stdout = subprocess.DEVNULL if discard else out
@@ -94,14 +94,14 @@ def run_measured(command: Sequence[str], folder: Path, environment: Mapping[str,
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command[:4])} ended with {process.returncode}: {errors.read_text()}")
-    # A child begins as a copy of this process, and the system counts that copy into the child's peak.
+    # A child starts as a copy of this process, whose size counts towards its peak.
     own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_mb = usage.ru_maxrss * _RSS_UNIT / 1e6 if usage.ru_maxrss > own_peak else None
     return Run(seconds, usage.ru_utime + usage.ru_stime, peak_mb, output.read_text())
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A line that says what is compared, then columns: the words to the left, numbers to the right."""
+    """Print a title, then aligned columns: text to the left, numbers to the right."""
     table = [columns, *rows]
     widths = [max(len(row[place]) for row in table) for place in range(len(columns))]
     words = [all(not row[place][:1].isdigit() for row in rows) for place in range(len(columns))]

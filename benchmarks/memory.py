@@ -1,11 +1,11 @@
-"""What a worker's memory is after very many requests, each for something else."""
+"""A worker's memory after many requests, each for something else."""
 
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import print_table, run_measured
-from benchmarks.processes import Site, python
+from benchmarks.processes import BenchmarkSite, python
 from benchmarks.serving import draw_session
 
 REQUESTS = [10_000, 100_000, 1_000_000]
@@ -13,12 +13,12 @@ REQUESTS = [10_000, 100_000, 1_000_000]
 
 def memory() -> None:
     with TemporaryDirectory() as folder:
-        site = Site(Path(folder))
+        site = BenchmarkSite(Path(folder))
         draw_session(site.root, 1)
         site.run("plotindex", "rebuild")
         token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
         environment = {**site.environment, "TOKEN": token, "REQUESTS": json.dumps(REQUESTS)}
-        # So that what was freed is given back, and what is kept is what is needed.
+        # Make malloc return freed memory, so that the rest is in use.
         environment["MALLOC_TRIM_THRESHOLD_"] = "100000"
         done = run_measured(python("benchmarks.requests"), site.folder, environment)
     resident = json.loads(done.output)

@@ -1,4 +1,4 @@
-"""What plotindex's watcher is compared with, a process of its own: `python -m benchmarks.observers NAME ROOT DATABASE`.
+"""The baseline watchers, each in its own process: `python -m benchmarks.observers NAME ROOT DATABASE`.
 
 Other libraries' recursive watches with what one would write around them: a table of the plots, kept from the events.
 It looks at each path that an event names, and at all below it, so that what ends wrong was never told.
@@ -33,7 +33,7 @@ from watchdog.observers import Observer
 from plotindex.system.text import is_encodable
 from plotindex.tree.layout import Layout
 
-# Neither opens nor reads: without a filter its own looking makes events, on many folders without end.
+# No open or read events: unfiltered, its own scans would cause events without end.
 EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirDeletedEvent,
@@ -52,7 +52,7 @@ CREATE TABLE plot (
 
 
 class Table:
-    """The plots below a root, as far as events told of them; one transaction for each event."""
+    """The plots below a root, updated by events; one transaction for each event."""
 
     def __init__(self, root: str, database: str) -> None:
         self._root = root
@@ -61,8 +61,8 @@ class Table:
         for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", TABLE):
             self._connection.execute(statement)
 
-    def look(self, path: str) -> None:
-        """Make what the table says of a path, and of all below it, equal to what is there."""
+    def update(self, path: str) -> None:
+        """Update the rows of a path and everything below it from disk."""
         parts = self._parts(path)
         if not parts or not is_encodable(path):
             return
@@ -73,11 +73,11 @@ class Table:
         self._connection.execute("COMMIT")
 
     def _parts(self, path: str) -> Sequence[str]:
-        """Session, project and filename, as far as it leads to them."""
+        """Session, project and filename of a path, as far as it goes."""
         return path[len(self._root) :].strip("/").split("/", 2) if path.startswith(self._root + "/") else ()
 
     def _rows(self, top: str) -> Iterator[tuple[str, str, str, int, int]]:
-        # os.walk follows a symlink when it is the top.
+        # os.walk follows a symlink as its top.
         below = () if Path(top).is_symlink() else os.walk(top)
         files = (f"{place}/{name}" for place, _, names in below for name in names)
         for path in chain([top], files):
@@ -98,14 +98,14 @@ class Table:
         if len(parts) > 1:
             where, values = f"{where} AND project = ?", [*values, parts[1]]
         if len(parts) > 2:
-            # All that begins with "folder/": "0" is the character behind "/".
+            # All names that start with "folder/": "0" is the character after "/".
             where = f"{where} AND (filename = ? OR filename > ? AND filename < ?)"
             values = [*values, parts[2], parts[2] + "/", parts[2] + "0"]
         self._connection.execute(f"DELETE FROM plot WHERE {where}", values)
 
 
-class Handler(FileSystemEventHandler):
-    """Hands the table each path that an event of watchdog names."""
+class TableUpdater(FileSystemEventHandler):
+    """Passes each path of a watchdog event to the table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -113,12 +113,12 @@ class Handler(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         if not isinstance(event, DirModifiedEvent):
             for path in (event.src_path, event.dest_path):
-                self._table.look(os.fsdecode(path))
+                self._table.update(os.fsdecode(path))
 
 
 def watchdog(root: str, table: Table) -> None:
     observer = Observer()
-    observer.schedule(Handler(table), root, recursive=True, event_filter=EVENTS)
+    observer.schedule(TableUpdater(table), root, recursive=True, event_filter=EVENTS)
     observer.start()
     print("watching", flush=True)
     while True:
@@ -126,14 +126,14 @@ def watchdog(root: str, table: Table) -> None:
 
 
 def watchfiles(root: str, table: Table) -> None:
-    # By its name: it need not be installed.
+    # Imported by name: it may not be installed.
     watch = importlib.import_module("watchfiles").watch
-    # Watching has begun when the first turn ends, which is empty as long as nothing changes.
+    # The first, empty batch means that watching has started.
     for number, changes in enumerate(watch(root, watch_filter=None, rust_timeout=100, yield_on_timeout=True)):
         if not number:
             print("watching", flush=True)
         for _, path in changes:
-            table.look(path)
+            table.update(path)
 
 
 OBSERVERS: dict[str, Callable[[str, Table], None]] = {"watchdog": watchdog, "watchfiles": watchfiles}

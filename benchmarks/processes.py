@@ -1,4 +1,4 @@
-"""Starting, awaiting and stopping the processes that are measured."""
+"""Start, await and stop measured processes."""
 
 import os
 import socket
@@ -14,14 +14,14 @@ import psutil
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
-class Site:
-    """A temporary root and the state of its plotindex, told to child processes through their environment."""
+class BenchmarkSite:
+    """A temporary root and its state folder, passed to child processes by environment variables."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.root = folder / "plots"
         self.root.mkdir(parents=True)
-        # Neither the caller's settings nor a plotindex.toml where he stands have a say: see `cwd` below.
+        # Ignore the caller's settings; `cwd` below avoids a plotindex.toml.
         own = {name: value for name, value in os.environ.items() if not name.startswith("PLOTINDEX_")}
         self.environment = {
             **own,
@@ -31,7 +31,7 @@ class Site:
         }
 
     def run(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """Run a module of Python to its end: run("plotindex", "status")."""
+        """Run a Python module and wait for it: run("plotindex", "status")."""
         result = subprocess.run(
             python(*command), cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
@@ -41,7 +41,7 @@ class Site:
 
     @contextmanager
     def started(self, *command: str, log: str) -> Iterator[psutil.Process]:
-        """A module of Python as a service, stopped with all that it started; its output goes to the file `log`."""
+        """Run a Python module as a service, killed with its children on exit; its output goes to the file `log`."""
         with (self.folder / log).open("wb") as output:
             process = subprocess.Popen(
                 python(*command), cwd=self.folder, env=self.environment, stdout=output, stderr=output
@@ -51,8 +51,8 @@ class Site:
             finally:
                 _stop(process)
 
-    def watched(self, timeout: float = 120) -> None:
-        """Wait until `plotindex status` says that all is well.
+    def wait_until_watching(self, timeout: float = 120) -> None:
+        """Wait until `plotindex status` exits with 0.
 
         Raises:
             RuntimeError: it does not within `timeout` seconds.
@@ -63,19 +63,19 @@ class Site:
                 raise RuntimeError(f"The indexer is not well: {status.stderr}")
             time.sleep(0.2)
 
-    def speaks(self, process: psutil.Process, log: str, timeout: float = 30) -> None:
+    def wait_for_output(self, process: psutil.Process, log: str, timeout: float = 30) -> None:
         """Wait until a service has written its first line.
 
         Raises:
             RuntimeError: it ends before, or does not within `timeout` seconds.
         """
         until = time.monotonic() + timeout
-        while "\n" not in (said := (self.folder / log).read_text()):
+        while "\n" not in (output := (self.folder / log).read_text()):
             if time.monotonic() > until or process.status() == psutil.STATUS_ZOMBIE:
-                raise RuntimeError(f"A service does not begin: {said}")
+                raise RuntimeError(f"A service did not start: {output}")
             time.sleep(0.01)
 
-    def listens(self, process: psutil.Process, port: int, log: str, timeout: float = 30) -> None:
+    def wait_until_listening(self, process: psutil.Process, port: int, log: str, timeout: float = 30) -> None:
         """Wait until a service accepts connections.
 
         Raises:

@@ -13,7 +13,7 @@ import psutil
 
 from benchmarks.load import Job
 from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles
-from benchmarks.processes import Site, free_port
+from benchmarks.processes import BenchmarkSite, free_port
 from benchmarks.serving import Sample, measure
 from tests.support.nginx import ACCEL, NGINX, nginx
 
@@ -41,14 +41,14 @@ COLUMNS = [
 
 
 class Server(NamedTuple):
-    """What is asked, and whose time that takes."""
+    """A request, and the processes whose time it takes."""
 
     port: int
     path: str
     """Where the plots are."""
     processes: list[psutil.Process]
     header: str | None
-    """A line that each answer has."""
+    """A line of each response's head."""
 
 
 Samples = dict[tuple[str, str], list[Sample]]
@@ -59,7 +59,7 @@ def proxied() -> None:
         print("\nOne plot through nginx: there is no nginx here; `sh tests/tools/install.sh` installs it.", flush=True)
         return
     with TemporaryDirectory() as folder:
-        site = Site(Path(folder))
+        site = BenchmarkSite(Path(folder))
         (site.root / FOLDER).mkdir(parents=True)
         for size, count in SIZES.items():
             content = b"\x89PNG\r\n\x1a\n" + random.Random(0).randbytes(count - 8)
@@ -79,16 +79,16 @@ def _plot(size: str) -> str:
 
 
 @contextmanager
-def _servers(site: Site) -> Iterator[tuple[dict[str, Server], str]]:
-    """Every server, listening, and a token; and an indexer, without which plotindex's hits are unwatched."""
+def _servers(site: BenchmarkSite) -> Iterator[tuple[dict[str, Server], str]]:
+    """All servers, listening, a token, and an indexer, since hits are unwatched without one."""
     with ExitStack() as stack:
         stack.enter_context(site.started("plotindex", "watch", log="watch.log"))
-        site.watched()
+        site.wait_until_watching()
         token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
         port, alone = stack.enter_context(_serving(site, "alone", ""))
         behind_port, behind = stack.enter_context(_serving(site, "behind", f'x_accel_prefix = "{ACCEL}"\n'))
         known_port = free_port()
-        # The same nginx, as fast as it can; the load generator opens no connection a second time.
+        # The same nginx at full speed; the load generator does not reconnect.
         listening = f'listen 127.0.0.1:{known_port}; sendfile on; root "{site.root}";'
         known = f"keepalive_requests 1000000000;\nserver {{ {listening} }}\n"
         places = {"upstream plotindex {": f"{known}upstream plotindex {{"}
@@ -104,16 +104,16 @@ def _servers(site: Site) -> Iterator[tuple[dict[str, Server], str]]:
 
 
 @contextmanager
-def _serving(site: Site, name: str, settings: str) -> Iterator[tuple[int, psutil.Process]]:
+def _serving(site: BenchmarkSite, name: str, settings: str) -> Iterator[tuple[int, psutil.Process]]:
     config, port = site.folder / f"{name}.toml", free_port()
     config.write_text(settings)
     options = ("--config", str(config), "--port", str(port), "--threads", str(THREADS))
     with site.started("plotindex", "serve", *options, log=f"{name}.log") as process:
-        site.listens(process, port, f"{name}.log")
+        site.wait_until_listening(process, port, f"{name}.log")
         yield port, process
 
 
-def _sample(site: Site, server: Server, token: str, plot: str) -> Sample:
+def _sample(site: BenchmarkSite, server: Server, token: str, plot: str) -> Sample:
     job = Job(
         port=server.port,
         path=f"{server.path}/{plot}",

@@ -9,7 +9,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Run, in_turn, median_ratio, print_table, run_measured
-from benchmarks.processes import Site, python
+from benchmarks.processes import BenchmarkSite, python
 
 SESSIONS = 100
 PROJECTS = 10
@@ -21,7 +21,7 @@ FIND = "find, size and time of each"
 
 def rebuild() -> None:
     with TemporaryDirectory() as folder:
-        site = Site(Path(folder))
+        site = BenchmarkSite(Path(folder))
         _draw(site.root)
         measures = {
             "rebuild, new database": partial(rebuild_anew, site, PLOTS),
@@ -42,13 +42,13 @@ def _draw(root: Path) -> None:
     os.sync()
 
 
-def rebuild_anew(site: Site, plots: int) -> Run:
+def rebuild_anew(site: BenchmarkSite, plots: int) -> Run:
     """`plotindex rebuild` of a tree of so many plots, of which it knows none."""
     rmtree(site.environment["PLOTINDEX_STATE_DIR"], ignore_errors=True)
     return rebuild_again(site, plots, added=plots)
 
 
-def rebuild_again(site: Site, plots: int, *, added: int) -> Run:
+def rebuild_again(site: BenchmarkSite, plots: int, *, added: int) -> Run:
     """`plotindex rebuild` of a tree of so many plots.
 
     Raises:
@@ -61,7 +61,7 @@ def rebuild_again(site: Site, plots: int, *, added: int) -> Run:
     return run
 
 
-def find(site: Site) -> Run:
+def find(site: BenchmarkSite) -> Run:
     """What has to be looked at in any case, by a program that does nothing else."""
     command = ["find", str(site.root), "-printf", r"%T@ %s %P\n"]
     return run_measured(command, site.folder, site.environment, discard=True)

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from benchmarks.drawing import draw
 from benchmarks.measure import print_table, tree_cpu_seconds
-from benchmarks.processes import Site
-from benchmarks.watchers import PLOTINDEX, Watched, watched
+from benchmarks.processes import BenchmarkSite
+from benchmarks.watchers import PLOTINDEX, WatchedRoot, watched
 
 FOLDERS = (1_000, 10_000)
 """Projects, with a plot in each."""
@@ -26,18 +26,18 @@ IDLE_SECONDS = 30
 CHANGES = 30
 APART_SECONDS = 0.5
 POLL_SECONDS = 0.02
-PATIENCE_SECONDS = 300
+TIMEOUT_SECONDS = 300
 KINDS = {"a new plot": "new.png", "a plot rewritten in place": "plot.png"}
 
 
 class Found(NamedTuple):
-    """How late changes of one kind were found."""
+    """The delays after which changes of one kind were found."""
 
     folders: int
     what: str
     seconds: list[float]
     bound: float
-    """What the indexer said of how late that can be, before or after."""
+    """The maximum delay that the indexer reported, before or after."""
 
     def row(self) -> list[str]:
         late = sorted(self.seconds)
@@ -49,7 +49,7 @@ def rolling() -> None:
     taken, found = [], []
     with TemporaryDirectory() as folder:
         for folders in FOLDERS:
-            site = Site(Path(folder) / str(folders))
+            site = BenchmarkSite(Path(folder) / str(folders))
             projects = [f"s{number // PROJECTS:03}/project_{number % PROJECTS:02}" for number in range(folders)]
             for project in projects:
                 (site.root / project).mkdir(parents=True)
@@ -81,8 +81,8 @@ def rolling() -> None:
     )
 
 
-def _idle(indexer: Watched) -> tuple[float, dict[str, Any]]:
-    """Which share of a core it takes once its first rounds are over, and what it says of these."""
+def _idle(indexer: WatchedRoot) -> tuple[float, dict[str, Any]]:
+    """Its share of a core after the first rounds, and its report about these."""
     while not (rounds := _rounds(indexer))["by_files"]["seconds"]:
         time.sleep(1)
     began, before = time.perf_counter(), tree_cpu_seconds(indexer.process)
@@ -90,24 +90,24 @@ def _idle(indexer: Watched) -> tuple[float, dict[str, Any]]:
     return (tree_cpu_seconds(indexer.process) - before) / (time.perf_counter() - began), rounds
 
 
-def _rounds(indexer: Watched) -> dict[str, Any]:
+def _rounds(indexer: WatchedRoot) -> dict[str, Any]:
     status = json.loads(indexer.site.run("plotindex", "status", "--json").stdout)
     rounds: dict[str, Any] = status["indexer"]["parts"][1]
     return rounds
 
 
-def _find(indexer: Watched, folders: int, what: str, projects: list[str]) -> Found:
-    """Make changes here and there, and wait for each."""
+def _find(indexer: WatchedRoot, folders: int, what: str, projects: list[str]) -> Found:
+    """Make changes at several places, and wait for each."""
     by = "by_folders" if what == "a new plot" else "by_files"
     bound = _rounds(indexer)[by]["age"]
     paths = [f"{project}/{KINDS[what]}" for project in random.Random(what).sample(projects, CHANGES)]
     waiting: dict[str, float] = {}
     seconds: list[float] = []
     next_at = time.perf_counter()
-    patience = next_at + PATIENCE_SECONDS
+    patience = next_at + TIMEOUT_SECONDS
     while paths or waiting:
         if time.perf_counter() > patience:
-            raise RuntimeError(f"Not found within {PATIENCE_SECONDS} seconds: {', '.join([*paths, *waiting])}")
+            raise RuntimeError(f"Not found within {TIMEOUT_SECONDS} seconds: {', '.join([*paths, *waiting])}")
         if paths and time.perf_counter() >= next_at:
             next_at += APART_SECONDS
             path = paths.pop()
@@ -121,13 +121,13 @@ def _find(indexer: Watched, folders: int, what: str, projects: list[str]) -> Fou
     return Found(folders, what, seconds, max(bound, _rounds(indexer)[by]["age"]))
 
 
-def _memory(site: Site, most: int) -> float:
+def _memory(site: BenchmarkSite, most: int) -> float:
     done = site.run("benchmarks.rolling", str(site.root), str(site.folder), str(most))
     return float(done.stdout)
 
 
 def _take(root: Path, folder: Path, most: int) -> float:
-    """How many bytes each folder takes in memory, when at most so many are watched."""
+    """Bytes of memory per folder, with at most `most` watches."""
     from plotindex.tree.scopes import Scope  # noqa: PLC0415 - here it is a process of its own that brings it along
     from plotindex.tree.tree import Tree  # noqa: PLC0415 - see above
     from plotindex.watch.watcher import Watcher  # noqa: PLC0415 - see above
@@ -138,7 +138,7 @@ def _take(root: Path, folder: Path, most: int) -> float:
     watcher.start()
     names = tree.sessions(on_folder=watcher.watches.add)
 
-    def look(session: str) -> int:
+    def scan(session: str) -> int:
         entered: set[str] = set()
 
         def enter(path: str, fd: int) -> None:
@@ -150,10 +150,10 @@ def _take(root: Path, folder: Path, most: int) -> float:
         watcher.watches.prune([session], entered, ())
         return len(entered)
 
-    # What the first look takes for good, the others have.
-    look(names[0])
+    # The first scan also allocates shared memory.
+    scan(names[0])
     tracemalloc.start()
-    folders = sum(map(look, names[1:]))
+    folders = sum(map(scan, names[1:]))
     gc.collect()
     taken, _ = tracemalloc.get_traced_memory()
     watcher.stop()

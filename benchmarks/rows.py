@@ -1,4 +1,4 @@
-"""The same hit over HTTP with a small and a large catalogue."""
+"""The same HTTP hit with a small and a large catalogue."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.lookup import SIZES, add_rows
 from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles
-from benchmarks.processes import Site
+from benchmarks.processes import BenchmarkSite
 from benchmarks.serving import Server, draw_session, sample, started_server
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import SqliteDatabase
@@ -21,7 +21,7 @@ def rows() -> None:
     with TemporaryDirectory() as folder, ExitStack() as stack:
         measures = {}
         for size in SIZES:
-            site = Site(Path(folder) / str(size))
+            site = BenchmarkSite(Path(folder) / str(size))
             server = stack.enter_context(_served(site, size))
             measures[size] = partial(sample, site, server, 1)
         samples = in_turn(ROUNDS, measures)
@@ -50,10 +50,10 @@ def rows() -> None:
 
 
 @contextmanager
-def _served(site: Site, size: int) -> Iterator[Server]:
+def _served(site: BenchmarkSite, size: int) -> Iterator[Server]:
     draw_session(site.root, 1)
     with site.started("plotindex", "watch", log="watch.log"):
-        site.watched()
+        site.wait_until_watching()
         _fill(next((site.folder / "state").glob("*/catalog.db")), size)
         token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
         with started_server(site, "plotindex", token) as server:
@@ -61,7 +61,7 @@ def _served(site: Site, size: int) -> Iterator[Server]:
 
 
 def _fill(file: Path, size: int) -> None:
-    # Of sessions that are not there: the indexer, which looks at everything once an hour, leaves them alone so long.
+    # Rows of missing sessions: the hourly full scan does not remove them during the benchmark.
     catalog = Catalog(SqliteDatabase(file))
     try:
         add_rows(catalog, size)

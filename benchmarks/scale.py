@@ -1,4 +1,4 @@
-"""A large tree beside small ones: what grows with it, and what does not.
+"""A large tree compared with small ones: which costs grow.
 
 `make bench-scale`; PLOTS=10000000 for ten million, on a disk with eleven million inodes left and 50 GB.
 """
@@ -23,28 +23,28 @@ from urllib.parse import quote, urlsplit
 import psutil
 
 from benchmarks.measure import Run, in_turn, median_ratio, print_table
-from benchmarks.processes import Site, free_port, python
+from benchmarks.processes import BenchmarkSite, free_port, python
 from benchmarks.rebuild import FIND, find, rebuild_again, rebuild_anew
 
 PLOTS = int(os.environ.get("PLOTS", "1000000"))
 SIZES = sorted({10_000, PLOTS // 10, PLOTS})
-"""Plots of each tree; of growth the first one is the measure."""
+"""Plots of each tree; growth is relative to the first."""
 PROJECTS = 10
 FILES = 100
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 ASKED = 100
-"""Times that each thing is asked for over HTTP in a round."""
+"""HTTP requests of each kind in a round."""
 WARM = 1_000
-"""Plots of each tree, at random, that are asked for: each was asked for once before."""
+"""Random plots of each tree that are requested, each after a first, uncounted request."""
 IDLE_SECONDS = 10
 RULE = "/api/smartstat"
 
 
 class Scale(NamedTuple):
-    """A tree of so many plots, and its plotindex."""
+    """A tree of `plots` plots, and its plotindex."""
 
     plots: int
-    site: Site
+    site: BenchmarkSite
 
     @property
     def sessions(self) -> int:
@@ -56,7 +56,7 @@ class Scale(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """What an indexer took that found nothing changed."""
+    """The cost of starting an indexer on an unchanged tree."""
 
     seconds: float
     peak_mb: float
@@ -79,7 +79,7 @@ def scale() -> None:
 @contextmanager
 def _drawn(plots: int) -> Iterator[Scale]:
     with TemporaryDirectory() as folder:
-        drawn = Scale(plots, Site(Path(folder)))
+        drawn = Scale(plots, BenchmarkSite(Path(folder)))
         for session in range(drawn.sessions):
             for project in range(PROJECTS):
                 folder_of_project = drawn.site.root / _session(session) / f"project_{project:02}"
@@ -91,12 +91,12 @@ def _drawn(plots: int) -> Iterator[Scale]:
         try:
             yield drawn
         finally:
-            # Python's own way takes many times as long.
+            # shutil.rmtree takes many times as long.
             subprocess.run(["rm", "-rf", str(drawn.site.root)], check=False)
 
 
 class _Folder:
-    """Draws tiny plots, by the million."""
+    """Draws millions of tiny plots."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY)
@@ -131,7 +131,7 @@ def _print_work(scale: Scale) -> None:
         "rebuild, nothing changed": partial(rebuild_again, scale.site, scale.plots, added=0),
         "indexer's start, nothing changed, until it says that it watches": restart,
     }
-    # What the system still writes of the tree, or has not read yet, is nobody's.
+    # Writing back and reading the tree must not count.
     find(scale.site)
     runs = in_turn(ROUNDS, measures)
     finds = [run.seconds for run in runs[FIND]]
@@ -151,7 +151,7 @@ def _row(name: str, runs: list[Run], finds: list[float]) -> list[str]:
 
 
 def _restart(scale: Scale, idle: float = 0) -> Restart:
-    """Start an indexer, and wait until it says that all is looked at (sd_notify(3))."""
+    """Start an indexer, and wait for the end of its full scan (sd_notify(3))."""
     place = scale.site.folder / "notify"
     place.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
@@ -202,7 +202,7 @@ def _print_space(scales: list[Scale]) -> None:
 
 
 class _Client:
-    """Asks one server for what is somewhere in its tree."""
+    """Requests random plots of a tree from its server."""
 
     def __init__(self, scale: Scale, port: int, token: str, login: str) -> None:
         self._scale = scale
@@ -214,7 +214,7 @@ class _Client:
         self._headers = {"Authorization": f"Bearer {token}", "Cookie": cookie}
         self._pick = random.Random(scale.plots)
         self._clock = json.loads(self._ask(f"{RULE}/plots?limit=1"))["clock"]
-        # What a disk takes to read a file for the first time is not plotindex's.
+        # The first read of a file from disk must not count.
         self._plots = [f"{self._some_session()}/{_filename(self._pick.randrange(FILES))}" for _ in range(WARM)]
         for plot in self._plots:
             self._ask(f"{RULE}/plots/{plot}")
@@ -238,9 +238,9 @@ class _Client:
         return f"/session/{self._some_session()}"
 
     def median_ms(self, address: Callable[["_Client"], str]) -> float:
-        """Of so many questions, one after the other."""
+        """The latencies of consecutive requests."""
         times = []
-        # While others were asked, this connection may have been closed.
+        # The server may have closed this idle connection.
         self._connection.close()
         self._ask(address(self))
         for _ in range(ASKED):
@@ -273,7 +273,7 @@ QUESTIONS: dict[str, Callable[[_Client], str]] = {
 
 
 def _print_postgresql(scales: list[Scale]) -> None:
-    # Not before: it makes this process larger than those whose memory is measured (see run_measured).
+    # Imported late: it makes this process larger than the measured ones (see run_measured).
     from tests.support.postgres import connected, query_value, run_postgres  # noqa: PLC0415 - see above
 
     with run_postgres() as server, ExitStack() as stack:
@@ -285,7 +285,7 @@ def _print_postgresql(scales: list[Scale]) -> None:
             for added in (scale.plots, 0):
                 seconds.append(rebuild_again(other.site, scale.plots, added=added).seconds)
             with connected(url) as connection:
-                # As the server does by itself after a while.
+                # As autovacuum does after a while.
                 connection.execute("ANALYZE")
             seconds.append(_restart(other).seconds)
             size = int(query_value(url, "SELECT pg_database_size(current_database())"))
@@ -300,8 +300,8 @@ def _print_postgresql(scales: list[Scale]) -> None:
         _print_served(others, "PostgreSQL")
 
 
-def _site_on(site: Site, url: str) -> Site:
-    """The same root and another catalogue."""
+def _site_on(site: BenchmarkSite, url: str) -> BenchmarkSite:
+    """The same root with another catalogue."""
     other = copy(site)
     settings = {"DATABASE_URL": url, "SECRET_KEY": "of-a-benchmark-" * 4, "STATE_DIR": str(site.folder / "other")}
     other.environment = {**site.environment, **{f"PLOTINDEX_{name}": value for name, value in settings.items()}}
@@ -333,6 +333,6 @@ def _served(scale: Scale) -> Iterator[_Client]:
     token = scale.site.run("plotindex", "token", "create", "--name", name).stdout.strip()
     scale.site.environment["PLOTINDEX_PORT"] = str(port)
     with scale.site.started("plotindex", "serve", log="serve.log") as server:
-        scale.site.listens(psutil.Process(server.pid), port, "serve.log")
+        scale.site.wait_until_listening(psutil.Process(server.pid), port, "serve.log")
         link = urlsplit(scale.site.run("plotindex", "token", "link", name).stdout.strip())
         yield _Client(scale, port, token, f"{link.path}?{link.query}")

@@ -25,18 +25,18 @@ from plotindex.tree.layout import Layout
 
 SIZES = sorted({10_000, int(os.environ.get("PLOTS", "100000"))})
 NAMES = 1_000
-"""Of each session, in ten projects."""
+"""Per session, in ten projects."""
 PROJECTS = 10
 KINDS = ("correlation", "histogram", "residual", "spectrum", "efficiency", "hist", "fit_quality", "scatter")
 QUANTITIES = ("mass", "energy", "momentum", "eta", "phi", "charge", "time", "temperature")
 ROWS_AT_ONCE = 10_000
 FOUND = 60
-"""As many as a page of the gallery names."""
+"""As many as a page of the gallery shows."""
 ROUNDS = 40
 NOW_NS = 1_700_000_000_000_000_000
 
 Search = Callable[[Catalog, Overview, int], tuple[int, bool | None]]
-"""How many it finds, and whether that is all; the number chooses what is searched for."""
+"""Returns the number of results, and whether they are complete; the argument selects the query."""
 
 
 def search() -> None:
@@ -169,7 +169,7 @@ def _bytes(database: Database) -> int:
 
 
 def _fill(database: SqliteDatabase, size: int) -> Catalog:
-    """A catalogue of plots that are nowhere, as a rebuild would have left it: a thousand rows in each commit."""
+    """A catalogue of plots that do not exist, as a rebuild would leave it: 1,000 rows per commit."""
     database.migrate()
     catalog = Catalog(database)
     clock = NOW_NS // 1000

@@ -1,4 +1,4 @@
-"""One plot over HTTP: the replaced glob, a path that is known beforehand, and plotindex."""
+"""One plot over HTTP: the replaced glob, a known path, and plotindex."""
 
 import json
 import random
@@ -16,7 +16,7 @@ import psutil
 
 from benchmarks.load import Job, Load
 from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles, tree_cpu_seconds
-from benchmarks.processes import Site, free_port, python
+from benchmarks.processes import BenchmarkSite, free_port, python
 
 TARGETS = {
     "glob": "benchmarks.applications:create_glob",
@@ -24,7 +24,7 @@ TARGETS = {
     "plotindex": "plotindex.web:create_app",
 }
 SIZES = [1, 10, 100, 1_000, 10_000]
-# Many short rounds: each ratio is of two measurements close in time, before the machine changes its pace.
+# Many short rounds: each ratio compares measurements close in time.
 ROUNDS = 9
 SECONDS = 0.5
 THREADS = 4
@@ -67,7 +67,7 @@ Samples = dict[tuple[int, str], list[Sample]]
 
 def serving() -> None:
     with TemporaryDirectory() as folder:
-        site = Site(Path(folder))
+        site = BenchmarkSite(Path(folder))
         listed_at = {projects: draw_session(site.root, projects) for projects in SIZES}
         with _servers(site) as servers:
             measures = {
@@ -84,14 +84,14 @@ def _session(projects: int) -> str:
 
 
 def draw_session(root: Path, projects: int) -> int:
-    """Draw a session; return at which place the system lists the project that is asked for."""
+    """Draw a session; return the position of the requested project in its directory listing."""
     session = root / _session(projects)
     for number in range(projects):
         folder = session / f"project_{number:05}"
         folder.mkdir(parents=True)
-        # Every project holds a plot, as they do.
+        # Every project holds a plot, as in practice.
         (folder / "other.png").write_bytes(b"\x89PNG")
-    # Where the system lists the project that is asked for is luck, on which the glob depends: so it is the middle one.
+    # The glob's cost depends on the project's position in the listing: request the middle one.
     with scandir(session) as entries:
         listed = [entry.name for entry in entries]
     place = len(listed) // 2
@@ -101,32 +101,32 @@ def draw_session(root: Path, projects: int) -> int:
 
 @cache
 def asked_plot(session: Path) -> Path:
-    """The one plot of that name in a session."""
+    """The requested plot of a session."""
     (plot,) = session.glob(f"*/{PLOT}")
     return plot
 
 
 @contextmanager
-def _servers(site: Site) -> Iterator[list[Server]]:
-    """Every application, listening; and an indexer, without which plotindex's hits are unwatched."""
+def _servers(site: BenchmarkSite) -> Iterator[list[Server]]:
+    """All applications, listening, and an indexer, since hits are unwatched without one."""
     with ExitStack() as stack:
         stack.enter_context(site.started("plotindex", "watch", log="watch.log"))
-        site.watched()
+        site.wait_until_watching()
         token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
         yield [stack.enter_context(started_server(site, name, token)) for name in TARGETS]
 
 
 @contextmanager
-def started_server(site: Site, name: str, token: str) -> Iterator[Server]:
-    """One of the applications, once it listens."""
+def started_server(site: BenchmarkSite, name: str, token: str) -> Iterator[Server]:
+    """One of the applications, listening."""
     port, log = free_port(), f"{name}.log"
     with site.started("benchmarks.applications", TARGETS[name], str(port), log=log) as process:
-        site.listens(process, port, log)
+        site.wait_until_listening(process, port, log)
         yield Server(name, process, port, token)
 
 
-def sample(site: Site, server: Server, projects: int) -> Sample:
-    """Ask for the plot of the session with so many projects, for a moment."""
+def sample(site: BenchmarkSite, server: Server, projects: int) -> Sample:
+    """Request the plot of the session with that many projects for a short time."""
     session = _session(projects)
     job = Job(
         port=server.port,
@@ -140,8 +140,8 @@ def sample(site: Site, server: Server, projects: int) -> Sample:
     return measure(site, job, [server.process])
 
 
-def measure(site: Site, job: Job, servers: Sequence[psutil.Process]) -> Sample:
-    """Do a job, and count the CPU time of those that serve it.
+def measure(site: BenchmarkSite, job: Job, servers: Sequence[psutil.Process]) -> Sample:
+    """Run a job, and measure the CPU time of its servers.
 
     Raises:
         RuntimeError: an answer was wrong.

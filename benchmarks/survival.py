@@ -1,4 +1,4 @@
-"""Storms of random changes: who still knows every plot afterwards, and sees the next one in every folder."""
+"""Storms of random changes: is every plot known afterwards, and the next one in every folder seen?"""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from benchmarks.drawing import draw
 from benchmarks.measure import in_turn, print_table
-from benchmarks.processes import Site, python
+from benchmarks.processes import BenchmarkSite, python
 from benchmarks.watchers import PLOTINDEX, WATCHDOG, WATCHFILES, Plots, is_installed, walk, watched
 
 SEEDS = 10
@@ -23,15 +23,15 @@ COLUMNS = ["watcher", "storms survived", "wrong paths", "of", "deaf folders", "o
 
 
 class Fate(NamedTuple):
-    """What a storm left of a watcher."""
+    """A watcher's state after a storm."""
 
     done: bool
-    """Whether it came to rest."""
+    """Whether it caught up."""
     wrong: int
-    """Plots that it does not know, and that it knows but are gone."""
+    """Missing and stale plots in its table."""
     plots: int
     deaf: int
-    """Folders in which one more plot was drawn, and not seen."""
+    """Folders where one more plot was drawn and not seen."""
     folders: int
 
     @property
@@ -53,13 +53,13 @@ def survival() -> None:
 
 
 def _weather(name: str, seeds: Iterator[int]) -> Fate:
-    with TemporaryDirectory() as folder, watched(name, site := Site(Path(folder))) as watcher:
+    with TemporaryDirectory() as folder, watched(name, site := BenchmarkSite(Path(folder))) as watcher:
         _storm(site, next(seeds))
         done = watcher.settle().well
         plots = walk(site.root)
         wrong = _differing(plots, watcher.plots(), numbers=name == PLOTINDEX)
         for place in _folders(site.root):
-            # A folder that does not let itself be written to has no say.
+            # Skip folders that cannot be written to.
             with suppress(OSError):
                 draw(f"{place}/{LAST}")
         done = watcher.settle().well and done
@@ -70,7 +70,7 @@ def _weather(name: str, seeds: Iterator[int]) -> Fate:
         return Fate(done, wrong, len(plots), deaf, len(last))
 
 
-def _storm(site: Site, seed: int) -> None:
+def _storm(site: BenchmarkSite, seed: int) -> None:
     commands = [
         python("tests.support.churn", str(site.root), str(seed * PROCESSES + number), str(STORM_SECONDS))
         for number in range(PROCESSES)
@@ -85,7 +85,7 @@ def _storm(site: Site, seed: int) -> None:
 
 
 def _folders(root: Path) -> list[str]:
-    """Where plots can be: the projects, and all below them."""
+    """All folders that can hold plots: the projects and their subfolders."""
     places = (place for project in root.glob("*/project_*") if not project.is_symlink() for place in os.walk(project))
     return [place for place, _, _ in places]
 

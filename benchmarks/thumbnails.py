@@ -1,4 +1,4 @@
-"""Thumbnails: what asking for them costs those who want a plot, what a kept one costs, and what they save."""
+"""Thumbnails: their effect on requests for plots, the cost of a cached one, and the bytes they save."""
 
 import time
 import urllib.request
@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
-from benchmarks.flood import answers_of, asking
+from benchmarks.flood import answers_of, run_clients
 from benchmarks.flood_clients import Answers, Flood
 from benchmarks.load import Job
 from benchmarks.measure import in_turn, median_ratio, print_table, tree_cpu_seconds
-from benchmarks.processes import Site, free_port
+from benchmarks.processes import BenchmarkSite, free_port
 from benchmarks.serving import CONNECTIONS, HIT, SECONDS, Sample, Server, draw_session, measure, sample
 
 ROUNDS = 7
@@ -27,11 +27,11 @@ SESSION = "page"
 
 def thumbnails() -> None:
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        site = Site(Path(folder))
+        site = BenchmarkSite(Path(folder))
         draw_session(site.root, 1)
         plots = _draw_page(site)
         stack.enter_context(site.started("plotindex", "watch", log="watch.log"))
-        site.watched()
+        site.wait_until_watching()
         token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
         keeps = stack.enter_context(_served(site, token, "keeps"))
         forgets = stack.enter_context(_served(site, token, "forgets", "PLOTINDEX_THUMBNAILS_MB"))
@@ -41,17 +41,17 @@ def thumbnails() -> None:
 
 
 @contextmanager
-def _served(site: Site, token: str, name: str, without: str = "") -> Iterator[Server]:
+def _served(site: BenchmarkSite, token: str, name: str, without: str = "") -> Iterator[Server]:
     port = free_port()
     if without:
         site.environment[without] = "0"
     with site.started("plotindex", "serve", "--port", str(port), log=f"{name}.log") as process:
-        site.listens(process, port, f"{name}.log")
+        site.wait_until_listening(process, port, f"{name}.log")
         yield Server(name, process, port, token)
 
 
-def _draw_page(site: Site) -> list[Path]:
-    """A page of real plots, none of them SVG, long enough ago to be believed; their paths below the session."""
+def _draw_page(site: BenchmarkSite) -> list[Path]:
+    """A page of real plots other than SVG, with settled times; their paths below the session."""
     drawn = site.folder / "drawn"
     site.run("examples.draw", str(drawn), "--rounds", "1", "--pause", "0")
     found = sorted(path for path in drawn.rglob("*") if path.suffix in (".png", ".jpg"))[:PAGE]
@@ -101,7 +101,7 @@ def _print_page(keeps: Server, forgets: Server, plots: list[Path]) -> None:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    """With the children that have drawn, which are gone: they are counted where they were waited for."""
+    """Including renderer children that have ended, counted by their parent's wait."""
     total = tree_cpu_seconds(process)
     for one in process.children(recursive=True):
         with suppress(psutil.NoSuchProcess):
@@ -110,7 +110,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return total
 
 
-def _print_hits(site: Site, server: Server) -> None:
+def _print_hits(site: BenchmarkSite, server: Server) -> None:
     path = _address(Path("N.png"), None).replace("N", "{number}")
     floods = {
         "nobody": None,
@@ -142,15 +142,15 @@ def _print_hits(site: Site, server: Server) -> None:
     )
 
 
-def _round(site: Site, server: Server, flood: Flood | None) -> tuple[Sample, Answers]:
+def _round(site: BenchmarkSite, server: Server, flood: Flood | None) -> tuple[Sample, Answers]:
     if flood is None:
         return sample(site, server._replace(name="plotindex"), 1), Answers({}, 0.0)
-    with asking(site, server, flood, CLIENTS, SECONDS * 2) as clients:
+    with run_clients(site, server, flood, CLIENTS, SECONDS * 2) as clients:
         hits = sample(site, server._replace(name="plotindex"), 1)
         return hits, answers_of(clients)
 
 
-def _print_kept(site: Site, server: Server, plot: Path) -> None:
+def _print_kept(site: BenchmarkSite, server: Server, plot: Path) -> None:
     measures = {}
     for name, width in (("the original", None), (f"its thumbnail, {WIDTH}", WIDTH)):
         path, file = _address(plot, width), site.folder / f"expected-{width}"

@@ -1,4 +1,4 @@
-"""A root and one that watches it, plotindex or another, asked from outside: in the table that it keeps."""
+"""A root and its watcher, plotindex or another, observed through the watcher's table."""
 
 import importlib.util
 import json
@@ -16,21 +16,21 @@ from urllib.parse import quote
 import psutil
 
 from benchmarks.drawing import Drawn
-from benchmarks.processes import Site
+from benchmarks.processes import BenchmarkSite
 
 PLOTINDEX = "plotindex"
 WATCHDOG = "watchdog's observer"
 WATCHFILES = "watchfiles"
 NOBODY = "nobody"
-"""Watches nothing: to measure what the others are compared with."""
+"""Watches nothing: the baseline."""
 MODULES = {WATCHDOG: "watchdog", WATCHFILES: "watchfiles"}
 
 QUIET_SECONDS = 2.0
-"""So long nothing changes in the table of one who cannot be asked whether he is done."""
+"""A watcher without `sync` counts as done when its table has not changed for so long."""
 SETTLE_SECONDS = 60
 SEEN = "SELECT 1 FROM plot WHERE session = ? AND filename = ? AND project = ? AND size = ? AND mtime_ns = ?"
-MOST_FOLDERS = 32
-"""How many folders below its project a plot may lie and still be indexed by plotindex; deeper ones do not count."""
+MAX_FOLDERS = 32
+"""plotindex's `max_depth`; deeper plots do not count."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp")
 
 Plots = dict[str, tuple[int, int]]
@@ -38,17 +38,17 @@ Plots = dict[str, tuple[int, int]]
 
 
 class Settled(NamedTuple):
-    """How it ended when a watcher was given the time to catch up."""
+    """Whether and when a watcher caught up."""
 
     at: float
-    """The moment of the answer, or of the last change."""
+    """Time of the answer, or of the last change."""
     well: bool
 
 
-class Watched:
-    """A root, who watches it, and what he knows of it."""
+class WatchedRoot:
+    """A root, the process that watches it, and its table."""
 
-    def __init__(self, name: str, site: Site, process: psutil.Process, database: str) -> None:
+    def __init__(self, name: str, site: BenchmarkSite, process: psutil.Process, database: str) -> None:
         self.name = name
         self.site = site
         self.process = process
@@ -61,22 +61,22 @@ class Watched:
         return self.site.root
 
     def sees(self, path: str, status: os.stat_result) -> bool:
-        """Whether a plot, as it is now, is in the table."""
+        """Whether the table has the current version of a plot."""
         session, project, filename = path.split("/", 2)
         key = (session, filename, project, status.st_size, status.st_mtime_ns)
         return self._connection.execute(SEEN, key).fetchone() is not None
 
     def plots(self) -> Plots:
-        """What the table says."""
+        """The rows of the table."""
         rows = self._connection.execute("SELECT session, project, filename, size, mtime_ns FROM plot")
         return {
             f"{session}/{project}/{filename}": (size, mtime_ns)
             for session, project, filename, size, mtime_ns in rows
-            if filename.count("/") <= MOST_FOLDERS
+            if filename.count("/") <= MAX_FOLDERS
         }
 
     def settle(self) -> Settled:
-        """Give the watcher the time to catch up."""
+        """Wait until the watcher has caught up."""
         if self.name == PLOTINDEX:
             done = self.site.run("plotindex", "sync", "--timeout", str(SETTLE_SECONDS), check=False)
             return Settled(time.perf_counter(), not done.returncode)
@@ -89,17 +89,17 @@ class Watched:
         return Settled(changed, now - changed >= QUIET_SECONDS)
 
     def _version(self) -> int:
-        """Another number after each commit of somebody else."""
+        """A number that changes with each commit of another connection."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     @contextmanager
     def drawing(self, kind: str, root: Path) -> Iterator[list[Drawn]]:
-        """Let somebody draw below a root in the meantime; what came of it is in the list at the end."""
+        """Draw below a root meanwhile; the result is appended to the list on exit."""
         drawn: list[Drawn] = []
         log = f"{kind}-{next(self._logs)}.log"
         number = ("1000",) if kind == "steady" else ()
         with self.site.started("benchmarks.drawing", kind, str(root), *number, log=log) as process:
-            self.site.speaks(process, log)
+            self.site.wait_for_output(process, log)
             yield drawn
         drawn.append(Drawn(*json.loads((self.site.folder / log).read_text().splitlines()[-1])))
 
@@ -112,24 +112,24 @@ def is_installed(name: str) -> bool:
 
 
 @contextmanager
-def watched(name: str, site: Site) -> Iterator[Watched]:
-    """Let one watch the root; he is ready, and has looked at all that was there, when this begins."""
+def watched(name: str, site: BenchmarkSite) -> Iterator[WatchedRoot]:
+    """Start a watcher, and wait until it has scanned the root."""
     with ExitStack() as stack:
         log = f"{MODULES.get(name, name)}.log"
         if name == PLOTINDEX:
             process = stack.enter_context(site.started("plotindex", "watch", log=log))
-            site.watched()
+            site.wait_until_watching()
             database = json.loads(site.run("plotindex", "status", "--json").stdout)["database"]
         else:
             database = str(site.folder / "observer.db")
             command = ("benchmarks.observers", MODULES[name], str(site.root), database)
             process = stack.enter_context(site.started(*command, log=log))
-            site.speaks(process, log)
-        yield stack.enter_context(closing(Watched(name, site, process, database)))
+            site.wait_for_output(process, log)
+        yield stack.enter_context(closing(WatchedRoot(name, site, process, database)))
 
 
 def walk(root: Path) -> Plots:
-    """What is a plot below a root, found without any code of plotindex."""
+    """The plots below a root, found without code of plotindex."""
     found = {}
     for place, _, names in os.walk(root):
         for name in names:
@@ -137,7 +137,7 @@ def walk(root: Path) -> Plots:
             parts = path[len(str(root)) + 1 :].split("/")
             stem, dot, suffix = name.rpartition(".")
             if (
-                not 3 <= len(parts) <= MOST_FOLDERS + 3
+                not 3 <= len(parts) <= MAX_FOLDERS + 3
                 or not parts[1].startswith("project_")
                 or not stem
                 or dot + suffix.lower() not in SUFFIXES

@@ -1,4 +1,4 @@
-"""The indexer at work: many plots at once, how soon a single one is in the catalogue, and what waiting costs."""
+"""The indexer: bursts, latency of single plots, cost of idling, and survival of storms."""
 
 import os
 from pathlib import Path
@@ -10,8 +10,8 @@ from benchmarks.latency import latency
 
 
 def watching() -> None:
-    # Nothing is deleted before the end, and what was deleted before is written out: for minutes ext4 searches its way
-    # past the inodes that were freed, and makes files ten times slower.
+    # Delete only at the end, and sync first: after deletions, ext4 creates files ten times slower for minutes while it
+    # searches past freed inodes.
     os.sync()
     with TemporaryDirectory() as folder:
         for benchmark in (burst, latency, idle):

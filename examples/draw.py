@@ -14,13 +14,13 @@ from examples.analyses import signals, stocks, terrain
 from examples.analyses.plan import Plot, Turn
 
 SESSIONS = {"stocks": stocks.plots, "terrain": terrain.plots, "signals": signals.plots}
-OPENING = 2  # plots of the first session before the sessions take turns
-REDRAWN = 0.4  # part of the known plots that a later round draws again
+OPENING = 2  # plots of the first session before the sessions alternate
+REDRAWN = 0.4  # fraction of existing plots that a later round redraws
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    # SIGINT too: a shell starts what runs in its background without it.
+    # SIGINT, too: shells start background jobs with it ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -64,7 +64,7 @@ def duration(text: str) -> float:
 
 
 def run(root: Path, rounds: int, pause: float, seed: int) -> Iterator[PurePosixPath]:
-    """Draw all rounds, yielding the path of each plot once it is drawn."""
+    """Draw all rounds; yield the path of each plot after it is drawn."""
     drawn: set[PurePosixPath] = set()
     for number in range(1, rounds + 1):
         turn = Turn(number, np.random.default_rng([seed, number]))
@@ -80,7 +80,7 @@ def run(root: Path, rounds: int, pause: float, seed: int) -> Iterator[PurePosixP
 
 
 def in_turns(sessions: dict[str, list[Plot]]) -> Iterator[tuple[str, Plot]]:
-    """The opening of the first session, then a plot of each session in turn."""
+    """The first plots of the first session, then plots of all sessions in turn."""
     queues = [[(name, plot) for plot in plots] for name, plots in sessions.items()]
     opening, queues[0] = queues[0][:OPENING], queues[0][OPENING:]
     yield from opening

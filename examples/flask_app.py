@@ -1,4 +1,4 @@
-"""An application before and after: the function that searched every project, and the line that takes its place.
+"""An application before and after: the function that searched every project, and its one-line replacement.
 
 export PLOTINDEX_ROOT=plots USER_TOKEN=let-me-in
 flask --app examples.flask_app:create_before run
@@ -19,7 +19,7 @@ from plotindex.web import PlotIndex
 
 
 def require_auth(view: Callable[..., Any]) -> Callable[..., Any]:
-    """As the application has it: it knows its users, and reads the session from the view's arguments."""
+    """The application's own decorator: it authenticates users, and reads the session from the view's arguments."""
 
     @functools.wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -33,7 +33,7 @@ def require_auth(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def get_plot(session_id: str, filename: str) -> Any:
-    """The function as it was."""
+    """The replaced function."""
     root = Path(os.environ["PLOTINDEX_ROOT"])
     try:
         for project_dir in (root / session_id).glob("project_*"):
@@ -46,21 +46,21 @@ def get_plot(session_id: str, filename: str) -> Any:
 
 
 def create_before() -> Flask:
-    """The application as it was."""
+    """The application before."""
     app = Flask(__name__)
     app.add_url_rule("/api/smartstat/plots/<session_id>/<path:filename>", view_func=require_auth(get_plot))
     return app
 
 
 def create_after() -> Flask:
-    """The same with plotindex: the route is this one line."""
+    """The application with plotindex: one line for the route."""
     app = Flask(__name__)
     PlotIndex(app, decorator=require_auth)
     return app
 
 
 def create_shadowed() -> Flask:
-    """On the way from one to the other: the old function goes on answering, and each difference is logged."""
+    """During the migration: the old function still answers, and each difference is logged."""
     app = Flask(__name__)
     plots = PlotIndex(app, decorator=require_auth)
     plots.shadow(get_plot)

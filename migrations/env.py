@@ -1,4 +1,4 @@
-"""Alembic's entry: on the connection handed over, or on the database named by -x or the environment.
+"""Alembic's entry point: uses the given connection, or the database named by -x or the environment.
 
 The transaction is the caller's: on SQLite, too, a migration is applied whole or not at all.
 """
@@ -25,7 +25,7 @@ def run(connection: Connection) -> None:
 
 
 def is_described(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether a table or an index is one that the metadata should have."""
+    """Whether the metadata should contain this table or index."""
     return kind not in ("table", "index") or not (name or "").startswith(TRIGRAMS)
 
 

@@ -1,4 +1,4 @@
-"""The look that all plots share."""
+"""The common style of all plots."""
 
 import matplotlib
 import numpy as np

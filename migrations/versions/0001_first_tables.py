@@ -12,7 +12,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# A migration says what the tables were then; it imports nothing that may change later.
+# A migration describes the tables of its time; it imports nothing that may change later.
 NAME = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 

@@ -1,4 +1,4 @@
-"""What lies beyond the bounds of a session, and what an indexer's self-tests say.
+"""Limits of sessions, and results of an indexer's self-tests.
 
 Revision: 0002; follows: 0001
 """

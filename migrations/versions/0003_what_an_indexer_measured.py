@@ -1,4 +1,4 @@
-"""What an indexer has measured: how long its work took, and how late rows came.
+"""An indexer's measurements: durations of its work, and latencies of rows.
 
 Revision: 0003; follows: 0002
 """

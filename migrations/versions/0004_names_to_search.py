@@ -1,4 +1,4 @@
-"""Names to search: every key, and an index of its filename by trigrams.
+"""Searchable names: every key, and a trigram index of its filename.
 
 Revision: 0004; follows: 0003
 """
@@ -14,7 +14,7 @@ depends_on = None
 
 NAME = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
-# Where the server does not have it, or does not let this user, the search is right all the same, and reads every name.
+# Without the extension or permission for it, the search is still correct, but reads every name.
 PG_TRGM = """
 DO $$ BEGIN
     CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -44,12 +44,12 @@ def upgrade() -> None:
         sa.Column("outdated", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("clock", name="pk_searched"),
     )
-    # There from the start, so that whoever takes names in can hold it.
+    # Inserted now, so that updaters can lock the row.
     op.bulk_insert(searched, [{"clock": 0, "session": "", "filename": "", "trimmed": 0, "outdated": 0}])
     if op.get_context().dialect.name == "postgresql":
         op.execute(PG_TRGM)
     else:
-        # Without positions and sizes: which trigrams a filename has is all that is asked.
+        # Without positions and sizes: only the set of trigrams matters.
         op.execute(
             "CREATE VIRTUAL TABLE name_trigram USING fts5("
             "filename, content='name', content_rowid='id', tokenize='trigram', detail='none', columnsize=0)"
@@ -59,6 +59,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     if op.get_context().dialect.name != "postgresql":
         op.drop_table("name_trigram")
-    # The extension stays: others may use it.
+    # Keep the extension: others may use it.
     op.drop_table("searched")
     op.drop_table("name")

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: the database always opens, and the next start ends equal to the tree."""
+"""kill -9 at any moment: the database always opens, and after the next start the catalogue equals the tree."""
 
 import os
 import random
@@ -86,7 +86,7 @@ def test_an_indexer_killed_at_any_moment_starts_again_equal_to_the_tree(
     finally:
         churn.kill()
         churn.wait(10)
-    # The one killed last may have said a moment ago that it watches: what the new one says counts.
+    # The killed indexer's last heartbeat may still be recent: check the new one's.
     with indexer():
         assert all_plots(catalog) == plots_by_hand(root)
         draw(root, "calm/project_a/after.png")
@@ -102,7 +102,7 @@ def has_written_since(catalog: Catalog, clock: int) -> bool:
     return catalog.header().clock > clock
 
 
-def test_indexer_and_server_killed_together_in_a_storm_start_again_equal_to_the_tree_after_the_first_look(
+def test_indexer_and_server_killed_in_a_storm_recover_with_the_first_scan(
     root: Path, catalog: Catalog, service: StartService, indexer: StartService
 ) -> None:
     storm = subprocess.Popen([sys.executable, "-m", "tests.support.churn", str(root), "6", "60"])
@@ -130,7 +130,7 @@ def test_indexer_and_server_killed_together_in_a_storm_start_again_equal_to_the_
 
 
 def fill(disk: Path) -> Path:
-    """Use up all that is left of a disk."""
+    """Fill a disk."""
     file = disk / "filling"
     with suppress(OSError), file.open("ab", buffering=0) as rest:
         while rest.write(b"x" * 4096):
@@ -138,7 +138,7 @@ def fill(disk: Path) -> Path:
     return file
 
 
-def test_a_full_disk_under_the_database_is_said_and_lived_through_and_no_reader_is_told_wrong(
+def test_a_full_disk_under_the_database_is_reported_and_no_reader_gets_a_wrong_answer(
     small_disk: Path,
     root: Path,
     tree: Tree,
@@ -147,7 +147,7 @@ def test_a_full_disk_under_the_database_is_said_and_lived_through_and_no_reader_
     indexer: StartService,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # So long a heartbeat is believed: shorter than in earnest, but longer than the indexer takes to write the next.
+    # A heartbeat is valid for a shorter time than by default, but longer than the indexer takes to write the next.
     for module in (catalog_state, status):
         monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 3.5)
 
@@ -170,7 +170,7 @@ def test_a_full_disk_under_the_database_is_said_and_lived_through_and_no_reader_
             draw(root, f"s/project_a/{number}.png", b"after")
         (root / "s/project_a/1.png").unlink()
         wait_until(lambda: "disk is full" in running.stderr)
-        # Whether from the catalogue or by a scan: what is there now is what is answered.
+        # Answered from the catalogue or by a scan, but always as it is now.
         assert ask("0.png")[0] == ask("599.png")[0] == b"after"
         assert ask("1.png")[0] is ask("600.png")[0] is None
         wait_until(lambda: ask("0.png") == (b"after", CacheStatus.UNWATCHED))
@@ -194,7 +194,7 @@ def is_past(moment: float) -> bool:
     return time.monotonic() > moment
 
 
-def test_a_database_that_another_program_locks_for_long_loses_nothing_and_holds_up_no_reader(
+def test_a_database_locked_by_another_program_loses_nothing_and_blocks_no_reader(
     root: Path,
     tree: Tree,
     catalog: Catalog,
@@ -202,7 +202,7 @@ def test_a_database_that_another_program_locks_for_long_loses_nothing_and_holds_
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As for a minute: what is a minute in earnest is half a second here."""
+    """Simulate a minute in half a second."""
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.5)
     monkeypatch.setattr(indexer_module, "RETRY_SECONDS", 0.1)
     monkeypatch.setattr(heartbeats, "STORE_SECONDS", 0.1)
@@ -244,10 +244,10 @@ def shifted(clock=time.time):
 time.time = shifted
 time.time_ns = lambda: int(shifted() * 10**9)
 """
-"""A sitecustomize.py: a process's clock is off by the seconds in a file; files have their times from the kernel."""
+"""A sitecustomize.py that shifts a process's clock by the seconds in a file; file times come from the kernel."""
 
 
-def test_a_clock_that_is_set_back_makes_nobody_believe_in_an_indexer_nor_doubt_it_for_long(
+def test_a_clock_set_back_neither_revives_a_dead_indexer_nor_hides_a_live_one(
     root: Path,
     tmp_path: Path,
     tree: Tree,
@@ -273,7 +273,7 @@ def test_a_clock_that_is_set_back_makes_nobody_believe_in_an_indexer_nor_doubt_i
     with indexer(env=shifted) as running:
         assert all_plots(catalog) == plots_by_hand(root)
         running.stop(signal.SIGKILL)
-    # Killed, and the clock set back: a heartbeat of tomorrow keeps nobody alive.
+    # Killed, then the clock set back: a heartbeat in the future is invalid.
     assert catalog.heartbeats()[0].heartbeat > time.time() + 80_000
     draw(root, "s/project_b/y.png")
     assert ask() == CacheStatus.UNWATCHED
@@ -282,14 +282,14 @@ def test_a_clock_that_is_set_back_makes_nobody_believe_in_an_indexer_nor_doubt_i
     with indexer(env=shifted) as running:
         assert all_plots(catalog) == plots_by_hand(root)
         assert [beat.pid for beat in catalog.heartbeats()] == [running.pid]
-        # Nor of one that runs, while clocks differ.
+        # The same for a running indexer whose clock differs.
         assert ask() == CacheStatus.UNWATCHED
         assert "start `plotindex watch`" in trouble()
-        # Set back while it runs: the next heartbeat says so, and nothing waits for a day.
+        # Set back while it runs: the next heartbeat has the new time, and nothing waits for a day.
         (tmp_path / "no-shift").write_text("0")
         (tmp_path / "no-shift").rename(shift)
         wait_until(lambda: (ask(), trouble()) == (CacheStatus.HIT, "None"))
-        # Set back by its writer, too: a change that leaves name, size and time as they were.
+        # A change that keeps name, size and mtime, as its writer's clock is set back, too.
         draw(root, "s/project_a/x.png", b"of Tomorrow", mtime_ns=2**62)
         assert wait_for_sync(settings.barrier_folder, 20, lambda: require_indexer(catalog))
         assert all_plots(catalog) == plots_by_hand(root)

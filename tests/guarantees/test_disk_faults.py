@@ -1,4 +1,4 @@
-"""A full disk, a read-only one, a root or a plot that is gone, changes or may not be read: said, and lived through."""
+"""Full and read-only disks; missing, changing and unreadable roots and plots: reported and survived."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from tests.support.processes import Service, StartService, all_plots, draw, free
 
 LARGE = 30 << 20
 UNPRIVILEGED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-"""A command that becomes another one, for which permissions count though it is root's."""
+"""A command that executes another one, with permissions applied to root, too."""
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def browser(settings: Settings) -> Browser:
 
 
 def draw_named(root: Path, *paths: str) -> None:
-    """Draw plots that hold their key."""
+    """Draw plots whose content is their key."""
     for path in paths:
         session, _, filename = path.partition("/")
         draw(root, f"{session}/project_a/{filename}", path.encode())
 
 
-def test_a_full_disk_stops_no_answer_and_the_indexer_goes_on_once_there_is_room(
+def test_a_full_disk_stops_no_answer_and_the_indexer_continues_once_there_is_room(
     small_disk: Path, root: Path, catalog: Catalog, browser: Browser, indexer: StartService, server: StartService
 ) -> None:
     draw_named(root, "s/old.png", "s/gone.png")
@@ -60,7 +60,7 @@ def test_a_full_disk_stops_no_answer_and_the_indexer_goes_on_once_there_is_room(
         assert "Traceback" not in watching.stderr + serving.stderr
 
 
-def test_a_read_only_disk_stops_no_answer_and_the_indexer_goes_on_once_it_can_write(
+def test_a_read_only_disk_stops_no_answer_and_the_indexer_continues_once_it_can_write(
     small_disk: Path, root: Path, catalog: Catalog, browser: Browser, indexer: StartService, server: StartService
 ) -> None:
     draw_named(root, "s/old.png")
@@ -81,7 +81,7 @@ def test_a_read_only_disk_stops_no_answer_and_the_indexer_goes_on_once_it_can_wr
 
 
 def is_refused(browser: Browser, server: Service, path: str) -> bool:
-    """Whether it is answered with 503, one sentence that names nothing, and when to ask again."""
+    """Whether the response is a 503 with a sentence that names nothing, and Retry-After."""
     response = browser.get(server, path)
     if response.status_code != 503:
         return False
@@ -91,7 +91,7 @@ def is_refused(browser: Browser, server: Service, path: str) -> bool:
     return True
 
 
-def test_a_root_that_is_gone_and_a_plot_that_may_not_be_read_are_503_until_they_are_back(
+def test_a_missing_root_and_an_unreadable_plot_are_503_until_they_are_back(
     root: Path, catalog: Catalog, browser: Browser, indexer: StartService, service: StartService, tmp_path: Path
 ) -> None:
     draw(root, "s/project_b/x.png", b"an older copy", mtime_ns=1)
@@ -131,7 +131,7 @@ def test_a_plot_that_vanishes_after_the_look_up_is_answered_by_a_scan(
         assert "Traceback" not in serving.stderr
 
 
-def test_a_disk_that_takes_no_more_is_named_and_what_was_kept_there_stays(settings: Settings, small_disk: Path) -> None:
+def test_a_full_disk_is_named_and_existing_state_files_stay(settings: Settings, small_disk: Path) -> None:
     tokens, keys = Tokens.from_settings(settings), KeyFile(settings.make_state_folder() / "secret.key")
     secret = tokens.create("first")
     keys.load_or_create()
@@ -163,12 +163,12 @@ def refuse(changes: Sequence[Callable[[], object]], said: str) -> None:
 
 
 def ask(connection: HTTPConnection, browser: Browser, path: str) -> HTTPResponse:
-    """Ask for a plot, and read nothing of it yet."""
+    """Request a plot without reading the response yet."""
     connection.request("GET", f"/api/smartstat/plots/{path}", headers=browser.headers)
     return connection.getresponse()
 
 
-def test_a_plot_that_shrinks_while_it_is_sent_is_never_taken_for_whole_and_one_that_grows_ends_where_it_was_to(
+def test_a_plot_that_shrinks_while_sent_is_incomplete_and_one_that_grows_ends_at_its_length(
     root: Path, browser: Browser, server: StartService
 ) -> None:
     large = draw(root, "s/project_a/large.png", bytes(LARGE))
@@ -185,7 +185,7 @@ def test_a_plot_that_shrinks_while_it_is_sent_is_never_taken_for_whole_and_one_t
         with large.open("ab") as file:
             file.write(b"more")
         assert response.read() == bytes(LARGE)
-        # The same connection carries the next answer, from its beginning.
+        # The connection stays usable for the next response.
         assert ask(connection, browser, "s/x.png").read() == b"s/x.png"
         # That there is no catalogue, twice, and where it serves; nothing of what happened here.
         assert len([line for line in serving.stderr.splitlines() if " GET " not in line]) == 3, serving.stderr

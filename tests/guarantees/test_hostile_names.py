@@ -45,12 +45,12 @@ HEADERS = {
     b"server",
     b"x-content-type-options",
 }
-"""All that an answer to a request of the table may have, each once."""
+"""The only headers allowed in responses to hostile requests, each once."""
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
-    """A served root with a secret wherever a trick could lead, and every kind of thing that is no plot."""
+    """A served hostile tree."""
     folder = tmp_path_factory.mktemp("hostile")
     draw_hostile_tree(folder)
     with served(folder) as shared:
@@ -59,7 +59,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
 
 @pytest.fixture
 def site(shared: ServedSite) -> Iterator[Site]:
-    """The site; whatever a test does there, the log stays clean."""
+    """The site; checks after the test that the log stays clean."""
     yield shared.site
     assert not UNSAFE.search(shared.service.stdout + shared.service.stderr)
     assert "Traceback" not in shared.service.stderr
@@ -67,7 +67,7 @@ def site(shared: ServedSite) -> Iterator[Site]:
 
 
 def problem(one: HostileRequest, answer: RawResponse, folder: Path) -> str | None:
-    """What is wrong with the answer to a hostile request."""
+    """The error in a response to a hostile request, or None."""
     whole = answer.head + b"\r\n\r\n" + answer.body
     if found := [text for text in (*LEAKS, str(folder).encode()) if text in whole]:
         return f"has {found}"
@@ -78,7 +78,7 @@ def problem(one: HostileRequest, answer: RawResponse, folder: Path) -> str | Non
             None if answer.body == PNG and answer.headers[b"cache-control"] == b"private, no-cache" else "is not x.png"
         )
     if answer.status == 400 and answer.body == b"":
-        # What is no HTTP at all the server refuses by itself.
+        # The server itself refuses invalid HTTP.
         return None
     told = answer.status, list(json.loads(answer.body))
     return None if told == (404, ["error"]) else f"is {told}"
@@ -94,7 +94,7 @@ def test_no_request_of_the_table_gets_a_byte_that_is_not_its_own(shared: ServedS
         if wrong := problem(one, answer, shared.folder):
             problems.append((answer.status, wrong, one))
     assert not problems, problems[:20]
-    # Most reach the application, in each place.
+    # Most requests reach the application, for each place.
     for where in ("session", "filename", "project", "target"):
         assert statuses[where, 404] > 4 * statuses[where, 400], statuses
 
@@ -108,7 +108,7 @@ def test_a_redirect_names_no_host(site: Site) -> None:
         assert b"evil" not in answer.head + answer.body, target
 
 
-def test_odd_but_legal_names_work_and_are_downloaded_under_their_own_name(site: Site) -> None:
+def test_unusual_but_legal_names_work_and_are_downloaded_under_their_own_name(site: Site) -> None:
     for name in UNUSUAL_NAMES:
         session, project, filename = (encode(part.encode()) for part in (UNUSUAL_SESSION, UNUSUAL_PROJECT, name))
         address = PREFIX + b"/" + session + b"/" + filename
@@ -123,7 +123,7 @@ def test_odd_but_legal_names_work_and_are_downloaded_under_their_own_name(site: 
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["current", "named"])
-def test_a_row_of_what_is_no_plot_leads_nowhere(shared: ServedSite, site: Site, named: bool) -> None:
+def test_a_row_of_a_file_that_is_no_plot_is_not_served(shared: ServedSite, site: Site, named: bool) -> None:
     insert_rows(shared.folder, NOT_PLOTS)
     for session, project, filename in NOT_PLOTS:
         target = PREFIX + b"/" + encode(session.encode()) + b"/" + encode(filename.encode())
@@ -142,7 +142,7 @@ def test_a_symlink_swapped_in_never_opens_the_secret(shared: ServedSite, site: S
     assert set(seen) == {(200, b"public"), (404, b'{"error":"Plot not found"}\n')}, seen
 
 
-def test_what_commands_and_logs_say_of_hostile_names_is_escaped(
+def test_commands_and_logs_escape_hostile_names(
     plotindex: RunPlotindex, indexer: StartService, root: Path, tmp_path: Path
 ) -> None:
     for name in UNUSUAL_NAMES:

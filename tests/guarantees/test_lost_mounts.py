@@ -1,4 +1,4 @@
-"""Law 4: not able to look is not the same as gone. Real mounts, in a mount namespace of each test's own."""
+"""Law 4: an unreadable path is not an absent one. Real mounts, in a mount namespace per test."""
 
 import shutil
 import subprocess
@@ -39,8 +39,8 @@ def in_own_mounts() -> Iterator[None]:
         yield
 
 
-class Watched:
-    """A root with a running indexer, and what must hold of the two."""
+class WatchedRoot:
+    """A root with a running indexer, and checks on both."""
 
     def __init__(self, root: Path, tree: Tree, catalog: Catalog, plotindex: RunPlotindex) -> None:
         self.root, self.tree, self.catalog, self.plotindex = root, tree, catalog, plotindex
@@ -53,7 +53,7 @@ class Watched:
         wait_until(lambda: all_plots(self.catalog) == plots_by_hand(self.root))
 
     def goes_on(self, *places: str) -> None:
-        """Plots drawn from now on are found, also in these projects, and nothing differs."""
+        """Assert that new plots are indexed, also in these projects, and that nothing differs."""
         self.number += 1
         for place in ("s/project_a", *places):
             draw(self.root, f"{place}/drawn-{self.number}.png")
@@ -62,7 +62,7 @@ class Watched:
         self.wait_for_state("watching")
 
     def is_lost_and_kept(self, before: set[Plot], says: str) -> None:
-        """The indexer says that the root is lost; neither it, nor a rebuild, nor a server removes a row."""
+        """Assert that the indexer reports a lost root, and that no indexer, rebuild or server removes a row."""
         self.wait_for_state("lost")
         for rewrite in (False, True):
             with pytest.raises(RootLostError, match=says):
@@ -70,7 +70,7 @@ class Watched:
         self.is_lost_to_a_server(before)
 
     def status(self) -> Status:
-        """What `plotindex status` prints."""
+        """The output of `plotindex status`."""
         return read_status(self.catalog, self.tree.layout)
 
     def is_lost_to_a_server(self, before: set[Plot]) -> None:
@@ -82,16 +82,16 @@ class Watched:
 
 
 @pytest.fixture
-def watched(root: Path, tree: Tree, catalog: Catalog, plotindex: RunPlotindex) -> Watched:
-    return Watched(root, tree, catalog, plotindex)
+def watched(root: Path, tree: Tree, catalog: Catalog, plotindex: RunPlotindex) -> WatchedRoot:
+    return WatchedRoot(root, tree, catalog, plotindex)
 
 
 def plots_named(plots: set[Plot]) -> set[str]:
     return {plot.path for plot in plots}
 
 
-def test_a_root_that_is_unmounted_or_mounted_over_keeps_its_rows_and_is_followed_again_once_it_is_back(
-    root: Path, tmp_path: Path, indexer: StartService, watched: Watched
+def test_an_unmounted_or_hidden_root_keeps_its_rows_and_is_watched_again_once_it_is_back(
+    root: Path, tmp_path: Path, indexer: StartService, watched: WatchedRoot
 ) -> None:
     disk = tmp_path / "disk"
     with disk.open("wb") as file:
@@ -124,8 +124,8 @@ def test_a_root_that_is_unmounted_or_mounted_over_keeps_its_rows_and_is_followed
         assert "Traceback" not in running.stderr
 
 
-def test_a_root_that_is_renamed_or_removed_keeps_its_rows_until_it_is_back_or_said_to_be_empty(
-    root: Path, tmp_path: Path, indexer: StartService, watched: Watched
+def test_a_renamed_or_removed_root_keeps_its_rows_until_it_is_back_or_allowed_to_be_empty(
+    root: Path, tmp_path: Path, indexer: StartService, watched: WatchedRoot
 ) -> None:
     draw(root, "s/project_a/x.png")
     with indexer() as running:
@@ -135,7 +135,7 @@ def test_a_root_that_is_renamed_or_removed_keeps_its_rows_until_it_is_back_or_sa
         (tmp_path / "away").rename(root)
         watched.goes_on()
         before = all_plots(watched.catalog)
-        # Removed in one piece: otherwise the indexer may see each plot go while the root is still there.
+        # Remove it atomically: otherwise the indexer may see single plots vanish before the root.
         root.rename(tmp_path / "away")
         root.mkdir()
         shutil.rmtree(tmp_path / "away")
@@ -150,8 +150,8 @@ def test_a_root_that_is_renamed_or_removed_keeps_its_rows_until_it_is_back_or_sa
         assert "Traceback" not in running.stderr
 
 
-def test_a_root_restored_from_a_copy_is_believed_and_so_is_one_that_was_honestly_emptied(
-    root: Path, tmp_path: Path, indexer: StartService, watched: Watched
+def test_a_root_restored_from_a_copy_is_accepted_and_so_is_one_that_was_emptied(
+    root: Path, tmp_path: Path, indexer: StartService, watched: WatchedRoot
 ) -> None:
     for path in ("s/project_a/x.png", "s/project_b/x.png", "t/project_a/x.png"):
         draw(root, path)
@@ -163,7 +163,7 @@ def test_a_root_restored_from_a_copy_is_believed_and_so_is_one_that_was_honestly
         wait_until(lambda: plots_named(all_plots(watched.catalog)) == {"s/project_a/x.png", "s/project_b/x.png"})
         watched.goes_on()
         assert identity != watched.catalog.header().identity == watched.tree.identity()
-        # Emptied, below the identity that is known: what it shows is true.
+        # Emptied, with the recorded identity: its content is true.
         shutil.rmtree(root / "s")
         wait_until(lambda: not all_plots(watched.catalog))
         watched.goes_on()
@@ -187,7 +187,7 @@ def test_a_root_restored_from_a_copy_is_believed_and_so_is_one_that_was_honestly
 
 
 class UnprivilegedIndexer:
-    """A `plotindex watch` for which permissions count, though it is root's."""
+    """A `plotindex watch` to which permissions apply although it runs as root."""
 
     def __init__(self, root: Path, environment: dict[str, str], log: Path) -> None:
         command = [sys.executable, "-c", UNPRIVILEGED, "watch"]
@@ -222,9 +222,9 @@ def unprivileged_indexer(
         running.process.wait()
 
 
-def test_what_cannot_be_read_keeps_its_rows_is_told_of_and_needs_nothing_but_a_chmod(
+def test_an_unreadable_folder_keeps_its_rows_is_reported_and_recovers_after_chmod(
     root: Path,
-    watched: Watched,
+    watched: WatchedRoot,
     unprivileged: RunPlotindex,
     unprivileged_indexer: Callable[[], UnprivilegedIndexer],
     settings: Settings,
@@ -236,7 +236,7 @@ def test_what_cannot_be_read_keeps_its_rows_is_told_of_and_needs_nothing_but_a_c
     (root / "s/project_b").chmod(0)
     (root / "t").chmod(0)
     wait_until(lambda: running.says("s/project_b: Permission denied", "t: Permission denied"))
-    # The tests' own user passes: the indexer cannot know of it.
+    # The tests' own user can read it, but the indexer cannot.
     (root / "s/project_b/sub/x.png").unlink()
     draw(root, "t/project_a/y.png")
     draw(root, "s/project_a/z.png")
@@ -276,8 +276,8 @@ def test_what_cannot_be_read_keeps_its_rows_is_told_of_and_needs_nothing_but_a_c
     assert running.log.count("s/project_b: Permission denied") == 1
 
 
-def test_a_session_or_project_that_is_mounted_or_unmounted_is_followed_though_no_event_tells_of_it(
-    root: Path, tmp_path: Path, indexer: StartService, watched: Watched
+def test_mounting_and_unmounting_sessions_and_projects_is_noticed_without_events(
+    root: Path, tmp_path: Path, indexer: StartService, watched: WatchedRoot
 ) -> None:
     session, project = tmp_path / "session", tmp_path / "project"
     draw(session, "project_a/sub/stored.png")
@@ -296,7 +296,7 @@ def test_a_session_or_project_that_is_mounted_or_unmounted_is_followed_though_no
         mount("-t", "tmpfs", "none", root / "own")
         mount("-t", "tmpfs", "none", root / "s/project_a/sub")
         watched.goes_on("own/project_a", "s/project_a/sub", "bound/project_new")
-        # Drawn through the other path of the same folder: the folder is watched, whatever leads to it.
+        # Drawn through the folder's other path: the watch is on the folder, not on its path.
         draw(project, "elsewhere.png")
         watched.wait_until_equal()
         for rewrite in (False, True):
@@ -312,10 +312,10 @@ def test_a_session_or_project_that_is_mounted_or_unmounted_is_followed_though_no
         assert "Traceback" not in running.stderr
 
 
-def test_a_folder_that_is_mounted_at_two_places_below_the_root_is_followed_at_both(
-    root: Path, indexer: StartService, watched: Watched
+def test_a_folder_mounted_at_two_places_below_the_root_is_indexed_at_both(
+    root: Path, indexer: StartService, watched: WatchedRoot
 ) -> None:
-    """One folder has one watch, however many paths lead to it."""
+    """A folder has one watch, regardless of the number of its paths."""
     draw(root, "s/project_a/x.png")
     (root / "s/project_b").mkdir()
     mount("--bind", root / "s/project_a", root / "s/project_b")

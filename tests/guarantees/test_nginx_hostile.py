@@ -1,4 +1,4 @@
-"""Hostile names, and files that change between plotindex and nginx: through a real nginx, as the documents have it."""
+"""Hostile names, and files that change between plotindex and nginx, with a real nginx as documented."""
 
 import json
 import os
@@ -27,24 +27,24 @@ GONE = b'{"error":"Plot not found"}\n'
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedSite]:
-    """The hostile tree, with nginx in front and without."""
+    """The hostile tree, served with and without nginx."""
     with serve_behind_nginx(tmp_path_factory.mktemp("nginx")) as both:
         yield both
 
 
 def problem(one: HostileRequest, answer: RawResponse, folder: Path) -> str | None:
-    """What is wrong with the answer to a hostile request."""
+    """The error in a response to a hostile request, or None."""
     whole = answer.head + b"\r\n\r\n" + answer.body
     if found := [text for text in (*LEAKS, str(folder).encode()) if text in whole]:
         return f"has {found}"
     if not answer.head.startswith(b"HTTP/"):
-        # A line break after the path: to nginx that is HTTP/0.9, in which neither a token is sent nor a head answered.
+        # A line break after the path means HTTP/0.9 to nginx, without a token or a response head.
         return None if list(json.loads(answer.head)) == ["error"] else "is something"
     if (answer.status, answer.body) == (400, b""):
-        # What plotindex's server refuses by itself.
+        # plotindex's server itself refuses this.
         return None
     if answer.status == 200:
-        # nginx drops a space at the end of a target, and what is left is asked for.
+        # nginx drops a trailing space from a target.
         return None if answer.body == PNG and (one.where == "v" or one.raw == b"x.png ") else "is found"
     told = answer.status, list(json.loads(answer.body))
     return None if told in [(status, ["error"]) for status in (400, 404, 414)] else f"is {told}"
@@ -60,12 +60,12 @@ def test_no_request_of_the_table_gets_a_byte_that_is_not_its_own_through_nginx(b
         elif answer.head.startswith(b"HTTP/"):
             statuses[one.where, answer.status] += 1
     assert not problems, problems[:20]
-    # nginx refuses some by itself, but most reach plotindex.
+    # nginx itself refuses some, but most reach plotindex.
     for where in ("session", "filename", "project"):
         assert statuses[where, 404] > 4 * statuses[where, 400] > 0, statuses
 
 
-def test_the_internal_location_cannot_be_asked_for(both: ProxiedSite) -> None:
+def test_the_internal_location_cannot_be_requested(both: ProxiedSite) -> None:
     inside = f"{ACCEL}/s/project_a/x.png".encode()
     for target in (
         inside,
@@ -101,7 +101,7 @@ def test_a_symlink_swapped_in_never_opens_the_secret_through_nginx(both: Proxied
 
 @contextmanager
 def credulous() -> Iterator[str]:
-    """A server that has checked nothing: it sends nginx for the same path below the internal location."""
+    """A server without checks: it passes every path on to the internal location."""
 
     class Answer(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -126,7 +126,7 @@ def credulous() -> Iterator[str]:
             thread.join()
 
 
-def test_nginx_itself_follows_no_symlink_below_the_root_whenever_it_was_put_there(both: ProxiedSite) -> None:
+def test_nginx_itself_follows_no_symlink_below_the_root_even_when_swapped_in(both: ProxiedSite) -> None:
     folder = both.shared.folder
     with credulous() as server, nginx(folder / "credulous", server, folder / "way") as front:
         asked = requests.Session()
@@ -143,7 +143,7 @@ def test_nginx_itself_follows_no_symlink_below_the_root_whenever_it_was_put_ther
     assert set(seen) == {(200, b"public"), (404, GONE)}, seen
 
 
-def test_what_nginx_cannot_open_is_not_found_and_kept_by_nobody(both: ProxiedSite, tmp_path: Path) -> None:
+def test_a_file_that_nginx_cannot_open_is_not_found_and_not_cached(both: ProxiedSite, tmp_path: Path) -> None:
     project = tmp_path / "other/s/project_a"
     (project / "sub/x.svg").mkdir(parents=True)
     (project / "x.png").symlink_to(both.shared.folder / "secret.png")
@@ -156,7 +156,7 @@ def test_what_nginx_cannot_open_is_not_found_and_kept_by_nobody(both: ProxiedSit
             assert "ETag" not in answer.headers
 
 
-def test_a_file_that_was_replaced_on_the_way_to_nginx_has_no_version_and_is_kept_by_nobody(
+def test_a_file_replaced_on_the_way_to_nginx_has_no_version_and_is_not_cached(
     both: ProxiedSite, tmp_path: Path
 ) -> None:
     file = both.through.root / "s/project_a/x.png"
@@ -170,7 +170,7 @@ def test_a_file_that_was_replaced_on_the_way_to_nginx_has_no_version_and_is_kept
             tag = both.alone.get("/s/x.png").headers["ETag"]
             part = _get(both, front.url, "x.png", {"Range": "bytes=0-2", "If-Range": tag})
             assert part.status_code == (206 if is_same else 200)
-        # It is the time of the file that nginx opened, which plotindex has never seen.
+        # The mtime is that of the file nginx opened, which plotindex has not seen.
         condition = {"If-Modified-Since": "Sun, 09 Sep 2001 01:46:40 GMT"}
         assert _get(both, front.url, "x.png", condition).status_code == 200
 
@@ -186,7 +186,7 @@ def test_a_replaced_plot_is_never_answered_as_its_old_version(both: ProxiedSite)
         for conditions in (
             {},
             {"If_None_Match": first.headers["ETag"]},
-            # As nginx makes one: of time and size.
+            # In nginx's format: mtime and size.
             {"If_None_Match": f'"{10**9:x}-{len(content):x}"'},
             {"Range": "bytes=0-0", "If_Range": first.headers["ETag"]},
         ):

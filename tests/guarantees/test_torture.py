@@ -1,4 +1,4 @@
-"""The proof: after any storm of changes, any crash and any overflow the catalogue equals the tree."""
+"""After any storm of changes, crash or queue overflow, the catalogue equals the tree."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def test_the_comparison_of_plots_names_each_that_differs() -> None:
     ]
 
 
-def test_only_size_and_times_of_what_may_have_had_another_name_are_excused() -> None:
+def test_only_size_and_times_of_plots_that_may_have_had_hard_links_are_excused() -> None:
     linked, single = (Plot("s", "project_a", name, 1, 2, 3, 4) for name in ("x.gif", "x.png"))
     other = linked._replace(filename="y.gif")
     rows = {linked, single, other}

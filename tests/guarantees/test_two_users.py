@@ -32,24 +32,24 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 
 def as_user(user: int) -> list[str]:
-    """A command that becomes another one as a user of the group, with the usual umask."""
+    """A command that executes another one as a user of the group, with the usual umask."""
     command = ["setpriv", f"--reuid={user}", f"--regid={GROUP}", "--clear-groups"]
     shell = ["sh", "-c", 'umask 022; exec "$@"', "sh"]
     if subprocess.run([*command, *shell, sys.executable, "-c", ""], capture_output=True, check=False).returncode:
-        # The interpreter lies where others cannot go: they may read everything here, and write as little as ever.
+        # The interpreter is in a private folder: this privilege lets other users read everything, but not write.
         command += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     return [*command, *shell]
 
 
 def read_only(folder: Path) -> list[str]:
-    """A command that becomes another one, for which a folder is mounted so that it cannot be written."""
+    """A command that executes another one, with a folder mounted read-only."""
     script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
     return ["unshare", "--mount", "sh", "-c", script, str(folder)]
 
 
 @pytest.fixture
 def shared(settings: Settings, root: Path) -> Iterator[Path]:
-    """The folder of all states, which an operator has given to the group; the root is the indexer's."""
+    """The folder of all states, shared with the group by an operator; the root belongs to the indexer's user."""
     for folder in reversed(settings.state_dir.parents):
         if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/pytest-of-"):
             folder.chmod(0o755)
@@ -61,13 +61,13 @@ def shared(settings: Settings, root: Path) -> Iterator[Path]:
 
 
 class Asking:
-    """Asks a server for plots by a token."""
+    """An HTTP client with a token."""
 
     def __init__(self, token: str) -> None:
         self.token = token
 
     def __call__(self, server: Service, path: str) -> str:
-        """Who answered; that it was answered rightly is asserted."""
+        """The Cache-Status of a response that is asserted to be correct."""
         headers = {"Authorization": f"Bearer {self.token}"}
         answer = requests.get(f"{server.url}/api/smartstat/plots/{path}", headers=headers, timeout=10)
         assert (answer.status_code, answer.content) == (200, path.encode()), answer.content
@@ -148,7 +148,7 @@ def test_a_server_that_cannot_write_serves_while_the_indexer_comes_and_goes(
         login = requests.post(f"{serving.url}/login?code=x", allow_redirects=False)
         assert (login.status_code, "may not write" in login.text) == (503, True)
         assert requests.post(f"{serving.url}/logout", allow_redirects=False).status_code == 303
-    # The last one to close the database takes its log away, which this server could not make.
+    # The last one to close the database deletes its log, which this server cannot create.
     last = Catalog(SqliteDatabase(settings.catalog_location))
     last.record_root(str(root), settings.layout, 1)
     last.database.close()
@@ -165,9 +165,7 @@ def test_a_server_that_cannot_write_serves_while_the_indexer_comes_and_goes(
     )
 
 
-def test_what_was_read_while_somebody_wrote_is_not_believed(
-    settings: Settings, root: Path, tmp_path: Path, tree: Tree
-) -> None:
+def test_a_read_during_a_write_is_not_trusted(settings: Settings, root: Path, tmp_path: Path, tree: Tree) -> None:
     folder, mirror = settings.make_state_folder(), tmp_path / "mirror"
     mirror.mkdir()
     draw(root, "s/project_a/hist.png", b"old")
@@ -187,7 +185,7 @@ def test_what_was_read_while_somebody_wrote_is_not_believed(
             reconcile(tree, writer, [""])
         found = reader.current(key)
         assert found is not None and found.size == 5
-        # Nothing is made anew where the log has just gone: not by a reader.
+        # A reader does not recreate a missing log.
         reader.database.close()
         writer.database.close()
         with pytest.raises(CatalogError, match="closed a moment ago"):
@@ -198,9 +196,7 @@ def test_what_was_read_while_somebody_wrote_is_not_believed(
 @pytest.mark.parametrize(
     ("mode", "made"), [(0o700, 0o700), (0o2700, 0o2700), (0o2755, 0o2700), (0o2770, 0o2770), (0o2750, 0o2750)], ids=oct
 )
-def test_only_a_folder_that_somebody_gave_to_its_group_shares_what_is_in_it(
-    tmp_path: Path, mode: int, made: int
-) -> None:
+def test_only_a_folder_shared_with_its_group_shares_its_files(tmp_path: Path, mode: int, made: int) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     folder.chmod(mode)

@@ -1,4 +1,4 @@
-"""Lines of the log, whatever callers choose."""
+"""The access log's lines, for any values from clients."""
 
 import json
 import select
@@ -19,7 +19,7 @@ texts = st.text(st.characters(), max_size=2000) | st.sampled_from(["\0", "\x1b",
 @given(remote=texts, method=texts, path=texts)
 @example(remote=FORGED, method="GET", path="/")
 @example(remote="127.0.0.1", method="GET", path=f"/\n{FORGED}")
-def test_whatever_a_caller_chooses_is_one_line_that_the_kernel_writes_whole_with_each_field_in_its_place(
+def test_any_client_values_become_one_line_written_atomically_with_each_field_in_its_place(
     log_format: str, remote: str, method: str, path: str
 ) -> None:
     log = AccessLog(log_format)
@@ -28,15 +28,15 @@ def test_whatever_a_caller_chooses_is_one_line_that_the_kernel_writes_whole_with
     assert line.count(b"\n") == 1
     assert len(line) < select.PIPE_BUF
     if log_format == "json":
-        told = json.loads(line)
-        assert (told["status"], told["bytes"], told["milliseconds"]) == (200, 5, 1.0)
+        entry = json.loads(line)
+        assert (entry["status"], entry["bytes"], entry["milliseconds"]) == (200, 5, 1.0)
     else:
         words = line.decode().rstrip("\n").split(" ")
         assert len(words) == 11
         assert words[6:10] == ["200", "5", "1.0", "ms"]
 
 
-def test_what_is_usual_is_logged_as_it_is() -> None:
+def test_usual_values_are_logged_unchanged() -> None:
     request_id.set("3f")
     line = AccessLog("text").format(
         AccessRecord("2001:db8::1", "GET", "/api/plots/s/größe.png", 404, None, 0.4, "fwd=miss")

@@ -1,4 +1,4 @@
-"""Which file system a path lies on."""
+"""The file system of a path."""
 
 from contextlib import closing
 from pathlib import Path
@@ -41,12 +41,12 @@ def test_the_last_and_longest_mount_point_above_a_path_counts(
     assert mount.fs_type == fs_type
 
 
-def test_where_the_system_does_not_say_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_mountinfo_there_is_no_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounts, "MOUNTINFO", tmp_path / "none")
     assert find_mount(tmp_path) is None
 
 
-def test_this_machines_own_table_is_understood(tmp_path: Path) -> None:
+def test_this_machines_own_table_is_parsed(tmp_path: Path) -> None:
     mount = find_mount(Path("/proc/self"))
     assert mount is not None
     assert (mount.point, mount.fs_type) == ("/proc", "proc")
@@ -63,7 +63,7 @@ FOREIGN = """\
 """
 
 
-def test_of_network_and_unknown_file_systems_those_are_polled_that_can_hold_plots(
+def test_network_and_unknown_file_systems_that_can_hold_plots_are_polled(
     tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mountinfo").write_text(FOREIGN.format(root=tree.root))

@@ -19,7 +19,7 @@ TITLE = "plotindex - an indexed catalogue of plots"
 
 
 class Page(NamedTuple):
-    """What a manual says of one command."""
+    """One command in the manual."""
 
     usage: str
     paragraphs: list[str]
@@ -30,7 +30,7 @@ class Page(NamedTuple):
 
 
 def pages(group: click.Group = main, name: str = "plotindex") -> Iterator[Page]:
-    """The commands by name, without groups of them."""
+    """The commands by name, without command groups."""
     for _, command in sorted(group.commands.items()):
         if isinstance(command, click.Group):
             yield from pages(command, f"{name} {command.name}")
@@ -39,7 +39,7 @@ def pages(group: click.Group = main, name: str = "plotindex") -> Iterator[Page]:
 
 
 def page_of(command: click.Command, name: str) -> Page:
-    # Nothing is to be wrapped here.
+    # Do not wrap.
     context = click.Context(command, info_name=name, terminal_width=10_000, max_content_width=10_000)
     own = [option for option in command.params if isinstance(option, click.Option) and option.name not in COMMON]
     return Page(
@@ -51,7 +51,7 @@ def page_of(command: click.Command, name: str) -> Page:
 
 
 def common_options() -> list[tuple[str, str]]:
-    """Those that every command takes."""
+    """The options common to all commands."""
     command = main.commands["status"]
     context = click.Context(command)
     taken = [option for option in command.params if isinstance(option, click.Option) and option.name in COMMON]

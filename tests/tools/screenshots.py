@@ -51,7 +51,7 @@ def main(root: Path, pictures: Path) -> None:
 def take(page: Page, file: Path) -> None:
     page.wait_for_load_state("load")
     wait_until(lambda: page.evaluate(SHOWN))
-    # What has just come is still marked.
+    # New plots are still highlighted.
     page.wait_for_timeout(300)
     with TemporaryDirectory() as folder:
         page.screenshot(path=Path(folder) / "page.png")

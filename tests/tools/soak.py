@@ -1,7 +1,7 @@
-"""A soak: `python -m tests.tools.soak SECONDS` draws plots at a steady rate, and says what that does to the indexer.
+"""A soak: `python -m tests.tools.soak SECONDS` draws plots at a steady rate, and measures the indexer.
 
-Prints a histogram of the time from a plot's close to its row, and the indexer's memory, descriptors and watches at the
-start and at the end. Exits 1 when the catalogue does not equal the tree at the end.
+Prints a histogram of the latency from a plot's close to its row, and the indexer's memory, descriptors and watches at
+the start and the end. Exits 1 if the catalogue differs from the tree at the end.
 """
 
 import sqlite3
@@ -19,20 +19,20 @@ import psutil
 
 from tests.guarantees.test_convergence import plots_by_hand
 from tests.support.processes import draw
-from tests.tools.torture import SYNC_SECONDS, Site, compare_plots, site, watched_inodes
+from tests.tools.torture import SYNC_SECONDS, TortureSite, compare_plots, site, watched_inodes
 
 PLOTS_A_SECOND = 200
 SESSIONS, PROJECTS, NAMES = 20, 5, 100
-"""Each plot is drawn anew when all others have been: every 50 seconds."""
+"""All plots are redrawn in turn: each one every 50 seconds."""
 SAMPLED = 3
-"""Of so many plots one is waited for."""
+"""The latency of every third plot is measured."""
 POLL_SECONDS = 0.0005
 BOUNDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, float("inf")]
-"""Milliseconds, each the end of one bar."""
+"""Upper bounds of the histogram's bars, in milliseconds."""
 
 
 class Cost(NamedTuple):
-    """What the indexer holds."""
+    """The indexer's resources."""
 
     rss_mb: float
     descriptors: int
@@ -43,7 +43,7 @@ class Cost(NamedTuple):
 
 
 class Rows:
-    """The plots whose rows are waited for, and how long each took."""
+    """Measures the latencies of awaited rows."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -53,7 +53,7 @@ class Rows:
         """Milliseconds."""
 
     def expect(self, session: str, project: str, filename: str, plot: Path) -> None:
-        """Wait for the row of a plot that was closed a moment ago."""
+        """Await the row of a plot that was just closed."""
         self._awaited[session, project, filename] = plot.stat().st_ctime_ns, time.monotonic()
 
     def poll(self) -> None:
@@ -79,7 +79,7 @@ def cost(pid: int) -> Cost:
 
 
 def plots() -> Iterator[tuple[str, str, str]]:
-    """Session, project and filename of each plot in turn, again and again; neighbours are of different sessions."""
+    """Session, project and filename of all plots in an endless cycle; neighbours are in different sessions."""
     while True:
         for number in range(NAMES):
             for project in range(PROJECTS):
@@ -87,8 +87,8 @@ def plots() -> Iterator[tuple[str, str, str]]:
                     yield f"s{session}", f"project_{project}", f"sub/{number}.png"
 
 
-def draw_steadily(made: Site, seconds: float) -> Rows:
-    """Draw for so long, and look for the rows in between."""
+def draw_steadily(made: TortureSite, seconds: float) -> Rows:
+    """Draw for `seconds`, polling for rows in between."""
     [database] = made.state.glob("*/catalog.db")
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         rows = Rows(connection)
@@ -119,9 +119,9 @@ def histogram(latencies: list[float]) -> Iterator[str]:
 
 
 def soak(folder: Path, seconds: float) -> tuple[list[str], bool]:
-    """What there is to say, and whether all that was drawn is in the catalogue."""
+    """The report, and whether the catalogue equals the tree."""
     with site(folder) as made:
-        # So that the tree is as large at the start as at the end.
+        # The tree must have its final size from the start.
         for number, key in zip(range(SESSIONS * PROJECTS * NAMES), plots(), strict=False):
             draw(made.root, "/".join(key), b"%d" % number)
         made.run("sync", "--timeout", str(SYNC_SECONDS))

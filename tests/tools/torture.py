@@ -1,13 +1,12 @@
-"""The indexer under torture: `python -m tests.tools.torture SECONDS SEED [--kill EVERY] [--overflow] [--strict] …`.
+"""Torture test of the indexer: `python -m tests.tools.torture SECONDS SEED [--kill EVERY] [--overflow] [--strict] …`.
 
-In rounds, processes change a tree at random while the real indexer and server run. After each, as soon as `plotindex
-sync` has returned, the plot table must equal a walk, the watched inodes the folders, the answers over HTTP the files.
-At the end it prints one line of figures, and exits 1 with the first differences when there are any.
+In rounds, processes change a tree at random while the real indexer and server run. After each round's `plotindex
+sync`, the plot table must equal a walk, the watched inodes the folders, and HTTP responses the files. Prints one line
+of figures, and exits 1 with the first differences if there are any.
 
-One thing is excused and counted as blurred, unless --strict: size and times of a plot that may have had another name (a
-hard link) where nobody looked, since it came and went unseen or lay in a folder that is not watched. No event tells of
-what is done through such a name. What is done through one that was indexed at a `plotindex sync` is not excused: each
-round tries that, too.
+Excused, unless --strict: size and times of a plot that may have had a hard link that was never indexed, because it was
+short-lived or in an unwatched folder. Changes through such a link cause no event. Changes through a link that was
+indexed at a `plotindex sync` are not excused; each round makes some.
 """
 
 import argparse
@@ -39,42 +38,42 @@ from tests.support.processes import Service, draw, free_port, is_free, run_ploti
 CHURNERS = 2
 ROUND_SECONDS = 5.0
 SYNC_SECONDS = 60
-MOST_FOLDERS = 32
-"""How many folders below its project a plot may lie and still be indexed; deeper ones are found by a scan."""
+MAX_FOLDERS = 32
+"""`max_depth`; deeper plots are found by a scan."""
 DEEPEST = 40
 LINKED_SUFFIX = ".gif"
-"""What churn gives to the names that may be hard links."""
-MOST_NAMED = 20
-MOST_QUEUED = Path("/proc/sys/fs/inotify/max_queued_events")
+"""The suffix of churn's hard-linked names."""
+MAX_NAMED = 20
+MAX_QUEUED_EVENTS = Path("/proc/sys/fs/inotify/max_queued_events")
 
 
 @dataclass
 class Figures:
-    """What came of a torture."""
+    """The results of a run."""
 
     rounds: int = 0
     changes: int = 0
     plots: int = 0
     """In the tree at the end."""
     syncs: list[float] = field(default_factory=list)
-    """Seconds that each `plotindex sync` took, its start included."""
+    """Seconds of each `plotindex sync`, including its start."""
     overflows: int = 0
     kills: int = 0
-    blurred: int = 0
-    """Rows that were excused."""
+    excused: int = 0
+    """Excused rows."""
     differences: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"rounds {self.rounds}, changes {self.changes}, plots {self.plots}, "
             f"sync p50 {median(self.syncs or [0]):.2f} s max {max(self.syncs, default=0):.2f} s, "
-            f"overflows {self.overflows}, kills {self.kills}, blurred {self.blurred}, "
+            f"overflows {self.overflows}, kills {self.kills}, excused {self.excused}, "
             f"differences {len(self.differences)}"
         )
 
 
-class Site:
-    """A root of its own, and the real processes on it. Made by `site`."""
+class TortureSite:
+    """A root and the real processes that serve it. Made by `site`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.root, self.state = folder, folder / "plots", folder / "state"
@@ -93,7 +92,7 @@ class Site:
         self.indexer = self.start("watch")
 
     def serve(self) -> "Client":
-        """Start a server; return a client of it."""
+        """Start a server; return a client for it."""
         port = free_port()
         service = self.start("serve", "--port", str(port))
         service.wait_for(lambda: not is_free(port))
@@ -103,7 +102,7 @@ class Site:
         return run_plotindex(args, self.environment, self.folder, seconds=2 * SYNC_SECONDS)
 
     def query(self, sql: str, *values: object) -> list[Any]:
-        """Read the catalogue, with no code of the product; of one that is not there yet, nothing."""
+        """Query the catalogue without plotindex's code; no rows if it does not exist yet."""
         for database in self.state.glob("*/catalog.db"):
             with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
                 if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'indexer'").fetchall():
@@ -113,34 +112,34 @@ class Site:
     def plots(self) -> set[Plot]:
         return {Plot(*row) for row in self.query(f"SELECT {', '.join(Plot._fields)} FROM plot")}
 
-    def wait_until_heard(self, state: str = "%") -> None:
-        """Wait until the running indexer says that it is in that state, or anything at all."""
+    def wait_for_state(self, state: str = "%") -> None:
+        """Wait until the running indexer reports that state, or any state."""
         query = "SELECT 1 FROM indexer WHERE pid = ? AND state LIKE ?"
         self.indexer.wait_for(lambda: self.query(query, self.indexer.pid, state), SYNC_SECONDS)
 
     def kill_indexer(self) -> None:
-        """SIGKILL to its whole process group; then start it again."""
+        """SIGKILL its process group, and start it again."""
         os.killpg(self.indexer.pid, signal.SIGKILL)
         self.indexer.process.wait()
         self.start_indexer()
 
     def overflow(self) -> None:
-        """Stop the indexer while more happens than the kernel queues; wait until it tells of that."""
-        self.wait_until_heard("watching")
+        """Pause the indexer during more changes than the kernel queues; wait until it reports the overflow."""
+        self.wait_for_state("watching")
         before = self._overflows()
         os.killpg(self.indexer.pid, signal.SIGSTOP)
         one, other = self.root / "flood/project_a/0.png", self.root / "flood/project_a/1.png"
-        for _ in range(int(MOST_QUEUED.read_text()) // 2):
+        for _ in range(int(MAX_QUEUED_EVENTS.read_text()) // 2):
             one.rename(other)
             other.rename(one)
         os.killpg(self.indexer.pid, signal.SIGCONT)
         self.indexer.wait_for(lambda: self._overflows() > before, SYNC_SECONDS)
 
-    def troubles(self) -> Iterator[str]:
-        """What the processes never should have said or done."""
+    def failures(self) -> Iterator[str]:
+        """Services that crashed or logged a traceback."""
         for service in self.services:
             if service.process.poll() not in (None, -signal.SIGKILL) or "Traceback" in service.stderr:
-                yield f"{service.process.args!r} ended with {service.process.returncode} and said: {service.stderr}"
+                yield f"{service.process.args!r} exited with {service.process.returncode}: {service.stderr}"
 
     def _overflows(self) -> int:
         [(overflows,)] = self.query("SELECT overflows FROM indexer WHERE pid = ?", self.indexer.pid)
@@ -148,7 +147,7 @@ class Site:
 
 
 class Client:
-    """Asks a server for plots."""
+    """An HTTP client for plots."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url, self._session = url, requests.Session()
@@ -162,13 +161,13 @@ class Client:
 
 
 @contextmanager
-def site(folder: Path) -> Iterator[Site]:
-    """A site in that folder, with an indexer that watches; its processes end with it."""
-    made = Site(folder)
+def site(folder: Path) -> Iterator[TortureSite]:
+    """A site in that folder, with a watching indexer; its processes are killed on exit."""
+    made = TortureSite(folder)
     draw(made.root, "flood/project_a/0.png")
     try:
         made.start_indexer()
-        made.wait_until_heard("watching")
+        made.wait_for_state("watching")
         yield made
     finally:
         for service in made.services:
@@ -176,19 +175,19 @@ def site(folder: Path) -> Iterator[Site]:
 
 
 def is_indexed(plot: Plot) -> bool:
-    return plot.filename.count("/") <= MOST_FOLDERS
+    return plot.filename.count("/") <= MAX_FOLDERS
 
 
 def excused(rows: set[Plot], plots: set[Plot], known: Collection[int] = ()) -> set[Plot]:
-    """The rows, with those as their plots are that may be blurred: any that may have had a name not `known`."""
+    """The rows, with excused ones replaced by their plots: those that may have had a hard link not in `known`."""
     there = {plot.path: plot for plot in plots}
     linked = {row for row in rows - plots if row.filename.endswith(LINKED_SUFFIX) and row.inode not in known}
-    blurred = {row for row in linked if row.path in there and there[row.path].inode == row.inode}
-    return rows - blurred | {there[row.path] for row in blurred}
+    excused = {row for row in linked if row.path in there and there[row.path].inode == row.inode}
+    return rows - excused | {there[row.path] for row in excused}
 
 
 def compare_plots(rows: set[Plot], plots: set[Plot]) -> Iterator[str]:
-    """Where the plot table is not what a walk found."""
+    """Differences between the plot table and a walk."""
     known, there = {plot.path: plot for plot in rows}, {plot.path: plot for plot in plots if is_indexed(plot)}
     for path in sorted(known.keys() | there):
         row, plot = known.get(path), there.get(path)
@@ -201,13 +200,13 @@ def compare_plots(rows: set[Plot], plots: set[Plot]) -> Iterator[str]:
 
 
 def compare_watches(watched: set[int], folders: Mapping[int, str]) -> Iterator[str]:
-    """Where the watched inodes are not those of the folders that can hold plots."""
+    """Differences between the watched inodes and the folders that can hold plots."""
     yield from (f"{path}: a folder that is not watched" for inode, path in folders.items() if inode not in watched)
     yield from (f"inode {inode}: watched, but no folder that can hold plots" for inode in watched - folders.keys())
 
 
 def compare_answers(client: Client, root: Path, *, strict: bool = True) -> Iterator[str]:
-    """Where an answer over HTTP is not the file of the current copy; unless `strict` of any, where they are blurred."""
+    """Differences between HTTP responses and the files of current copies, or of any copy where excused."""
     plots = plots_by_hand(root)
     absent = {PlotKey(session, name) for session in [*SESSIONS, "never"] for name in ("3.svg", "sub/0.png", "no.png")}
     for key in sorted({PlotKey(plot.session, plot.filename) for plot in plots} | absent):
@@ -227,21 +226,21 @@ def compare_answers(client: Client, root: Path, *, strict: bool = True) -> Itera
 
 
 def watched_inodes(pid: int) -> set[int]:
-    """The inodes that a process's inotify descriptors watch, as the kernel says it."""
+    """The inodes that a process watches, from /proc (inotify fdinfo)."""
     lines: list[str] = []
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
-        # A descriptor that was closed meanwhile is not the one that watches.
+        # A descriptor closed meanwhile is not the inotify one.
         with suppress(FileNotFoundError):
             lines += info.read_text().splitlines()
     return {int(line.split()[2].removeprefix("ino:"), 16) for line in lines if line.startswith("inotify ")}
 
 
 def folders_to_watch(root: Path) -> dict[int, str]:
-    """Inode -> path of each folder that can hold plots: the root, sessions, projects and what is below them."""
+    """Inode -> path of each folder that can hold plots: the root, sessions, projects and their subfolders."""
     found = {}
     for place, _, _ in os.walk(root):
         parts = Path(place).relative_to(root).parts
-        if len(parts) < 2 or (parts[1].startswith("project_") and len(parts) - 2 <= MOST_FOLDERS):
+        if len(parts) < 2 or (parts[1].startswith("project_") and len(parts) - 2 <= MAX_FOLDERS):
             found[Path(place).stat().st_ino] = "/".join(parts) or "the root"
     return found
 
@@ -257,7 +256,7 @@ def torture(
     without: Sequence[str] = (),
     round_seconds: float = ROUND_SECONDS,
 ) -> Figures:
-    """Storms of changes in rounds for so long, or until the first round after which something differs."""
+    """Run rounds of changes for `seconds`, or until a round ends with differences."""
     figures, chance = Figures(), random.Random(seed)
     with site(folder) as made, closing(made.serve()) as client:
         deadline = time.monotonic() + seconds
@@ -269,14 +268,14 @@ def torture(
                 figures.overflows += 1
             figures.differences += ask_while(churners, made, client, figures, kill_every, chance)
             figures.changes += sum(int(churner.communicate()[0]) for churner in churners)
-            made.wait_until_heard()
-            figures.differences += made.troubles()
+            made.wait_for_state()
+            figures.differences += made.failures()
             figures.differences += sync(made, figures.syncs)
             figures.differences += compare_catalogue(made, figures, strict=strict)
             linked = change_links(made.root, chance)
             figures.differences += sync(made, figures.syncs)
             figures.differences += compare_catalogue(made, figures, linked, strict=strict)
-            # Last: a miss that is asked for mends the catalogue.
+            # Last: a requested miss heals the catalogue.
             figures.differences += compare_answers(client, made.root, strict=strict)
             figures.rounds += 1
     return figures
@@ -289,13 +288,13 @@ def start_churner(root: Path, seed: int, seconds: float, without: Iterable[str])
 
 def ask_while(
     churners: Sequence["subprocess.Popen[str]"],
-    made: Site,
+    made: TortureSite,
     client: Client,
     figures: Figures,
     kill_every: float | None,
     chance: random.Random,
 ) -> Iterator[str]:
-    """Until the churners end, ask for plots, which mends the catalogue besides the indexer, and kill that at times."""
+    """Until the churners end, request plots, which also heals the catalogue, and sometimes kill the indexer."""
     kill_at = time.monotonic() + (kill_every or 0) * chance.uniform(0.5, 1.5)
     while any(churner.poll() is None for churner in churners):
         if kill_every is not None and time.monotonic() >= kill_at:
@@ -309,8 +308,8 @@ def ask_while(
         time.sleep(0.02)
 
 
-def sync(made: Site, seconds: list[float]) -> Iterator[str]:
-    """Run `plotindex sync`, note how long it took, and say whether it failed."""
+def sync(made: TortureSite, seconds: list[float]) -> Iterator[str]:
+    """Run `plotindex sync`, record its duration, and yield its failure."""
     began = time.monotonic()
     done = made.run("sync", "--timeout", str(SYNC_SECONDS))
     seconds.append(time.monotonic() - began)
@@ -319,7 +318,7 @@ def sync(made: Site, seconds: list[float]) -> Iterator[str]:
 
 
 def change_links(root: Path, chance: random.Random) -> set[int]:
-    """Write through one name of each plot that has several, or delete that name; return the inodes."""
+    """Write through one hard link of each plot that has several, or delete it; return the inodes."""
     linked = sorted(plot for plot in plots_by_hand(root) if is_indexed(plot) and (root / plot.path).stat().st_nlink > 1)
     for plot in {plot.inode: plot for plot in linked}.values():
         if chance.random() < 0.5:
@@ -330,11 +329,13 @@ def change_links(root: Path, chance: random.Random) -> set[int]:
     return {plot.inode for plot in linked}
 
 
-def compare_catalogue(made: Site, figures: Figures, linked: Collection[int] = (), *, strict: bool) -> Iterator[str]:
-    """Where the plot table or the watches differ from the tree; no plot of the `linked` inodes may be blurred."""
+def compare_catalogue(
+    made: TortureSite, figures: Figures, linked: Collection[int] = (), *, strict: bool
+) -> Iterator[str]:
+    """Differences of plot table and watches from the tree; plots of the `linked` inodes are not excused."""
     rows, plots = made.plots(), plots_by_hand(made.root)
     believed = rows if strict else excused(rows, plots, linked)
-    figures.blurred += len(rows - believed)
+    figures.excused += len(rows - believed)
     figures.plots = len(plots)
     yield from compare_plots(believed, plots)
     own = {folder.stat().st_ino: "the folder of barriers" for folder in made.state.glob("*/sync")}
@@ -355,7 +356,7 @@ def main() -> int:
     figures = torture(folder, given.seconds, given.seed, kill_every=given.kill, **how)
     print(figures)  # noqa: T201 - a program's result
     if figures.differences:
-        named = "\n".join(figures.differences[:MOST_NAMED])
+        named = "\n".join(figures.differences[:MAX_NAMED])
         print(f"{named}\nThe tree, the catalogue and the logs are kept in {folder}.", file=sys.stderr)  # noqa: T201
         return 1
     shutil.rmtree(folder)

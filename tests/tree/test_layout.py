@@ -22,7 +22,7 @@ anything = st.text(max_size=30)
 
 
 @given(names, filenames)
-def test_any_key_that_is_named_parses_and_joins_back_to_itself(session: str, filename: str) -> None:
+def test_a_valid_key_parses_and_joins_back_to_itself(session: str, filename: str) -> None:
     assert LAYOUT.parse_key(session, filename) == PlotKey(session, filename)
 
 
@@ -43,7 +43,7 @@ def test_any_key_that_is_named_parses_and_joins_back_to_itself(session: str, fil
 @example("s", "png")
 @example("s", ".png")
 @example("s", "")
-def test_what_parses_has_no_part_that_leads_elsewhere(session: str, filename: str) -> None:
+def test_a_parsed_key_has_no_part_that_leads_elsewhere(session: str, filename: str) -> None:
     key = LAYOUT.parse_key(session, filename)
     parts = [session, *filename.split("/")]
     hostile = any(part in ("", ".", "..") or re.search("[/\0\ud800-\udfff]", part) for part in parts)
@@ -52,7 +52,7 @@ def test_what_parses_has_no_part_that_leads_elsewhere(session: str, filename: st
 
 
 @pytest.mark.parametrize("name", ["100%.png", "a#b.png", "a;b.png", "a..b.png", "a b.png", "a\nb.png", "\u202ea.svg"])
-def test_odd_but_legal_names_are_names(name: str) -> None:
+def test_unusual_but_legal_names_are_names(name: str) -> None:
     assert LAYOUT.parse_key("s", name) == PlotKey("s", name)
 
 
@@ -67,12 +67,12 @@ def test_a_scope_joins_back_to_its_path(session: str, project: str, filename: st
 
 
 @pytest.mark.parametrize("path", ["s/other/x.png", "s/project_a//x.png", "s/project_a/../x.png", "..", "s/\udcff"])
-def test_a_path_where_no_plot_can_be_is_no_scope(path: str) -> None:
+def test_a_path_that_cannot_hold_plots_is_not_a_scope(path: str) -> None:
     assert LAYOUT.parse_scope(path) is None
 
 
 @given(st.lists(st.lists(st.sampled_from(["a", "a-", "b", "a0"]), max_size=4).map("/".join)))
-def test_collapsed_scopes_cover_the_same_and_none_lies_in_another(scopes: list[str]) -> None:
+def test_collapsed_scopes_cover_the_same_entries_and_do_not_nest(scopes: list[str]) -> None:
     collapsed = collapse(scopes)
     assert all(is_within(scope, collapsed) for scope in scopes)
     assert not any(is_within(scope, set(collapsed) - {scope}) for scope in collapsed)

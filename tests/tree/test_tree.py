@@ -1,4 +1,4 @@
-"""Walking, looking, finding and opening beneath the root."""
+"""Walk, stat, find and open plots beneath the root."""
 
 import errno
 import os
@@ -37,7 +37,7 @@ def make_hostile_tree(root: Path, outside: Path) -> None:
         unix.bind(str(root / "s/project_a/socket.png"))
 
 
-def test_what_is_no_regular_file_beneath_the_root_is_neither_walked_nor_found_nor_opened(
+def test_only_regular_files_beneath_the_root_are_walked_found_and_opened(
     tree: Tree, root: Path, tmp_path: Path
 ) -> None:
     make_hostile_tree(root, tmp_path / "outside")
@@ -64,7 +64,7 @@ def test_what_is_no_regular_file_beneath_the_root_is_neither_walked_nor_found_no
         assert tree.find(PlotKey(session, name)) == []
 
 
-def test_what_is_opened_is_what_was_looked_at(tree: Tree, root: Path) -> None:
+def test_the_opened_file_is_the_checked_one(tree: Tree, root: Path) -> None:
     draw(root, "s/project_a/x.png", b"first")
     opened = tree.open(PlotKey("s", "x.png"), "project_a")
     assert opened is not None
@@ -94,7 +94,7 @@ def test_a_folder_swapped_for_a_symlink_again_and_again_never_leads_outside(
     try:
         seen: set[bytes] = set()
         looks = 0
-        # On a busy machine the swapper may have stood still at one place for all of them.
+        # On a busy machine, the swapping process may not have run in between.
         while looks < 3000 or not seen:
             looks += 1
             opened = tree.open(PlotKey("s", "sub/x.png"), "project_a")
@@ -108,7 +108,7 @@ def test_a_folder_swapped_for_a_symlink_again_and_again_never_leads_outside(
     assert seen == {b"public"}
 
 
-def test_a_tree_that_is_very_deep_is_walked_as_far_as_it_is_indexed(tree: Tree, root: Path) -> None:
+def test_a_very_deep_tree_is_walked_down_to_the_indexed_depth(tree: Tree, root: Path) -> None:
     draw(root, "s/project_a/top.png")
     descriptor = os.open(root / "s/project_a", os.O_RDONLY)
     for _ in range(1200):
@@ -119,7 +119,7 @@ def test_a_tree_that_is_very_deep_is_walked_as_far_as_it_is_indexed(tree: Tree, 
     os.close(os.open("deep.png", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
     os.close(descriptor)
     walk, whole = (Tree(root, Layout(max_depth=depth)).walk(Scope("s")) for depth in (32, 1200))
-    # Python's own rmtree, with which pytest tidies up, does not get so far down.
+    # pytest's cleanup (shutil.rmtree) cannot delete so deep a tree.
     subprocess.run(["rm", "-rf", root / "s"], check=True)
     assert (len(walk.plots), walk.too_deep) == (1, 1)
     assert sorted(plot.filename.count("/") for plot in whole.plots) == [0, 1200]
@@ -159,7 +159,7 @@ def test_the_version_changes_with_size_time_and_file(tree: Tree, root: Path) -> 
     assert len({*versions, plot.version}) == 5
 
 
-def test_a_name_that_is_not_utf8_is_named_and_the_rest_is_walked(tree: Tree, root: Path) -> None:
+def test_a_name_that_is_not_utf8_is_reported_and_the_rest_is_walked(tree: Tree, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     for name in (b"s/project_a/\xff.png", b"s/project_a/\xfe.txt"):
         (root / os.fsdecode(name)).write_bytes(PNG)
@@ -215,7 +215,7 @@ for name in ("fifo.png", "mine.png"):
 """
 
 
-def test_not_being_able_to_look_is_not_absence(root: Path) -> None:
+def test_an_unreadable_path_is_not_an_absent_one(root: Path) -> None:
     draw(root, "s/project_a/x.png")
     draw(root, "s/project_b/x.png")
     draw(root, "s/project_b/only.png")
