@@ -64,13 +64,13 @@ def test_linked_pictures_show_the_same_part_whatever_their_size_and_others_their
         # Whoever looks closer sees the picture itself.
         expect(page.locator("#cells img").first).not_to_have_attribute("src", re.compile("&width="))
         assert widths[0] == pytest.approx(widths[1], abs=1)
-        button(page, "HardLinkedPlot")
+        button(page, "Linked")
         before = placed(page, 1)
         first.focus()
         page.keyboard.press("+")
         wait_until(lambda: placed(page, 0)[0] > before[0] + 0.5)
         assert placed(page, 1) == before
-        button(page, "HardLinkedPlot")
+        button(page, "Linked")
         wait_until(lambda: placed(page, 1) == placed(page, 0))
         expect(page.locator("figure").first).to_contain_text("project_a")
         page.get_by_label("Order").select_option("oldest")

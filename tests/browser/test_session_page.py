@@ -249,7 +249,7 @@ def test_by_keyboard_alone_a_plot_is_filtered_for_chosen_and_opened(gallery: Gal
     expect(page.locator("#tray")).to_contain_text("28.png")
     page.keyboard.press("Space")
     page.keyboard.press("Shift+Tab")
-    page.keyboard.press("FolderCallback")
+    page.keyboard.press("Enter")
     page.wait_for_url("**/plot/keys/28.png")
     page.go_back()
     expect(page.locator('.card[data-filename="28.png"]')).to_be_in_viewport()
