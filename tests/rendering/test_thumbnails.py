@@ -437,7 +437,7 @@ from plotindex.web import PlotIndex
 
 app = Flask("host")
 plots = PlotIndex(app, root=sys.argv[1], state_dir=sys.argv[2], may_see=lambda _: True, thumbnails_mb=0)
-renderer = plots._mounted[app].thumbnails.renderer
+renderer = plots._states[app].thumbnails.renderer
 
 def ask():
     answer = app.test_client().get("/api/smartstat/plots/s/x.png?width=160")
