@@ -1,4 +1,4 @@
-"""Signed addresses, keys that change, cookies per instance, and callers who guess."""
+"""Signed URLs, key rotation, cookies per instance, and the login rate limit."""
 
 import re
 import stat
@@ -46,7 +46,7 @@ def client(settings: Settings, tokens: Tokens) -> FlaskClient:
 
 @pytest.fixture
 def load(root: Path, environment: dict[str, str]) -> Load:
-    """Settings of the root, with these besides."""
+    """The settings of the root, changed by these."""
     return lambda **given: load_settings({"root": str(root), **given}, environment)
 
 
@@ -66,7 +66,7 @@ def signed(settings: Settings, token: Token, seconds: float = 3600, **parameters
     return Authenticator(settings).url_signer.sign(KEY, parameters, seconds, token.id)
 
 
-def test_a_signed_address_opens_one_plot_and_ends_with_its_token(
+def test_a_signed_url_allows_one_plot_and_is_revoked_with_its_token(
     settings: Settings, client: FlaskClient, tokens: Tokens
 ) -> None:
     address = signed(settings, holder(tokens, "web"))
@@ -80,7 +80,7 @@ def test_a_signed_address_opens_one_plot_and_ends_with_its_token(
     assert get(client, address)[0] == 401
 
 
-def test_any_change_of_a_signed_address_closes_it(settings: Settings, client: FlaskClient, tokens: Tokens) -> None:
+def test_any_change_of_a_signed_url_invalidates_it(settings: Settings, client: FlaskClient, tokens: Tokens) -> None:
     token = holder(tokens, "web")
     address = signed(settings, token, project="project_a", v="1")
     parts = urlsplit(address)
@@ -114,12 +114,12 @@ def test_any_change_of_a_signed_address_closes_it(settings: Settings, client: Fl
     assert get(client, f"/?{parts.query}")[0] == 303
 
 
-def test_an_address_is_no_wider_than_its_token(settings: Settings, client: FlaskClient, tokens: Tokens) -> None:
+def test_a_signed_url_allows_no_more_than_its_token(settings: Settings, client: FlaskClient, tokens: Tokens) -> None:
     assert get(client, signed(settings, holder(tokens, "narrow", session="t")))[0] == 401
     assert get(client, signed(settings, holder(tokens, "right", session="s")))[0] == 200
 
 
-def test_an_address_is_the_same_for_an_hour_and_over_afterwards(
+def test_a_signed_url_stays_the_same_for_an_hour_and_then_expires(
     settings: Settings, client: FlaskClient, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = holder(tokens, "web")
@@ -134,7 +134,7 @@ def test_an_address_is_the_same_for_an_hour_and_over_afterwards(
         assert get(client, addresses[0])[0] == status, seconds
 
 
-def test_a_new_key_ends_nothing_until_it_is_asked_to(
+def test_a_new_key_ends_logins_only_with_end_all(
     settings: Settings, client: FlaskClient, tokens: Tokens, plotindex: RunPlotindex
 ) -> None:
     token = holder(tokens, "web")
@@ -155,7 +155,7 @@ def test_a_new_key_ends_nothing_until_it_is_asked_to(
     assert logins.check_cookie(cookie) is None
 
 
-def test_given_keys_are_used_instead_of_a_file_and_never_told(
+def test_keys_in_the_settings_replace_the_file_and_are_never_printed(
     load: Load, tokens: Tokens, plotindex: RunPlotindex
 ) -> None:
     old, new = load(secret_key="old-" * 8), load(secret_key="new-" * 8 + " " + "old-" * 8)
@@ -171,7 +171,7 @@ def test_given_keys_are_used_instead_of_a_file_and_never_told(
     assert (refused.returncode, "old-" in refused.stderr) == (2, False)
 
 
-def test_a_damaged_file_of_keys_lets_nobody_in_and_says_so(settings: Settings, tokens: Tokens) -> None:
+def test_a_damaged_key_file_is_reported_and_nobody_is_let_in(settings: Settings, tokens: Tokens) -> None:
     keys = KeyFile(settings.state_folder / "secret.key")
     assert keys.load() == []
     assert len(keys.load_or_create()) == 1
@@ -235,7 +235,7 @@ def cookie_name(settings: Settings) -> str:
     return Authenticator(settings)._cookie
 
 
-def test_who_fails_waits_and_nobody_else_does(client: FlaskClient, tokens: Tokens, settings: Settings) -> None:
+def test_failed_logins_delay_only_their_own_address(client: FlaskClient, tokens: Tokens, settings: Settings) -> None:
     def attempt(code: str, address: str) -> TestResponse:
         return client.post("/login", data={"code": code}, environ_overrides={"REMOTE_ADDR": address})
 
@@ -247,7 +247,7 @@ def test_who_fails_waits_and_nobody_else_does(client: FlaskClient, tokens: Token
     assert attempt(code, "10.0.0.2").status_code == 303
 
 
-def test_failures_are_forgotten_and_counted_for_a_whole_network_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_expire_and_are_counted_per_ipv6_network(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     throttle = LoginThrottle()
@@ -296,7 +296,7 @@ def test_a_host_signs_with_its_own_key_for_img(root: Path, tmp_path: Path) -> No
     assert get(client, address)[0] == 401
 
 
-def test_an_address_for_a_mail_begins_with_the_public_one(root: Path, tmp_path: Path) -> None:
+def test_an_external_url_starts_with_the_public_url(root: Path, tmp_path: Path) -> None:
     app = Flask("host")
     app.secret_key = "key"
     app.config.update(PLOTINDEX_PUBLIC_URL="https://plots.example.org/", PLOTINDEX_STATE_DIR=str(tmp_path / "state"))
@@ -307,7 +307,7 @@ def test_an_address_for_a_mail_begins_with_the_public_one(root: Path, tmp_path: 
     assert address.startswith(begin)
 
 
-def test_an_address_of_one_extension_opens_nothing_of_another_with_the_same_key(root: Path, tmp_path: Path) -> None:
+def test_a_signed_url_is_not_valid_in_another_extension_with_the_same_key(root: Path, tmp_path: Path) -> None:
     app = Flask("host")
     app.secret_key = "shared"
     draw(tmp_path, "other/s/project_a/sub/x 1.png", b"other")

@@ -1,4 +1,4 @@
-"""Tokens: who may see which session, from when until when, and that nobody else can read them."""
+"""Tokens: their sessions, their validity, and the privacy of the file."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def tokens(settings: Settings) -> Tokens:
 
 @pytest.fixture
 def client(settings: Settings, root: Path) -> FlaskClient:
-    """The application, in this process, over sessions abc, abcd and Abc, with no catalogue."""
+    """A test client of the application with sessions abc, abcd and Abc, without a catalogue."""
     for session in ("abc", "abcd", "Abc"):
         draw(root, f"{session}/project_1/a.png")
     return create_app(settings).test_client()
@@ -60,7 +60,7 @@ def test_a_secret_is_printed_alone_and_once(plotindex: RunPlotindex, settings: S
         assert secret.removeprefix("plotindex_") not in text
 
 
-def test_a_name_is_given_once_and_revoked_once(plotindex: RunPlotindex, tokens: Tokens) -> None:
+def test_a_name_is_used_once_and_revoked_once(plotindex: RunPlotindex, tokens: Tokens) -> None:
     secret = tokens.create("web")
     taken = plotindex("token", "create", "--name", "web")
     assert (taken.returncode, taken.stdout) == (2, "")
@@ -98,7 +98,7 @@ def test_a_glob_matches_whole_names(client: FlaskClient, tokens: Tokens) -> None
     assert not Token("", 0, session_glob="team-*").allows("a/team-1")
 
 
-def test_nobody_is_let_in_without_a_right_secret(client: FlaskClient, tokens: Tokens) -> None:
+def test_requests_without_a_valid_secret_are_refused(client: FlaskClient, tokens: Tokens) -> None:
     secret = tokens.create("web")
     for given in ("", "x", secret[:-1], secret + "x", secret.upper(), tokens.list()["web"].sha256):
         assert ask(client, "abc", given)[0] == 401, given
@@ -118,7 +118,7 @@ def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5h", "30 d", "1y", "9999999d", "३d", "30d\n"])
-def test_what_is_no_duration_is_refused(tokens: Tokens, text: str) -> None:
+def test_an_invalid_duration_is_refused(tokens: Tokens, text: str) -> None:
     with pytest.raises(SettingsError, match="such as 12h"):
         tokens.create("web", expires=text)
     assert tokens.list() == {}
@@ -135,7 +135,7 @@ def test_a_token_needs_a_printable_name(tokens: Tokens, name: str) -> None:
     assert tokens.list() == {}
 
 
-def test_a_running_server_obeys_at_once(
+def test_a_running_server_applies_changes_at_once(
     root: Path, tokens: Tokens, settings: Settings, plotindex: RunPlotindex, server: StartService
 ) -> None:
     draw(root, "abc/project_1/a.png")
@@ -175,7 +175,7 @@ def test_a_running_server_obeys_at_once(
     [b"", b"{", b"[]", b"null", b'{"web": 5}', b'{"web": {"sha": "x"}}', b"\xff\xfe", b'{"web": null}'],
     ids=repr,
 )
-def test_damaged_tokens_let_nobody_in_and_are_not_overwritten(
+def test_a_damaged_token_file_refuses_everybody_and_is_not_overwritten(
     tokens: Tokens, settings: Settings, content: bytes
 ) -> None:
     secret = tokens.create("web")
@@ -208,7 +208,7 @@ def test_processes_that_create_tokens_at_once_lose_none(tokens: Tokens, settings
     assert set(tokens.list()) == {f"{process}-{number}" for process in range(3) for number in range(10, 20)}
 
 
-def test_the_state_is_for_its_owner_alone(
+def test_the_state_is_private_to_its_owner(
     root: Path, settings: Settings, plotindex: RunPlotindex, indexer: StartService
 ) -> None:
     draw(root, "abc/project_1/a.png")
@@ -225,7 +225,7 @@ def test_the_state_is_for_its_owner_alone(
     assert stat.S_IMODE(settings.state_folder.stat().st_mode) == 0o700
 
 
-def test_a_moved_aside_file_of_tokens_comes_back_as_it_was(tokens: Tokens, settings: Settings, tmp_path: Path) -> None:
+def test_a_restored_token_file_takes_effect(tokens: Tokens, settings: Settings, tmp_path: Path) -> None:
     secret = tokens.create("web")
     file = settings.state_folder / "tokens.json"
     shutil.copy2(file, tmp_path / "backup")

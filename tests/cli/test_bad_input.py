@@ -1,6 +1,6 @@
-"""Bad input gets one plain sentence with the remedy on stderr, exit 2, no traceback; and nothing is lost.
+"""Bad input: one sentence with the fix on stderr, exit 2, no traceback, no data lost.
 
-Each test runs the commands that go different ways, all at once, and names each one that fails.
+Each test runs several commands with different code paths in parallel and reports each failure.
 """
 
 import grp
@@ -55,7 +55,7 @@ def test_a_root_that_is_a_file(refused: Refused, root: Path) -> None:
     assert root.read_text() == "precious"
 
 
-def test_a_root_that_no_folder_can_be(refused: Refused) -> None:
+def test_a_root_with_too_long_a_name(refused: Refused) -> None:
     refused(["rebuild"], "File name too long", options=("--root", "a" * 5000))
 
 
@@ -95,27 +95,27 @@ def test_a_port_in_use(refused: Refused, catalog: Catalog) -> None:
         refused(["serve", "run"], f"Cannot listen on 127.0.0.1 port {port} (", "--port", options=("--port", port))
 
 
-def test_a_host_that_is_none(refused: Refused, catalog: Catalog) -> None:
+def test_an_invalid_host(refused: Refused, catalog: Catalog) -> None:
     refused(["serve --host nobody.invalid", "run --host a..b", "serve --host 192.0.2.1"], "--host")
 
 
-def test_a_number_that_is_none(refused: Refused) -> None:
+def test_an_invalid_number(refused: Refused) -> None:
     refused(["serve --port http"], "--port must be a whole number from 1 to 65535, not 'http'.")
     refused(["watch"], "PLOTINDEX_RESCAN_SECONDS must be a whole number", PLOTINDEX_RESCAN_SECONDS="hourly")
 
 
-def test_an_unknown_setting_in_the_file_is_told_the_nearest_right_one(refused: Refused, tmp_path: Path) -> None:
+def test_an_unknown_setting_in_the_file_suggests_the_closest_name(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "plotindex.toml").write_text("rescan_second = 60\n")
     refused(["rebuild"], "plotindex.toml", "'rescan_second'", "do you mean rescan_seconds?")
     refused(["rebuild"], "other.toml", "--config", options=("--config", "other.toml"))
 
 
-def test_a_duration_that_is_none(refused: Refused, settings: Settings) -> None:
+def test_an_invalid_duration(refused: Refused, settings: Settings) -> None:
     refused(["token create --name x --expires tomorrow"], "'tomorrow'", "30d")
     assert not (settings.state_folder / "tokens.json").exists()
 
 
-def test_a_state_folder_that_cannot_be_made(refused: Refused, unprivileged: RunPlotindex, tmp_path: Path) -> None:
+def test_a_state_folder_that_cannot_be_created(refused: Refused, unprivileged: RunPlotindex, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     commands = ["rebuild", "token create --name x"]
     refused(commands, "cannot be created", "PLOTINDEX_STATE_DIR", PLOTINDEX_STATE_DIR=str(tmp_path / "file"))
@@ -128,7 +128,7 @@ def test_a_state_folder_that_cannot_be_written(unprivileged: RunPlotindex, setti
     assert_refused(unprivileged, ["rebuild", "watch", "run", "token create --name x"], str(settings.state_folder))
 
 
-def test_a_state_of_others_names_who_may_see_it(
+def test_a_state_folder_without_permission_names_who_has_it(
     unprivileged: RunPlotindex, settings: Settings, catalog: Catalog
 ) -> None:
     settings.state_dir.chmod(0o2070)
@@ -144,13 +144,13 @@ def test_tokens_that_cannot_be_read(unprivileged: RunPlotindex, settings: Settin
 
 @pytest.fixture
 def far_future() -> Iterator[Path]:
-    """An empty directory on a file system that keeps times beyond 64 bits of nanoseconds: ext4 does not."""
+    """An empty directory on a file system that can store times beyond 64 bits of nanoseconds; ext4 cannot."""
     folder = Path(tempfile.mkdtemp(dir="/dev/shm", prefix="plotindex-"))
     yield folder
     shutil.rmtree(folder)
 
 
-def test_odd_plots_are_named_and_counted_and_the_rest_goes_on(
+def test_unsupported_plots_are_reported_and_the_rest_is_indexed(
     plotindex: RunPlotindex, indexer: StartService, far_future: Path
 ) -> None:
     draw(far_future, "a/project_1/good.png")

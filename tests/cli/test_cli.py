@@ -1,4 +1,4 @@
-"""The command line: what it prints where, and what it exits with."""
+"""Output and exit codes of the commands."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.support.processes import PNG, RunPlotindex, StartService, all_plots, 
 HOSTILE_REQUESTS = "s\x1b[31m/project_\u202ea/\u2066new\nline\x07.png"
 
 
-def test_rebuild_sums_up_what_it_did_on_stdout(plotindex: RunPlotindex, root: Path) -> None:
+def test_rebuild_prints_a_summary_on_stdout(plotindex: RunPlotindex, root: Path) -> None:
     draw(root, "a/project_1/x.png")
     draw(root, "a/project_2/x.png")
     stays = draw(root, "b/project_1/sub/y.svg")
@@ -33,12 +33,12 @@ def test_rebuild_sums_up_what_it_did_on_stdout(plotindex: RunPlotindex, root: Pa
     shutil.rmtree(root / "a/project_2")
     stays.write_bytes(PNG * 2)
     draw(root, "c/project_1/z.gif")
-    told = json.loads(plotindex("rebuild", "--json").stdout)
-    assert told.pop("seconds") >= 0
-    assert told == {"sessions": 3, "plots": 3, "added": 1, "changed": 1, "removed": 1, "named": {}}
+    report = json.loads(plotindex("rebuild", "--json").stdout)
+    assert report.pop("seconds") >= 0
+    assert report == {"sessions": 3, "plots": 3, "added": 1, "changed": 1, "removed": 1, "named": {}}
 
 
-def test_rebuild_from_scratch_writes_every_row_anew(
+def test_rebuild_from_scratch_rewrites_every_row(
     plotindex: RunPlotindex, root: Path, tree: Tree, catalog: Catalog
 ) -> None:
     draw(root, "a/project_1/x.png")
@@ -51,15 +51,15 @@ def test_rebuild_from_scratch_writes_every_row_anew(
             states.append(list(connection.exec_driver_sql(rows)))
         assert plotindex("rebuild", *options).returncode == 0
     with catalog.database.reading() as connection:
-        anew = list(connection.exec_driver_sql(rows))
+        rewritten = list(connection.exec_driver_sql(rows))
     first, again = states
     assert first == again
-    assert all(after.clock > before.clock for before, after in zip(first, anew, strict=True))
+    assert all(after.clock > before.clock for before, after in zip(first, rewritten, strict=True))
     header = catalog.header()
-    assert header.trimmed == header.clock, "a cursor from before would miss rows that were written anew"
+    assert header.trimmed == header.clock, "a cursor from before would miss rewritten rows"
 
 
-def test_an_emptied_root_is_believed_only_when_told_to(
+def test_an_empty_root_is_accepted_only_with_allow_empty(
     plotindex: RunPlotindex, root: Path, tree: Tree, catalog: Catalog
 ) -> None:
     draw(root, "a/project_1/x.png")
@@ -122,7 +122,7 @@ def test_verify_lists_each_difference_and_changes_nothing(
 
 
 def everything(database: Path) -> tuple[bytes, list[str]]:
-    """The bytes of a database, and its rows, some of which may lie beside it."""
+    """The bytes of the database file, and all rows, including those in the WAL."""
     with closing(sqlite3.connect(database)) as connection:
         return database.read_bytes(), list(connection.iterdump())
 
@@ -154,7 +154,7 @@ def test_find_takes_text_and_globs_and_lists_the_current_copy_first(
     ]
 
 
-def test_find_that_finds_nothing_exits_1(plotindex: RunPlotindex, root: Path, tree: Tree, catalog: Catalog) -> None:
+def test_find_without_a_match_exits_1(plotindex: RunPlotindex, root: Path, tree: Tree, catalog: Catalog) -> None:
     draw(root, "alpha/project_1/a.png")
     reconcile(tree, catalog, [""])
     *found, as_json = at_once(
@@ -166,7 +166,7 @@ def test_find_that_finds_nothing_exits_1(plotindex: RunPlotindex, root: Path, tr
     assert (as_json.returncode, as_json.stdout) == (1, "[]\n")
 
 
-def test_status_exits_with_how_the_indexer_is(
+def test_status_exits_1_if_the_indexer_has_a_problem(
     plotindex: RunPlotindex, root: Path, tree: Tree, catalog: Catalog, indexer: StartService
 ) -> None:
     draw(root, "alpha/project_1/a.png")
@@ -178,20 +178,20 @@ def test_status_exits_with_how_the_indexer_is(
     with indexer() as running:
         unserved = f"127.0.0.1:{free_port()}"
         port = {"PLOTINDEX_PORT": unserved.partition(":")[2]}
-        told, plain = plotindex("status", "--json", env=port), plotindex("status", env=port)
-        assert (told.returncode, told.stderr) == (0, "")
-        status = json.loads(told.stdout)
+        as_json, plain = plotindex("status", "--json", env=port), plotindex("status", env=port)
+        assert (as_json.returncode, as_json.stderr) == (0, "")
+        status = json.loads(as_json.stdout)
         assert (status["well"], status["trouble"], status["plots"], status["sessions"]) == (True, None, 1, 1)
         assert status["root"] == str(root)
         assert status["indexer"]["pid"] == running.pid
         assert (plain.returncode, plain.stderr) == (0, "")
         assert f"process {running.pid} " in plain.stdout
-        # No server runs, which is no fault.
+        # No server runs, which is not a problem.
         assert status["server"] == {"address": unserved, "answers": False}
         assert f"server     no answer at {unserved}\n" in plain.stdout
 
 
-def test_names_are_escaped_in_text_and_whole_in_json(plotindex: RunPlotindex, root: Path, catalog: Catalog) -> None:
+def test_names_are_escaped_in_text_but_not_in_json(plotindex: RunPlotindex, root: Path, catalog: Catalog) -> None:
     draw(root, HOSTILE_REQUESTS)
     differs = plotindex("verify")
     odd = os.fsencode(root) + b"/s\x1b[31m/project_\xe2\x80\xaea/\xff\x1b.png"
@@ -210,7 +210,7 @@ def test_names_are_escaped_in_text_and_whole_in_json(plotindex: RunPlotindex, ro
     assert "s\x1b[31m/project_\u202ea/\udcff\x1b.png" in json.loads(rebuilt_json.stdout)["named"]
 
 
-def test_an_option_goes_before_the_environment_before_the_file(
+def test_options_override_the_environment_and_that_the_file(
     plotindex: RunPlotindex, settings: Settings, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/by-"
@@ -222,7 +222,7 @@ def test_an_option_goes_before_the_environment_before_the_file(
     with ThreadPoolExecutor() as pool:
         done = list(pool.map(lambda one: plotindex("migrate", *one["args"], env=one["env"]).returncode, given))
     assert done == [0, 0, 0]
-    # Each of the three makes one of these, or the first that was given did not count.
+    # Each of the three creates one of these; otherwise the precedence was wrong.
     assert {file.name for file in tmp_path.glob("by-*.db")} == {"by-option.db", "by-environment.db", "by-file.db"}
     assert not settings.state_folder.exists()
     (tmp_path / "plotindex.toml").unlink()

@@ -1,4 +1,4 @@
-"""Completion: what a shell is told when somebody presses Tab."""
+"""Shell completion."""
 
 import os
 import subprocess
@@ -19,17 +19,17 @@ HEAVY = ("sqlalchemy", "flask", "watchdog", "granian", "PIL", "prometheus_client
 
 @pytest.fixture
 def same_environment(root: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process has the environment that commands are given."""
+    """Give this process the environment of the commands."""
     for name, value in {**environment, "PLOTINDEX_ROOT": str(root)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(root)
 
 
 def completed(line: str) -> list[str]:
-    """What Tab offers at the end of a line, as the shell is told of it."""
+    """The completions at the end of a line."""
     words = line.split(" ")
-    told = BashComplete(main, {}, "plotindex", "_PLOTINDEX_COMPLETE").get_completions(words[1:-1], words[-1])
-    return [item.value if item.type == "plain" else f"<{item.type}>" for item in told]
+    items = BashComplete(main, {}, "plotindex", "_PLOTINDEX_COMPLETE").get_completions(words[1:-1], words[-1])
+    return [item.value if item.type == "plain" else f"<{item.type}>" for item in items]
 
 
 @pytest.mark.usefixtures("same_environment")
@@ -52,16 +52,16 @@ def test_names_are_completed_from_the_catalogue(root: Path, index: Index, settin
 
 
 @pytest.mark.usefixtures("same_environment")
-def test_what_a_shell_could_take_for_something_else_is_not_offered(root: Path, index: Index) -> None:
-    harmless = ["50%.png", "a+b,c@d_1.2~x.png", "\u00e9.png"]
-    for name in (*harmless, "$(reboot).png", "-rf.png", "a b.png", "a;b.png", "x*.png", "~root.png", "new\nline.png"):
+def test_names_with_characters_special_in_a_shell_are_not_offered(root: Path, index: Index) -> None:
+    safe = ["50%.png", "a+b,c@d_1.2~x.png", "\u00e9.png"]
+    for name in (*safe, "$(reboot).png", "-rf.png", "a b.png", "a;b.png", "x*.png", "~root.png", "new\nline.png"):
         draw(root, f"s/project_1/{name}")
     index()
-    assert completed("plotindex wait s ") == harmless
+    assert completed("plotindex wait s ") == safe
 
 
 @pytest.mark.usefixtures("same_environment")
-def test_the_words_of_a_setting_and_files_are_completed() -> None:
+def test_choices_of_settings_and_files_are_completed() -> None:
     assert completed("plotindex serve --heal ") == ["on", "off"]
     assert completed("plotindex watch --polling a") == ["auto", "always"]
     assert completed("plotindex run --log-format ") == ["text", "json"]
@@ -71,7 +71,7 @@ def test_the_words_of_a_setting_and_files_are_completed() -> None:
 
 
 @pytest.mark.usefixtures("same_environment")
-def test_nothing_is_said_where_nothing_can_be_had(
+def test_errors_complete_to_nothing_silently(
     root: Path, settings: Settings, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = ("wait ", "wait s ", "find --project ", "token revoke ")
@@ -128,7 +128,7 @@ def test_commands_are_completed_before_anything_heavy_is_loaded() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_every_argument_that_names_something_known_is_completed() -> None:
+def test_every_session_filename_and_project_is_completed() -> None:
     def arguments(group: click.Group) -> set[str]:
         found: set[str] = set()
         for command in group.commands.values():

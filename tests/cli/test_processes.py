@@ -1,4 +1,4 @@
-"""Processes: they end when they are told to, together, and leave nobody behind."""
+"""Processes: they stop on request, together, and leave no orphans."""
 
 import os
 import re
@@ -42,12 +42,12 @@ r = requests.get(f"http://localhost:8517/api/smartstat/plots/{session_id}/correl
 if r.status_code == 200: open("downloaded_plot.png", "wb").write(r.content); print("Plot downloaded successfully")
 else: print(f"Error: {r.json()}")
 """
-"""The program of the people who asked for all this, as they wrote it."""
+"""The client program that plotindex was first made for."""
 
 
 @pytest.fixture
 def both(service: StartService, root: Path) -> RunBoth:
-    """`with both() as running:` is `plotindex run` over one plot, once it serves at `running.url` and has said how."""
+    """`with both() as running:` is `plotindex run` with one plot, serving at `running.url`, with all output printed."""
 
     @contextmanager
     def start(*args: str, name: str = "s/project_1/x.png") -> Iterator[Service]:
@@ -98,7 +98,7 @@ def ends_with_its_children(running: Service, end: Callable[[], None]) -> None:
     assert "Traceback" not in running.stderr
 
 
-def test_run_ends_on_one_interrupt_and_takes_both_children_with_it(both: RunBoth) -> None:
+def test_run_stops_both_children_on_one_interrupt(both: RunBoth) -> None:
     with both() as running:
         ends_with_its_children(running, lambda: os.kill(running.pid, signal.SIGINT))
 
@@ -114,7 +114,7 @@ def test_run_fails_when_either_child_is_killed(both: RunBoth, victim: str, name:
         assert is_free(port_of(running))
 
 
-def test_run_that_is_killed_leaves_no_orphan(both: RunBoth) -> None:
+def test_a_killed_run_leaves_no_orphans(both: RunBoth) -> None:
     with both() as running:
         children = family(running)
         running.process.kill()
@@ -123,7 +123,7 @@ def test_run_that_is_killed_leaves_no_orphan(both: RunBoth) -> None:
         assert is_free(port_of(running))
 
 
-def test_a_process_whose_parent_died_before_it_could_ask_to_be_told_ends_too() -> None:
+def test_a_process_ends_if_its_parent_died_before_prctl() -> None:
     words = (
         "import os, signal; from plotindex.system.processes import die_with_parent; die_with_parent(signal.SIGKILL, "
         "os.getppid()); print('lives', flush=True); die_with_parent(signal.SIGKILL, os.getpid())"
@@ -134,7 +134,7 @@ def test_a_process_whose_parent_died_before_it_could_ask_to_be_told_ends_too() -
     assert (done.stdout, done.returncode) == ("lives\n", -signal.SIGKILL), done.stderr
 
 
-def test_the_printed_command_works_as_printed_and_its_token_alone_ends_with_the_run(
+def test_the_printed_command_works_and_only_its_token_is_revoked_at_the_end(
     both: RunBoth, tmp_path: Path, tokens: Tokens
 ) -> None:
     others = tokens.create("run")
@@ -152,7 +152,7 @@ def test_the_printed_command_works_as_printed_and_its_token_alone_ends_with_the_
     assert tokens.check(others)
 
 
-def test_run_works_with_a_database_elsewhere_and_ends_on_the_ctrl_c_that_its_children_get_too(
+def test_run_works_with_another_database_and_stops_on_ctrl_c_to_the_group(
     both: RunBoth, settings: Settings, tmp_path: Path
 ) -> None:
     assert not settings.state_folder.exists()
@@ -160,7 +160,7 @@ def test_run_works_with_a_database_elsewhere_and_ends_on_the_ctrl_c_that_its_chi
         ends_with_its_children(running, lambda: os.killpg(running.pid, signal.SIGINT))
 
 
-def test_a_second_run_says_who_holds_the_root_and_leaves_the_first_as_it_is(
+def test_a_second_run_names_the_first_and_does_not_disturb_it(
     both: RunBoth, plotindex: RunPlotindex, tmp_path: Path
 ) -> None:
     with both() as first:
@@ -171,7 +171,7 @@ def test_a_second_run_says_who_holds_the_root_and_leaves_the_first_as_it_is(
         assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=30, check=False).returncode == 0
 
 
-def test_a_second_indexer_says_who_holds_the_root_and_exits_2(indexer: StartService, plotindex: RunPlotindex) -> None:
+def test_a_second_indexer_names_the_first_and_exits_2(indexer: StartService, plotindex: RunPlotindex) -> None:
     with indexer() as first:
         second = plotindex("watch", seconds=REFUSAL_SECONDS)
         assert (second.returncode, second.stdout) == (2, "")
@@ -185,7 +185,7 @@ def test_a_second_indexer_says_who_holds_the_root_and_exits_2(indexer: StartServ
 
 
 @ENDS
-def test_watch_ends_within_two_seconds_and_says_so(
+def test_watch_stops_within_two_seconds_and_status_reports_it(
     indexer: StartService, root: Path, tree: Tree, catalog: Catalog, number: signal.Signals
 ) -> None:
     for plot in range(50):
@@ -202,7 +202,7 @@ def test_watch_ends_within_two_seconds_and_says_so(
 
 
 @ENDS
-def test_serve_ends_with_exit_0_and_frees_its_port(
+def test_serve_stops_with_exit_0_and_frees_its_port(
     server: StartService, catalog: Catalog, number: signal.Signals
 ) -> None:
     with server() as running:
@@ -213,7 +213,7 @@ def test_serve_ends_with_exit_0_and_frees_its_port(
         assert "Traceback" not in running.stderr
 
 
-def test_the_program_that_this_is_for_downloads_its_plots(
+def test_the_example_client_downloads_its_plots(
     root: Path, tmp_path: Path, server: StartService, tokens: Tokens
 ) -> None:
     contents = {"correlation_plot.png": PNG, "subfolder/histogram.svg": SVG}

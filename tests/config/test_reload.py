@@ -1,4 +1,4 @@
-"""Workers, settings and whole servers are replaced while requests go on: none is refused, broken or lost."""
+"""No request is refused or lost while workers, settings and whole servers are replaced."""
 
 import os
 import select
@@ -25,18 +25,18 @@ from tests.support.processes import Index, Service, StartService, answers, draw,
 LARGE = b"\x89PNG" + bytes(30_000_000)
 
 
-class Callers:
-    """Clients that ask without pause, each time by a new connection, and what went wrong for them."""
+class LoadClients:
+    """Clients that send requests without pause, each on a new connection, and their failures."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
-        self._is_over = threading.Event()
+        self._is_stopped = threading.Event()
         self.answered = 0
         self.failures: list[str] = []
 
-    def ask(self) -> None:
-        # A pause leaves the server something of the machine.
-        while not self._is_over.wait(0.003):
+    def send_requests(self) -> None:
+        # Leave the server some CPU.
+        while not self._is_stopped.wait(0.003):
             try:
                 with closing(socket.create_connection(self._address, timeout=20)) as client:
                     client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -50,24 +50,24 @@ class Callers:
                 self.failures.append(repr(answer))
 
     def wait_for_more(self) -> None:
-        """Until some more have been answered."""
+        """Wait until some more requests have been answered."""
         enough = self.answered + 20
         wait_until(lambda: self.answered >= enough or self.failures)
 
     @classmethod
     @contextmanager
-    def of(cls, port: int) -> "Iterator[Callers]":
-        callers = cls(("127.0.0.1", port))
+    def of(cls, port: int) -> "Iterator[LoadClients]":
+        clients = cls(("127.0.0.1", port))
         with ThreadPoolExecutor(4) as pool:
             try:
-                done = [pool.submit(callers.ask) for _ in range(4)]
-                callers.wait_for_more()
-                yield callers
-                callers.wait_for_more()
+                done = [pool.submit(clients.send_requests) for _ in range(4)]
+                clients.wait_for_more()
+                yield clients
+                clients.wait_for_more()
             finally:
-                callers._is_over.set()
+                clients._is_stopped.set()
         assert not [each.exception() for each in done if each.exception()]
-        assert callers.failures == []
+        assert clients.failures == []
 
 
 def workers(running: Service) -> set[int]:
@@ -93,14 +93,14 @@ def test_workers_are_replaced_with_new_settings_and_no_request_fails(server: Sta
             return requests.get(running.url, headers={"Host": "plots.example.org"}, allow_redirects=False).status_code
 
         assert by_name() == 421
-        with Callers.of(port_of(running)):
+        with LoadClients.of(port_of(running)):
             file.write_text('threads = 4\nworkers = 3\nport = 1\npublic_url = "https://plots.example.org"\n')
             running.process.send_signal(signal.SIGHUP)
             wait_until(lambda: len(workers(running)) == 2 and not before & workers(running))
         assert by_name() == 303
         assert "Settings reloaded: changed threads, public_url." in running.stderr
         held = psutil.Process(running.pid).num_fds()
-        # The port is an option, so that the file's counts for nothing; nor do the workers.
+        # Port and workers are options, which override the file.
         assert "takes effect after a restart" not in running.stderr
         file.write_text("threads = 0\n")
         running.process.send_signal(signal.SIGHUP)
@@ -110,11 +110,11 @@ def test_workers_are_replaced_with_new_settings_and_no_request_fails(server: Sta
         file.write_text("threads = 4\n")
         running.process.send_signal(signal.SIGHUP)
         wait_until(lambda: len(workers(running)) == 2 and not second & workers(running))
-        # Nothing is kept of workers that are gone.
+        # Descriptors of replaced workers are closed.
         wait_until(lambda: psutil.Process(running.pid).num_fds() <= held)
 
 
-def test_an_answer_on_a_connection_that_was_used_before_waits_for_nothing() -> None:
+def test_accepted_connections_have_nagle_disabled() -> None:
     with (
         listen(Settings(root=Path("/"), port=0)) as listener,
         closing(socket.create_connection(listener.getsockname())),
@@ -124,7 +124,7 @@ def test_an_answer_on_a_connection_that_was_used_before_waits_for_nothing() -> N
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_what_is_in_flight_is_answered_when_the_server_ends(
+def test_requests_in_flight_are_answered_when_the_server_stops(
     server: StartService, root: Path, index: Index, token: str
 ) -> None:
     draw(root, "s/project_a/large.png", LARGE)
@@ -142,20 +142,20 @@ def test_what_is_in_flight_is_answered_when_the_server_ends(
         assert waiting.result().json()["clock"] == clock
         assert b"".join(slow.iter_content(1 << 20)) == LARGE
         assert running.process.wait(10) == 0
-        # Neither the one that waits nor the one that asks nothing holds it up for as long as it may.
+        # Neither the waiting request nor the idle connection delays it until their timeouts.
         assert time.monotonic() - began < 8
         idle.close()
         assert "Traceback" not in running.stderr
 
 
-def test_a_server_on_a_socket_of_systemd_is_replaced_and_no_request_fails(
+def test_a_socket_activated_server_is_replaced_and_no_request_fails(
     root: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", free_port()), backlog=1024) as listener:
         port = listener.getsockname()[1]
 
         def start(number: int) -> "subprocess.Popen[bytes]":
-            # As systemd hands it over: descriptor 3, and a variable with the process that it is for.
+            # As systemd passes it: descriptor 3, and a variable with the pid of the process (sd_listen_fds(3)).
             script = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
             words = ["sh", "-c", script, "sh", sys.executable, "-m", "plotindex", "serve", "--root", str(root)]
             with (tmp_path / f"{number}.log").open("wb") as log:
@@ -172,7 +172,7 @@ def test_a_server_on_a_socket_of_systemd_is_replaced_and_no_request_fails(
         running = start(1)
         try:
             wait_until(lambda: answers(f"http://127.0.0.1:{port}"))
-            with Callers.of(port):
+            with LoadClients.of(port):
                 running.terminate()
                 assert running.wait(15) == 0
                 running = start(2)
@@ -182,7 +182,7 @@ def test_a_server_on_a_socket_of_systemd_is_replaced_and_no_request_fails(
         assert f"http://127.0.0.1:{port}" in (tmp_path / "2.log").read_text()
 
 
-def test_run_has_both_read_their_settings_again(service: StartService, tmp_path: Path) -> None:
+def test_run_forwards_sighup_so_that_both_reload_their_settings(service: StartService, tmp_path: Path) -> None:
     file = tmp_path / "plotindex.toml"
     file.write_text("rescan_seconds = 3600\n")
     port = str(free_port())
@@ -197,7 +197,7 @@ def test_run_has_both_read_their_settings_again(service: StartService, tmp_path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_of_its_processes_ends_a_server_as_one_to_itself_does(
+def test_a_signal_to_the_process_group_stops_a_server_like_one_to_itself(
     server: StartService, number: signal.Signals
 ) -> None:
     for _ in range(3):

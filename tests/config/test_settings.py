@@ -1,4 +1,4 @@
-"""Settings: one reader of options, environment and plotindex.toml."""
+"""Settings from options, environment and plotindex.toml."""
 
 import json
 import pwd
@@ -90,7 +90,7 @@ def test_the_defaults_are_the_documented_ones(tmp_path: Path, monkeypatch: pytes
     assert settings.catalog_location == settings.state_folder / "catalog.db"
 
 
-def test_a_user_without_a_home_names_the_place_of_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_has_to_set_the_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(_user: int) -> None:
         raise KeyError
 
@@ -101,7 +101,7 @@ def test_a_user_without_a_home_names_the_place_of_the_state(tmp_path: Path, monk
         load()
     settings = load(environment={"PLOTINDEX_STATE_DIR": str(tmp_path)})
     assert settings.state_dir == tmp_path
-    # Nor is it needed for what a maintainer is sent.
+    # A support bundle does not need a home either.
     assert "about.json" in SupportBundle(settings, {}, None, names=False).files()
 
 
@@ -114,7 +114,7 @@ def test_a_setting_is_called_the_same_everywhere() -> None:
     ]
 
 
-def test_the_first_that_is_given_counts(tmp_path: Path) -> None:
+def test_options_take_precedence_over_environment_and_file(tmp_path: Path) -> None:
     file = tmp_path / "given.toml"
     file.write_text('port = 3\nhost = "file"\nthreads = 3\nroot = "/by/file"\n')
     environment = {"PLOTINDEX_PORT": "2", "PLOTINDEX_HOST": "environment", "PLOTINDEX_WORKERS": ""}
@@ -124,9 +124,7 @@ def test_the_first_that_is_given_counts(tmp_path: Path) -> None:
     assert load_settings({}, environment, file).root == Path("/by/file")
 
 
-def test_paths_are_made_absolute_but_symlinks_are_the_operators_choice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_are_made_absolute_without_resolving_symlinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "real").mkdir()
@@ -143,12 +141,12 @@ def test_each_root_has_a_state_folder_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 255, "\u00e9" * 127])
-def test_a_root_with_the_longest_name_has_one_too(tmp_path: Path, name: str) -> None:
+def test_a_root_with_the_longest_name_has_a_state_folder(tmp_path: Path, name: str) -> None:
     assert load({"root": tmp_path / name, "state_dir": tmp_path}).make_state_folder().is_dir()
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda value: repr(value)[:20])
-def test_what_is_wrong_is_named_with_what_would_be_right(name: str, value: object) -> None:
+def test_an_invalid_value_is_reported_with_a_valid_one(name: str, value: object) -> None:
     with pytest.raises(SettingsError) as caught:
         load({name: value})
     sentence = str(caught.value)
@@ -158,7 +156,7 @@ def test_what_is_wrong_is_named_with_what_would_be_right(name: str, value: objec
 
 
 @pytest.mark.parametrize("line", ["root = 5", "port = 80.5", "suffixes = [1]", "heal = 1", "state_dir = ['x']"])
-def test_what_is_wrong_in_the_file_is_named_with_the_file(tmp_path: Path, line: str) -> None:
+def test_an_invalid_value_in_the_file_is_reported_with_the_file(tmp_path: Path, line: str) -> None:
     file = tmp_path / "plotindex.toml"
     file.write_text(line)
     with pytest.raises(SettingsError, match=rf"^{line.split(maxsplit=1)[0]} in {file} (must|can hold) .*\.$"):
@@ -166,14 +164,14 @@ def test_what_is_wrong_in_the_file_is_named_with_the_file(tmp_path: Path, line: 
 
 
 @pytest.mark.parametrize("content", [b"port = ", b"\xff", b"port = 1\nport = 2", b"[port]\nx = 1"])
-def test_a_file_that_is_no_settings_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_valid_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "plotindex.toml"
     file.write_bytes(content)
     with pytest.raises(SettingsError, match=str(file)):
         load(config=file)
 
 
-def test_an_unknown_setting_is_told_the_nearest_right_name_or_all_of_them(tmp_path: Path) -> None:
+def test_an_unknown_setting_suggests_the_closest_name_or_lists_all(tmp_path: Path) -> None:
     file = tmp_path / "plotindex.toml"
     for wrong, right in (("suffix", "suffixes"), ("rescan-second", "rescan_seconds"), ("url-prefix", "url_prefix")):
         file.write_text(f"{wrong} = 1")
@@ -185,7 +183,7 @@ def test_an_unknown_setting_is_told_the_nearest_right_name_or_all_of_them(tmp_pa
 
 
 @pytest.mark.parametrize("prefix", ["/api", "/api/smartstat", "/api/smartstat/plots"])
-def test_nginx_cannot_be_given_the_place_where_callers_ask(prefix: str) -> None:
+def test_x_accel_prefix_must_not_overlap_the_path_of_plots(prefix: str) -> None:
     with pytest.raises(SettingsError, match=rf"^x_accel_prefix {prefix} overlaps /api/smartstat/plots.*\.$"):
         load({"x_accel_prefix": prefix})
     assert load({"x_accel_prefix": f"{prefix}-files"}).x_accel_prefix == f"{prefix}-files"
@@ -219,7 +217,7 @@ def test_a_child_process_reads_the_same_settings(
     assert load_settings({}, settings.as_environment()) == settings
 
 
-def test_a_named_file_counts_alone_in_every_process(
+def test_a_named_file_replaces_the_default_one_in_every_process(
     root: Path, service: StartService, tmp_path: Path, server: StartService
 ) -> None:
     draw(root, "s/project_1/x.png")
@@ -231,12 +229,12 @@ def test_a_named_file_counts_alone_in_every_process(
         both.wait_for(lambda: "curl" in both.stdout)
 
 
-def test_the_pattern_and_the_suffixes_say_what_a_plot_is(plotindex: RunPlotindex, root: Path, tmp_path: Path) -> None:
+def test_the_pattern_and_the_suffixes_define_plots(plotindex: RunPlotindex, root: Path, tmp_path: Path) -> None:
     for path in ("s/run-1/a.PNG", "s/run-1/b.svg", "s/project_1/c.png", "s/run-2/sub/d.png"):
         draw(root, path)
     (tmp_path / "plotindex.toml").write_text('project_pattern = "run-*"\nsuffixes = [".png"]\n')
-    told = json.loads(plotindex("rebuild", "--json").stdout)
-    assert (told["plots"], told["added"]) == (2, 2)
+    report = json.loads(plotindex("rebuild", "--json").stdout)
+    assert (report["plots"], report["added"]) == (2, 2)
     again = json.loads(plotindex("rebuild", "--json", env={"PLOTINDEX_SUFFIXES": ".png, .SVG"}).stdout)
     assert (again["plots"], again["added"], again["removed"]) == (3, 1, 0)
 
@@ -262,7 +260,7 @@ def test_the_server_logs_lines_of_json(settings: Settings, catalog: Catalog, ser
     assert answer.json()["error"].split()[-1] == why["request"] == access["request"]
 
 
-def test_the_documented_file_holds_every_setting_and_can_be_read(tmp_path: Path) -> None:
+def test_the_documented_file_has_every_setting_and_is_valid(tmp_path: Path) -> None:
     document = (CHECKOUT / "docs/settings.md").read_text()
     block = document.partition("```toml\n")[2].partition("```")[0]
     (tmp_path / "plotindex.toml").write_text(block)
@@ -275,7 +273,7 @@ def test_the_documented_file_holds_every_setting_and_can_be_read(tmp_path: Path)
     assert differing == {"x_accel_prefix", "public_url", "max_watches"}
 
 
-def test_a_command_that_would_use_another_state_than_the_services_of_its_root_says_so(
+def test_a_command_warns_if_the_services_of_its_root_use_another_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, services = tmp_path / "plotindex.toml", tmp_path / "etc"
@@ -285,11 +283,11 @@ def test_a_command_that_would_use_another_state_than_the_services_of_its_root_sa
     (services / "broken.toml").write_text("root = ")
     (services / "other.toml").write_text('root = "/srv/other"\nstate_dir = "/var/lib/plotindex"\n')
 
-    def said(**environment: str) -> str | None:
+    def hint(**environment: str) -> str | None:
         return service_state_hint(settings, environment, None)
 
-    assert said() is None
+    assert hint() is None
     (services / "plotindex.toml").write_text('root = "/srv/plots"\nstate_dir = "/var/lib/plotindex"\n')
-    assert f"`--config {services}/plotindex.toml` to use theirs" in str(said())
-    assert said(PLOTINDEX_STATE_DIR="/elsewhere") is said(PLOTINDEX_CONFIG=str(own)) is None
+    assert f"`--config {services}/plotindex.toml` to use theirs" in str(hint())
+    assert hint(PLOTINDEX_STATE_DIR="/elsewhere") is hint(PLOTINDEX_CONFIG=str(own)) is None
     assert service_state_hint(settings, {}, own) is None
