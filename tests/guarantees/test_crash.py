@@ -22,7 +22,7 @@ from plotindex.index import catalog_state
 from plotindex.index.liveness import require_indexer
 from plotindex.index.lookup import CacheStatus, Lookup
 from plotindex.index.verify import differences
-from plotindex.ops import status
+from plotindex.ops import health
 from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import database
@@ -148,7 +148,7 @@ def test_a_full_disk_under_the_database_is_reported_and_no_reader_gets_a_wrong_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A heartbeat is valid for a shorter time than by default, but longer than the indexer takes to write the next.
-    for module in (catalog_state, status):
+    for module in (catalog_state, health):
         monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 3.5)
 
     def trouble() -> str:

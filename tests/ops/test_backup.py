@@ -1,4 +1,4 @@
-"""What is no cache comes back as it was, into running services, and never over something else unasked."""
+"""Backup and restore of tokens, keys and logouts."""
 
 import json
 import os
@@ -18,9 +18,7 @@ from plotindex.ops.backup import Backup, make_backup, parse_backup, restore
 from tests.support.processes import Refused, RunPlotindex
 
 
-def test_what_was_backed_up_comes_back_by_one_command_each(
-    settings: Settings, plotindex: RunPlotindex, tmp_path: Path, refused: Refused
-) -> None:
+def test_backup_and_restore(settings: Settings, plotindex: RunPlotindex, tmp_path: Path, refused: Refused) -> None:
     tokens = Tokens(settings.make_state_folder() / "tokens.json")
     secret = tokens.create("web")
     keys = signing_keys(settings).load_or_create()
@@ -54,7 +52,7 @@ def test_what_was_backed_up_comes_back_by_one_command_each(
     assert notes.read_text() == "mine"
 
 
-def test_a_login_that_has_ended_since_stays_ended(settings: Settings) -> None:
+def test_restore_keeps_later_logouts(settings: Settings) -> None:
     ended = Logouts(settings.make_state_folder() / "logouts.json")
     ended.add("first", time.time() + 100)
     backup = make_backup(settings)
@@ -64,7 +62,7 @@ def test_a_login_that_has_ended_since_stays_ended(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"made": 1.0}, "damaged"),
         ({"files": {"tokens.json": "{}"}}, "damaged"),
@@ -72,10 +70,10 @@ def test_a_login_that_has_ended_since_stays_ended(settings: Settings) -> None:
         ({"plotindex_backup": 2}, "newer plotindex"),
     ],
 )
-def test_a_backup_that_is_not_whole_is_refused(change: dict[str, object], said: str) -> None:
+def test_changed_backup_is_refused(change: dict[str, object], message: str) -> None:
     whole = Backup("/srv/plots", 2.0, {"secret.key": "0" * 64})
     assert parse_backup(whole.as_text()) == whole
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=message):
         parse_backup(json.dumps({**json.loads(whole.as_text()), **change}))
 
 
@@ -91,29 +89,29 @@ def test_a_backup_that_is_not_whole_is_refused(change: dict[str, object], said: 
     ],
     ids=lambda value: value[:20],
 )
-def test_what_would_let_nobody_in_is_refused_before_anything_is_written(name: str, text: str) -> None:
+def test_unusable_file_in_a_backup_is_refused(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=f"The backup's {name} is unusable"):
         parse_backup(Backup("/srv/plots", 2.0, {name: text}).as_text())
 
 
 @pytest.mark.parametrize("made", [float("inf"), float("nan"), 1e18, -1.0])
-def test_a_time_that_no_calendar_has_is_refused_before_anything_is_written(made: float) -> None:
+def test_impossible_time_in_a_backup_is_refused(made: float) -> None:
     with pytest.raises(SettingsError, match="damaged"):
         parse_backup(Backup("/srv/plots", made, {"secret.key": "0" * 64}).as_text())
 
 
-def test_what_is_damaged_is_not_backed_up(settings: Settings) -> None:
+def test_damaged_state_is_not_backed_up(settings: Settings) -> None:
     (settings.make_state_folder() / "tokens.json").write_text("{")
     with pytest.raises(SettingsError, match="damaged; nothing was backed up"):
         make_backup(settings)
 
 
-def test_a_pipe_in_place_of_a_file_is_not_waited_for(settings: Settings) -> None:
+def test_pipe_in_place_of_a_file_is_refused(settings: Settings) -> None:
     folder = settings.make_state_folder()
     os.mkfifo(folder / "tokens.json")
-    for ask in (Tokens.from_settings(settings).list, lambda: make_backup(settings)):
+    for call in (Tokens.from_settings(settings).list, lambda: make_backup(settings)):
         with pytest.raises(SettingsError, match=r"tokens\.json is not a regular file: remove it"):
-            ask()
+            call()
     os.mkfifo(folder / "secret.key")
     with pytest.raises(SettingsError, match="not a regular file"):
         signing_keys(settings).load_or_create()
@@ -122,17 +120,17 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(settings: Settings) -> None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "x", "[" * 100_000], ids=lambda text: text[:20])
-def test_what_is_no_backup_is_refused(text: str) -> None:
+def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="not a plotindex backup"):
         parse_backup(text)
 
 
-def test_a_name_of_a_file_that_is_never_backed_up_is_refused_with_a_right_checksum_too() -> None:
+def test_unknown_file_in_a_backup_is_refused() -> None:
     with pytest.raises(SettingsError, match="damaged"):
         parse_backup(Backup("/srv/plots", 2.0, {"../tokens.json": "x"}).as_text())
 
 
-def test_a_full_disk_behind_stdout_is_said(
+def test_full_disk_behind_stdout_is_reported(
     settings: Settings, environment: dict[str, str], root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Tokens(settings.make_state_folder() / "tokens.json").create("web")
@@ -145,6 +143,6 @@ def test_a_full_disk_behind_stdout_is_said(
     )
 
 
-def test_where_there_is_nothing_to_back_up_that_is_said(settings: Settings) -> None:
+def test_nothing_to_back_up_is_reported(settings: Settings) -> None:
     with pytest.raises(PlotIndexError, match="nothing to back up in"):
         make_backup(settings)

@@ -1,4 +1,4 @@
-"""`plotindex config`: each setting's value and where it came from, and what is wrong or can hardly be meant."""
+"""`plotindex config`: values, sources, errors and warnings."""
 
 import json
 import tomllib
@@ -18,7 +18,7 @@ from tests.support.processes import RunPlotindex, StartService, draw
 SECRET = "do-not-show-this-to-anybody"
 
 
-def configured(
+def report(
     options: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     config: Path | None = Path("/dev/null"),
@@ -28,18 +28,18 @@ def configured(
     )
 
 
-def test_each_value_is_said_with_the_place_it_came_from(tmp_path: Path) -> None:
+def test_each_value_has_its_source(tmp_path: Path) -> None:
     file = tmp_path / "given.toml"
     file.write_text('# mine\nport = 3\n  "threads"=5\nworkers = 2\n')
-    found = configured({"port": "1"}, {"PLOTINDEX_PORT": "2", "PLOTINDEX_WORKERS": "3"}, file)
-    told = {one.name: (one.value, one.source, one.location) for one in found.settings}
-    assert list(told) == list(PARSERS)
-    assert told["port"] == (1, "option", "--port")
-    assert told["workers"] == (3, "environment", "PLOTINDEX_WORKERS")
-    assert told["threads"] == (5, "file", f"{file}:3")
-    assert told["heal"] == (True, "default", None)
-    assert told["public_url"] == (None, "default", None)
-    assert told["database"][0].startswith("sqlite:////s/plots-")
+    found = report({"port": "1"}, {"PLOTINDEX_PORT": "2", "PLOTINDEX_WORKERS": "3"}, file)
+    settings = {one.name: (one.value, one.source, one.location) for one in found.settings}
+    assert list(settings) == list(PARSERS)
+    assert settings["port"] == (1, "option", "--port")
+    assert settings["workers"] == (3, "environment", "PLOTINDEX_WORKERS")
+    assert settings["threads"] == (5, "file", f"{file}:3")
+    assert settings["heal"] == (True, "default", None)
+    assert settings["public_url"] == (None, "default", None)
+    assert settings["database"][0].startswith("sqlite:////s/plots-")
     assert (found.file, found.errors, found.warnings) == (str(file), [], [])
 
 
@@ -50,7 +50,7 @@ def test_each_value_is_said_with_the_place_it_came_from(tmp_path: Path) -> None:
     name=st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20),
     public_url=st.sampled_from(["https://plots.example.org", "http://localhost:8517/x"]),
 )
-def test_what_is_said_can_be_used_as_the_file(
+def test_output_is_a_valid_file(
     tmp_path_factory: pytest.TempPathFactory, port: int, heal: str, suffixes: set[str], name: str, public_url: str
 ) -> None:
     options = {
@@ -61,7 +61,7 @@ def test_what_is_said_can_be_used_as_the_file(
         "project_pattern": f"{name}*",
         "public_url": public_url,
     }
-    text = configured(options).as_text()
+    text = report(options).as_text()
     assert all(line.isprintable() for line in text.split("\n"))
     file = tmp_path_factory.getbasetemp() / "said.toml"
     file.write_text(text)
@@ -72,14 +72,14 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     file = tmp_path / "given.toml"
     file.write_text(f'secret_key = ["{SECRET}"]\ndatabase = "sqlite://me:{SECRET}@/x.db"\n')
     for found in (
-        configured({}, {}, file),
-        configured({}, {"PLOTINDEX_SECRET_KEY": SECRET, "PLOTINDEX_SECRET": SECRET}),
-        configured({}, {"PLOTINDEX_SECRET_KEY": SECRET[:15]}),
+        report({}, {}, file),
+        report({}, {"PLOTINDEX_SECRET_KEY": SECRET, "PLOTINDEX_SECRET": SECRET}),
+        report({}, {"PLOTINDEX_SECRET_KEY": SECRET[:15]}),
     ):
         assert SECRET[:15] not in found.as_text() + json.dumps(found.as_json())
-        told = {one.name: one for one in found.settings}["secret_key"]
-        assert told.is_invalid or told.value == "set, not shown"
-        assert told.location in (f"{file}:1", "PLOTINDEX_SECRET_KEY")
+        settings = {one.name: one for one in found.settings}["secret_key"]
+        assert settings.is_invalid or settings.value == "set, not shown"
+        assert settings.location in (f"{file}:1", "PLOTINDEX_SECRET_KEY")
 
 
 @pytest.mark.parametrize(
@@ -97,18 +97,18 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
         "sqlite:///x.db?Key={}&mode=ro",
     ],
 )
-def test_no_password_of_an_address_is_shown_nor_where_the_address_is_wrong(given: str) -> None:
+def test_no_password_of_a_url_is_shown_even_if_invalid(given: str) -> None:
     address = given.format(SECRET)
-    for found in (configured({"public_url": address}), configured({"database": address})):
+    for found in (report({"public_url": address}), report({"database": address})):
         assert SECRET not in found.as_text() + json.dumps(found.as_json())
     plain = "sqlite:////srv/a:b@c/catalog.db"
-    assert plain in configured({"database": plain}).as_text()
+    assert plain in report({"database": plain}).as_text()
 
 
-def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "given.toml"
     file.write_text('port = "http"\ncolour = "red"\nroot = "/plots"\n')
-    found = configured({"threads": "0"}, {}, file)
+    found = report({"threads": "0"}, {}, file)
     assert [sentence.partition(" must")[0] for sentence in found.errors] == [
         f"port in {file}",
         next(sentence for sentence in found.errors if "unknown setting 'colour'" in sentence),
@@ -117,11 +117,11 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     assert [one.name for one in found.settings if one.is_invalid] == ["port", "threads"]
     assert tomllib.loads(found.as_text())["root"] == "/plots"
     file.write_text("port = ")
-    [broken] = configured({}, {}, file).errors
+    [broken] = report({}, {}, file).errors
     assert "is not valid TOML" in broken and 'root = "/srv/plots"' in broken
-    [closed] = configured({}, {}, tmp_path).errors
+    [closed] = report({}, {}, tmp_path).errors
     assert closed.startswith(f"{tmp_path} cannot be read (Is a directory): let this user read it")
-    [other] = configured({"database": "mysql://x/y"}).errors
+    [other] = report({"database": "mysql://x/y"}).errors
     assert "sqlite:////absolute/path" in other
 
 
@@ -135,13 +135,13 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
         ("QUALITY", "`plotindex config` lists the settings."),
     ],
 )
-def test_a_variable_that_is_no_setting_is_told_the_nearest_right_name(wrong: str, right: str) -> None:
-    assert configured({}, {f"PLOTINDEX_{wrong}": "1", "PLOTINDEX_CONFIG": "/dev/null", "OTHER": "1"}).warnings == [
+def test_unknown_variable_gets_a_suggestion(wrong: str, right: str) -> None:
+    assert report({}, {f"PLOTINDEX_{wrong}": "1", "PLOTINDEX_CONFIG": "/dev/null", "OTHER": "1"}).warnings == [
         f"PLOTINDEX_{wrong} is not a setting and has no effect: {right}"
     ]
 
 
-def test_every_command_says_so_once_and_goes_on(root: Path, indexer: StartService, plotindex: RunPlotindex) -> None:
+def test_unknown_variable_is_a_warning(root: Path, indexer: StartService, plotindex: RunPlotindex) -> None:
     draw(root, "s/project_1/x.png")
     stray = {"PLOTINDEX_THREDS": "3"}
     with indexer(env=stray) as running:
@@ -155,7 +155,7 @@ def test_every_command_says_so_once_and_goes_on(root: Path, indexer: StartServic
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "text"),
     [
         ({"threads": "3"}, "no request can wait"),
         ({"poll_seconds": "60", "rescan_seconds": "59"}, "poll_seconds 60 has no effect"),
@@ -171,9 +171,9 @@ def test_every_command_says_so_once_and_goes_on(root: Path, indexer: StartServic
         ({"state_dir": "/plots/.state"}, "is below the root"),
     ],
 )
-def test_what_can_hardly_be_meant_is_named(options: dict[str, str], says: str) -> None:
-    [sentence] = configured(options).warnings
-    assert says in sentence
+def test_likely_mistakes_are_warnings(options: dict[str, str], text: str) -> None:
+    [sentence] = report(options).warnings
+    assert text in sentence
     assert sentence.endswith(".")
 
 
@@ -186,32 +186,32 @@ def test_what_can_hardly_be_meant_is_named(options: dict[str, str], says: str) -
         {"url_prefix": "/", "host": "localhost", "poll_seconds": "60", "polling": "always"},
     ],
 )
-def test_what_can_be_meant_is_not(options: dict[str, str]) -> None:
-    found = configured(options)
+def test_sensible_settings_have_no_warnings(options: dict[str, str]) -> None:
+    found = report(options)
     assert (found.errors, found.warnings) == ([], [])
 
 
-def test_a_file_that_others_can_read_or_change_is_named(tmp_path: Path) -> None:
+def test_file_accessible_to_others_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "plotindex.toml"
     file.write_text(f'secret_key = "{SECRET}"\n')
     file.chmod(0o600)
-    assert configured({}, {}, file).warnings == []
+    assert report({}, {}, file).warnings == []
     file.chmod(0o640)
-    [readable] = configured({}, {}, file).warnings
+    [readable] = report({}, {}, file).warnings
     assert f"chmod 600 {file}" in readable
     file.chmod(0o600)
-    [below] = configured({"root": str(tmp_path), "state_dir": "/s"}, {}, file).warnings
+    [below] = report({"root": str(tmp_path), "state_dir": "/s"}, {}, file).warnings
     assert "scripts can change these settings" in below
 
 
-def test_a_root_of_other_hosts_should_be_polled(root: Path) -> None:
+def test_network_root_without_polling_is_a_warning(root: Path) -> None:
     with own_mounts():
         mount("-t", "sysfs", "none", root)
-        [sentence] = configured({"root": str(root), "polling": "never"}).warnings
+        [sentence] = report({"root": str(root), "polling": "never"}).warnings
     assert "the root contains sysfs" in sentence
 
 
-def test_config_exits_with_how_the_settings_are(plotindex: RunPlotindex, root: Path) -> None:
+def test_exit_codes(plotindex: RunPlotindex, root: Path) -> None:
     right = plotindex("config")
     assert (right.returncode, right.stderr) == (0, "")
     assert tomllib.loads(right.stdout)["root"] == str(root)

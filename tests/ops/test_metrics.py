@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, whether the server can answer truthfully, and what the access log says."""
+"""Metrics, readiness and the access log."""
 
 import json
 import os
@@ -33,7 +33,7 @@ MONITORING = CHECKOUT / "docs/monitoring"
 HOSTILE = "secret session\x1b[31m"
 
 
-class Numbers:
+class MetricsClient:
     """What /metrics says, of which server it is asked."""
 
     def __init__(self, url: str, tokens: Tokens) -> None:
@@ -41,11 +41,11 @@ class Numbers:
         self._secret = tokens.create("prometheus", metrics=True)
 
     def text(self) -> str:
-        answer = self.ask(self._secret)
+        answer = self.get(self._secret)
         assert answer.status_code == 200, answer.text
         return answer.text
 
-    def ask(self, secret: str, path: str = "/metrics") -> requests.Response:
+    def get(self, secret: str, path: str = "/metrics") -> requests.Response:
         return requests.get(self._url + path, headers={"Authorization": f"Bearer {secret}"}, timeout=10)
 
     def __getitem__(self, sample: str) -> float:
@@ -72,66 +72,64 @@ def running(
         yield watching, serving
 
 
-def test_the_numbers_are_those_of_all_workers_and_of_the_indexer_and_name_no_plot(
+def test_metrics_cover_all_workers_and_the_indexer_and_name_no_plot(
     running: tuple[Service, Service], root: Path, tokens: Tokens, settings: Settings, plotindex: RunPlotindex
 ) -> None:
     watching, serving = running
-    numbers, secret = Numbers(serving.url, tokens), tokens.create("all")
+    metrics, secret = MetricsClient(serving.url, tokens), tokens.create("all")
     plots = f"/api/smartstat/plots/{HOSTILE}/"
     for number in range(20):
         # A connection each: they go to both workers.
-        assert numbers.ask(secret, plots + "hist.png").status_code == 200
-        assert numbers.ask(secret, f"{plots}none{number}.png").status_code == 404
-    assert {numbers['plotindex_lookup_duration_seconds_count{source="hit"}'] for _ in range(6)} == {20.0}
-    assert numbers['plotindex_lookup_duration_seconds_count{source="miss"}'] == 20.0
-    assert numbers["plotindex_scan_duration_seconds_count"] == 20.0
-    assert numbers['plotindex_http_responses_total{code="404",route="plot"}'] == 20.0
+        assert metrics.get(secret, plots + "hist.png").status_code == 200
+        assert metrics.get(secret, f"{plots}none{number}.png").status_code == 404
+    assert {metrics['plotindex_lookup_duration_seconds_count{source="hit"}'] for _ in range(6)} == {20.0}
+    assert metrics['plotindex_lookup_duration_seconds_count{source="miss"}'] == 20.0
+    assert metrics["plotindex_scan_duration_seconds_count"] == 20.0
+    assert metrics['plotindex_http_responses_total{code="404",route="plot"}'] == 20.0
     assert read_counts(settings.request_counts_folder) == Counts(hits=20, misses=20, scans=20)
     assert "40 lookups in the last 5 minutes, 50.0% from the catalogue; 20 scans" in plotindex("status").stdout
-    before = numbers["plotindex_delay_seconds_count"]
+    before = metrics["plotindex_delay_seconds_count"]
     draw(root, f"{HOSTILE}/project_b/hist.png")
-    wait_until(lambda: numbers["plotindex_delay_seconds_count"] > before)
-    assert numbers["plotindex_plots"] == 2
-    assert numbers['plotindex_indexer_state{state="watching"}'] == numbers["plotindex_indexer_up"] == 1
-    text = numbers.text()
+    wait_until(lambda: metrics["plotindex_delay_seconds_count"] > before)
+    assert metrics["plotindex_plots"] == 2
+    assert metrics['plotindex_indexer_state{state="watching"}'] == metrics["plotindex_indexer_up"] == 1
+    text = metrics.text()
     assert not [name for name in ("secret", "project_", "hist.png", str(root)) if name in text]
-    assert numbers.ask(secret, "/readyz").json() == {"ready": True}
+    assert metrics.get(secret, "/readyz").json() == {"ready": True}
     watching.stop()
-    wait_until(lambda: numbers.ask(secret, "/readyz").status_code == 503)
+    wait_until(lambda: metrics.get(secret, "/readyz").status_code == 503)
     assert "No indexer" in requests.get(f"{serving.url}/readyz", timeout=10).json()["reason"]
-    assert numbers["plotindex_indexer_up"] == 0
+    assert metrics["plotindex_indexer_up"] == 0
 
 
-def test_the_numbers_take_a_token_for_all_or_for_them_alone_which_opens_no_plot(
+def test_metrics_need_a_token_and_a_metrics_token_opens_no_plot(
     server: StartService, tokens: Tokens, root: Path, index: Index
 ) -> None:
     draw(root, "s/project_a/x.png")
     index()
     with server() as serving:
-        numbers = Numbers(serving.url, tokens)
-        assert numbers.ask(tokens.create("all")).status_code == 200
-        assert numbers.ask(tokens.create("one", session="s")).status_code == 403
-        assert numbers.ask(tokens.create("some", session_glob="*")).status_code == 403
+        metrics = MetricsClient(serving.url, tokens)
+        assert metrics.get(tokens.create("all")).status_code == 200
+        assert metrics.get(tokens.create("one", session="s")).status_code == 403
+        assert metrics.get(tokens.create("some", session_glob="*")).status_code == 403
         # A proxy is local: where a request comes from says nothing.
         assert requests.get(f"{serving.url}/metrics", timeout=10).status_code == 401
         secret = tokens.create("numbers alone", metrics=True)
         for path in ("plots/s/x.png", "plots/s", "changes?since=0&session=s"):
-            assert numbers.ask(secret, f"/api/smartstat/{path}").status_code == 404
-        assert numbers.ask(secret, "/api/smartstat/plots").json()["sessions"] == []
+            assert metrics.get(secret, f"/api/smartstat/{path}").status_code == 404
+        assert metrics.get(secret, "/api/smartstat/plots").json()["sessions"] == []
 
 
-def test_an_older_plotindex_can_read_the_tokens_that_open_sessions(tokens: Tokens, settings: Settings) -> None:
+def test_older_versions_can_read_tokens(tokens: Tokens, settings: Settings) -> None:
     tokens.create("all")
     (kept,) = json.loads((settings.state_folder / "tokens.json").read_text()).values()
     assert set(kept) == {"sha256", "created", "session", "session_glob", "expires"}
 
 
-def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
-    tree: Tree, catalog: Catalog, settings: Settings
-) -> None:
+def test_dead_indexer_is_gone_and_stuck_one_shows_its_problem(tree: Tree, catalog: Catalog, settings: Settings) -> None:
     lock, now = settings.indexer_lock, time.time()
 
-    def says() -> tuple[str | None, str | None, str]:
+    def status_now() -> tuple[str | None, str | None, str]:
         status = read_status(catalog, tree.layout, lock=lock)
         assert status.indexer
         return status.trouble, Lookup(tree, catalog, lock=lock).degraded_reason(), status.indexer.state
@@ -140,28 +138,28 @@ def test_an_indexer_that_dies_is_gone_at_once_and_one_that_is_stuck_says_why(
     catalog.store_heartbeat(here)
     # The kernel takes the lock from a dead process as from one that closes it.
     with hold_indexer_lock(lock) as tell:
-        assert says() == (None, None, "watching")
+        assert status_now() == (None, None, "watching")
         catalog.store_heartbeat(here._replace(state="blocked"))
         tell("Room is needed.")
-        trouble, doubt, state = says()
+        trouble, doubt, state = status_now()
         assert (trouble, state) == ("Room is needed.", "blocked")
         assert str(doubt).startswith("The indexer runs, but cannot")
         catalog.store_heartbeat(here._replace(heartbeat=now - 60))
-        assert says() == (trouble, doubt, "silent")
+        assert status_now() == (trouble, doubt, "silent")
         tell("")
-        assert "runs, but last reported 1 min ago" in str(says()[0])
+        assert "runs, but last reported 1 min ago" in str(status_now()[0])
     catalog.store_heartbeat(here)
-    trouble, doubt, state = says()
+    trouble, doubt, state = status_now()
     assert (state, "has died" in str(trouble), "No indexer" in str(doubt)) == ("gone", True, True)
     # A lock of this machine says nothing of an indexer on another, nor of one with another lock.
     for other in (here._replace(host="elsewhere"), here._replace(pid=1)):
         with catalog.writing() as writer:
             writer.connection.execute(indexer.delete())
         catalog.store_heartbeat(other)
-        assert says() == (None, None, "watching")
+        assert status_now() == (None, None, "watching")
 
 
-def test_a_server_that_cannot_answer_truthfully_says_why(tree: Tree, catalog: Catalog) -> None:
+def test_degraded_reason(tree: Tree, catalog: Catalog) -> None:
     assert "No indexer" in str(Lookup(tree, catalog).degraded_reason())
     catalog.database.close()
     catalog.database.path.unlink()
@@ -170,9 +168,7 @@ def test_a_server_that_cannot_answer_truthfully_says_why(tree: Tree, catalog: Ca
     assert "root is not there" in str(Lookup(tree, catalog).degraded_reason())
 
 
-def test_a_line_of_the_access_log_has_an_id_and_no_secret_and_none_comes_when_it_is_off(
-    server: StartService, tokens: Tokens, root: Path
-) -> None:
+def test_access_log_has_a_request_id_and_no_secret(server: StartService, tokens: Tokens, root: Path) -> None:
     draw(root, "s/project_a/x.png")
     secret = tokens.create("all")
     headers = {"Authorization": f"Bearer {secret}", "X-Request-Id": "given-by-the-proxy"}
@@ -192,7 +188,7 @@ def test_a_line_of_the_access_log_has_an_id_and_no_secret_and_none_comes_when_it
             assert not [line for line in lines if "GET" in line]
 
 
-def test_every_number_that_the_alerts_and_the_dashboard_ask_for_exists(catalog: Catalog) -> None:
+def test_alerts_and_dashboard_use_existing_metrics(catalog: Catalog) -> None:
     rules = [
         rule for group in yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"] for rule in group["rules"]
     ]

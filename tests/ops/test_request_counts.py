@@ -1,4 +1,4 @@
-"""What servers tell of their answers in the state folder, whatever else lies there."""
+"""Request counts in the state folder."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def folder(settings: Settings) -> Path:
     return settings.request_counts_folder
 
 
-def test_processes_are_counted_together_and_a_fork_has_a_file_of_its_own(settings: Settings, folder: Path) -> None:
+def test_counts_of_all_processes_are_added(settings: Settings, folder: Path) -> None:
     assert read_counts(folder) is None
     counter = RequestCounter(settings)
     for _ in range(2):
@@ -34,9 +34,7 @@ def test_processes_are_counted_together_and_a_fork_has_a_file_of_its_own(setting
     assert len(list(folder.iterdir())) == 2
 
 
-def test_what_a_process_that_lives_tells_is_kept_however_old_and_of_one_that_is_gone_until_it_is_old(
-    settings: Settings, folder: Path
-) -> None:
+def test_only_expired_files_of_dead_processes_are_removed(settings: Settings, folder: Path) -> None:
     counter = RequestCounter(settings)
     counter.count("hits")
     (own,) = folder.iterdir()
@@ -49,7 +47,7 @@ def test_what_a_process_that_lives_tells_is_kept_however_old_and_of_one_that_is_
     assert read_counts(folder) == Counts(hits=3)
 
 
-def test_nothing_else_that_lies_there_is_read_waited_for_or_removed(settings: Settings, folder: Path) -> None:
+def test_other_files_are_ignored(settings: Settings, folder: Path) -> None:
     settings.make_state_folder()
     folder.mkdir()
     other = folder.parent / "other"
@@ -65,7 +63,7 @@ def test_nothing_else_that_lies_there_is_read_waited_for_or_removed(settings: Se
     assert other.exists()
 
 
-def test_on_a_full_disk_nothing_is_told_and_nothing_ends(settings: Settings, folder: Path, small_disk: Path) -> None:
+def test_full_disk_stops_only_the_counting(settings: Settings, folder: Path, small_disk: Path) -> None:
     folder.mkdir(parents=True)
     counter = RequestCounter(settings)
     with (small_disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):

@@ -1,4 +1,4 @@
-"""The archive for a maintainer: what is in it, and what never is."""
+"""The support bundle: its content, and what it must not contain."""
 
 import json
 import stat
@@ -44,7 +44,7 @@ def secret(root: Path, index: Index, settings: Settings) -> str:
     return Tokens.from_settings(settings).create("of somebody")
 
 
-def test_without_being_asked_it_tells_no_secret_no_name_and_no_path(
+def test_bundle_contains_no_secret_name_or_path(
     plotindex: RunPlotindex, secret: str, root: Path, tmp_path: Path, settings: Settings
 ) -> None:
     done = plotindex("support-bundle", "report.tar.gz", env={"PLOTINDEX_SECRET_KEY": KEY})
@@ -55,27 +55,27 @@ def test_without_being_asked_it_tells_no_secret_no_name_and_no_path(
     (token,) = Tokens.from_settings(settings).list().values()
     for text in (*NAMES, secret, KEY, token.sha256, "of somebody", str(root), str(tmp_path)):
         assert not [name for name, content in found.items() if text in content], text
-    told = {name: json.loads(content) for name, content in found.items() if name.endswith(".json")}
-    assert told["about.json"]["packages"]["watchdog"].startswith("7.")
-    assert [setting["where"] for setting in told["settings.json"]["settings"] if setting["name"] == "secret_key"] == [
-        "PLOTINDEX_SECRET_KEY"
-    ]
-    assert (told["status.json"]["plots"], told["status.json"]["root"]) == (1, "ROOT")
+    documents = {name: json.loads(content) for name, content in found.items() if name.endswith(".json")}
+    assert documents["about.json"]["packages"]["watchdog"].startswith("7.")
+    assert [
+        setting["where"] for setting in documents["settings.json"]["settings"] if setting["name"] == "secret_key"
+    ] == ["PLOTINDEX_SECRET_KEY"]
+    assert (documents["status.json"]["plots"], documents["status.json"]["root"]) == (1, "ROOT")
     assert {
         "check": "symlinks",
         "verdict": "bad",
         "seen": "not shown: --names",
         "remedy": "not shown: --names",
-    } in told["doctor.json"]
-    assert told["database.json"]["rows"]["plot"] == 1
+    } in documents["doctor.json"]
+    assert documents["database.json"]["rows"]["plot"] == 1
     assert "plotindex_plots 1.0" in found["metrics.txt"]
-    assert "tokens.json" in {entry["name"] for entry in told["state.json"]}
+    assert "tokens.json" in {entry["name"] for entry in documents["state.json"]}
     again = plotindex("support-bundle", "report.tar.gz")
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == "plotindex: report.tar.gz already exists: name another file.\n"
 
 
-def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
+def test_bundle_hides_paths_of_settings_and_host(
     root: Path, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, project, filename, folder = NAMES
@@ -92,10 +92,10 @@ def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
     found = SupportBundle(settings, {}, config, names=False).files()
     for text in (*NAMES, "confidential", "analysts", "host-of-somebody", str(root), str(tmp_path)):
         assert not [name for name, content in found.items() if text in content], text
-    told = json.loads(found["settings.json"])
-    values = {one["name"]: (one["value"], one["where"]) for one in told["settings"]}
+    documents = json.loads(found["settings.json"])
+    values = {one["name"]: (one["value"], one["where"]) for one in documents["settings"]}
     assert values["database"] == ("sqlite:///DATABASE", "CONFIG:2")
-    assert (told["file"], values["url_prefix"][0]) == ("CONFIG", "/api/smartstat")
+    assert (documents["file"], values["url_prefix"][0]) == ("CONFIG", "/api/smartstat")
     named = SupportBundle(settings, {}, config, names=True).files()
     assert str(place) in named["settings.json"]
 
@@ -111,7 +111,7 @@ def test_no_name_is_told_by_a_path_of_a_setting_and_no_host(
         ("/srv/plots/state/x, /srv/plots/state", "STATE/x, STATE"),
     ],
 )
-def test_a_word_takes_the_place_of_whole_folders_only(text: str, shown: str) -> None:
+def test_alias_replaces_whole_components_only(text: str, shown: str) -> None:
     redactor = Redactor(
         [PathAlias(Path("/srv/plots"), "ROOT", hides_content=True), PathAlias(Path("/srv/plots/state"), "STATE")]
     )
@@ -119,7 +119,7 @@ def test_a_word_takes_the_place_of_whole_folders_only(text: str, shown: str) -> 
     assert Redactor([PathAlias(Path("/"), "HOME")]).redact(text) == text
 
 
-def test_it_tells_names_when_asked_and_what_can_be_had_of_a_damaged_catalogue(
+def test_bundle_with_names_of_a_damaged_catalogue(
     plotindex: RunPlotindex, secret: str, catalog: Catalog, tmp_path: Path
 ) -> None:
     catalog.database.close()

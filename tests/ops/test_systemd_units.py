@@ -1,4 +1,4 @@
-"""`plotindex service`: units that systemd finds nothing wrong with, and that nobody's changes are lost to."""
+"""`plotindex service`: systemd accepts the units, and an installation keeps changes."""
 
 import shutil
 import subprocess
@@ -32,9 +32,7 @@ def write(files: list[UnitFile], prefix: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("read_only", [False, True], ids=["writing", "reading"])
-def test_systemd_finds_nothing_wrong_with_the_units_and_little_exposed(
-    settings: Settings, tmp_path: Path, read_only: bool
-) -> None:
+def test_systemd_accepts_the_units(settings: Settings, tmp_path: Path, read_only: bool) -> None:
     odd = load_settings({"root": "/srv/pl ots $HOME 100%i é"}, {})
     units = write(unit_files(odd, "odd-1", STATE, read_only=read_only), tmp_path)
     assert [unit.suffix for unit in units] == [".service", ".socket", ".service"]
@@ -51,7 +49,7 @@ def test_systemd_finds_nothing_wrong_with_the_units_and_little_exposed(
     assert ("ReadWritePaths=" in units[2].read_text()) is not read_only
 
 
-def test_a_catalogue_on_a_server_leaves_the_indexer_the_network_and_its_password_where_others_cannot_read(
+def test_shared_database_needs_network_and_a_private_password(
     tmp_path: Path,
 ) -> None:
     url = "postgresql+psycopg://plots:hunter2@db/plots"
@@ -65,7 +63,7 @@ def test_a_catalogue_on_a_server_leaves_the_indexer_the_network_and_its_password
     assert settings.is_shared
 
 
-def test_a_shell_reads_the_address_of_the_database_as_systemd_does_and_the_operator_is_told_to(
+def test_shell_and_systemd_read_the_same_database_url(
     plotindex: RunPlotindex, refused: Refused, tmp_path: Path
 ) -> None:
     url = "postgresql+psycopg://plots:hun&ter$2%23@/plots?host=a&host=b"
@@ -78,7 +76,7 @@ def test_a_shell_reads_the_address_of_the_database_as_systemd_does_and_the_opera
     refused(["service show"], "a quote as %27", options=("--database", url.replace("&ter", "'ter")))
 
 
-def test_install_writes_what_show_prints_and_keeps_what_somebody_changed(
+def test_install_writes_the_shown_files_and_keeps_changed_ones(
     plotindex: RunPlotindex, refused: Refused, root: Path, tmp_path: Path
 ) -> None:
     prefix = tmp_path / "image"
@@ -116,23 +114,23 @@ def test_install_writes_what_show_prints_and_keeps_what_somebody_changed(
 
 
 @pytest.mark.parametrize("name", ["a b", "../x", "", "a@b"])
-def test_a_name_that_no_unit_can_have_is_refused(settings: Settings, name: str) -> None:
+def test_invalid_unit_name_is_refused(settings: Settings, name: str) -> None:
     with pytest.raises(SettingsError, match="is not a valid unit name"):
         unit_files(settings, name, STATE, read_only=False)
 
 
 @pytest.mark.parametrize("path", ["/srv/a\nb", '/srv/a"b', "/srv/a\\b"])
-def test_a_path_that_no_unit_can_name_is_refused(path: str) -> None:
+def test_path_that_a_unit_cannot_contain_is_refused(path: str) -> None:
     with pytest.raises(SettingsError, match="cannot contain"):
         quoted(path)
 
 
-def test_a_state_that_scripts_could_write_is_refused(settings: Settings) -> None:
+def test_state_below_the_root_is_refused(settings: Settings) -> None:
     with pytest.raises(SettingsError, match="is below the root"):
         unit_files(settings, "plotindex", settings.root / "state", read_only=False)
 
 
-def test_a_program_that_other_users_cannot_run_is_found_wherever_a_symlink_leads(tmp_path: Path) -> None:
+def test_unreadable_program_is_found_through_symlinks(tmp_path: Path) -> None:
     for folder in reversed(tmp_path.parents):
         if str(folder).startswith("/tmp/pytest-of-"):
             folder.chmod(0o755)

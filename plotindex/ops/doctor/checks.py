@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 
 from plotindex.errors import PlotIndexError
+from plotindex.ops.doctor.clocks import check_clock
 from plotindex.ops.doctor.context import Context
 from plotindex.ops.doctor.findings import Finding, split_remedy, warn
 from plotindex.ops.doctor.kernel import check_inotify, check_open_files
 from plotindex.ops.doctor.root import (
-    check_clock,
     check_folders,
     check_identity,
     check_mounts,

@@ -26,12 +26,6 @@ class Usage(NamedTuple):
     unreadable: int = 0
     """Processes whose descriptors could not be read."""
 
-    def describe_others(self, counts: dict[int, int], indexer: int | None, limit: "Limit") -> tuple[int, str]:
-        """How much other programs use of a limit, and the text that says so."""
-        others = sum(count for pid, count in counts.items() if pid != indexer)
-        unknown = f" ({self.unreadable} of them could not be read)" if self.unreadable else ""
-        return others, f"{limit.name} is {limit.value}, of which other programs of this user have {others}{unknown}"
-
 
 class Limit(NamedTuple):
     """A kernel limit and its sysctl(8) name."""
@@ -111,9 +105,11 @@ def watches_finding(
 
     `max_watches` is the setting: folders beyond it are polled and need no watch.
     """
-    others, used = usage.describe_others(usage.watches, indexer, limit)
+    others = _held_by_others(usage.watches, indexer)
     wanted = needed if max_watches is None else min(needed, max_watches + 1)
-    seen = f"This tree needs {needed} watches, and {2 * needed} at twice its size; {used}"
+    seen = (
+        f"This tree needs {needed} watches, and {2 * needed} at twice its size; {_describe_use(limit, others, usage)}"
+    )
     if wanted < needed:
         seen = f"{seen}; max_watches leaves {quantity(needed - wanted, 'folder')} to the rolling rescan"
     # Once half of all watches are in use, the indexer limits each session to its share: so twice as many again.
@@ -129,8 +125,8 @@ def watches_finding(
 
 def instances_finding(usage: Usage, indexer: int | None, limit: Limit) -> Finding:
     """Check for the one inotify instance that the indexer needs."""
-    others, used = usage.describe_others(usage.instances, indexer, limit)
-    seen = f"plotindex needs 1 inotify instance; {used}"
+    others = _held_by_others(usage.instances, indexer)
+    seen = f"plotindex needs 1 inotify instance; {_describe_use(limit, others, usage)}"
     remedy = limit.remedy(max(RECOMMENDED["instances"], 2 * others))
     if others + 1 > limit.value:
         return bad("inotify-instances", f"{seen}: the indexer gets none and cannot watch", remedy)
@@ -147,6 +143,15 @@ def queue_finding(overflows: int, limit: Limit) -> Finding:
         remedy = f"{remedy}; takes effect when the indexer restarts"
         return warn("inotify-queue", f"{seen}; each overflow causes a full scan", remedy)
     return ok("inotify-queue", seen)
+
+
+def _held_by_others(counts: dict[int, int], indexer: int | None) -> int:
+    return sum(count for pid, count in counts.items() if pid != indexer)
+
+
+def _describe_use(limit: Limit, others: int, usage: Usage) -> str:
+    unknown = f" ({usage.unreadable} of them could not be read)" if usage.unreadable else ""
+    return f"{limit.name} is {limit.value}, of which other programs of this user have {others}{unknown}"
 
 
 def check_open_files(context: Context) -> Iterator[Finding]:

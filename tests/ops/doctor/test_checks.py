@@ -1,4 +1,4 @@
-"""What `plotindex doctor` says: of a well machine, of a bad one, and of one at which it may not look."""
+"""`plotindex doctor` on a healthy machine, on a broken one, and without read access."""
 
 import json
 from collections import Counter
@@ -36,9 +36,7 @@ def everything_below(*folders: Path) -> dict[Path, tuple[int, bytes]]:
     return {path: (path.stat().st_ctime_ns, path.read_bytes() if path.is_file() else b"") for path in found}
 
 
-def test_of_a_well_machine_each_line_says_so_and_the_answer_is_yes(
-    plotindex: RunPlotindex, root: Path, tmp_path: Path, index: Index
-) -> None:
+def test_healthy_machine(plotindex: RunPlotindex, root: Path, tmp_path: Path, index: Index) -> None:
     draw(root, "s/project_a/x.png")
     (root / "s/notes").symlink_to(tmp_path)
     (root / "s/project_a/notes.txt").symlink_to(tmp_path / "gone")
@@ -53,7 +51,7 @@ def test_of_a_well_machine_each_line_says_so_and_the_answer_is_yes(
     assert checks >= CHECKS.keys() - {"database-access"}
 
 
-def test_symlinks_that_the_old_function_followed_are_named(plotindex: RunPlotindex, root: Path, tmp_path: Path) -> None:
+def test_symlinks_are_listed(plotindex: RunPlotindex, root: Path, tmp_path: Path) -> None:
     draw(tmp_path, "away/project_z/z.png")
     draw(root, "s/project_a/sub/x.png")
     (root / "linked").symlink_to(tmp_path / "away")
@@ -73,9 +71,7 @@ def test_symlinks_that_the_old_function_followed_are_named(plotindex: RunPlotind
     assert all("is not served" in finding.seen and finding.remedy for finding in bad)
 
 
-def test_whoever_may_not_look_is_told_what_could_not_be_seen_and_what_could(
-    unprivileged: RunPlotindex, root: Path, index: Index
-) -> None:
+def test_unreadable_root_fails_only_its_checks(unprivileged: RunPlotindex, root: Path, index: Index) -> None:
     draw(root, "s/project_a/x.png")
     index()
     root.chmod(0)
@@ -91,17 +87,17 @@ def test_whoever_may_not_look_is_told_what_could_not_be_seen_and_what_could(
     assert {finding.check for finding in findings if finding.verdict == "ok"} > {"database", "disk-space", "port"}
 
 
-def test_without_root_state_and_database_it_still_says_what_can_be_said(settings: Settings, tmp_path: Path) -> None:
+def test_runs_without_root_state_and_database(settings: Settings, tmp_path: Path) -> None:
     settings.root.rmdir()
     before = everything_below(tmp_path)
-    said = verdicts(findings_of(settings))
-    assert [check for verdict, check in said if verdict == "bad"] == ["root"]
-    assert said["warn", "database"]
-    assert said["ok", "state-folder"]
+    found = verdicts(findings_of(settings))
+    assert [check for verdict, check in found if verdict == "bad"] == ["root"]
+    assert found["warn", "database"]
+    assert found["ok", "state-folder"]
     assert everything_below(tmp_path) == before
 
 
-def test_nothing_is_changed(settings: Settings, root: Path, index: Index, catalog: Catalog, tmp_path: Path) -> None:
+def test_changes_nothing(settings: Settings, root: Path, index: Index, catalog: Catalog, tmp_path: Path) -> None:
     for number in range(3):
         draw(root, f"s/project_{number}/sub/x.png")
     index()
@@ -111,8 +107,8 @@ def test_nothing_is_changed(settings: Settings, root: Path, index: Index, catalo
     findings_of(settings)
     after = everything_below(root, tmp_path / "state")
     # The folder itself: while somebody may have the database open, SQLite opens its log beside it and closes it again.
-    assert {path: told[1] for path, told in after.items()} == {path: told[1] for path, told in before.items()}
-    assert everything_below(root) == {path: told for path, told in before.items() if path.is_relative_to(root)}
+    assert {path: entry[1] for path, entry in after.items()} == {path: entry[1] for path, entry in before.items()}
+    assert everything_below(root) == {path: entry for path, entry in before.items() if path.is_relative_to(root)}
     catalog.database.close()
     wait_until(lambda: stamp_of_closed(catalog.database.path))
     before = everything_below(root, tmp_path / "state")
@@ -121,14 +117,14 @@ def test_nothing_is_changed(settings: Settings, root: Path, index: Index, catalo
     assert everything_below(root, tmp_path / "state") == before
 
 
-def test_every_finding_that_is_not_ok_says_what_to_do(settings: Settings) -> None:
+def test_every_problem_has_a_remedy(settings: Settings) -> None:
     settings.root.rmdir()
     findings = [finding for finding in findings_of(settings) if finding.verdict != "ok"]
     assert findings
     assert [finding for finding in findings if not finding.remedy] == []
 
 
-def test_the_document_explains_every_check(settings: Settings, root: Path, index: Index) -> None:
+def test_every_check_is_documented(settings: Settings, root: Path, index: Index) -> None:
     draw(root, "s/project_a/x.png")
     index()
     text = DOCUMENT.read_text()
@@ -146,5 +142,5 @@ def test_the_document_explains_every_check(settings: Settings, root: Path, index
         ("\x1b[2J: do.", ("\\x1b[2J", "do")),
     ],
 )
-def test_a_sentence_is_what_was_seen_and_what_to_do(sentence: str, halves: tuple[str, str]) -> None:
+def test_split_remedy(sentence: str, halves: tuple[str, str]) -> None:
     assert split_remedy(sentence) == halves

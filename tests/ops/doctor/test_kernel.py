@@ -1,4 +1,4 @@
-"""What `plotindex doctor` says of the kernel's limits."""
+"""Checks of the kernel's limits."""
 
 import ctypes
 import os
@@ -54,7 +54,7 @@ def watching(*folders: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def applied(finding: Finding) -> Limit:
+def raised_limit(finding: Finding) -> Limit:
     """The limit as it is after the remedy."""
     found = re.match(
         r"`sysctl -w ([a-z_.]+)=(\d+)`, and to keep it `echo \1=\2 >> /etc/sysctl.d/60-plotindex.conf`", finding.remedy
@@ -63,7 +63,7 @@ def applied(finding: Finding) -> Limit:
     return Limit(found[1], int(found[2]))
 
 
-def test_the_watches_of_a_process_are_counted(tmp_path: Path) -> None:
+def test_watches_of_a_process_are_counted(tmp_path: Path) -> None:
     before = read_usage(os.geteuid())
     with watching(tmp_path, Path("/tmp"), Path("/")):
         after = read_usage(os.geteuid())
@@ -72,7 +72,7 @@ def test_the_watches_of_a_process_are_counted(tmp_path: Path) -> None:
     assert after.instances[pid] - before.instances.get(pid, 0) == 1
 
 
-def test_only_the_watches_of_that_user_are_counted(tmp_path: Path) -> None:
+def test_watches_of_other_users_are_not_counted(tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("only root can start a process of another user: run the tests as root")
     hears, tells = os.pipe()
@@ -96,7 +96,7 @@ def test_only_the_watches_of_that_user_are_counted(tmp_path: Path) -> None:
     assert usage == Usage({child: 2}, {child: 1})
 
 
-def test_the_lowest_limit_counts_under_its_own_name(tmp_path: Path) -> None:
+def test_lowest_limit_keeps_its_name(tmp_path: Path) -> None:
     for name, value in {"fs/inotify/max_user_watches": 8192, "user/max_inotify_watches": 100}.items():
         (tmp_path / "sys" / name).parent.mkdir(parents=True)
         (tmp_path / "sys" / name).write_text(f"{value}\n")
@@ -118,18 +118,16 @@ def test_the_lowest_limit_counts_under_its_own_name(tmp_path: Path) -> None:
         (200_000, 100_000, "warn", 1_048_576),
     ],
 )
-def test_watches_must_do_for_the_tree_and_should_for_twice_as_large_a_one(
-    others: int, need: int, verdict: str, number: int | None
-) -> None:
+def test_watches_for_the_tree_and_for_twice_its_size(others: int, need: int, verdict: str, number: int | None) -> None:
     usage = Usage({1: others, 2: need}, {1: 1, 2: 1})
     finding = watches_finding(usage, 2, need, WATCHES)
     assert finding.verdict == verdict, finding
-    assert (applied(finding).value if finding.remedy else None) == number
+    assert (raised_limit(finding).value if finding.remedy else None) == number
     assert f"needs {need} watches, and {2 * need} at twice" in finding.seen
 
 
 @given(few, few, few, st.integers(1, 2_000_000))
-def test_after_the_remedy_all_is_well(others: int, need: int, overflows: int, value: int) -> None:
+def test_remedy_fixes_the_problem(others: int, need: int, overflows: int, value: int) -> None:
     usage = Usage({1: others}, {1: others})
     findings: dict[str, Callable[[Limit], Finding]] = {
         "watches": lambda limit: watches_finding(usage, None, need, limit),
@@ -139,34 +137,32 @@ def test_after_the_remedy_all_is_well(others: int, need: int, overflows: int, va
     for name, judge in findings.items():
         finding = judge(Limit(f"fs.inotify.{name}", value))
         if finding.verdict != "ok":
-            limit = applied(finding)
+            limit = raised_limit(finding)
             assert limit.value > value
             assert judge(limit).verdict == "ok", (finding, judge(limit))
 
 
-def test_the_indexers_own_instance_is_not_another_programs() -> None:
+def test_own_instance_does_not_count_as_another_programs() -> None:
     usage = Usage({}, {1: 127, 2: 1})
     assert instances_finding(usage, 2, INSTANCES).verdict == "warn"
     assert instances_finding(usage, None, INSTANCES).verdict == "bad"
     assert instances_finding(Usage({}, {1: 120}), None, INSTANCES).verdict == "ok"
 
 
-def test_processes_that_could_not_be_looked_at_are_told() -> None:
+def test_unreadable_processes_are_reported() -> None:
     assert "(2 of them could not be read)" in watches_finding(Usage({}, {}, unreadable=2), None, 1, WATCHES).seen
 
 
 @pytest.mark.parametrize(
     ("soft", "verdict"), [("20", "bad"), ("256", "warn"), ("1024", "ok"), ("unlimited", "ok"), ("?", "warn")]
 )
-def test_open_files_are_those_of_the_process(soft: str, verdict: str) -> None:
+def test_open_files_limit(soft: str, verdict: str) -> None:
     text = re.sub(r"(Max open files +)\w+", rf"\g<1>{soft}", Path("/proc/self/limits").read_text())
     finding = open_files_finding(text, "The indexer")
     assert (finding.verdict, bool(finding.remedy)) == (verdict, verdict != "ok"), finding
 
 
-def test_a_limit_of_ones_own_that_is_too_low_is_named(
-    root: Path, environment: Mapping[str, str], tmp_path: Path
-) -> None:
+def test_limit_of_a_namespace_is_reported(root: Path, environment: Mapping[str, str], tmp_path: Path) -> None:
     draw(root, "s/project_a/x.png")
     command = ("unshare", "--user", "--map-root-user", "sh", "-c", OWN_LIMIT, "sh", sys.executable, "-m", "plotindex")
     if subprocess.run([*command[:6], "sh", "true"], capture_output=True, check=False).returncode:
@@ -179,30 +175,28 @@ def test_a_limit_of_ones_own_that_is_too_low_is_named(
     assert "`sysctl -w user.max_inotify_watches=524288`" in line
 
 
-def test_where_nothing_is_watched_no_watches_are_needed(settings: Settings) -> None:
+def test_polling_always_needs_no_watches(settings: Settings) -> None:
     (finding,) = findings_of(replace(settings, polling="always"), "inotify-watches")
     assert finding == Finding("ok", "inotify-watches", "Nothing is watched, since polling is always")
 
 
-def test_what_is_not_to_be_watched_misses_no_watch() -> None:
+def test_max_watches_lowers_the_need() -> None:
     finding = watches_finding(Usage({}, {}), None, 20_001, WATCHES, 5_000)
     assert (finding.verdict, finding.remedy) == ("ok", "")
     assert "max_watches leaves 15000 folders to the rolling rescan" in finding.seen
     assert watches_finding(Usage({1: 6_000}, {}), None, 20_001, WATCHES, 5_000).verdict == "warn"
 
 
-def test_of_a_running_indexer_its_own_watches_and_limits_are_known(
-    root: Path, settings: Settings, indexer: StartService
-) -> None:
+def test_watches_and_limits_of_a_running_indexer(root: Path, settings: Settings, indexer: StartService) -> None:
     draw(root, "s/project_a/sub/x.png")
     with indexer() as running:
         with open_context(settings) as context:
             assert context.indexer_pid == running.pid
             assert read_usage(context.user).watches[running.pid] == context.survey.folders + 1
-        said = findings_of(settings, "inotify-watches", "open-files", "indexer")
-        assert {finding.verdict for finding in said} == {"ok"}, said
-        assert any("The indexer may have" in finding.seen for finding in said)
-        assert said[-1].seen.startswith(f"The indexer is watching: process {running.pid} on ")
+        findings = findings_of(settings, "inotify-watches", "open-files", "indexer")
+        assert {finding.verdict for finding in findings} == {"ok"}, findings
+        assert any("The indexer may have" in finding.seen for finding in findings)
+        assert findings[-1].seen.startswith(f"The indexer is watching: process {running.pid} on ")
         running.stop()
     (finding,) = findings_of(settings, "indexer")
     assert finding == Finding("warn", "indexer", "No indexer is running", "start `plotindex watch`")

@@ -1,4 +1,4 @@
-"""What modes let somebody do, as `plotindex doctor` works it out, is what the kernel lets them do."""
+"""The computed permissions agree with the kernel."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ from plotindex.ops.doctor.state_access import stat_folder
 from tests.support.other_users import reachable_folder, run_as_user
 
 OWNER, OTHER, GROUP, SECOND = 51_001, 51_002, 51_003, 51_004
-SOMEBODY = [
+USERS = [
     Credentials(OWNER, frozenset({OWNER})),
     Credentials(OTHER, frozenset({GROUP})),
     Credentials(OTHER, frozenset({OTHER, GROUP, SECOND})),
@@ -38,24 +38,24 @@ def allowed(path: Path) -> int:
     return sum(bit for bit in (1, 2, 4) if os.access(path, bit))
 
 
-@pytest.mark.parametrize("credentials", SOMEBODY, ids=str)
-def test_every_mode_grants_what_the_kernel_grants(credentials: Credentials, reachable: Path) -> None:
+@pytest.mark.parametrize("credentials", USERS, ids=str)
+def test_permitted_agrees_with_the_kernel_for_every_mode(credentials: Credentials, reachable: Path) -> None:
     for mode in range(0o1000):
         folder = reachable / f"{mode:o}"
         folder.mkdir()
         os.chown(folder, OWNER, GROUP)
         folder.chmod(mode)
     folders = sorted(reachable.iterdir())
-    told = run_as_user(credentials, lambda: "".join(str(allowed(folder)) for folder in folders))
-    assert told == "".join(str(permitted(folder.stat(), credentials)) for folder in folders)
+    actual = run_as_user(credentials, lambda: "".join(str(allowed(folder)) for folder in folders))
+    assert actual == "".join(str(permitted(folder.stat(), credentials)) for folder in folders)
 
 
 @given(
     folder_mode=modes,
-    credentials=st.sampled_from(SOMEBODY),
+    credentials=st.sampled_from(USERS),
     owners=st.tuples(*[st.sampled_from([OWNER, OTHER, 0])] * 2),
 )
-def test_an_entry_can_be_replaced_by_whom_the_kernel_lets(
+def test_may_replace_agrees_with_the_kernel(
     folder_mode: int, credentials: Credentials, owners: tuple[int, int]
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -78,10 +78,8 @@ def test_an_entry_can_be_replaced_by_whom_the_kernel_lets(
         assert run_as_user(credentials, replace) == ("yes" if expected else "no")
 
 
-@given(st.tuples(modes, modes, modes), st.sampled_from(SOMEBODY[:-1]))
-def test_a_key_is_said_to_be_readable_by_whom_the_kernel_lets_read_it(
-    given_modes: tuple[int, int, int], credentials: Credentials
-) -> None:
+@given(st.tuples(modes, modes, modes), st.sampled_from(USERS[:-1]))
+def test_exposures_agree_with_the_kernel(given_modes: tuple[int, int, int], credentials: Credentials) -> None:
     with tempfile.TemporaryDirectory() as name:
         above, folder = Path(name) / "above", Path(name) / "above/state"
         Path(name).chmod(0o755)
@@ -94,11 +92,11 @@ def test_a_key_is_said_to_be_readable_by_whom_the_kernel_lets_read_it(
         found = {
             exposure.what for exposure in exposures(stat_folder(folder, [key.name]), credentials, frozenset({key.name}))
         }
-        told = run_as_user(credentials, lambda: "yes" if os.access(key, os.R_OK) else "no")
-        assert (f"can read {key}" in found) == (told == "yes")
+        actual = run_as_user(credentials, lambda: "yes" if os.access(key, os.R_OK) else "no")
+        assert (f"can read {key}" in found) == (actual == "yes")
 
 
-def test_what_is_worked_out_needs_the_whole_way(reachable: Path) -> None:
+def test_exposures_consider_all_parents(reachable: Path) -> None:
     (reachable / "closed/state").mkdir(parents=True)
     key = reachable / "closed/state/secret.key"
     key.write_text("")

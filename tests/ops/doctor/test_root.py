@@ -1,4 +1,4 @@
-"""What `plotindex doctor` says of the root: lost, elsewhere, on a network, in another time."""
+"""Checks of the root and the clocks."""
 
 import os
 import time
@@ -7,14 +7,9 @@ from pathlib import Path
 import pytest
 
 from plotindex.config.settings import Polling, Settings
+from plotindex.ops.doctor.clocks import clock_offset, root_clock_finding, state_clock_finding
 from plotindex.ops.doctor.context import open_context
-from plotindex.ops.doctor.root import (
-    check_folders,
-    clock_offset,
-    mount_finding,
-    root_clock_finding,
-    state_clock_finding,
-)
+from plotindex.ops.doctor.root import check_folders, mount_finding
 from plotindex.system.mounts import Mount
 from tests.ops.doctor.test_checks import findings_of
 from tests.support.namespaces import mount, own_mounts
@@ -23,7 +18,7 @@ from tests.support.processes import Index, draw
 NS = 1_000_000_000
 
 
-def test_a_root_that_was_lost_is_bad_and_one_that_shares_sessions_is_believed(
+def test_lost_root_is_bad_and_one_that_shares_sessions_is_accepted(
     settings: Settings, root: Path, index: Index
 ) -> None:
     assert findings_of(settings, "root-identity")[0].verdict == "ok"
@@ -45,25 +40,25 @@ def test_a_root_that_was_lost_is_bad_and_one_that_shares_sessions_is_believed(
     assert (finding.verdict, "it is missing, was " in finding.seen) == ("bad", True)
 
 
-def test_a_file_is_no_root(settings: Settings) -> None:
+def test_file_as_root_is_bad(settings: Settings) -> None:
     settings.root.rmdir()
     settings.root.touch()
     (finding,) = findings_of(settings, "root")
     assert (finding.verdict, finding.remedy) == ("bad", "set --root to the directory that holds the sessions")
 
 
-def test_what_is_mounted_below_the_root_is_told(settings: Settings, root: Path) -> None:
+def test_mounts_below_the_root_are_listed(settings: Settings, root: Path) -> None:
     for name in ("s/project_a", "s/other", "t"):
         (root / name).mkdir(parents=True)
     with own_mounts():
         for name in ("s/project_a", "s/other", "t"):
             mount("-t", "tmpfs", "none", root / name)
-        told = [finding.seen.partition(" is on ")[0] for finding in findings_of(settings, "root-file-system")]
-    assert sorted(told) == ["The root", "s/project_a", "t"]
+        names = [finding.seen.partition(" is on ")[0] for finding in findings_of(settings, "root-file-system")]
+    assert sorted(names) == ["The root", "s/project_a", "t"]
 
 
 @pytest.mark.parametrize(
-    ("fs_type", "polling", "verdict", "says"),
+    ("fs_type", "polling", "verdict", "text"),
     [
         ("xfs", Polling.AUTO, "ok", "a local file system"),
         ("xfs", Polling.NEVER, "ok", "a local file system"),
@@ -77,13 +72,13 @@ def test_what_is_mounted_below_the_root_is_told(settings: Settings, root: Path) 
         ("cifs", Polling.NEVER, "bad", "polling is never"),
     ],
 )
-def test_what_lies_on_a_network_is_polled_or_missed(fs_type: str, polling: Polling, verdict: str, says: str) -> None:
+def test_network_mounts_need_polling(fs_type: str, polling: Polling, verdict: str, text: str) -> None:
     finding = mount_finding("", Mount(1, "/x", fs_type, "host:/x"), polling, 30)
     assert finding.verdict == verdict
-    assert says in finding.seen
+    assert text in finding.seen
 
 
-def test_folders_that_cannot_be_read_are_counted_and_the_first_is_named(settings: Settings, root: Path) -> None:
+def test_unreadable_folders_are_counted_and_the_first_is_named(settings: Settings, root: Path) -> None:
     for name in ("a", "b"):
         draw(root, f"s/project_{name}/x.png")
     with open_context(settings) as context:
@@ -95,9 +90,7 @@ def test_folders_that_cannot_be_read_are_counted_and_the_first_is_named(settings
     assert "s/project_a (Permission denied)" in finding.seen
 
 
-def test_a_plot_from_the_future_is_told_since_it_stays_the_current_copy(
-    settings: Settings, root: Path, index: Index
-) -> None:
+def test_plot_with_an_mtime_in_the_future_is_reported(settings: Settings, root: Path, index: Index) -> None:
     draw(root, "s/project_a/x.png", mtime_ns=2**62)
     index()
     future, now = findings_of(settings, "clock")
@@ -105,7 +98,7 @@ def test_a_plot_from_the_future_is_told_since_it_stays_the_current_copy(
     assert now.verdict == "ok"
 
 
-def test_a_change_in_the_future_tells_of_another_clock(settings: Settings, root: Path) -> None:
+def test_change_in_the_future_shows_a_clock_difference(settings: Settings, root: Path) -> None:
     now = time.time_ns()
     assert root_clock_finding(now + 1 * NS, "s", now).verdict == "ok"
     finding = root_clock_finding(now + 90 * NS, "s\x1b", now)
@@ -113,7 +106,7 @@ def test_a_change_in_the_future_tells_of_another_clock(settings: Settings, root:
     assert "s\\x1b was changed at" in finding.seen
 
 
-def test_a_folders_clock_is_read_without_leaving_anything(tmp_path: Path) -> None:
+def test_clock_offset_leaves_no_file(tmp_path: Path) -> None:
     before = os.listdir(tmp_path)
     assert abs(clock_offset(tmp_path)) < 2
     assert os.listdir(tmp_path) == before

@@ -1,4 +1,4 @@
-"""What `plotindex doctor` says of the indexer, the port, and drawing."""
+"""Checks of the indexer, the port and the sandbox."""
 
 import select
 import socket
@@ -23,7 +23,7 @@ from tests.ops.doctor.test_checks import findings_of
 from tests.support.processes import free_port
 
 
-class Stranger(BaseHTTPRequestHandler):
+class OtherProgram(BaseHTTPRequestHandler):
     """Answers everything, and is not plotindex."""
 
     def do_GET(self) -> None:
@@ -59,7 +59,7 @@ def port_verdict(settings: Settings) -> tuple[str, str]:
     return finding.verdict, finding.seen.partition(f" {settings.port} ")[2]
 
 
-def test_a_port_is_free_or_plotindexs_own_or_somebody_elses(
+def test_port_is_free_or_used_by_plotindex_or_another_program(
     own_port: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A proxy of the environment's is not asked.
@@ -68,11 +68,11 @@ def test_a_port_is_free_or_plotindexs_own_or_somebody_elses(
     with serving(make_server(own_port.host, own_port.port, create_app(own_port))):
         (finding,) = findings_of(own_port, "port")
         assert finding.seen == f"A plotindex server answers at 127.0.0.1 port {own_port.port}"
-    with serving(HTTPServer((own_port.host, own_port.port), Stranger)):
+    with serving(HTTPServer((own_port.host, own_port.port), OtherProgram)):
         assert port_verdict(own_port) == ("bad", "is in use by another program")
 
 
-def test_who_does_not_speak_http_is_another_program(own_port: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_port_is_another_program(own_port: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "PROBE_SECONDS", 0.1)
     with socket.create_server((own_port.host, own_port.port)):
         assert port_verdict(own_port) == ("bad", "is in use by another program")
@@ -87,20 +87,20 @@ def test_who_does_not_speak_http_is_another_program(own_port: Settings, monkeypa
         (b"", False),
     ],
 )
-def test_who_holds_the_port_can_neither_delay_it_nor_send_it_elsewhere(
+def test_hostile_program_on_the_port_cannot_delay_or_redirect_the_probe(
     own_port: Settings, monkeypatch: pytest.MonkeyPatch, first: bytes, *, drips: bool
 ) -> None:
     monkeypatch.setattr(services, "PROBE_SECONDS", 0.5)
     with socket.create_server((own_port.host, own_port.port)) as listening:
-        holder = threading.Thread(target=hold, args=(listening, first), kwargs={"drips": drips})
-        holder.start()
+        thread = threading.Thread(target=answer_slowly, args=(listening, first), kwargs={"drips": drips})
+        thread.start()
         assert port_verdict(own_port) == ("bad", "is in use by another program")
         # It has hung up, and not waited for more.
-        holder.join(10)
-        assert not holder.is_alive()
+        thread.join(10)
+        assert not thread.is_alive()
 
 
-def hold(listening: socket.socket, first: bytes, *, drips: bool) -> None:
+def answer_slowly(listening: socket.socket, first: bytes, *, drips: bool) -> None:
     """Answer one request so and, where it `drips`, go on letter by letter for as long as somebody listens."""
     connection, _ = listening.accept()
     with connection, suppress(OSError):
@@ -112,12 +112,12 @@ def hold(listening: socket.socket, first: bytes, *, drips: bool) -> None:
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "a..b", "no such host"])
-def test_an_address_that_is_not_this_hosts_is_bad(own_port: Settings, host: str) -> None:
+def test_address_of_another_host_is_bad(own_port: Settings, host: str) -> None:
     verdict, seen = port_verdict(replace(own_port, host=host))
     assert (verdict, seen.startswith("cannot be used (")) == ("bad", True)
 
 
-def test_drawing_is_tried_in_a_child_that_ends(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandbox_is_tried_in_a_child_process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     (finding,) = findings_of(settings, "thumbnails")
     assert finding.verdict == "ok", finding
 
@@ -130,7 +130,7 @@ def test_drawing_is_tried_in_a_child_that_ends(settings: Settings, monkeypatch: 
 
 
 @pytest.mark.parametrize(("unwatched", "closed"), [(1, 1), (5, 2), (3, 0)])
-def test_folders_that_may_not_be_read_are_told_apart_from_those_without_a_watch(
+def test_unreadable_folders_differ_from_polled_ones(
     settings: Settings, catalog: Catalog, unwatched: int, closed: int
 ) -> None:
     now, measured = time.time(), IndexerStats(closed=closed, rolled_folders=unwatched)
@@ -144,6 +144,6 @@ def test_folders_that_may_not_be_read_are_told_apart_from_those_without_a_watch(
     assert "1 folders" not in finding.text
 
 
-def test_without_a_catalogue_there_is_no_indexer(settings: Settings) -> None:
+def test_no_catalogue_means_no_indexer(settings: Settings) -> None:
     (finding,) = findings_of(settings, "indexer")
     assert (finding.verdict, finding.remedy) == ("warn", "start `plotindex watch`")

@@ -1,4 +1,4 @@
-"""What `plotindex doctor` says of who can read or replace tokens and keys."""
+"""Checks of who can read or replace tokens and keys."""
 
 import json
 import os
@@ -39,20 +39,20 @@ def shared(settings: Settings, reachable: Path) -> Settings:
     return given
 
 
-def said(settings: Settings) -> dict[str, list[Finding]]:
+def findings_by_verdict(settings: Settings) -> dict[str, list[Finding]]:
     found: dict[str, list[Finding]] = {"ok": [], "warn": [], "bad": []}
     for finding in findings_of(settings, "state-place", "state-folder", "database-access", "scripts"):
         found[finding.verdict].append(finding)
     return found
 
 
-def test_a_state_folder_as_it_is_made_is_well(shared: Settings) -> None:
-    found = said(shared)
+def test_new_state_folder_is_ok(shared: Settings) -> None:
+    found = findings_by_verdict(shared)
     assert (found["warn"], found["bad"]) == ([], [])
     assert f"Scripts run as user {SCRIPT}: they can neither read nor replace plotindex's state" in found["ok"][-1].seen
 
 
-def test_who_asks_as_another_user_is_told_whose_answers_count(shared: Settings, plotindex: RunPlotindex) -> None:
+def test_other_user_gets_the_sudo_command(shared: Settings, plotindex: RunPlotindex) -> None:
     (finding,) = findings_of(shared, "user")
     assert finding.verdict == "ok"
     os.chown(shared.state_folder, GROUP, -1)
@@ -72,76 +72,78 @@ def test_who_asks_as_another_user_is_told_whose_answers_count(shared: Settings, 
     assert subprocess.run([*words[6:-2], "--version"], capture_output=True, check=True).stdout.startswith(b"plotindex")
 
 
-def test_scripts_that_run_as_plotindex_can_forge_cookies(shared: Settings) -> None:
+def test_scripts_running_as_plotindex_are_reported(shared: Settings) -> None:
     os.chown(shared.root / "s", os.geteuid(), -1)
-    (finding,) = said(shared)["warn"]
+    (finding,) = findings_by_verdict(shared)["warn"]
     assert (finding.check, "forge cookies" in finding.seen) == ("scripts", True)
     assert "plotindex service install" in finding.remedy
 
 
-def test_a_key_that_scripts_can_read_is_bad(shared: Settings) -> None:
+def test_key_readable_by_scripts_is_bad(shared: Settings) -> None:
     key = shared.state_folder / "secret.key"
     key.chmod(0o644)
-    assert said(shared)["bad"] == [], "nobody else can enter the folder"
+    assert findings_by_verdict(shared)["bad"] == [], "nobody else can enter the folder"
     shared.state_folder.chmod(0o711)
-    bad = [finding.text for finding in said(shared)["bad"]]
+    bad = [finding.text for finding in findings_by_verdict(shared)["bad"]]
     assert bad == [
         f"Any user of this machine can read {key}: `chmod o-rwx {key}`",
         f"Scripts run as user {SCRIPT}, who can read {key}: `chmod o-rwx {key}`",
     ]
 
 
-def test_a_folder_that_a_group_shares_is_well_when_it_is_marked_so_and_scripts_are_not_in_it(shared: Settings) -> None:
+def test_setgid_folder_may_be_shared_except_with_scripts(shared: Settings) -> None:
     folder = shared.state_folder
     os.chown(folder, -1, GROUP)
     folder.chmod(0o770)
-    (finding,) = said(shared)["warn"]
+    (finding,) = findings_by_verdict(shared)["warn"]
     assert finding.seen == f"{folder} is open to group {GROUP}"
     assert "`chmod g+s` it" in finding.remedy
     folder.chmod(0o2770)
     for file in ("secret.key", "tokens.json"):
         os.chown(folder / file, -1, GROUP)
         (folder / file).chmod(0o640)
-    found = said(shared)
+    found = findings_by_verdict(shared)
     assert (found["warn"], found["bad"]) == ([], [])
     assert f"by group {GROUP} (setgid: shared on purpose)" in " ".join(finding.seen for finding in found["ok"])
     os.chown(folder, -1, SCRIPT)
-    assert {(finding.check, "scripts run" in finding.seen.lower()) for finding in said(shared)["bad"]} == {
+    assert {
+        (finding.check, "scripts run" in finding.seen.lower()) for finding in findings_by_verdict(shared)["bad"]
+    } == {
         ("scripts", True),
         ("key-files", False),
     }
 
 
-def test_a_key_that_is_open_to_another_group_than_the_folders_is_bad(shared: Settings) -> None:
+def test_key_open_to_another_group_is_bad(shared: Settings) -> None:
     folder = shared.state_folder
     os.chown(folder, -1, GROUP)
     folder.chmod(0o2770)
     os.chown(folder / "secret.key", -1, GROUP + 1)
     (folder / "secret.key").chmod(0o660)
-    (finding,) = said(shared)["bad"]
+    (finding,) = findings_by_verdict(shared)["bad"]
     assert (finding.check, finding.remedy) == ("key-files", f"`chmod 600 {folder}/secret.key`")
 
 
-def test_a_key_that_lies_elsewhere_is_told_and_one_that_is_no_file_is_bad(shared: Settings) -> None:
+def test_key_behind_a_symlink_is_reported_and_a_folder_is_bad(shared: Settings) -> None:
     key = shared.state_folder / "secret.key"
     key.rename(shared.state_dir / "elsewhere")
     key.symlink_to(shared.state_dir / "elsewhere")
-    found = said(shared)
+    found = findings_by_verdict(shared)
     assert found["bad"] == []
     assert [finding.remedy for finding in found["warn"]] == [f"`namei -l {key}` shows who can reach it"]
     key.unlink()
     key.mkdir()
-    assert [finding.check for finding in said(shared)["bad"]] == ["key-files"]
+    assert [finding.check for finding in findings_by_verdict(shared)["bad"]] == ["key-files"]
 
 
-def test_a_symlink_that_leads_nowhere_hides_nothing_else(shared: Settings) -> None:
+def test_symlink_loop_hides_no_other_finding(shared: Settings) -> None:
     folder = shared.state_folder
     (folder / "tokens.json").unlink()
     os.mkfifo(folder / "tokens.json", 0o600)
     (folder / "loop").symlink_to("loop")
     (folder / "secret.key").chmod(0o644)
     folder.chmod(0o711)
-    found = said(shared)
+    found = findings_by_verdict(shared)
     assert {(finding.check, finding.seen) for finding in found["bad"]} == {
         ("key-files", f"{folder}/tokens.json is not a regular file"),
         ("state-folder", f"Any user of this machine can read {folder}/secret.key"),
@@ -151,30 +153,30 @@ def test_a_symlink_that_leads_nowhere_hides_nothing_else(shared: Settings) -> No
         finding.seen for finding in found["warn"]
     ]
     (folder / "logouts.json").symlink_to("logouts.json")
-    assert f"{folder}/logouts.json cannot be accessed" in " ".join(finding.seen for finding in said(shared)["bad"])
+    assert f"{folder}/logouts.json cannot be accessed" in " ".join(
+        finding.seen for finding in findings_by_verdict(shared)["bad"]
+    )
 
 
 @pytest.mark.parametrize(("mode", "is_bad"), [(0o777, True), (0o1777, False), (0o755, False), (0o773, True)])
-def test_a_folder_above_that_others_can_write_lets_them_replace_the_state(
-    shared: Settings, mode: int, *, is_bad: bool
-) -> None:
+def test_parent_writable_by_others_is_bad(shared: Settings, mode: int, *, is_bad: bool) -> None:
     shared.state_dir.chmod(mode)
-    bad = said(shared)["bad"]
+    bad = findings_by_verdict(shared)["bad"]
     assert [finding.check for finding in bad] == (["state-folder", "scripts"] if is_bad else [])
     assert all(finding.remedy == f"`chmod go-w {shared.state_dir}`" for finding in bad)
 
 
-def test_a_folder_above_that_is_somebody_elses_is_told(shared: Settings) -> None:
+def test_parent_owned_by_another_user_is_reported(shared: Settings) -> None:
     os.chown(shared.state_dir, GROUP, -1)
-    assert f"{shared.state_dir} belongs to user {GROUP}, who can replace" in said(shared)["warn"][0].seen
+    assert f"{shared.state_dir} belongs to user {GROUP}, who can replace" in findings_by_verdict(shared)["warn"][0].seen
     os.chown(shared.state_dir, SCRIPT, -1)
-    assert f"user {SCRIPT}, who owns {shared.state_dir}," in said(shared)["bad"][0].seen
+    assert f"user {SCRIPT}, who owns {shared.state_dir}," in findings_by_verdict(shared)["bad"][0].seen
     os.chown(shared.state_dir, 0, GROUP)
     shared.state_dir.chmod(0o775)
-    assert f"Group {GROUP} can write {shared.state_dir}" in said(shared)["warn"][0].seen
+    assert f"Group {GROUP} can write {shared.state_dir}" in findings_by_verdict(shared)["warn"][0].seen
 
 
-def test_state_and_database_below_the_root_are_bad_also_by_a_symlink(settings: Settings, tmp_path: Path) -> None:
+def test_state_or_database_below_the_root_is_bad_also_through_a_symlink(settings: Settings, tmp_path: Path) -> None:
     below = settings.root / "below"
     below.mkdir()
     (tmp_path / "link").symlink_to(below)
@@ -186,22 +188,24 @@ def test_state_and_database_below_the_root_are_bad_also_by_a_symlink(settings: S
     assert (finding.verdict, finding.seen[:12]) == ("bad", "The database")
 
 
-def test_a_database_elsewhere_that_others_can_write_is_bad_and_one_that_they_can_read_is_told(shared: Settings) -> None:
+def test_access_of_others_to_a_separate_database(shared: Settings) -> None:
     database = shared.state_dir / "own.db"
     database.touch(mode=0o600)
     given = replace(shared, database=f"sqlite:///{database}")
-    assert said(given)["bad"] == []
+    assert findings_by_verdict(given)["bad"] == []
     database.chmod(0o644)
-    assert [(finding.verdict, finding.check) for finding in said(given)["warn"]] == [("warn", "database-access")]
+    assert [(finding.verdict, finding.check) for finding in findings_by_verdict(given)["warn"]] == [
+        ("warn", "database-access")
+    ]
     database.chmod(0o666)
-    assert [finding.check for finding in said(given)["bad"]] == ["database-access", "scripts"]
+    assert [finding.check for finding in findings_by_verdict(given)["bad"]] == ["database-access", "scripts"]
     os.chown(database, -1, SCRIPT)
     database.chmod(0o660)
-    (finding,) = said(given)["bad"]
+    (finding,) = findings_by_verdict(given)["bad"]
     assert f"user {SCRIPT}, who can write {database}" in finding.seen
 
 
-def test_an_access_control_list_is_told_since_it_is_not_looked_at(shared: Settings) -> None:
+def test_access_control_list_is_reported(shared: Settings) -> None:
     key = shared.state_folder / "secret.key"
     entry = b"".join(
         tag.to_bytes(2, "little") + bits.to_bytes(2, "little") + number.to_bytes(4, "little")
@@ -214,4 +218,4 @@ def test_an_access_control_list_is_told_since_it_is_not_looked_at(shared: Settin
         ]
     )
     os.setxattr(key, "system.posix_acl_access", (2).to_bytes(4, "little") + entry)
-    assert f"{key} has an access control list" in said(shared)["warn"][-1].seen
+    assert f"{key} has an access control list" in findings_by_verdict(shared)["warn"][-1].seen

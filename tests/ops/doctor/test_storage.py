@@ -1,4 +1,4 @@
-"""What `plotindex doctor` says of the database and of disks."""
+"""Checks of the database and the disks."""
 
 import os
 import sqlite3
@@ -44,12 +44,12 @@ def execute(database: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def of_database(settings: Settings) -> list[Finding]:
+def database_findings(settings: Settings) -> list[Finding]:
     return findings_of(settings, "database")
 
 
-def test_a_sound_catalogue_is_told_with_what_is_in_it(settings: Settings, database: Path) -> None:
-    findings = of_database(settings)
+def test_intact_catalogue(settings: Settings, database: Path) -> None:
+    findings = database_findings(settings)
     assert [(finding.verdict, finding.check) for finding in findings] == [
         ("ok", "database"),
         ("ok", "database-integrity"),
@@ -59,7 +59,7 @@ def test_a_sound_catalogue_is_told_with_what_is_in_it(settings: Settings, databa
     assert "1 plot in 1 session" in findings[0].seen
 
 
-def test_a_database_of_another_journal_mode_is_bad(settings: Settings, database: Path, index: Index) -> None:
+def test_other_journal_mode_is_bad(settings: Settings, database: Path, index: Index) -> None:
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     # Nobody else has it open.
@@ -96,19 +96,17 @@ def test_a_database_of_another_journal_mode_is_bad(settings: Settings, database:
         (["DROP TABLE plot"], "bad", "is damaged", "recreates it"),
     ],
 )
-def test_a_catalogue_that_cannot_be_used_is_told_with_what_mends_it(
+def test_unusable_catalogue_has_a_remedy(
     settings: Settings, database: Path, statements: list[str], verdict: str, seen: str, remedy: str
 ) -> None:
     execute(database, *statements)
-    (finding,) = of_database(settings)
+    (finding,) = database_findings(settings)
     assert (finding.verdict, finding.check) == (verdict, "database")
     assert seen in finding.seen
     assert remedy in finding.remedy
 
 
-def test_all_that_a_catalogue_of_an_older_schema_does_not_say_is_told_with_a_remedy(
-    settings: Settings, database: Path
-) -> None:
+def test_checks_on_an_older_schema_have_remedies(settings: Settings, database: Path) -> None:
     execute(
         database, "UPDATE alembic_version SET version_num = '0001'", "ALTER TABLE indexer RENAME COLUMN polled TO other"
     )
@@ -118,9 +116,7 @@ def test_all_that_a_catalogue_of_an_older_schema_does_not_say_is_told_with_a_rem
 
 
 @on_postgresql
-def test_a_server_without_an_index_for_the_search_is_named(
-    new_database: NewDatabase, engine: str, settings: Settings
-) -> None:
+def test_missing_trigram_index_is_reported(new_database: NewDatabase, engine: str, settings: Settings) -> None:
     with new_database(engine) as database:
         Catalog(database).initialise(str(settings.root), Layout())
         url = database.url.render_as_string(hide_password=False)
@@ -131,17 +127,17 @@ def test_a_server_without_an_index_for_the_search_is_named(
     assert [search_finding(has_trigrams=has).verdict for has in (True, False)] == ["ok", "warn"]
 
 
-def test_a_damaged_page_is_found(settings: Settings, database: Path) -> None:
+def test_damaged_page_is_found(settings: Settings, database: Path) -> None:
     execute(database, "PRAGMA wal_checkpoint(TRUNCATE)")
     with database.open("r+b") as file:
         length = os.fstat(file.fileno()).st_size
         file.seek(length - 4096)
         file.write(b"\xff" * 4096)
-    finding = of_database(settings)[-1]
+    finding = database_findings(settings)[-1]
     assert (finding.verdict, "damaged" in finding.seen) == ("bad", True), finding
 
 
-def test_a_database_that_another_program_holds_says_so(
+def test_locked_database_is_reported(
     settings: Settings, database: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(context, "LOCK_TIMEOUT", 0.1)
@@ -149,26 +145,26 @@ def test_a_database_that_another_program_holds_says_so(
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("BEGIN EXCLUSIVE")
-        (finding,) = of_database(settings)
+        (finding,) = database_findings(settings)
     assert (finding.verdict, "locked by another program" in finding.seen) == ("warn", True)
     assert "fuser" in finding.remedy
 
 
-def test_a_folder_that_is_not_there_is_no_place_for_a_database(settings: Settings, tmp_path: Path) -> None:
-    (finding,) = of_database(replace(settings, database=f"sqlite:///{tmp_path}/none/catalog.db"))
+def test_missing_database_folder_is_bad(settings: Settings, tmp_path: Path) -> None:
+    (finding,) = database_findings(replace(settings, database=f"sqlite:///{tmp_path}/none/catalog.db"))
     assert (finding.verdict, finding.remedy) == ("bad", "create it, or set another --database")
 
 
 @pytest.mark.parametrize(
     ("fs_type", "verdict"), [("ext4", "ok"), ("tmpfs", "ok"), ("nfs4", "bad"), ("cifs", "bad"), ("fuse.new", "warn")]
 )
-def test_a_database_on_a_network_file_system_is_bad(fs_type: str, verdict: str) -> None:
+def test_database_on_a_network_file_system_is_bad(fs_type: str, verdict: str) -> None:
     finding = database_mount_finding(Path("/far"), Mount(1, "/far", fs_type, "host:/far"))
     assert finding.verdict == verdict
     assert ("--database sqlite:////" in finding.remedy) == (verdict != "ok")
 
 
-def test_a_log_that_somebody_pins_is_told(settings: Settings, database: Path) -> None:
+def test_pinned_log_is_reported(settings: Settings, database: Path) -> None:
     (finding,) = findings_of(settings, "database-log")
     assert finding.verdict == "ok"
     assert log_finding(KEPT_WAL_BYTES, "x").verdict == "ok"
@@ -177,7 +173,7 @@ def test_a_log_that_somebody_pins_is_told(settings: Settings, database: Path) ->
     assert log_finding(MAX_WAL_BYTES + 1, "x").verdict == "bad"
 
 
-def test_a_disk_without_room_is_bad(tiny_disk: Path, settings: Settings, database: Path) -> None:
+def test_full_disk_is_bad(tiny_disk: Path, settings: Settings, database: Path) -> None:
     findings = {finding.check: finding for finding in findings_of(settings, "disk-space")}
     assert findings["disk-space"].verdict == "bad", findings
     assert str(tiny_disk) in findings["disk-space"].seen
@@ -185,18 +181,16 @@ def test_a_disk_without_room_is_bad(tiny_disk: Path, settings: Settings, databas
     assert findings_of(settings, "database-file-system")[0].verdict == "ok"
 
 
-def test_a_database_and_thumbnails_on_two_disks_are_told_apart(
-    tiny_disk: Path, settings: Settings, tmp_path: Path
-) -> None:
+def test_database_and_thumbnails_on_two_disks(tiny_disk: Path, settings: Settings, tmp_path: Path) -> None:
     findings = findings_of(replace(settings, database=f"sqlite:///{tmp_path}/catalog.db"), "disk-space")
-    told = {finding.seen.partition(" are free for ")[2].partition(" at ")[0] for finding in findings}
-    assert told == {"database", "thumbnails"}
+    contents = {finding.seen.partition(" are free for ")[2].partition(" at ")[0] for finding in findings}
+    assert contents == {"database", "thumbnails"}
     thumbnails = [finding for finding in findings if " for thumbnails at " in finding.seen]
     # Without them plots are served all the same.
     assert {finding.verdict for finding in thumbnails} == {"warn"}
 
 
-def test_thumbnails_that_are_kept_need_no_more_room(settings: Settings, database: Path) -> None:
+def test_cached_thumbnails_need_no_more_space(settings: Settings, database: Path) -> None:
     folder = settings.state_folder / "thumbnails"
     before = findings_of(settings, "disk-space")[0].seen.rpartition("may still grow by ")[2]
     folder.mkdir()
@@ -215,6 +209,6 @@ def test_thumbnails_that_are_kept_need_no_more_room(settings: Settings, database
         (100 * KEPT_WAL_BYTES, 99, ["ok", "bad"]),
     ],
 )
-def test_room_is_judged_by_what_may_still_come(free: int, inodes: int | None, expected: list[str]) -> None:
+def test_verdict_depends_on_the_space_still_needed(free: int, inodes: int | None, expected: list[str]) -> None:
     room = Room("database", "/x", free, 2 * KEPT_WAL_BYTES, inodes)
     assert [finding.verdict for finding in room_findings(room)] == expected

@@ -1,4 +1,4 @@
-"""One look at every folder: it sees those that are watched, and no others."""
+"""The survey covers exactly the folders that the indexer watches."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.processes import draw
 reachable = pytest.fixture(reachable_folder)
 
 
-def entered(tree: Tree) -> set[str]:
+def watched_folders(tree: Tree) -> set[str]:
     """The folders that the look of the indexer enters, each of which is watched."""
     found: set[str] = set()
     with tree.open_reader() as reader:
@@ -25,7 +25,7 @@ def entered(tree: Tree) -> set[str]:
     return found
 
 
-def test_as_many_folders_are_counted_as_the_indexer_watches(root: Path) -> None:
+def test_survey_counts_the_watched_folders(root: Path) -> None:
     for place in ("s/project_a/1/2/3/x.png", "s/project_b/x.png", "s/other/1/x.png", "t/x.png", "u/project_a/1/x.png"):
         draw(root, place)
     Path(os.fsdecode(os.fsencode(root) + b"/s/project_a/\xff/below")).mkdir(parents=True)
@@ -34,22 +34,22 @@ def test_as_many_folders_are_counted_as_the_indexer_watches(root: Path) -> None:
     (root / "v").symlink_to(root / "u")
     for depth, count in ((0, 7), (1, 9), (32, 11)):
         tree = Tree(root, Layout(max_depth=depth))
-        assert survey(tree).folders == len(entered(tree)) == count
+        assert survey(tree).folders == len(watched_folders(tree)) == count
 
 
-def test_the_last_change_the_owners_and_how_far_it_is_are_told(root: Path) -> None:
+def test_survey_returns_owners_and_latest_change_and_reports_progress(root: Path) -> None:
     for name in ("s", "t", "u"):
         draw(root, f"{name}/project_a/x.png")
     draw(root, "t/project_a/y.png")
-    told: list[tuple[int, int]] = []
-    seen = survey(Tree(root), lambda done, of: told.append((done, of)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    progress: list[tuple[int, int]] = []
+    seen = survey(Tree(root), lambda done, of: progress.append((done, of)))
+    assert progress == [(1, 3), (2, 3), (3, 3)]
     assert seen.newest == ((root / "t/project_a").stat().st_ctime_ns, "t/project_a")
     status = root.stat()
     assert seen.owners == {status.st_uid: {status.st_gid}}
 
 
-def test_of_very_many_symlinks_all_are_counted(root: Path) -> None:
+def test_survey_counts_symlinks_beyond_the_limit(root: Path) -> None:
     (root / "s/project_a").mkdir(parents=True)
     for number in range(MAX_SYMLINKS + 5):
         (root / f"s/project_l{number}").symlink_to("project_a")
@@ -57,15 +57,15 @@ def test_of_very_many_symlinks_all_are_counted(root: Path) -> None:
     assert (seen.symlink_count, len(seen.symlinks)) == (MAX_SYMLINKS + 5, MAX_SYMLINKS)
 
 
-def test_a_folder_that_this_user_may_not_read_is_named_and_the_others_are_seen(reachable: Path) -> None:
+def test_survey_continues_past_an_unreadable_folder(reachable: Path) -> None:
     if os.geteuid():
         pytest.skip("only root can look as somebody else: run the tests as root")
     for name in ("a", "b"):
         draw(reachable, f"s/project_{name}/sub/x.png")
     (reachable / "s/project_a").chmod(0o700)
 
-    def look() -> str:
+    def survey_text() -> str:
         seen = survey(Tree(reachable))
         return f"{seen.folders} {list(seen.unreadable)}"
 
-    assert run_as_user(Credentials(51_201, frozenset({51_201})), look) == "4 ['s/project_a']"
+    assert run_as_user(Credentials(51_201, frozenset({51_201})), survey_text) == "4 ['s/project_a']"
