@@ -18,17 +18,21 @@ class ChangeQueue:
     """Collects changes until they are taken. Thread-safe."""
 
     def __init__(self) -> None:
-        self._arrived = threading.Condition()
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
         self._changes = Changes(ScopeSet(), [])
 
     def __len__(self) -> int:
         return self._changes.scopes.count + len(self._changes.barriers)
 
     def put(self, scopes: Iterable[str], barriers: Iterable[str] = ()) -> None:
-        with self._arrived:
-            self._changes.scopes.update(scopes)
-            self._changes.barriers.extend(barriers)
-            self._arrived.notify()
+        with self._lock:
+            changes = self._changes
+            was_empty = not (changes.scopes or changes.barriers)
+            changes.scopes.update(scopes)
+            changes.barriers.extend(barriers)
+            if was_empty:
+                self._arrived.notify()
 
     def take(self, timeout: float) -> Changes:
         """Return all changes, at once if there are any, otherwise after up to `timeout` seconds."""

@@ -219,7 +219,7 @@ def test_an_overflow_of_the_kernels_queue_makes_the_root_the_scope(listening: Li
     observer = listening.watcher._observer
     assert observer is not None
     most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    with observer.emitter.buffer._arrived:
+    with observer.emitter.buffer._lock:
         for number in range(most // 2 + 1000):
             (root / f"s/project_a/{number}.png").touch()
     wait_until(lambda: listening.watcher.overflows)
