@@ -7,6 +7,7 @@ from urllib.parse import quote
 from plotindex.auth import Logins, Token
 from plotindex.config import Settings
 from plotindex.ops.probe import connect_host
+from plotindex.system import host_port
 from plotindex.tree import Plot
 
 
@@ -31,5 +32,4 @@ def login_url(settings: Settings, token: Token) -> str:
 
 def base_url(settings: Settings) -> str:
     """The URL of the server on this machine."""
-    host = connect_host(settings.host)
-    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
+    return f"http://{host_port(connect_host(settings.host), settings.port)}"

@@ -9,7 +9,7 @@ from plotindex.ops.health import find_trouble, grammar_trouble
 from plotindex.ops.probe import is_serving
 from plotindex.ops.request_counts import SHOWN_MINUTES, Counts
 from plotindex.storage import Catalog, Heartbeat, IndexerStats, Truncation
-from plotindex.system import format_age, printable
+from plotindex.system import format_age, host_port, printable
 from plotindex.tree import Layout
 
 PROBE_SECONDS = 0.5
@@ -106,8 +106,7 @@ class Status:
 
 def probe_server(host: str, port: int) -> Server:
     """Probe for a plotindex server for at most PROBE_SECONDS."""
-    name = host.strip("[]")
-    return Server(f"[{name}]:{port}" if ":" in name else f"{name}:{port}", is_serving(host, port, PROBE_SECONDS))
+    return Server(host_port(host, port), is_serving(host, port, PROBE_SECONDS))
 
 
 def read_status(

@@ -51,7 +51,7 @@ from plotindex.system.processes import (
 )
 from plotindex.system.sdnotify import SystemdNotifier
 from plotindex.system.text import escape, is_encodable, printable
-from plotindex.system.urls import is_postgres_url, redact_url
+from plotindex.system.urls import host_port, is_postgres_url, redact_url
 
 __all__ = [
     "ABSENT_ERRNOS",
@@ -81,6 +81,7 @@ __all__ = [
     "format_size",
     "group_name",
     "has_terminal",
+    "host_port",
     "is_alive",
     "is_encodable",
     "is_postgres_url",

@@ -1,4 +1,4 @@
-"""Database URLs as text: recognize PostgreSQL, redact passwords."""
+"""URLs as text: recognize PostgreSQL, redact passwords, write an address."""
 
 import re
 
@@ -6,6 +6,12 @@ _NO_HOST = re.compile(r"sqlite[^:]*:///")
 _PASSWORD = re.compile(r"(://[^:@]*:).*@", re.DOTALL)
 _NO_PORT = re.compile(r"(://[^/@:?\[]*:)(?!\d+([/?]|$))[^/?@]+(?=[/?]|$)")
 _PARAMETER = re.compile(r"([?&;][^=&;]*(?:pass|pwd|secret|token|key)[^=&;]*=)[^&;]*", re.IGNORECASE)
+
+
+def host_port(host: str, port: int) -> str:
+    """`host:port` as in a URL: an IPv6 address in brackets."""
+    host = host.strip("[]")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def redact_url(text: str) -> str:

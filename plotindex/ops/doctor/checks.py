@@ -17,12 +17,11 @@ from plotindex.ops.doctor.root import (
 from plotindex.ops.doctor.services import check_indexer, check_port, check_sandbox
 from plotindex.ops.doctor.state_access import (
     check_database_access,
-    check_scripts,
     check_state,
     check_state_place,
-    check_user,
 )
 from plotindex.ops.doctor.storage import check_database, check_database_place, check_disks, check_log
+from plotindex.ops.doctor.users import check_scripts, check_user
 from plotindex.system import ABSENT_ERRNOS, printable
 
 CHECKS: dict[str, Callable[[Context], Iterator[Finding]]] = {

@@ -72,9 +72,9 @@ def _count_watches(fd: Path) -> int | None:
     return len(re.findall(r"^inotify wd:", info, re.MULTILINE))
 
 
-def read_limit(*names: str, proc: Path = PROC) -> Limit | None:
+def read_limit(*names: str) -> Limit | None:
     """The lowest of these limits; a container may have its own (namespaces(7)). None if none exists."""
-    files = {name: proc / "sys" / name.replace(".", "/") for name in names}
+    files = {name: PROC / "sys" / name.replace(".", "/") for name in names}
     limits = [Limit(name, int(file.read_text())) for name, file in files.items() if file.exists()]
     return min(limits, key=lambda limit: limit.value, default=None)
 

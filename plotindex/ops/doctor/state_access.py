@@ -2,7 +2,6 @@
 
 import errno
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,18 +31,6 @@ PRIVATE = frozenset({*KEYS, "catalog.db", "catalog.db-wal"})
 ACCESS_LIST = "system.posix_acl_access"
 
 
-def check_user(context: Context) -> Iterator[Finding]:
-    """Check that this user's limits and permissions are those of plotindex."""
-    mine, theirs = user_name(os.geteuid()), user_name(context.user)
-    if os.geteuid() == context.user:
-        yield ok("user", f"Running as {mine}, the user that runs plotindex")
-        return
-    # sudo(8) takes a number after `#`.
-    name = quote(theirs if not theirs.startswith("user ") else f"#{context.user}")
-    seen = f"Running as {mine}, but plotindex runs as {theirs}: the checks of read access are for the wrong user"
-    yield warn("user", seen, f"`sudo -u {name} {context.command}`")
-
-
 def check_state_place(context: Context) -> Iterator[Finding]:
     """Check that state folder and database are outside the root, where scripts can write."""
     places = [
@@ -69,13 +56,13 @@ def check_state(context: Context) -> Iterator[Finding]:
     shown = printable(str(folder))
     if folder.exists():
         status = stat_folder(folder)
-        found = [*_exposures("state-folder", status), *group_findings(status), *_unchecked(status)]
+        found = [*exposure_findings("state-folder", status), *group_findings(status), *_unchecked(status)]
         own = status.chain[-1].status
         group = f", and by group {group_name(own.st_gid)} (setgid: shared on purpose)" if own.st_mode & 0o070 else ""
         private = f"{shown} is readable only by {user_name(own.st_uid)}{group}; no other user can replace it"
     else:
         above = next(place for place in folder.parents if place.exists())
-        found = list(_exposures("state-folder", stat_folder(above, [])))
+        found = list(exposure_findings("state-folder", stat_folder(above, [])))
         if not os.access(above, os.W_OK | os.X_OK):
             seen = f"The state folder {shown} does not exist, and {user_name(os.geteuid())} cannot create it"
             remedy = f"let that user write {printable(str(above))}, or set PLOTINDEX_STATE_DIR"
@@ -120,7 +107,7 @@ def check_database_access(context: Context) -> Iterator[Finding]:
     if path is None or path.parent == context.settings.state_folder or not path.exists():
         return
     folder = stat_folder(path.parent, [path.name])
-    found = list(_exposures("database-access", folder))
+    found = list(exposure_findings("database-access", folder))
     yield from found
     ((file, status),) = folder.files
     can_enter = all(permitted(place.status, ANY_USER) & ENTER for place in folder.chain)
@@ -129,41 +116,6 @@ def check_database_access(context: Context) -> Iterator[Finding]:
         yield warn("database-access", seen, f"`chmod o-rwx {quote(file)}`")
     elif not found:
         yield ok("database-access", f"{file} cannot be read by other users")
-
-
-def check_scripts(context: Context) -> Iterator[Finding]:
-    """Check that the users that scripts run as, the owners of sessions, can neither read nor write the state."""
-    owners = context.survey.owners
-    if context.user in owners:
-        yield warn(
-            "scripts",
-            f"Scripts run as {user_name(context.user)}, like plotindex: they can read its keys and forge cookies",
-            "run plotindex as a user of its own: `plotindex service install`, see docs/security.md",
-        )
-    users = {user: groups for user, groups in owners.items() if user not in (0, context.user)}
-    state, database = context.settings.state_folder, context.catalog.database.file
-    if not users:
-        if not owners:
-            yield ok("scripts", "No session yet shows which users scripts run as")
-        elif context.user not in owners:
-            yield ok("scripts", "Every session belongs to root, who can read everything")
-        return
-    if not state.exists():
-        yield ok("scripts", "There is no state yet that a script could read")
-        return
-    folders = [stat_folder(state)]
-    if database and database.parent != state and database.exists():
-        folders.append(stat_folder(database.parent, [database.name]))
-    safe = []
-    for user, groups in sorted(users.items()):
-        who, credentials = f"Scripts run as {user_name(user)}, who", Credentials(user, _groups_of(user, groups))
-        # Two folders may share parents.
-        found = dict.fromkeys(f for folder in folders for f in _exposures("scripts", folder, who, credentials))
-        yield from found
-        if not found:
-            safe.append(user_name(user))
-    if safe:
-        yield ok("scripts", f"Scripts run as {', '.join(safe)}: they can neither read nor replace plotindex's state")
 
 
 def _unchecked(folder: FolderStatus) -> Iterator[Finding]:
@@ -203,20 +155,11 @@ def stat_folder(folder: Path, names: list[str] | None = None) -> FolderStatus:
     return FolderStatus(chain, files, tuple(inaccessible))
 
 
-def _exposures(
+def exposure_findings(
     check: str, folder: FolderStatus, who: str = "Any user of this machine", credentials: Credentials = ANY_USER
 ) -> Iterator[Finding]:
     for exposure in exposures(folder, credentials, PRIVATE):
         yield bad(check, f"{who} {exposure.what}", exposure.remedy)
-
-
-def _groups_of(user: int, seen: set[int]) -> frozenset[int]:
-    """The groups of a user; for a user without an account, those of its folders."""
-    try:
-        account = pwd.getpwuid(user)
-    except KeyError:
-        return frozenset(seen)
-    return frozenset(os.getgrouplist(account.pw_name, account.pw_gid))
 
 
 def _is_private(status: os.stat_result) -> bool:

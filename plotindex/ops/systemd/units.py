@@ -11,7 +11,7 @@ from typing import NamedTuple
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
 from plotindex.ops.config_checks import is_below
-from plotindex.system import redact_url
+from plotindex.system import host_port, redact_url
 
 INDEXER_USER, SERVER_USER, GROUP = "plotindex", "plotindex-web", "plotindex"
 """Users and group of the services. systemd-sysusers creates the group for the first user."""
@@ -62,7 +62,7 @@ def unit_files(settings: Settings, name: str, state: Path, *, read_only: bool) -
         "state_paths": "Environment=PLOTINDEX_HEAL=off" if read_only else f"ReadWritePaths={quoted(state)}",
         "settings": str(configured),
         "environment": str(environment),
-        "listen": f"[{host}]:{settings.port}" if ":" in host else f"{_ip_address(host)}:{settings.port}",
+        "listen": host_port(_ip_address(host), settings.port),
         "private_tmp": "yes" if is_private else "no",
         "indexer": INDEXER_USER,
         "server": SERVER_USER,
@@ -135,6 +135,6 @@ def _shell_quoted(value: str) -> str:
 def _ip_address(host: str) -> str:
     if host == "localhost":
         return "127.0.0.1"
-    if not re.fullmatch(r"[0-9.]+", host):
+    if ":" not in host and not re.fullmatch(r"[0-9.]+", host):
         raise SettingsError(f"A socket unit needs an IP address, not the name {host!r}: set --host to an IP address.")
     return host

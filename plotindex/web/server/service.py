@@ -10,7 +10,7 @@ from flask import Flask, Response
 
 from plotindex.config import SettingsReloader, load_settings
 from plotindex.ops.metrics import MULTIPROC_VARIABLE
-from plotindex.system import SystemdNotifier, configure_logs, die_with_parent, printable
+from plotindex.system import SystemdNotifier, configure_logs, die_with_parent, host_port, printable
 from plotindex.web.app import create_app
 from plotindex.web.server.drain import Drain
 from plotindex.web.server.master import Master
@@ -29,7 +29,7 @@ def serve(reloader: SettingsReloader, notifier: SystemdNotifier) -> None:
     settings = reloader.settings
     with listen(settings) as listener, TemporaryDirectory(prefix="plotindex-") as metrics_folder:
         host, port = listener.getsockname()[:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = f"http://{host_port(host, port)}"
         log.info("Serving the plots below %s at %s.", printable(str(settings.root)), url)
         # Shared by the workers, so that each exports the metrics of all.
         os.environ[MULTIPROC_VARIABLE] = metrics_folder

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.config.settings import Settings
+from plotindex.ops.doctor import kernel
 from plotindex.ops.doctor.context import open_context
 from plotindex.ops.doctor.findings import Finding
 from plotindex.ops.doctor.kernel import (
@@ -96,15 +97,16 @@ def test_watches_of_other_users_are_not_counted(tmp_path: Path) -> None:
     assert usage == Usage({child: 2}, {child: 1})
 
 
-def test_lowest_limit_keeps_its_name(tmp_path: Path) -> None:
+def test_lowest_limit_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "PROC", tmp_path)
     for name, value in {"fs/inotify/max_user_watches": 8192, "user/max_inotify_watches": 100}.items():
         (tmp_path / "sys" / name).parent.mkdir(parents=True)
         (tmp_path / "sys" / name).write_text(f"{value}\n")
     names = "fs.inotify.max_user_watches", "user.max_inotify_watches"
-    assert read_limit(*names, proc=tmp_path) == Limit("user.max_inotify_watches", 100)
+    assert read_limit(*names) == Limit("user.max_inotify_watches", 100)
     (tmp_path / "sys/user/max_inotify_watches").write_text("2147483647\n")
-    assert read_limit(*names, proc=tmp_path) == Limit("fs.inotify.max_user_watches", 8192)
-    assert read_limit("fs.inotify.none", proc=tmp_path) is None
+    assert read_limit(*names) == Limit("fs.inotify.max_user_watches", 8192)
+    assert read_limit("fs.inotify.none") is None
 
 
 @pytest.mark.parametrize(
