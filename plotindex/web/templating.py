@@ -40,9 +40,9 @@ def format_utc(mtime_ns: int) -> str:
     return f"{datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def pluralize(count: int, noun: str) -> str:
-    """A count with its noun: `1,234 plots`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def pluralize(count: int, noun: str, plural: str | None = None) -> str:
+    """A count with its noun: `1,234 plots`. Default plural: with an `s`."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 @cache

@@ -153,7 +153,7 @@ def test_a_search_finds_sessions_and_plots_as_it_is_typed_and_the_address_has_it
     found = page.locator(".found .card")
     expect(found).to_have_count(1)
     expect(found.locator(".name")).to_contain_text("mine")
-    expect(page.get_by_text("No session has such a name.")).to_be_visible()
+    expect(page.get_by_text("No matching sessions.")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Search sessions and plots")).to_have_value("CORREL")
     page.get_by_label("Search sessions and plots").fill("session 4*")
@@ -172,7 +172,7 @@ def test_who_may_see_one_session_sees_only_that_also_as_things_change(gallery: G
         draw(gallery.root, "mine/project_a/mine too.png")
         expect(page.locator('[data-session="mine"] .facts')).to_contain_text("6 plots")
         page.get_by_label("Search sessions and plots").fill("secret")
-        expect(page.get_by_text("No plot has such a name.")).to_be_visible()
+        expect(page.get_by_text("No matching plots.")).to_be_visible()
         assert "other" not in page.content()
         (gallery.root / "mine/project_a/mine too.png").unlink()
 

@@ -112,7 +112,7 @@ def test_a_plot_that_is_drawn_again_is_replaced_in_place_and_the_zoom_kept_while
         version = page.locator("#stage img").get_attribute("src")
         assert version is not None
         site.draw("again/project_a/x.png", png(800, 600, BLUE))
-        expect(page.locator("#note")).to_have_text("Drawn again just now")
+        expect(page.locator("#note")).to_have_text("Updated just now")
         expect(page.locator("#stage img")).not_to_have_attribute("src", version)
         wait_until(lambda: zoom_of(page) == pytest.approx(1.4))
         site.draw("again/project_a/x.png", png(640, 480, BLUE))
@@ -133,7 +133,7 @@ def test_without_a_project_the_current_copy_is_followed_and_with_one_that_copy(s
             expect(page.locator(".copies [aria-current]")).to_contain_text("project_b")
             expect(page.get_by_role("link", name="Compare all 2 copies")).to_be_visible()
         site.draw("copies/project_a/x.png", png(500, 500), age=3)
-        expect(follows.locator("#note")).to_have_text(re.compile("^Drawn (again )?just now"))
+        expect(follows.locator("#note")).to_have_text(re.compile("^Updated just now"))
         expect(follows.locator("#facts dd").first).to_have_text("project_a")
         expect(stays.locator(".copies li").first).to_contain_text("project_a")
         expect(stays.locator("#facts dd").first).to_have_text("project_b")
@@ -147,7 +147,7 @@ def test_a_plot_that_is_removed_goes_on_being_shown_and_that_is_said(site: LiveG
         page.goto(site.plot("removed", "x.png"))
         is_shown(page)
         file.unlink()
-        expect(page.locator("#note")).to_have_text("It was removed. This is how it last was.")
+        expect(page.locator("#note")).to_have_text("This plot was removed. Its last version is shown.")
         is_shown(page)
         site.draw("removed/project_a/x.png", png(123, 45))
         expect(page.locator("#pixels")).to_have_text(f"123 {MULTIPLICATION_SIGN} 45")
@@ -159,11 +159,11 @@ def test_an_svg_of_over_a_megabyte_waits_for_a_click(site: LiveGallery) -> None:
     site.sync()
     with site.page() as page:
         page.goto(site.plot("svg", "x.svg"))
-        button = page.get_by_role("button", name="Draw it (1.1 MB)")
+        button = page.get_by_role("button", name="Show (1.1 MB)")
         expect(button).to_be_visible()
         expect(page.locator("#stage img")).to_have_count(0)
         button.click()
-        expect(page.locator("#pixels")).to_have_text(f"40 {MULTIPLICATION_SIGN} 30, sharp at any size")
+        expect(page.locator("#pixels")).to_have_text(f"40 {MULTIPLICATION_SIGN} 30 (vector)")
         assert page.locator("#stage img").evaluate(MEASURE)[1] > 500
 
 
@@ -177,7 +177,7 @@ def test_icons_are_enlarged_with_sharp_pixels_and_what_is_no_image_is_said(site:
         assert page.locator("#stage img").evaluate(MEASURE) == [16, 192]
         expect(page.locator("#stage img")).to_have_css("image-rendering", "pixelated")
         page.goto(site.plot("odd", "broken.png"))
-        says = re.compile("not an image that can be shown")
+        says = re.compile("Cannot display this file")
         expect(page.locator("#stage")).to_have_attribute("data-says", says)
 
 

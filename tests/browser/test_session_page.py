@@ -70,7 +70,7 @@ def test_a_plot_shows_as_it_is_drawn_changes_as_it_is_drawn_again_and_goes_as_it
     (gallery.root / "live/project_c/sub/second.png").unlink()
     expect(second).to_have_count(0)
     (gallery.root / "live/project_a/first.png").unlink()
-    expect(page.get_by_text("No plot yet.")).to_be_visible()
+    expect(page.get_by_text("No plots found.")).to_be_visible()
 
 
 def test_scroll_position_and_selection_survive_what_is_drawn_meanwhile(gallery: Gallery, page: Page) -> None:
@@ -145,15 +145,15 @@ def test_two_to_four_plots_are_chosen_kept_over_pages_and_compared(gallery: Gall
     page.goto("/session/choice")
     expect(page.locator(".card")).to_have_count(5)
     page.get_by_label("Compare a.png").check()
-    expect(page.get_by_text("Choose one more to compare")).to_be_visible()
+    expect(page.get_by_text("Select one more plot to compare")).to_be_visible()
     for name in "bc":
         page.get_by_label(f"Compare {name}.png").check()
     page.goto("/session/choice%20two")
     page.get_by_label("Compare f.png").check()
     page.goto("/session/choice")
     expect(page.get_by_label("Compare d.png")).to_be_disabled()
-    expect(page.get_by_label("Compare d.png")).to_have_attribute("title", "Four at most can be compared")
-    page.get_by_role("button", name="Leave out project_x/b.png").click()
+    expect(page.get_by_label("Compare d.png")).to_have_attribute("title", "At most four plots can be compared")
+    page.get_by_role("button", name="Remove project_x/b.png").click()
     expect(page.get_by_label("Compare b.png")).not_to_be_checked()
     page.get_by_role("link", name="Compare 3").click()
     page.wait_for_url("**/compare?**")
@@ -193,7 +193,7 @@ def test_of_ten_thousand_plots_only_those_in_view_are_in_the_page_and_each_is_fo
     page.get_by_label("Filter these plots").fill("*0*0*0*0*0*0*0*0*0*0*x")
     expect(page.locator("#count")).to_have_text("0 of 10,001 plots")
     page.get_by_label("Filter these plots").fill("no such")
-    expect(page.get_by_text("No plot has such a name.")).to_be_visible()
+    expect(page.get_by_text("No matching plots.")).to_be_visible()
     page.get_by_label("Filter these plots").fill("")
     page.get_by_label("Group").select_option("project")
     expect(page.locator(".grid h2").first).to_have_text("project_a10,000")
@@ -220,7 +220,7 @@ def test_it_is_grouped_and_sorted(gallery: Gallery, page: Page) -> None:
         page.get_by_label("Sort").select_option(order)
         assert shown(page) == expected
     page.get_by_label("Group").select_option("folder")
-    assert page.locator(".grid h2").all_text_contents() == ["In no folder1", "a2"]
+    assert page.locator(".grid h2").all_text_contents() == ["No folder1", "a2"]
 
 
 def test_by_keyboard_alone_a_plot_is_filtered_for_chosen_and_opened(gallery: Gallery, page: Page) -> None:
@@ -265,7 +265,7 @@ def test_what_was_missed_without_a_connection_is_there_when_it_is_back_also_afte
     for path in ("away.png", "scratched.png"):
         logged_in.set_offline(True)
         try:
-            expect(page.get_by_text("No connection. Trying again…")).to_be_visible()
+            expect(page.get_by_text("No connection. Retrying…")).to_be_visible()
             draw(gallery.root, f"asleep/project_a/{path}")
             if path == "scratched.png":
                 (gallery.root / "asleep/project_a/old.png").unlink()
@@ -292,7 +292,7 @@ def test_while_the_indexer_is_not_heard_the_page_says_so(gallery: Gallery, page:
     try:
         with closing(sqlite3.connect(gallery.settings.state_folder / "catalog.db")) as database, database:
             database.execute("UPDATE indexer SET heartbeat = 0")
-        expect(page.get_by_text("Nobody indexes now, or is behind")).to_be_visible()
+        expect(page.get_by_text("The indexer is stopped or behind; new plots may be missing.")).to_be_visible()
     finally:
         indexer.resume()
     expect(page.locator("#state")).to_be_hidden()
@@ -301,13 +301,15 @@ def test_while_the_indexer_is_not_heard_the_page_says_so(gallery: Gallery, page:
 def test_an_empty_session_says_so_and_an_svg_of_a_megabyte_waits_for_a_click(gallery: Gallery, page: Page) -> None:
     (gallery.root / "empty/project_a").mkdir(parents=True)
     page.goto("/session/empty")
-    expect(page.get_by_text("They appear here as they are drawn.")).to_be_visible()
+    expect(
+        page.get_by_text("plotindex reads ROOT/<session>/project_*/; images elsewhere are ignored (project_pattern).")
+    ).to_be_visible()
     content = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><rect width="40" height="30"/>%s</svg>'
     draw(gallery.root, "empty/project_a/large.svg", content % (b"<!--" + b"x" * 1_200_000 + b"-->"))
     draw(gallery.root, "empty/project_a/small.svg", content % b"")
     expect(page.locator('.card[data-filename="small.svg"] img')).to_have_js_property("naturalWidth", 40)
     large = page.locator('.card[data-filename="large.svg"]')
-    large.get_by_role("button", name="Draw it (1.2 MB)").click()
+    large.get_by_role("button", name="Show (1.2 MB)").click()
     expect(large.locator("img")).to_have_js_property("naturalWidth", 40)
 
 
@@ -315,7 +317,7 @@ def test_an_image_that_is_none_is_said_calmly(gallery: Gallery, logged_in: Brows
     draw(gallery.root, "broken/project_a/broken.png", b"no image")
     page = logged_in.new_page()
     page.goto("/session/broken")
-    expect(page.locator('.card .paper[data-says="Cannot be shown"]')).to_be_visible()
+    expect(page.locator('.card .paper[data-says="Cannot be displayed"]')).to_be_visible()
     page.close()
 
 
@@ -344,6 +346,6 @@ def test_who_is_logged_out_elsewhere_is_told(gallery: Gallery, browser: Browser)
         other.wait_for_url("**/login")
         page.bring_to_front()
         draw(gallery.root, "over/project_a/y.png")
-        expect(page.get_by_text("Your login is over.")).to_be_visible()
+        expect(page.get_by_text("Your login has expired.")).to_be_visible()
         page.get_by_role("link", name="Log in").click()
         expect(page.get_by_role("heading", name="Log in to plotindex")).to_be_visible()

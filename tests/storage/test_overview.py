@@ -164,10 +164,15 @@ def test_a_page_says_when_not_every_name_was_searched(
     app = Flask("host")
     PlotIndex(app, root=root, state_dir=str(settings.state_dir), may_see=lambda _: True, gallery=True)
     address = "/api/smartstat/gallery/"
-    assert "Not every name was searched" not in app.test_client().get(address, query_string={"q": "zz"}).text
+    assert (
+        "Only the most recent plots were searched" not in app.test_client().get(address, query_string={"q": "zz"}).text
+    )
     # As if it had so many plots that those of the old session are not come to.
     with catalog.writing() as writer:
         writer.connection.execute(session.update().where(session.c.session == "new").values(plots=NAMES_WITHOUT_INDEX))
     for query, found in {"zy": 0, "zy.": 1}.items():
         page = app.test_client().get(address, query_string={"q": query}).text
-        assert ("Not every name was searched" in page, page.count('<article class="card"')) == (not found, found)
+        assert ("Only the most recent plots were searched" in page, page.count('<article class="card"')) == (
+            not found,
+            found,
+        )

@@ -235,6 +235,7 @@ class GalleryViews:
             "api_prefix": request.script_root + self._api_prefix,
             "logout_url": url_for(self._logout_endpoint) if self._logout_endpoint else None,
             "is_watched": self._lookup.hit_status is CacheStatus.HIT,
+            "project_pattern": self._lookup.tree.layout.project_pattern,
         }
 
 

@@ -1,70 +1,68 @@
-// What has changed, as it changes: the loop over /changes.
+// Long polling of /changes.
 
-import { api, pause, say } from "./client.js";
+import { api, sleep, setStatus } from "./client.js";
 
-const WAIT = 10; // seconds; the server gives up a thread for so long
-const AGAIN = 500; // milliseconds, where the server has no thread to spare for waiting
-const LONGEST = 5000; // milliseconds between attempts while there is no connection
+const WAIT_SECONDS = 10; // occupies a thread of the server
+const RETRY_MS = 500; // also between requests that the server cannot let wait
+const MAX_RETRY_MS = 5000;
 
 /**
- * Follow the plots of a session, or of all, from a clock on. `tell(changed, removed)` is told of what is different;
- * `list()` is called when that cannot be said any more: it lists everything and returns the clock of that.
+ * Follow the changes of a session, or of all sessions, since a clock. Calls `onChanges(changed, removed)`, and
+ * `reload()` when the clock is no longer valid: it fetches everything and returns the new clock.
  */
-export async function follow({ since, session, tell, list }) {
-  const only = session === undefined ? "" : `&session=${encodeURIComponent(session)}`;
-  // The first answer may take as long as nothing is drawn.
-  sayWatched(document.documentElement.dataset.watched === "yes");
+export async function followChanges({ since, session, onChanges, reload }) {
+  const sessionQuery = session === undefined ? "" : `&session=${encodeURIComponent(session)}`;
+  // The first response may take WAIT_SECONDS.
+  setIndexerStatus(document.documentElement.dataset.watched === "yes");
   let clock = since;
   let failures = 0;
   for (;;) {
-    await untilSeen();
-    const left = new AbortController();
-    const leave = () => (document.hidden || !navigator.onLine) && left.abort();
-    document.addEventListener("visibilitychange", leave);
-    addEventListener("offline", leave);
+    await untilVisible();
+    const controller = new AbortController();
+    const abortWhenInactive = () => (document.hidden || !navigator.onLine) && controller.abort();
+    document.addEventListener("visibilitychange", abortWhenInactive);
+    addEventListener("offline", abortWhenInactive);
     try {
-      const limit = AbortSignal.any([left.signal, AbortSignal.timeout((WAIT + 15) * 1000)]);
-      const answer = await fetch(`${api}/changes?since=${clock}${only}&wait=${WAIT}`, { signal: limit });
-      if (answer.status === 401) return expired();
-      if (answer.status === 404) throw Object.assign(new Error("gone"), { gone: true });
-      if (!answer.ok) throw Object.assign(new Error("no answer"), { status: answer.status });
-      sayWatched(answer.headers.get("Cache-Status") === "plotindex; hit");
-      const told = await answer.json();
-      say("connection");
+      const signal = AbortSignal.any([controller.signal, AbortSignal.timeout((WAIT_SECONDS + 15) * 1000)]);
+      const response = await fetch(`${api}/changes?since=${clock}${sessionQuery}&wait=${WAIT_SECONDS}`, { signal });
+      if (response.status === 401) return showLoginExpired();
+      if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
+      setIndexerStatus(response.headers.get("Cache-Status") === "plotindex; hit");
+      const page = await response.json();
+      setStatus("connection");
       failures = 0;
-      if (told.fresh) {
-        clock = await list();
+      if (page.fresh) {
+        clock = await reload();
         continue;
       }
-      if (told.changed.length || told.removed.length) tell(told.changed, told.removed);
-      clock = told.clock;
-      if (answer.headers.has("Retry-After")) await pause(AGAIN);
+      if (page.changed.length || page.removed.length) onChanges(page.changed, page.removed);
+      clock = page.clock;
+      if (response.headers.has("Retry-After")) await sleep(RETRY_MS);
     } catch (error) {
       if (document.hidden) continue;
       failures += 1;
-      if (error.gone) say("connection", "This session is not there any more.");
-      else if (error.status) say("connection", "The server cannot say what is new. Trying again…");
-      else if (failures > 1 || !navigator.onLine) say("connection", "No connection. Trying again…");
-      await Promise.race([pause(Math.min(AGAIN * 2 ** failures, LONGEST)), once(window, "online")]);
+      if (error.status === 404) setStatus("connection", "This session no longer exists.");
+      else if (error.status) setStatus("connection", "The server cannot report changes. Retrying…");
+      else if (failures > 1 || !navigator.onLine) setStatus("connection", "No connection. Retrying…");
+      await Promise.race([sleep(Math.min(RETRY_MS * 2 ** failures, MAX_RETRY_MS)), nextEvent(window, "online")]);
     } finally {
-      document.removeEventListener("visibilitychange", leave);
-      removeEventListener("offline", leave);
+      document.removeEventListener("visibilitychange", abortWhenInactive);
+      removeEventListener("offline", abortWhenInactive);
     }
   }
 }
 
-/** Say so when nobody keeps the catalogue up to date. */
-function sayWatched(isWatched) {
-  say("behind", isWatched ? "" : "Nobody indexes now, or is behind: what is new may be missing.");
+function setIndexerStatus(isWatched) {
+  setStatus("behind", isWatched ? "" : "The indexer is stopped or behind; new plots may be missing.");
 }
 
-/** Say that the login is over, with the way to the next. */
-export function expired() {
-  say("login", "Your login is over.", { href: location.href, text: "Log in" });
+/** Show that the login has expired, with a link to the login page. */
+export function showLoginExpired() {
+  setStatus("login", "Your login has expired.", { href: location.href, text: "Log in" });
 }
 
-async function untilSeen() {
-  while (document.hidden) await once(document, "visibilitychange");
+async function untilVisible() {
+  while (document.hidden) await nextEvent(document, "visibilitychange");
 }
 
-const once = (target, event) => new Promise((done) => target.addEventListener(event, done, { once: true }));
+const nextEvent = (target, event) => new Promise((done) => target.addEventListener(event, done, { once: true }));

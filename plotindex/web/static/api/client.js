@@ -1,37 +1,37 @@
-// Where things are, and how the page says that something is wrong.
+// Requests, the status line in the header, and paths.
 
 const { api, gallery } = document.documentElement.dataset;
 export { api, gallery };
 
-const line = document.getElementById("state");
-const troubles = new Map();
+const statusElement = document.getElementById("state");
+const statuses = new Map();
 
-/** Say in the header that something is wrong, or with no text that it is not any more. */
-export function say(trouble, text = "", link = null) {
-  const before = [...troubles.values()].at(-1)?.text;
-  troubles.delete(trouble);
-  if (text) troubles.set(trouble, { text, link });
-  const last = [...troubles.values()].at(-1);
-  line.hidden = !last;
+/** Show a problem of this kind in the header; without a text, clear it. The latest is visible. */
+export function setStatus(kind, text = "", link = null) {
+  const before = [...statuses.values()].at(-1)?.text;
+  statuses.delete(kind);
+  if (text) statuses.set(kind, { text, link });
+  const last = [...statuses.values()].at(-1);
+  statusElement.hidden = !last;
   if (last?.text === before) return;
-  line.replaceChildren(last?.text ?? "");
+  statusElement.replaceChildren(last?.text ?? "");
   if (last?.link) {
     const anchor = document.createElement("a");
     anchor.href = last.link.href;
     anchor.textContent = last.link.text;
-    line.append(" ", anchor);
+    statusElement.append(" ", anchor);
   }
 }
 
-/** An answer's JSON; fails with `status` when it is none. */
-export async function ask(address, signal) {
-  const response = await fetch(address, { signal });
+/** The JSON of a response; throws an Error with `status` for an error response. */
+export async function fetchJson(url) {
+  const response = await fetch(url);
   if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
   return response.json();
 }
 
-/** Let `/` lead to a search field, from wherever nobody types. */
-export function findBySlash(field) {
+/** Focus a search field on `/`, except while the user types in a field. */
+export function focusOnSlash(field) {
   addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.target.matches("input, select, textarea")) return;
@@ -40,9 +40,9 @@ export function findBySlash(field) {
   });
 }
 
-export const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+export const sleep = (duration) => new Promise((done) => setTimeout(done, duration));
 
-/** SESSION/PROJECT/FILENAME, which names one copy. */
+/** SESSION/PROJECT/FILENAME, which identifies a copy. */
 export const pathOf = (copy) => `${copy.session}/${copy.project}/${copy.filename}`;
 
 export const encodePath = (name) => name.split("/").map(encodeURIComponent).join("/");

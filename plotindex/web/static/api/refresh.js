@@ -1,31 +1,31 @@
-// The page as it would be made now: the server is the one that says what there is.
+// Refresh of a page that the server renders.
 
-import { api, ask, pause } from "./client.js";
-import { expired, follow } from "./changes.js";
+import { api, fetchJson, sleep } from "./client.js";
+import { showLoginExpired, followChanges } from "./changes.js";
 
-const AGAIN = 2000; // milliseconds
+const RETRY_MS = 2000;
 
 /**
- * Follow a session, or with undefined all, and when a plot that `concerns` the page has changed, ask for the page
- * again: `update(page)` gets its document, or null when there is nothing left to show, as `isGone` may know before.
+ * Follow a session, or all sessions if undefined. When a changed key `affects` the page, fetch the page again and call
+ * `update(page)` with its document, or null if it is gone. `isGone(changed, removed)` may detect that without a fetch.
  */
-export function keepCurrent({ since, session, concerns, isGone, update }) {
-  const refresh = oneAtATime(async () => {
+export function followPage({ since, session, affects, isGone, update }) {
+  const refresh = coalesce(async () => {
     const page = await fetchPage();
     if (page !== undefined) await update(page);
     return page;
   });
-  return follow({
+  return followChanges({
     since,
     session,
-    tell: (changed, removed) => {
+    onChanges: (changed, removed) => {
       if (isGone(changed, removed)) update(null);
-      else if ([...changed, ...removed].some(concerns)) refresh();
+      else if ([...changed, ...removed].some(affects)) refresh();
     },
-    list: async () => {
+    reload: async () => {
       const page = await refresh();
       const clock = page?.querySelector("[data-clock]")?.dataset.clock;
-      return Number(clock ?? (await ask(`${api}/plots?limit=1`)).clock);
+      return Number(clock ?? (await fetchJson(`${api}/plots?limit=1`)).clock);
     },
   });
 }
@@ -33,30 +33,30 @@ export function keepCurrent({ since, session, concerns, isGone, update }) {
 async function fetchPage() {
   for (;;) {
     try {
-      const answer = await fetch(location.href);
-      if (answer.status === 404) return null;
-      if (answer.redirected) return void expired();
-      if (answer.ok) return new DOMParser().parseFromString(await answer.text(), "text/html");
+      const response = await fetch(location.href);
+      if (response.status === 404) return null;
+      if (response.redirected) return void showLoginExpired();
+      if (response.ok) return new DOMParser().parseFromString(await response.text(), "text/html");
     } catch {
-      // As for any answer but these: later.
+      // Retry, as for other responses.
     }
-    await pause(AGAIN);
+    await sleep(RETRY_MS);
   }
 }
 
-/** Work that is asked for while it is done is done once more afterwards, however often it was asked for. */
-function oneAtATime(work) {
+/** A function that runs `task`; calls during a run are combined into one further run. */
+function coalesce(task) {
   let running = null;
-  let following = null;
+  let next = null;
   return function start() {
     if (!running) {
-      running = work().finally(() => (running = null));
+      running = task().finally(() => (running = null));
       return running;
     }
-    following ??= running.then(() => {
-      following = null;
+    next ??= running.then(() => {
+      next = null;
       return start();
     });
-    return following;
+    return next;
   };
 }

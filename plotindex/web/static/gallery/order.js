@@ -1,29 +1,29 @@
-// In which order the page of a session showed its plots: the pages of single plots go on by it, and back to it.
+// The order of a session's plots, shared between its page and the pages of its plots (previous, next, back).
 
 import { gallery } from "../api/client.js";
 
-const PLACE = `plotindex ${gallery} order`;
-const MOST = 10_000;
+const STORAGE_KEY = `plotindex ${gallery} order`;
+const MAX_STORED = 10_000;
 
-/** Keep the order of a session's plots, and the query of its page. */
-export function keepOrder(session, filenames) {
+/** Store the order of a session's plots and the query of its page. */
+export function saveOrder(session, filenames) {
   const { search } = location;
-  sessionStorage.setItem(PLACE, JSON.stringify({ session, filenames: filenames.slice(0, MOST), search }));
+  sessionStorage.setItem(STORAGE_KEY, JSON.stringify({ session, filenames: filenames.slice(0, MAX_STORED), search }));
 }
 
-/** The order that was kept of a session, or an empty one. */
-export function keptOrder(session) {
+/** The stored order of a session, or an empty one. */
+export function loadOrder(session) {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(PLACE));
-    if (kept?.session === session && Array.isArray(kept.filenames)) return { search: "", ...kept };
+    const stored = JSON.parse(sessionStorage.getItem(STORAGE_KEY));
+    if (stored?.session === session && Array.isArray(stored.filenames)) return { search: "", ...stored };
   } catch {
-    // What is kept there is nobody's order.
+    // Not valid JSON.
   }
   return { filenames: [], search: "" };
 }
 
-/** Let the link back to a session lead to it as it was filtered and sorted. */
-export function leadBack(session) {
+/** Add the stored filter and sort order to the link back to the session. */
+export function restoreBackLink(session) {
   const link = document.getElementById("back");
-  if (link) link.search = keptOrder(session).search;
+  if (link) link.search = loadOrder(session).search;
 }

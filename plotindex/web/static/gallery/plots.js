@@ -1,19 +1,19 @@
-// The plots of a session, and the order in which they are shown. Knows nothing of the page.
+// The plots of a session: filter, sort, group. Independent of the page.
 
 const names = new Intl.Collator(undefined, { numeric: true });
-const byName = (one, other) => names.compare(one.filename, other.filename) || (one.filename < other.filename ? -1 : 1);
+const byName = (a, b) => names.compare(a.filename, b.filename) || (a.filename < b.filename ? -1 : 1);
 const ORDERS = {
-  newest: (one, other) => compare(other.mtime, one.mtime) || byName(one, other),
-  oldest: (one, other) => compare(one.mtime, other.mtime) || byName(one, other),
+  newest: (a, b) => compareText(b.mtime, a.mtime) || byName(a, b),
+  oldest: (a, b) => compareText(a.mtime, b.mtime) || byName(a, b),
   name: byName,
-  size: (one, other) => other.size - one.size || byName(one, other),
+  size: (a, b) => b.size - a.size || byName(a, b),
 };
-const GROUPS = {
+const GROUP_KEYS = {
   folder: (entry) => entry.filename.slice(0, Math.max(0, entry.filename.lastIndexOf("/"))),
   project: (entry) => entry.project,
 };
 
-/** Entries as the lists have them, by filename. */
+/** Entries of the list API, by filename. */
 export class Plots {
   #entries = new Map();
 
@@ -29,22 +29,22 @@ export class Plots {
     this.#entries = new Map(entries.map((entry) => [entry.filename, entry]));
   }
 
-  /** Take over what has changed; returns the filenames whose current copy is another now. */
-  change(changed, removed) {
+  /** Apply changes; returns the filenames that have a new current copy. */
+  apply(changed, removed) {
     for (const key of removed) this.#entries.delete(key.filename);
-    const fresh = changed.filter((entry) => isOther(entry, this.#entries.get(entry.filename)));
+    const renewed = changed.filter((entry) => isNewVersion(entry, this.#entries.get(entry.filename)));
     for (const entry of changed) this.#entries.set(entry.filename, entry);
-    return fresh.map((entry) => entry.filename);
+    return renewed.map((entry) => entry.filename);
   }
 
-  /** What is shown: groups of entries, each with its heading, in order. */
-  arrange({ query = "", sort = "newest", group = "" }) {
+  /** Matching entries in order, as `[{heading, entries}]`; without a group the heading is null. */
+  group({ query = "", sort = "newest", group = "" }) {
     const matches = matcher(query);
-    const shown = [...this.#entries.values()].filter(matches).sort(ORDERS[sort] ?? ORDERS.newest);
-    if (!GROUPS[group]) return [{ heading: null, entries: shown }];
+    const entries = [...this.#entries.values()].filter(matches).sort(ORDERS[sort] ?? ORDERS.newest);
+    if (!GROUP_KEYS[group]) return [{ heading: null, entries }];
     const groups = new Map();
-    for (const entry of shown) {
-      const heading = GROUPS[group](entry);
+    for (const entry of entries) {
+      const heading = GROUP_KEYS[group](entry);
       if (!groups.has(heading)) groups.set(heading, []);
       groups.get(heading).push(entry);
     }
@@ -53,7 +53,7 @@ export class Plots {
   }
 }
 
-/** A function that says whether an entry has every word of a query in its name or in a project's; `*` stands for any. */
+/** A predicate: every word or glob of the query matches the filename or a project of the entry. */
 function matcher(query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean).map(wordMatcher);
   return (entry) => {
@@ -64,21 +64,21 @@ function matcher(query) {
 
 function wordMatcher(word) {
   if (!/[*?]/.test(word)) return (text) => text.includes(word);
-  return (text) => isLike(text, word);
+  return (text) => matchesGlob(text, word);
 }
 
-/** Whether a text is as a pattern with `*` and `?` says; no regular expression, which some names could hold up for good. */
-function isLike(text, pattern) {
-  let [at, next, star, tried] = [0, 0, -1, 0];
-  while (at < text.length) {
-    if (pattern[next] === "*") [star, tried, next] = [next, at, next + 1];
-    else if (pattern[next] === "?" || pattern[next] === text[at]) [at, next] = [at + 1, next + 1];
-    else if (star >= 0) [tried, at, next] = [tried + 1, tried + 1, star + 1];
+/** Whether a text matches a glob with `*` and `?`. Not a regular expression: those can backtrack exponentially. */
+function matchesGlob(text, pattern) {
+  let [textIndex, patternIndex, star, restart] = [0, 0, -1, 0];
+  while (textIndex < text.length) {
+    if (pattern[patternIndex] === "*") [star, restart, patternIndex] = [patternIndex, textIndex, patternIndex + 1];
+    else if (pattern[patternIndex] === "?" || pattern[patternIndex] === text[textIndex]) [textIndex, patternIndex] = [textIndex + 1, patternIndex + 1];
+    else if (star >= 0) [restart, textIndex, patternIndex] = [restart + 1, restart + 1, star + 1];
     else return false;
   }
-  return /^\**$/.test(pattern.slice(next));
+  return /^\**$/.test(pattern.slice(patternIndex));
 }
 
-const isOther = (entry, known) => known?.version !== entry.version || known.project !== entry.project;
+const isNewVersion = (entry, previous) => previous?.version !== entry.version || previous.project !== entry.project;
 
-const compare = (one, other) => (one < other ? -1 : Number(one > other));
+const compareText = (a, b) => (a < b ? -1 : Number(a > b));

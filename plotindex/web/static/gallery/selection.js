@@ -1,52 +1,55 @@
-// The plots that are chosen to be compared: kept while the tab is open, also from one session to another.
+// The plots selected for a comparison, stored per tab and shared between sessions.
 
 import { gallery } from "../api/client.js";
 
-const MOST = 4;
-const PLACE = `plotindex ${gallery} chosen`;
+const MAX_SELECTED = 4;
+const STORAGE_KEY = `plotindex ${gallery} chosen`;
 const tray = document.getElementById("tray");
 
-/** SESSION/PROJECT/FILENAME of each chosen plot. */
-export function chosen() {
+/** SESSION/PROJECT/FILENAME of each selected plot. */
+export function selectedPaths() {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(PLACE) ?? "[]");
-    return Array.isArray(kept) ? kept.filter((path) => typeof path === "string").slice(0, MOST) : [];
+    const stored = JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]");
+    return Array.isArray(stored) ? stored.filter((path) => typeof path === "string").slice(0, MAX_SELECTED) : [];
   } catch {
     return [];
   }
 }
 
-/** Choose or leave a plot; returns whether it is chosen now: there are four at most. */
-export function choose(path, wanted) {
-  const before = chosen().filter((other) => other !== path);
-  const isChosen = wanted && before.length < MOST;
-  keep(isChosen ? [...before, path] : before);
-  return isChosen;
+/** Select or deselect a plot; returns whether it is selected now, since the number is limited. */
+export function setSelected(path, isSelected) {
+  const others = selectedPaths().filter((other) => other !== path);
+  const isAdded = isSelected && others.length < MAX_SELECTED;
+  save(isAdded ? [...others, path] : others);
+  return isAdded;
 }
 
-/** Let the checkboxes below an element choose, and the tray show what is chosen. */
-export function startChoosing(within) {
-  within.addEventListener("change", ({ target }) => {
-    if (target.matches(".pick input")) target.checked = choose(target.value, target.checked);
+/** Connect the checkboxes in a container and the tray to the selection. */
+export function connectSelection(container) {
+  container.addEventListener("change", ({ target }) => {
+    if (target.matches(".pick input")) target.checked = setSelected(target.value, target.checked);
   });
-  tray.querySelector(":scope > button").addEventListener("click", () => keep([]));
-  const shows = () => show(within);
-  document.addEventListener("chosen", shows);
-  window.addEventListener("pageshow", shows);
-  shows();
+  tray.querySelector(":scope > button").addEventListener("click", () => save([]));
+  const render = () => renderTray(container);
+  document.addEventListener("plotselection", render);
+  window.addEventListener("pageshow", render);
+  render();
 }
 
-function keep(paths) {
-  sessionStorage.setItem(PLACE, JSON.stringify(paths));
-  document.dispatchEvent(new Event("chosen"));
+function save(paths) {
+  sessionStorage.setItem(STORAGE_KEY, JSON.stringify(paths));
+  refreshSelection();
 }
 
-function show(within) {
-  const paths = chosen();
+/** Update the checkboxes and the tray. */
+export const refreshSelection = () => document.dispatchEvent(new Event("plotselection"));
+
+function renderTray(container) {
+  const paths = selectedPaths();
   tray.hidden = !paths.length;
-  within.classList.toggle("choosing", paths.length > 0);
-  for (const box of within.querySelectorAll(".pick input")) mark(box, paths);
-  tray.querySelector("ul").replaceChildren(...paths.map(itemOf));
+  container.classList.toggle("choosing", paths.length > 0);
+  for (const box of container.querySelectorAll(".pick input")) updateCheckbox(box, paths);
+  tray.querySelector("ul").replaceChildren(...paths.map(createItem));
   const link = tray.querySelector("a");
   link.href = `${link.href.split("?")[0]}?${new URLSearchParams(paths.map((path) => ["plot", path]))}`;
   link.hidden = paths.length < 2;
@@ -54,14 +57,14 @@ function show(within) {
   tray.querySelector("p").hidden = paths.length > 1;
 }
 
-/** Let a checkbox show whether its plot is chosen, or can be. */
-export function mark(box, paths = chosen()) {
+/** Update a checkbox: checked if selected, disabled if no more can be selected. */
+export function updateCheckbox(box, paths = selectedPaths()) {
   box.checked = paths.includes(box.value);
-  box.disabled = !box.checked && paths.length >= MOST;
-  box.title = box.disabled ? "Four at most can be compared" : "";
+  box.disabled = !box.checked && paths.length >= MAX_SELECTED;
+  box.title = box.disabled ? "At most four plots can be compared" : "";
 }
 
-function itemOf(path) {
+function createItem(path) {
   const item = document.createElement("li");
   const button = document.createElement("button");
   const name = document.createElement("span");
@@ -69,10 +72,10 @@ function itemOf(path) {
   name.dir = "auto";
   name.textContent = rest.join("/");
   button.type = "button";
-  button.title = `Leave out ${project}/${rest.join("/")}`;
+  button.title = `Remove ${project}/${rest.join("/")}`;
   button.setAttribute("aria-label", button.title);
   button.append(name, " ✕");
-  button.addEventListener("click", () => choose(path, false));
+  button.addEventListener("click", () => setSelected(path, false));
   item.append(button);
   return item;
 }

@@ -1,134 +1,134 @@
-// Thumbnails: asked for when they come into view, a few at once, so that the server is never busy with them alone.
+// Lazy loading of thumbnails, a few at once, so that they do not occupy all threads of the server.
 
-import { pause } from "../api/client.js";
-import { size } from "../shared/format.js";
+import { sleep } from "../api/client.js";
+import { formatSize } from "../shared/format.js";
 
 const WIDTHS = [160, 320, 640, 1280];
-const AT_ONCE = 2;
-const LARGE = 1e6; // bytes of an SVG that waits for a click
-const ATTEMPTS = 6; // to hear how slow an SVG is, while the server is busy with others
-const AGAIN = 3000; // milliseconds after which an image that failed is asked for once more
+const MAX_CONCURRENT = 2;
+const LARGE_BYTES = 1e6; // a larger SVG is shown on a click
+const MAX_ATTEMPTS = 6; // to get the cost of an SVG from a busy server
+const RETRY_MS = 3000;
 
-const waiting = new Set();
-const slow = new Set(); // addresses of SVG that wait for a click
-let busy = 0;
+const queue = new Set();
+const slowUrls = new Set(); // SVGs that are shown on a click
+let active = 0;
 
-const seen = new IntersectionObserver(
+const observer = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) waiting.add(target);
-      else waiting.delete(target);
+      if (isIntersecting) queue.add(target);
+      else queue.delete(target);
     }
-    next();
+    loadNext();
   },
   { rootMargin: "300px" },
 );
 
-/** Show the plot that an <img data-image data-size data-filename> names, once it is in view. */
-export function watch(image) {
-  seen.unobserve(image);
-  seen.observe(image);
+/** Load the plot of an <img data-image data-size data-filename> once it is in view. */
+export function loadWhenVisible(image) {
+  observer.unobserve(image);
+  observer.observe(image);
 }
 
-/** Do not ask for it any more. */
-export function forget(image) {
-  seen.unobserve(image);
-  waiting.delete(image);
+/** Cancel a load that has not started. */
+export function cancelLoad(image) {
+  observer.unobserve(image);
+  queue.delete(image);
 }
 
-/** Every image of a page that is not shown yet. */
-export function watchAll(within = document) {
-  for (const image of within.querySelectorAll("img[data-image]:not([src])")) watch(image);
+/** `loadWhenVisible` for all images that are not loaded yet. */
+export function loadAllWhenVisible(container = document) {
+  for (const image of container.querySelectorAll("img[data-image]:not([src])")) loadWhenVisible(image);
 }
 
 export const isSvg = (filename) => filename.toLowerCase().endsWith(".svg");
 
-/** Whether an SVG is to wait for a click: it is large, or the server says that it is slow to draw, or cannot say it. */
-export async function isSlow(address, bytes) {
-  if (bytes > LARGE || slow.has(address)) return true;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const answer = await fetch(`${address}&width=320`, { method: "HEAD" });
-    const verdict = answer.headers.get("Plotindex-Drawing");
-    if (verdict === "slow") slow.add(address);
-    if (verdict === "slow" || verdict === "quick") return slow.has(address);
-    await pause(AGAIN / ATTEMPTS);
+/** Whether an SVG must wait for a click: it is large, or slow to draw, or its cost is unknown. */
+export async function isSlowSvg(url, size) {
+  if (size > LARGE_BYTES || slowUrls.has(url)) return true;
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+    const response = await fetch(`${url}&width=320`, { method: "HEAD" });
+    const cost = response.headers.get("Plotindex-Drawing");
+    if (cost === "slow") slowUrls.add(url);
+    if (cost === "slow" || cost === "quick") return slowUrls.has(url);
+    await sleep(RETRY_MS / MAX_ATTEMPTS);
   }
   return true;
 }
 
-/** What offers to draw an SVG of so many bytes. */
-export const drawing = (bytes) => (bytes > LARGE ? `Draw it (${size(bytes)})` : "Draw it (may be slow)");
+/** Label of the button that shows an SVG of `size` bytes. */
+export const showLabel = (size) => (size > LARGE_BYTES ? `Show (${formatSize(size)})` : "Show (may be slow)");
 
-function next() {
-  for (const image of waiting) {
-    if (busy >= AT_ONCE) return;
-    waiting.delete(image);
-    seen.unobserve(image);
+function loadNext() {
+  for (const image of queue) {
+    if (active >= MAX_CONCURRENT) return;
+    queue.delete(image);
+    observer.unobserve(image);
     if (!image.isConnected || !image.dataset.image) continue;
-    busy += 1;
-    show(image)
-      .catch(() => says(image, "Cannot be shown now"))
+    active += 1;
+    loadThumbnail(image)
+      .catch(() => setNotice(image, "Cannot be displayed"))
       .finally(() => {
-        busy -= 1;
-        next();
+        active -= 1;
+        loadNext();
       });
   }
 }
 
-async function show(image) {
-  const address = image.dataset.image;
+async function loadThumbnail(image) {
+  const url = image.dataset.image;
   const filename = image.dataset.filename ?? image.closest("[data-filename]")?.dataset.filename ?? "";
-  if (!isSvg(filename)) return load(image, `${address}&width=${widthOf(image)}`);
-  if (await isSlow(address, Number(image.dataset.size))) return offer(image, address);
+  if (!isSvg(filename)) return loadImage(image, `${url}&width=${widthOf(image)}`);
+  if (await isSlowSvg(url, Number(image.dataset.size))) return offerButton(image, url);
   image.classList.add("vector");
-  return load(image, address);
+  return loadImage(image, url);
 }
 
-async function load(image, address, isLast = false) {
+async function loadImage(image, url, isRetry = false) {
   const done = new Promise((loaded, failed) => {
     image.onload = loaded;
     image.onerror = failed;
   });
-  image.src = address;
+  image.src = url;
   try {
     await done;
-    says(image, "");
+    setNotice(image, "");
   } catch {
-    // An address that has changed meanwhile is somebody else's matter.
-    if (image.getAttribute("src") !== address) return;
+    // A newer load has replaced this one.
+    if (image.getAttribute("src") !== url) return;
     image.removeAttribute("src");
-    says(image, isLast ? "Cannot be shown" : "Trying again…");
-    if (isLast) return;
-    setTimeout(() => load(image, address, true), AGAIN);
+    setNotice(image, isRetry ? "Cannot be displayed" : "Retrying…");
+    if (isRetry) return;
+    setTimeout(() => loadImage(image, url, true), RETRY_MS);
   }
 }
 
-function offer(image, address) {
-  // Beside the link that the image is in, not within it.
-  const place = image.closest(".card") ?? image.closest(".paper");
-  if (image.closest("[aria-hidden]")) return says(image, "Waits for a click");
+function offerButton(image, url) {
+  // Outside the link that contains the image.
+  const parent = image.closest(".card") ?? image.closest(".paper");
+  if (image.closest("[aria-hidden]")) return setNotice(image, "Click to show");
   const button = document.createElement("button");
   button.type = "button";
   button.className = "draw";
-  button.textContent = drawing(Number(image.dataset.size));
+  button.textContent = showLabel(Number(image.dataset.size));
   button.addEventListener("click", (event) => {
     event.preventDefault();
     button.remove();
-    load(image, address);
+    loadImage(image, url);
   });
-  place.querySelector(".draw")?.remove();
-  place.append(button);
+  parent.querySelector(".draw")?.remove();
+  parent.append(button);
 }
 
-function says(image, text) {
+function setNotice(image, text) {
   const paper = image.closest(".paper");
   if (!paper) return;
-  // In the strip of a session there is no room for words.
+  // The strip of a session has no room for text.
   if (text) paper.dataset.says = image.closest("[aria-hidden]") ? "–" : text;
   else delete paper.dataset.says;
 }
 
 function widthOf(image) {
-  const wanted = Number(image.dataset.width ?? image.clientWidth) * devicePixelRatio;
-  return WIDTHS.find((width) => width >= wanted) ?? WIDTHS.at(-1);
+  const pixels = Number(image.dataset.width ?? image.clientWidth) * devicePixelRatio;
+  return WIDTHS.find((width) => width >= pixels) ?? WIDTHS.at(-1);
 }

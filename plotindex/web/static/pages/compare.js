@@ -1,16 +1,16 @@
-// Several plots compared: side by side, one at a time, or two over each other.
+// The comparison: copies side by side, one at a time, or two overlaid.
 
-import { readAddress, writeAddress } from "../viewer/url_state.js";
-import { keepCurrent } from "../api/refresh.js";
-import { Cells } from "../viewer/side_by_side.js";
-import { connectCopying, connectZoom, note, onKeys } from "../viewer/controls.js";
-import { copiesOf, ORDERS } from "../viewer/copies.js";
-import { keepTimes, setTime } from "../shared/format.js";
-import { leadBack } from "../gallery/order.js";
-import { Pair } from "../viewer/overlay.js";
-import { load } from "../viewer/image_loader.js";
-import { Sides } from "../viewer/overlay_picker.js";
-import { Steps } from "../viewer/time_player.js";
+import { readState, writeState } from "../viewer/url_state.js";
+import { followPage } from "../api/refresh.js";
+import { SideBySide } from "../viewer/side_by_side.js";
+import { connectCopyButtons, connectZoom, showNote, connectKeys } from "../viewer/controls.js";
+import { readCopies, ORDERS } from "../viewer/copies.js";
+import { startTimeUpdates, setTime } from "../shared/format.js";
+import { restoreBackLink } from "../gallery/order.js";
+import { Overlay } from "../viewer/overlay.js";
+import { loadImage } from "../viewer/image_loader.js";
+import { OverlayPicker } from "../viewer/overlay_picker.js";
+import { TimePlayer } from "../viewer/time_player.js";
 
 const SECTIONS = { beside: "cells", one: "one", slider: "pair", difference: "pair" };
 
@@ -18,73 +18,73 @@ const page = document.getElementById("compare");
 const { name, session } = page.dataset;
 const order = document.getElementById("order");
 const linked = document.getElementById("linked");
-const reason = document.getElementById("reason");
+const reasonElement = document.getElementById("reason");
 const buttons = [...document.querySelectorAll("button[data-view]")];
 
-const ALONE = name
-  ? "There is one copy. Another appears here as soon as it is drawn."
-  : "One plot is left, and nothing to compare it with.";
-const wanted = new URLSearchParams(location.search).getAll("plot");
+const SINGLE_COPY = name
+  ? "There is only one copy. New copies appear here automatically."
+  : "Only one of the plots is left.";
+const requestedPaths = new URLSearchParams(location.search).getAll("plot");
 
 let view = "beside";
-let copies = copiesOf([...page.querySelectorAll("figure")], Boolean(name));
-let unfit = ""; // why the two that there are cannot lie over each other
-const cells = new Cells(document.getElementById("cells"), keep);
-const steps = new Steps(keep);
-const pair = new Pair(keep);
-const sides = new Sides(lay);
+let copies = readCopies([...page.querySelectorAll("figure")], Boolean(name));
+let overlayProblem = ""; // why the only two copies cannot be overlaid
+const sideBySide = new SideBySide(document.getElementById("cells"), saveState);
+const player = new TimePlayer(saveState);
+const overlay = new Overlay(saveState);
+const picker = new OverlayPicker(showOverlay);
 
-start(readAddress());
+start(readState());
 
-function start(given) {
-  order.value = given.order in ORDERS ? given.order : "newest";
-  cells.isLinked = given.linked !== "no";
-  linked.setAttribute("aria-pressed", cells.isLinked);
-  pair.amplified = given.amplify ?? pair.amplified;
-  steps.path = pathOf(given.at);
+function start(state) {
+  order.value = state.order in ORDERS ? state.order : "newest";
+  sideBySide.isLinked = state.linked !== "no";
+  linked.setAttribute("aria-pressed", sideBySide.isLinked);
+  overlay.amplification = state.amplify ?? overlay.amplification;
+  player.path = pathOf(state.at);
   const first = name ? [] : copies.slice(0, 2).map(({ path }) => path);
-  arrange([pathOf(given.left) ?? first[0], pathOf(given.right) ?? first[1]]);
+  renderCopies([pathOf(state.left) ?? first[0], pathOf(state.right) ?? first[1]]);
   connect();
-  turnTo(buttons.some(({ dataset, disabled }) => dataset.view === given.view && !disabled) ? given.view : "beside");
-  if (given.part) stage().place(given.part);
-  for (const target of [steps.stage, pair.stage]) target.place(given.part ?? target.view);
-  keepCurrent({ since: Number(page.dataset.clock), session, concerns, isGone, update });
+  switchView(buttons.some(({ dataset, disabled }) => dataset.view === state.view && !disabled) ? state.view : "beside");
+  if (state.part) stage().setView(state.part);
+  for (const target of [player.stage, overlay.stage]) target.setView(state.part ?? target.view);
+  followPage({ since: Number(page.dataset.clock), session, affects, isGone, update });
 }
 
 function connect() {
   for (const button of buttons) {
     button.addEventListener("click", () => {
-      const before = shownPart();
-      turnTo(button.dataset.view);
-      // Whoever looks at a detail goes on looking at it.
-      stage().place(before);
-      keep();
+      const before = visiblePart();
+      switchView(button.dataset.view);
+      // Keep the visible part.
+      stage().setView(before);
+      saveState();
     });
   }
   order.addEventListener("change", () => {
-    arrange();
-    keep();
+    renderCopies();
+    saveState();
   });
   linked.addEventListener("click", () => {
-    cells.link(!cells.isLinked);
-    linked.setAttribute("aria-pressed", cells.isLinked);
-    keep();
+    sideBySide.setLinked(!sideBySide.isLinked);
+    linked.setAttribute("aria-pressed", sideBySide.isLinked);
+    saveState();
   });
-  keepTimes();
-  leadBack(session);
-  connectCopying();
-  const step = (way) => (event) => (view === "one" && !event.shiftKey ? steps.step(way) : false);
-  onKeys({ ArrowLeft: step(-1), ArrowRight: step(1) }, connectZoom(stage), {
+  startTimeUpdates();
+  restoreBackLink(session);
+  connectCopyButtons();
+  const stepKey = (direction) => (event) => (view === "one" && !event.shiftKey ? player.step(direction) : false);
+  connectKeys({ ArrowLeft: stepKey(-1), ArrowRight: stepKey(1) }, connectZoom(stage), {
     Escape: () => document.getElementById("back")?.click() ?? false,
   });
 }
 
-/** What the zoom's buttons and the keys act on. */
+/** The stage for zoom buttons and keys. */
 function stage() {
-  return { beside: cells, one: steps.stage }[view] ?? pair.stage;
+  return { beside: sideBySide, one: player.stage }[view] ?? overlay.stage;
 }
 
-function shownPart() {
+function visiblePart() {
   return stage().view;
 }
 
@@ -92,116 +92,116 @@ function pathOf(id) {
   return copies.find((copy) => copy.id === id)?.path;
 }
 
-/** Whether a key is one of those that the page is about. */
-function concerns({ session, filename }) {
+/** Whether the page shows this key. */
+function affects({ session, filename }) {
   if (name) return filename === name;
-  return wanted.some((path) => path.startsWith(`${session}/`) && path.endsWith(`/${filename}`));
+  return requestedPaths.some((path) => path.startsWith(`${session}/`) && path.endsWith(`/${filename}`));
 }
 
 function isGone(_, removed) {
-  return Boolean(name) && removed.some(concerns);
+  return Boolean(name) && removed.some(affects);
 }
 
-function turnTo(next) {
+function switchView(next) {
   view = next;
   for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.view === view);
   for (const id of Object.values(SECTIONS)) document.getElementById(id).hidden = id !== SECTIONS[view];
   for (const options of document.querySelectorAll("[data-for]")) options.hidden = options.dataset.for !== view;
   page.dataset.view = view;
-  if (view === "beside") cells.sayZoom();
-  else if (view === "one") steps.show(copies.toSorted(ORDERS.oldest));
-  else lay();
+  if (view === "beside") sideBySide.showZoom();
+  else if (view === "one") player.show(copies.toSorted(ORDERS.oldest));
+  else showOverlay();
 }
 
-/** Put two over each other. */
-async function lay() {
-  if (SECTIONS[view] !== "pair" || !sides.chosen) return;
-  keep();
-  await pair.show(view, ...sides.chosen);
+/** Show the two selected copies overlaid, in the views that do so. */
+async function showOverlay() {
+  if (SECTIONS[view] !== "pair" || !picker.selected) return;
+  saveState();
+  await overlay.show(view, ...picker.selected);
 }
 
-/** Show the copies that there are, in the order that is wanted. */
-function arrange(paths) {
-  cells.show(copies.toSorted(ORDERS[order.value]).map(({ figure }) => figure));
-  steps.show(copies.toSorted(ORDERS.oldest));
-  sides.offer(copies.toSorted(ORDERS.newest), paths);
-  judge();
-  if (copies.length === 2) findOut();
+/** Show the copies in the selected order. */
+function renderCopies(paths) {
+  sideBySide.show(copies.toSorted(ORDERS[order.value]).map(({ figure }) => figure));
+  player.show(copies.toSorted(ORDERS.oldest));
+  picker.setCopies(copies.toSorted(ORDERS.newest), paths);
+  updateAvailability();
+  if (copies.length === 2) compareSizes();
 }
 
-/** Say which views there cannot be, and why. */
-function judge() {
+/** Disable the views that are not available, and show why. */
+function updateAvailability() {
   const rasters = copies.filter(({ isSvg }) => !isSvg).length;
-  let why = "";
-  if (copies.length < 2) why = ALONE;
-  else if (rasters < 2) why = "Slider and difference need two pictures that are made of pixels: SVG is not.";
-  else if (copies.length === 2) why = unfit;
+  let blocked = "";
+  if (copies.length < 2) blocked = SINGLE_COPY;
+  else if (rasters < 2) blocked = "Slider and difference need two pixel images; SVG has no pixels.";
+  else if (copies.length === 2) blocked = overlayProblem;
   for (const button of buttons) {
-    const needed = { one: copies.length >= 2, slider: !why, difference: !why }[button.dataset.view] ?? true;
-    button.disabled = !needed;
+    const isAvailable = { one: copies.length >= 2, slider: !blocked, difference: !blocked }[button.dataset.view] ?? true;
+    button.disabled = !isAvailable;
   }
-  reason.textContent = why;
-  reason.hidden = !why;
-  if (buttons.find(({ dataset }) => dataset.view === view).disabled) turnTo("beside");
+  reasonElement.textContent = blocked;
+  reasonElement.hidden = !blocked;
+  if (buttons.find(({ dataset }) => dataset.view === view).disabled) switchView("beside");
 }
 
-/** Look whether the only two there are have one size. */
-async function findOut() {
-  const chosen = sides.chosen;
-  if (!chosen) return;
+/** Check that the only two copies have the same size. */
+async function compareSizes() {
+  const selected = picker.selected;
+  if (!selected) return;
   try {
-    const [one, other] = await Promise.all(chosen.map(({ image, filename }) => load(image, filename)));
-    const size = (picture) => `${picture.naturalWidth} × ${picture.naturalHeight}`;
-    const isSame = size(one) === size(other);
-    unfit = isSame ? "" : `Slider and difference need two pictures of one size: these have ${size(one)} and ${size(other)} pixels.`;
+    const [first, second] = await Promise.all(selected.map(({ image, filename }) => loadImage(image, filename)));
+    const size = (image) => `${image.naturalWidth} × ${image.naturalHeight}`;
+    const isSame = size(first) === size(second);
+    overlayProblem = isSame ? "" : `Slider and difference need images of the same size: these have ${size(first)} and ${size(second)} pixels.`;
   } catch {
-    unfit = "Slider and difference need two pictures that can be shown.";
+    overlayProblem = "Slider and difference need two images that can be displayed.";
   }
-  judge();
+  updateAvailability();
 }
 
-function update(now) {
-  if (!now) return note("None of these is there any more. This is how they last were.", { stays: true });
+function update(newDocument) {
+  if (!newDocument) return showNote("All of these were removed. Their last versions are shown.", { isPersistent: true });
   const before = new Map(copies.map((copy) => [copy.path, copy]));
-  const drawn = [];
-  const figures = [...now.querySelectorAll("figure")].map((figure) => {
-    const known = before.get(figure.dataset.path)?.figure;
-    if (!known) {
-      drawn.push(figure.dataset.path);
+  const updated = [];
+  const figures = [...newDocument.querySelectorAll("figure")].map((figure) => {
+    const existing = before.get(figure.dataset.path)?.figure;
+    if (!existing) {
+      updated.push(figure.dataset.path);
       return document.adoptNode(figure);
     }
-    if (known.dataset.version !== figure.dataset.version) {
-      drawn.push(figure.dataset.path);
-      Object.assign(known.dataset, figure.dataset);
-      known.querySelector("figcaption").replaceWith(document.adoptNode(figure.querySelector("figcaption")));
-      cells.renew(known);
+    if (existing.dataset.version !== figure.dataset.version) {
+      updated.push(figure.dataset.path);
+      Object.assign(existing.dataset, figure.dataset);
+      existing.querySelector("figcaption").replaceWith(document.adoptNode(figure.querySelector("figcaption")));
+      sideBySide.refresh(existing);
     }
-    return known;
+    return existing;
   });
-  copies = copiesOf(figures, Boolean(name));
-  for (const id of ["title", "absent"]) document.getElementById(id).replaceWith(document.adoptNode(now.getElementById(id)));
-  arrange();
-  lay();
+  copies = readCopies(figures, Boolean(name));
+  for (const id of ["title", "absent"]) document.getElementById(id).replaceWith(document.adoptNode(newDocument.getElementById(id)));
+  renderCopies();
+  showOverlay();
   for (const time of page.querySelectorAll("time")) setTime(time, time.dateTime);
-  const gone = [...before.keys()].filter((path) => !copies.some((copy) => copy.path === path));
-  const says = (paths, what) => (paths.length === 1 ? `${labelOf(paths[0])} ${what}` : `${paths.length} ${what}`);
+  const removedPaths = [...before.keys()].filter((path) => !copies.some((copy) => copy.path === path));
+  const summary = (paths, what) => (paths.length === 1 ? `${labelOf(paths[0])} ${what}` : `${paths.length} ${what}`);
   const labelOf = (path) => (copies.find((copy) => copy.path === path) ?? before.get(path)).label;
-  if (drawn.length) note(says(drawn, "drawn just now"));
-  else if (gone.length) note(says(gone, "removed"));
+  if (updated.length) showNote(summary(updated, "updated just now"));
+  else if (removedPaths.length) showNote(summary(removedPaths, "removed"));
 }
 
-function keep() {
-  writeAddress(() => {
-    const [left, right] = (SECTIONS[view] === "pair" && sides.chosen) || [];
+function saveState() {
+  writeState(() => {
+    const [left, right] = (SECTIONS[view] === "pair" && picker.selected) || [];
     return {
       view: view === "beside" ? undefined : view,
       order: order.value === "newest" ? undefined : order.value,
-      linked: cells.isLinked ? undefined : "no",
-      at: view === "one" ? copies.find(({ path }) => path === steps.path)?.id : undefined,
+      linked: sideBySide.isLinked ? undefined : "no",
+      at: view === "one" ? copies.find(({ path }) => path === player.path)?.id : undefined,
       left: left?.id,
       right: right?.id,
-      amplify: view === "difference" ? pair.amplified : undefined,
-      part: shownPart(),
+      amplify: view === "difference" ? overlay.amplification : undefined,
+      part: visiblePart(),
     };
   });
 }

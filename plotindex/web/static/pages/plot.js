@@ -1,132 +1,132 @@
-// One plot: shown as large as it fits, and again as soon as it is drawn again.
+// The page of a plot: its image, updated live.
 
-import { keepCurrent } from "../api/refresh.js";
+import { followPage } from "../api/refresh.js";
 import { encodePath } from "../api/client.js";
-import { connectCopying, connectZoom, note, onKeys, sayZoom } from "../viewer/controls.js";
-import { keepTimes, many, setTime } from "../shared/format.js";
-import { isSvg, watchAll } from "../gallery/thumbnails.js";
-import { keptOrder, leadBack } from "../gallery/order.js";
-import { isWanted, load, says } from "../viewer/image_loader.js";
+import { connectCopyButtons, connectZoom, showNote, connectKeys, showStageZoom } from "../viewer/controls.js";
+import { startTimeUpdates, pluralize, setTime } from "../shared/format.js";
+import { isSvg, loadAllWhenVisible } from "../gallery/thumbnails.js";
+import { loadOrder, restoreBackLink } from "../gallery/order.js";
+import { confirmSlowSvg, loadImage, setPlaceholder } from "../viewer/image_loader.js";
 import { Stage } from "../viewer/stage.js";
 
-const SLOW = 400; // milliseconds after which it is said that it is loading
+const LOADING_DELAY_MS = 400; // before "Loading…" is shown
 
-const shown = { ...document.getElementById("plot").dataset };
-const place = document.getElementById("stage");
-const stage = new Stage(place, { onView: sayView, onSwipe: (way) => go(way < 0 ? "previous" : "next") });
+const current = { ...document.getElementById("plot").dataset };
+const stageElement = document.getElementById("stage");
+const stage = new Stage(stageElement, { onView: showViewInfo, onSwipe: (direction) => navigate(direction < 0 ? "previous" : "next") });
 const pinned = new URLSearchParams(location.search).get("project");
-const concerns = ({ filename }) => filename === shown.filename;
-const isOther = ({ project }) => project !== pinned;
+const affects = ({ filename }) => filename === current.filename;
+const isOtherProject = ({ project }) => project !== pinned;
 
 start();
 
 function start() {
   linkNeighbours();
-  leadBack(shown.session);
-  keepTimes();
-  watchAll();
-  connectCopying();
-  onKeys(connectZoom(() => stage), {
-    ArrowLeft: () => go("previous"),
-    ArrowRight: () => go("next"),
+  restoreBackLink(current.session);
+  startTimeUpdates();
+  loadAllWhenVisible();
+  connectCopyButtons();
+  connectKeys(connectZoom(() => stage), {
+    ArrowLeft: () => navigate("previous"),
+    ArrowRight: () => navigate("next"),
     Escape: () => document.getElementById("back").click(),
   });
   document.addEventListener("click", (event) => {
     const { id } = event.target.closest("#previous, #next") ?? {};
     if (!id || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    go(id);
+    navigate(id);
   });
-  new ResizeObserver(sayView).observe(place);
+  new ResizeObserver(showViewInfo).observe(stageElement);
   show();
-  keepCurrent({
-    since: Number(shown.clock),
-    session: shown.session,
-    concerns,
-    isGone: (changed, removed) => removed.some(concerns) || (pinned && changed.find(concerns)?.copies.every(isOther)),
+  followPage({
+    since: Number(current.clock),
+    session: current.session,
+    affects,
+    isGone: (changed, removed) => removed.some(affects) || (pinned && changed.find(affects)?.copies.every(isOtherProject)),
     update,
   });
 }
 
-/** Show what `shown` names; returns whether that could be done. */
+/** Show the image of the current version; returns whether it is shown. */
 async function show() {
-  const { image, filename } = shown;
-  let patience = 0;
+  const { image, filename } = current;
+  let loadingTimer = 0;
   try {
-    if (stage.isEmpty && !(await isWanted(place, image, filename, Number(shown.size)))) return false;
-    if (stage.isEmpty) patience = setTimeout(() => says(place, "Loading…"), SLOW);
-    const picture = await load(image, filename);
-    if (image !== shown.image) return false;
-    const before = stage.isEmpty ? null : stage.pixels;
+    if (stage.isEmpty) await confirmSlowSvg(stageElement, image, filename, Number(current.size));
+    if (stage.isEmpty) loadingTimer = setTimeout(() => setPlaceholder(stageElement, "Loading…"), LOADING_DELAY_MS);
+    const picture = await loadImage(image, filename);
+    if (image !== current.image) return false;
+    const before = stage.isEmpty ? null : stage.naturalSize;
     stage.show(picture);
-    const { width, height } = stage.pixels;
+    const { width, height } = stage.naturalSize;
     if (before && (before.width !== width || before.height !== height)) stage.fit();
-    clearTimeout(patience);
-    says(place, "");
-    sayView();
+    clearTimeout(loadingTimer);
+    setPlaceholder(stageElement, "");
+    showViewInfo();
     return true;
   } catch (error) {
-    clearTimeout(patience);
-    if (image !== shown.image) return false;
-    // What it showed before is better than nothing.
-    if (!stage.isEmpty) note(`It was drawn again. ${error.message}`, { stays: true });
+    clearTimeout(loadingTimer);
+    if (image !== current.image) return false;
+    // Keep the old image.
+    if (!stage.isEmpty) showNote(`A newer version cannot be displayed. ${error.message}`, { isPersistent: true });
     else {
-      says(place, error.message);
+      setPlaceholder(stageElement, error.message);
       document.getElementById("pixels").textContent = "unknown";
     }
     return false;
   }
 }
 
-function sayView() {
+function showViewInfo() {
   if (stage.isEmpty) return;
-  sayZoom(`${Math.round(stage.magnified * 100)} %`);
-  const { width, height } = stage.pixels;
+  showStageZoom(stage);
+  const { width, height } = stage.naturalSize;
   const pixels = document.getElementById("pixels");
   pixels.textContent = `${width.toLocaleString("en")} × ${height.toLocaleString("en")}`;
-  if (isSvg(shown.filename)) pixels.textContent += ", sharp at any size";
+  if (isSvg(current.filename)) pixels.textContent += " (vector)";
 }
 
 async function update(page) {
   if (!page) {
     for (const element of document.querySelectorAll(".actions [data-copy], .actions a")) element.setAttribute("aria-disabled", "true");
-    return note("It was removed. This is how it last was.", { stays: true });
+    return showNote("This plot was removed. Its last version is shown.", { isPersistent: true });
   }
-  const before = { ...shown };
-  Object.assign(shown, page.getElementById("plot").dataset);
-  for (const id of ["facts", "others", "beside"]) replace(document.getElementById(id), page.getElementById(id));
+  const before = { ...current };
+  Object.assign(current, page.getElementById("plot").dataset);
+  for (const id of ["facts", "others", "beside"]) replacePart(document.getElementById(id), page.getElementById(id));
   linkNeighbours();
   for (const time of document.querySelectorAll("time")) setTime(time, time.dateTime);
-  watchAll();
-  sayView();
-  const isAnothers = before.project !== shown.project;
-  if (!isAnothers && before.version === shown.version) {
-    if (document.getElementById("note").textContent) note("");
+  loadAllWhenVisible();
+  showViewInfo();
+  const isOtherCopy = before.project !== current.project;
+  if (!isOtherCopy && before.version === current.version) {
+    if (document.getElementById("note").textContent) showNote("");
     return;
   }
-  if (await show()) note(isAnothers ? `Drawn just now by ${shown.project}` : "Drawn again just now");
+  if (await show()) showNote(isOtherCopy ? `Updated just now by ${current.project}` : "Updated just now");
 }
 
-/** Take a part of the page as it is now; the focus stays where it was. */
-function replace(old, now) {
-  const address = old.contains(document.activeElement) && document.activeElement.getAttribute("href");
-  old.replaceWith(document.adoptNode(now));
-  if (address) now.querySelector(`a[href="${CSS.escape(address)}"]`)?.focus();
+/** Replace a part of the page; keeps the focus. */
+function replacePart(old, replacement) {
+  const focusedHref = old.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  old.replaceWith(document.adoptNode(replacement));
+  if (focusedHref) replacement.querySelector(`a[href="${CSS.escape(focusedHref)}"]`)?.focus();
 }
 
-function go(id) {
+function navigate(id) {
   const link = document.getElementById(id);
   if (!link.hasAttribute("href")) return false;
-  // Whoever goes back goes to where he came from, not through all that he has seen.
+  // No history entry: Back leads to the page before, not through all plots.
   location.replace(link.href);
 }
 
-/** Before and after it in the order in which the session's page has just shown its plots, where that is known. */
+/** Link the previous and next plot in the order of the session's page, if it is stored. */
 function linkNeighbours() {
-  const { filenames: order } = keptOrder(shown.session);
-  const index = order.indexOf(shown.filename);
+  const { filenames: order } = loadOrder(current.session);
+  const index = order.indexOf(current.filename);
   if (index < 0) return;
-  document.getElementById("place").textContent = `${(index + 1).toLocaleString("en")} of ${many(order.length, "plot")}`;
+  document.getElementById("place").textContent = `${(index + 1).toLocaleString("en")} of ${pluralize(order.length, "plot")}`;
   link("previous", order[index - 1]);
   link("next", order[index + 1]);
 }
@@ -138,7 +138,7 @@ function link(id, filename) {
     anchor.setAttribute("role", "link");
     anchor.setAttribute("aria-disabled", "true");
   } else {
-    anchor.href = shown.plots + encodePath(filename);
+    anchor.href = current.plots + encodePath(filename);
     anchor.title = filename;
     for (const name of ["role", "aria-disabled"]) anchor.removeAttribute(name);
   }

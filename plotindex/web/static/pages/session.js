@@ -1,34 +1,36 @@
-// The page of a session: every plot of it, as it is drawn.
+// The page of a session: all its plots, updated live.
 
-import { api, ask, encodePath, findBySlash, gallery, pathOf, say } from "../api/client.js";
-import { keepTimes, many, setTime, size } from "../shared/format.js";
+import { api, fetchJson, encodePath, focusOnSlash, gallery, pathOf, setStatus, sleep } from "../api/client.js";
+import { startTimeUpdates, pluralize, setTime, formatSize } from "../shared/format.js";
 import { Grid } from "../gallery/grid.js";
-import { forget, watch, watchAll } from "../gallery/thumbnails.js";
-import { expired, follow } from "../api/changes.js";
+import { cancelLoad, loadWhenVisible, loadAllWhenVisible } from "../gallery/thumbnails.js";
+import { showLoginExpired, followChanges } from "../api/changes.js";
 import { Plots } from "../gallery/plots.js";
-import { keepOrder } from "../gallery/order.js";
-import { mark, startChoosing } from "../gallery/selection.js";
+import { saveOrder } from "../gallery/order.js";
+import { updateCheckbox, connectSelection } from "../gallery/selection.js";
 
-const MOST = 1000; // entries of one page of the list
+const PAGE_SIZE = 1000;
+const HIGHLIGHT_MS = 2000;
+const RETRY_MS = 2000;
 const $ = (id) => document.getElementById(id);
 const container = $("grid");
 const { session, plot: plotPage, compare: comparePage } = container.dataset;
 const plots = new Plots();
-const fresh = new Set();
-const place = `plotindex ${gallery} at ${session}`;
-let arrived = 0;
+const recentFilenames = new Set();
+const positionKey = `plotindex ${gallery} at ${session}`;
+let newCount = 0;
 
-const grid = new Grid(container, { make, change, drop: (card) => forget(imageOf(card)) });
+const grid = new Grid(container, { create: createCard, update: updateCard, remove: (card) => cancelLoad(imageOf(card)) });
 const imageOf = (card) => card.querySelector("img");
 
-function make(entry) {
+function createCard(entry) {
   const card = $("card").content.firstElementChild.cloneNode(true);
-  change(card, entry);
-  if (fresh.has(entry.filename)) glow(card);
+  updateCard(card, entry);
+  if (recentFilenames.has(entry.filename)) highlight(card);
   return card;
 }
 
-function change(card, entry) {
+function updateCard(card, entry) {
   if (card.dataset.version === entry.version && Number(card.dataset.copies) === entry.copies.length) return;
   const current = entry.copies[0];
   const { dataset } = card;
@@ -40,12 +42,12 @@ function change(card, entry) {
   card.querySelector(".name bdi").textContent = entry.filename;
   card.querySelector(".project").textContent = entry.project;
   card.querySelector(".project").title = entry.project;
-  card.querySelector(".bytes").textContent = size(entry.size);
+  card.querySelector(".bytes").textContent = formatSize(entry.size);
   setTime(card.querySelector("time"), entry.mtime);
   card.querySelector(".pick .unseen").textContent = `Compare ${entry.filename}`;
   const box = card.querySelector(".pick input");
   box.value = pathOf(entry);
-  mark(box);
+  updateCheckbox(box);
   const copies = card.querySelector(".copies");
   copies.hidden = entry.copies.length < 2;
   copies.textContent = `${entry.copies.length.toLocaleString("en")} copies`;
@@ -54,23 +56,23 @@ function change(card, entry) {
   if (image.dataset.image !== current.url) {
     image.dataset.image = current.url;
     image.dataset.size = current.size;
-    watch(image);
+    loadWhenVisible(image);
   }
 }
 
-function glow(card) {
+function highlight(card) {
   card.classList.add("fresh");
   card.addEventListener("animationend", () => card.classList.remove("fresh"), { once: true });
 }
 
-/** Ask for every plot; returns the clock from which on to follow. */
-async function list() {
+/** Fetch all plots; returns their clock. */
+async function loadAll() {
   const entries = [];
   let clock = null;
   let after = "";
   while (after !== null) {
-    const address = `${api}/plots/${encodeURIComponent(session)}?limit=${MOST}&after=${encodeURIComponent(after)}`;
-    const page = await ask(address).catch((error) => {
+    const url = `${api}/plots/${encodeURIComponent(session)}?limit=${PAGE_SIZE}&after=${encodeURIComponent(after)}`;
+    const page = await fetchJson(url).catch((error) => {
       if (error.status !== 404) throw error;
       return { clock: Number(container.dataset.clock), plots: [], next: null };
     });
@@ -79,48 +81,48 @@ async function list() {
     after = page.next;
   }
   plots.replace(entries);
-  show();
+  render();
   return clock;
 }
 
-function tell(changed, removed) {
-  const others = plots.change(changed, removed);
-  for (const filename of others) {
-    fresh.add(filename);
+function applyChanges(changed, removed) {
+  const changedFilenames = plots.apply(changed, removed);
+  for (const filename of changedFilenames) {
+    recentFilenames.add(filename);
     const card = grid.card(filename);
-    if (card) glow(card);
-    setTimeout(() => fresh.delete(filename), 2000);
+    if (card) highlight(card);
+    setTimeout(() => recentFilenames.delete(filename), HIGHLIGHT_MS);
   }
-  if (others.length && !grid.isAtTop && $("sort").value === "newest") {
-    arrived += others.length;
-    $("arrived").textContent = `↑ ${many(arrived, "new plot")}`;
+  if (changedFilenames.length && !grid.isAtTop && $("sort").value === "newest") {
+    newCount += changedFilenames.length;
+    $("arrived").textContent = `↑ ${pluralize(newCount, "new plot")}`;
     $("arrived").hidden = false;
   }
-  show();
+  render();
 }
 
-function show() {
+function render() {
   const query = $("q").value;
-  const groups = plots.arrange({ query, sort: $("sort").value, group: $("group").value });
+  const groups = plots.group({ query, sort: $("sort").value, group: $("group").value });
   const count = groups.reduce((sum, { entries }) => sum + entries.length, 0);
   grid.show(groups);
-  $("count").textContent = query ? `${count.toLocaleString("en")} of ${many(plots.count, "plot")}` : many(count, "plot");
+  $("count").textContent = query ? `${count.toLocaleString("en")} of ${pluralize(plots.count, "plot")}` : pluralize(count, "plot");
   $("empty").hidden = count > 0;
-  const [what, more] = $("empty").querySelectorAll("p");
-  what.textContent = query ? "No plot has such a name." : "No plot yet.";
-  more.textContent = query ? "" : "They appear here as they are drawn.";
+  const [title, hint] = $("empty").querySelectorAll("p");
+  title.textContent = query ? "No matching plots." : "No plots found.";
+  hint.hidden = query !== "";
   $("choices").hidden = plots.count < 2;
 }
 
-/** The reader has asked for another view: it begins at the top, and the address has it. */
-function showAgain() {
-  const kept = { q: $("q").value, sort: $("sort").value, group: $("group").value };
-  const parameters = new URLSearchParams(Object.entries(kept).filter(([, value]) => value && value !== "newest"));
+/** Filter, order or size was changed: store it, and show the list from its top. */
+function onViewChange() {
+  const choices = { q: $("q").value, sort: $("sort").value, group: $("group").value };
+  const parameters = new URLSearchParams(Object.entries(choices).filter(([, value]) => value && value !== "newest"));
   history.replaceState(null, "", parameters.size ? `?${parameters}` : location.pathname);
   localStorage.setItem("plotindex scale", $("scale").value);
   scrollTo({ top: 0, behavior: "instant" });
   grid.scale = $("scale").value;
-  show();
+  render();
   $("heard").textContent = $("count").textContent;
 }
 
@@ -133,19 +135,19 @@ function restore() {
   grid.scale = $("scale").value;
 }
 
-/** For the pages of single plots, which go by this order; and for coming back to the card that was `opened`. */
-function remember(opened) {
-  const groups = plots.arrange({ query: $("q").value, sort: $("sort").value, group: $("group").value });
-  keepOrder(session, groups.flatMap(({ entries }) => entries.map(({ filename }) => filename)));
-  sessionStorage.setItem(place, JSON.stringify({ search: location.search, top: scrollY, opened }));
+/** Store the order for the plot pages, and the scroll position and `opened` card for the way back. */
+function savePosition(opened) {
+  const groups = plots.group({ query: $("q").value, sort: $("sort").value, group: $("group").value });
+  saveOrder(session, groups.flatMap(({ entries }) => entries.map(({ filename }) => filename)));
+  sessionStorage.setItem(positionKey, JSON.stringify({ search: location.search, top: scrollY, opened }));
 }
 
-/** Show what was shown when the reader left for a plot, or loaded the page again. */
-function goBack() {
-  const { search, top, opened } = JSON.parse(sessionStorage.getItem(place) ?? "{}");
-  const isBack = performance.getEntriesByType("navigation")[0]?.type !== "navigate" || isFromPlot();
-  if (!isBack || search !== location.search) return;
-  grid.goTo(top, opened);
+/** Restore the scroll position after a reload or on the way back from a plot. */
+function restorePosition() {
+  const { search, top, opened } = JSON.parse(sessionStorage.getItem(positionKey) ?? "{}");
+  const isReturning = performance.getEntriesByType("navigation")[0]?.type !== "navigate" || isFromPlot();
+  if (!isReturning || search !== location.search) return;
+  grid.scrollToCard(top, opened);
   if (opened) grid.card(opened)?.querySelector("a").focus({ preventScroll: true });
 }
 
@@ -154,50 +156,50 @@ const isFromPlot = () => [plotPage, comparePage].some((page) => document.referre
 async function start() {
   history.scrollRestoration = "manual";
   restore();
-  watchAll(container);
-  keepTimes();
-  startChoosing(container);
+  loadAllWhenVisible(container);
+  startTimeUpdates();
+  connectSelection(container);
   $("filter").addEventListener("submit", (event) => event.preventDefault());
-  for (const id of ["q", "sort", "group", "scale"]) $(id).addEventListener("input", showAgain);
+  for (const id of ["q", "sort", "group", "scale"]) $(id).addEventListener("input", onViewChange);
   $("arrived").addEventListener("click", () => scrollTo({ top: 0 }));
   addEventListener("scroll", () => {
     if (!grid.isAtTop) return;
-    arrived = 0;
+    newCount = 0;
     $("arrived").hidden = true;
   });
-  findBySlash($("q"));
+  focusOnSlash($("q"));
   $("q").addEventListener("keydown", (event) => {
     if (event.key !== "ArrowDown") return;
     event.preventDefault();
     container.querySelector(".card .open")?.focus();
   });
-  // The next page may be there before this one is told that it is hidden; a page that is gone may have no place any more.
-  let isLeft = false;
+  // Saved on click: on pagehide the scroll position may be lost, or the next page already loaded.
+  let isLeaving = false;
   container.addEventListener("click", (event) => {
     if (!event.target.closest("a")) return;
-    isLeft = !event.ctrlKey && !event.metaKey && !event.shiftKey;
-    remember(event.target.closest(".card").dataset.filename);
+    isLeaving = !event.ctrlKey && !event.metaKey && !event.shiftKey;
+    savePosition(event.target.closest(".card").dataset.filename);
   });
-  addEventListener("pageshow", () => (isLeft = false));
-  addEventListener("pagehide", () => isLeft || remember());
-  const since = await listUntilThere();
-  goBack();
-  await follow({ since, session, tell, list });
+  addEventListener("pageshow", () => (isLeaving = false));
+  addEventListener("pagehide", () => isLeaving || savePosition());
+  const clock = await loadWithRetries();
+  restorePosition();
+  await followChanges({ since: clock, session, onChanges: applyChanges, reload: loadAll });
 }
 
-async function listUntilThere() {
+async function loadWithRetries() {
   for (;;) {
     try {
-      const clock = await list();
-      say("list");
+      const clock = await loadAll();
+      setStatus("list");
       return clock;
     } catch (error) {
       if (error.status === 401) {
-        expired();
+        showLoginExpired();
         return new Promise(() => {});
       }
-      say("list", "The plots cannot be listed now. Trying again…");
-      await new Promise((done) => setTimeout(done, 2000));
+      setStatus("list", "Cannot list the plots. Retrying…");
+      await sleep(RETRY_MS);
     }
   }
 }

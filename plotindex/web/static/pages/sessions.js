@@ -1,86 +1,86 @@
-// The page of sessions: kept as new as the catalogue, and searched as somebody types.
+// The page of sessions: live updates, and search while the user types.
 
-import { findBySlash, gallery, pause, say } from "../api/client.js";
-import { keepTimes } from "../shared/format.js";
-import { forget, watchAll } from "../gallery/thumbnails.js";
-import { expired, follow } from "../api/changes.js";
-import { startChoosing } from "../gallery/selection.js";
+import { focusOnSlash, gallery, sleep, setStatus } from "../api/client.js";
+import { startTimeUpdates } from "../shared/format.js";
+import { cancelLoad, loadAllWhenVisible } from "../gallery/thumbnails.js";
+import { showLoginExpired, followChanges } from "../api/changes.js";
+import { connectSelection, refreshSelection } from "../gallery/selection.js";
 
-const TYPING = 250; // milliseconds without a key, after which it is searched
-const STEADY = 400; // milliseconds between two lists, however much is drawn
+const DEBOUNCE_MS = 250; // after the last key, before a search
+const MIN_INTERVAL_MS = 400; // between two refreshes
 const field = document.getElementById("q");
-let wanted = location.search;
-let asking = null;
+let search = location.search;
+let pending = null;
 
-/** Ask for the list as the server shows it, and put it in the place of the old one. */
+/** Fetch the list and replace the old one. */
 async function refresh() {
-  asking?.abort();
-  const mine = (asking = new AbortController());
+  pending?.abort();
+  const controller = (pending = new AbortController());
   try {
-    let answer = await fetch(`${gallery}${wanted}`, { signal: mine.signal });
-    while (answer.status === 503) {
-      // Another search, or no catalogue: what was shown stays.
-      await pause(1000);
-      answer = await fetch(`${gallery}${wanted}`, { signal: mine.signal });
+    let response = await fetch(`${gallery}${search}`, { signal: controller.signal });
+    while (response.status === 503) {
+      // The server is busy or has no catalogue: keep the old list.
+      await sleep(1000);
+      response = await fetch(`${gallery}${search}`, { signal: controller.signal });
     }
-    if (new URL(answer.url).pathname !== new URL(gallery, location).pathname) return expired();
-    put(new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("list"));
+    if (new URL(response.url).pathname !== new URL(gallery, location).pathname) return showLoginExpired();
+    replaceList(new DOMParser().parseFromString(await response.text(), "text/html").getElementById("list"));
   } catch (error) {
-    if (!mine.signal.aborted) throw error;
+    if (!controller.signal.aborted) throw error;
   }
 }
 
-function put(list) {
+function replaceList(list) {
   const old = document.getElementById("list");
   const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   const shown = new Map([...old.querySelectorAll("img[src]")].map((image) => [image.dataset.image, image]));
   for (const image of list.querySelectorAll("img[data-image]")) {
-    // What is shown already is not asked for again, and does not flicker.
-    const known = shown.get(image.dataset.image);
-    if (known) image.replaceWith(known);
+    // Reuse loaded images: no request, no flicker.
+    const existing = shown.get(image.dataset.image);
+    if (existing) image.replaceWith(existing);
   }
-  for (const image of old.querySelectorAll("img")) forget(image);
+  for (const image of old.querySelectorAll("img")) cancelLoad(image);
   old.replaceWith(document.adoptNode(list));
-  watchAll(list);
-  document.dispatchEvent(new Event("chosen"));
+  loadAllWhenVisible(list);
+  refreshSelection();
   if (focused) list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
-function search() {
+function submitSearch() {
   const query = field.value;
-  wanted = query ? `?${new URLSearchParams({ q: query })}` : "";
-  history.replaceState(null, "", wanted || location.pathname);
-  refresh().catch(() => say("search", "No connection. Trying again…"));
+  search = query ? `?${new URLSearchParams({ q: query })}` : "";
+  history.replaceState(null, "", search || location.pathname);
+  refresh().catch(() => setStatus("search", "No connection. Retrying…"));
 }
 
-let typed = 0;
+let timer = 0;
 field.addEventListener("input", () => {
-  clearTimeout(typed);
-  typed = setTimeout(search, TYPING);
+  clearTimeout(timer);
+  timer = setTimeout(submitSearch, DEBOUNCE_MS);
 });
 field.form.addEventListener("submit", (event) => {
   event.preventDefault();
-  clearTimeout(typed);
-  search();
+  clearTimeout(timer);
+  submitSearch();
 });
 
-let due = false;
-async function tell() {
-  if (due) return;
-  due = true;
-  await pause(STEADY);
-  due = false;
+let isScheduled = false;
+async function refreshSoon() {
+  if (isScheduled) return;
+  isScheduled = true;
+  await sleep(MIN_INTERVAL_MS);
+  isScheduled = false;
   await refresh().catch(() => {});
 }
 
-keepTimes();
-findBySlash(field);
-watchAll();
-startChoosing(document.getElementById("main"));
-follow({
+startTimeUpdates();
+focusOnSlash(field);
+loadAllWhenVisible();
+connectSelection(document.getElementById("main"));
+followChanges({
   since: Number(document.getElementById("list").dataset.clock),
-  tell,
-  list: async () => {
+  onChanges: refreshSoon,
+  reload: async () => {
     await refresh();
     return Number(document.getElementById("list").dataset.clock);
   },

@@ -1,41 +1,45 @@
-// What both viewers have besides the picture: the zoom's buttons, keys, copying an address, and a quiet note.
+// Controls of the plot page and the comparison: zoom buttons, keys, copy buttons, notes.
 
-const STEP = 1.4;
-const MOVE = 0.15; // of the stage
-const READ = 6000; // milliseconds
+const ZOOM_FACTOR = 1.4;
+const PAN_FRACTION = 0.15; // of the stage
+const NOTE_MS = 6000;
 
-/** Let the buttons zoom what `stage()` returns, and the keys + - 0 1; arrows move it while it is zoomed. */
+/** Connect the zoom buttons to `stage()`, and return its keys: + - 0 1 zoom, arrows pan a zoomed stage. */
 export function connectZoom(stage) {
-  const acts = {
-    in: () => stage().zoomBy(STEP),
-    out: () => stage().zoomBy(1 / STEP),
+  const actions = {
+    in: () => stage().zoomBy(ZOOM_FACTOR),
+    out: () => stage().zoomBy(1 / ZOOM_FACTOR),
     fit: () => stage().fit(),
     actual: () => stage().actual(),
   };
-  document.querySelector(".zoom").addEventListener("click", ({ target }) => acts[target.dataset.do]?.());
-  const move = (right, down) => () => (stage().isWhole ? false : stage().panBy(right, down));
+  document.querySelector(".zoom").addEventListener("click", ({ target }) => actions[target.dataset.do]?.());
+  const pan = (right, down) => () => (stage().isWhole ? false : stage().panBy(right, down));
   return {
-    "+": acts.in,
-    "=": acts.in,
-    "-": acts.out,
-    0: acts.fit,
-    1: acts.actual,
-    ArrowLeft: move(-MOVE, 0),
-    ArrowRight: move(MOVE, 0),
-    ArrowUp: move(0, -MOVE),
-    ArrowDown: move(0, MOVE),
+    "+": actions.in,
+    "=": actions.in,
+    "-": actions.out,
+    0: actions.fit,
+    1: actions.actual,
+    ArrowLeft: pan(-PAN_FRACTION, 0),
+    ArrowRight: pan(PAN_FRACTION, 0),
+    ArrowUp: pan(0, -PAN_FRACTION),
+    ArrowDown: pan(0, PAN_FRACTION),
   };
 }
 
 const percent = document.querySelector(".percent");
 
-/** Say how large a picture is shown. */
-export function sayZoom(text) {
+export function showZoom(text) {
   percent.textContent = text;
 }
 
-/** Act on keys: the first of the maps whose function does not return false. None while somebody types. */
-export function onKeys(...maps) {
+/** Show the magnification of a stage. */
+export function showStageZoom(stage) {
+  showZoom(stage.isEmpty ? "Fit" : `${Math.round(stage.magnification * 100)} %`);
+}
+
+/** Handle keys: call the function of the first map that does not return false; not while the user types in a field. */
+export function connectKeys(...maps) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
     const { target } = event;
@@ -45,23 +49,23 @@ export function onKeys(...maps) {
   });
 }
 
-/** Let each [data-copy] copy the address that it holds, or the page's own. */
-export function connectCopying() {
+/** Connect each [data-copy] button: it copies that URL, or the page's own if empty. */
+export function connectCopyButtons() {
   document.addEventListener("click", async ({ target }) => {
     const button = target.closest("[data-copy]");
     if (!button) return;
-    const address = new URL(button.dataset.copy || location.href, location.href).href;
+    const url = new URL(button.dataset.copy || location.href, location.href).href;
     try {
-      await navigator.clipboard.writeText(address);
-      note("Copied.");
+      await navigator.clipboard.writeText(url);
+      showNote("Copied.");
     } catch {
-      // There is no clipboard without HTTPS, and it may be forbidden.
-      offer(button, address);
+      // The clipboard needs HTTPS and permission.
+      offerManualCopy(button, url);
     }
   });
 }
 
-function offer(button, address) {
+function offerManualCopy(button, url) {
   const name = `${button.textContent}: press Ctrl C or ⌘ C`;
   let field = button.parentElement.querySelector(".address");
   if (!field) {
@@ -71,18 +75,18 @@ function offer(button, address) {
     button.parentElement.append(field);
   }
   field.setAttribute("aria-label", name);
-  field.value = address;
+  field.value = url;
   field.focus();
   field.select();
-  note("Press Ctrl C or ⌘ C to copy the address.");
+  showNote("Press Ctrl C or ⌘ C to copy.");
 }
 
-const line = document.getElementById("note");
-let fading = 0;
+const noteElement = document.getElementById("note");
+let noteTimer = 0;
 
-/** Say something by the way, for a while or, with `stays`, until there is something else to say. */
-export function note(text, { stays = false } = {}) {
-  clearTimeout(fading);
-  line.textContent = text;
-  if (!stays) fading = setTimeout(() => (line.textContent = ""), READ);
+/** Show a note for some seconds or, if persistent, until the next note. */
+export function showNote(text, { isPersistent = false } = {}) {
+  clearTimeout(noteTimer);
+  noteElement.textContent = text;
+  if (!isPersistent) noteTimer = setTimeout(() => (noteElement.textContent = ""), NOTE_MS);
 }

@@ -1,28 +1,28 @@
-// The copies that are compared, as the page's figures name them.
+// The compared copies, read from the page's figures.
 
-import { milliseconds } from "../shared/format.js";
+import { toMilliseconds } from "../shared/format.js";
 import { isSvg } from "../gallery/thumbnails.js";
 
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const timeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-const byTime = (one, other) => (one.mtime < other.mtime ? -1 : one.mtime > other.mtime ? 1 : 0);
-const byName = (one, other) => one.session.localeCompare(other.session) || one.project.localeCompare(other.project);
+const byTime = (a, b) => (a.mtime < b.mtime ? -1 : a.mtime > b.mtime ? 1 : 0);
+const byName = (a, b) => a.session.localeCompare(b.session) || a.project.localeCompare(b.project);
 
 export const ORDERS = {
-  newest: (one, other) => byTime(other, one) || byName(other, one),
-  oldest: (one, other) => byTime(one, other) || byName(one, other),
+  newest: (a, b) => byTime(b, a) || byName(b, a),
+  oldest: (a, b) => byTime(a, b) || byName(a, b),
   project: byName,
 };
 
-/** What each of the figures shows. */
-export function copiesOf(figures, isOneName) {
-  const many = new Set(figures.map(({ dataset }) => dataset.session)).size > 1;
+/** The copies in the figures. `isOneName`: all have one key, and differ in their project. */
+export function readCopies(figures, isOneName) {
+  const hasSeveralSessions = new Set(figures.map(({ dataset }) => dataset.session)).size > 1;
   return figures.map((figure) => {
     const { path, session, project, filename, version, image, size, mtime } = figure.dataset;
-    const label = isOneName ? project : [filename, project, ...(many ? [session] : [])].join(" · ");
-    const moment = exact.format(milliseconds(mtime));
-    const known = { path, session, project, filename, version, image, mtime, label, moment };
-    // What the address calls it: with one name, its project says which.
-    return { ...known, id: isOneName ? project : path, size: Number(size), isSvg: isSvg(filename), figure };
+    const label = isOneName ? project : [filename, project, ...(hasSeveralSessions ? [session] : [])].join(" · ");
+    const formattedTime = timeFormat.format(toMilliseconds(mtime));
+    const copy = { path, session, project, filename, version, image, mtime, label, formattedTime };
+    // The id in the page's URL.
+    return { ...copy, id: isOneName ? project : path, size: Number(size), isSvg: isSvg(filename), figure };
   });
 }

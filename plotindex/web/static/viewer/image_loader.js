@@ -1,91 +1,91 @@
-// Pictures as they are: a few at once, each tried again, since it may be being drawn this moment.
+// Loading of full-size images: a few at once, with retries, since a file may be incomplete while it is written.
 
-import { pause } from "../api/client.js";
-import { drawing, isSlow, isSvg } from "../gallery/thumbnails.js";
+import { sleep } from "../api/client.js";
+import { showLabel, isSlowSvg, isSvg } from "../gallery/thumbnails.js";
 
-const AT_ONCE = 3;
-const TRIES = 3;
-const AGAIN = 800; // milliseconds
-const KEPT = 12;
+const MAX_CONCURRENT = 3;
+const MAX_ATTEMPTS = 3;
+const RETRY_MS = 800;
+const CACHE_SIZE = 12;
 
-const kept = new Map(); // address -> promise of an image
-const turns = [];
-let busy = 0;
+const cache = new Map(); // URL -> promise of an image
+const queue = [];
+let active = 0;
 
-/** An <img> that is loaded, of its own for each caller; fails with an Error that says why there is none. */
-export async function load(address, filename) {
-  if (!kept.has(address)) {
-    const loading = inTurn(() => attempt(address, filename));
-    loading.catch(() => kept.delete(address));
-    kept.set(address, loading);
-    if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+/** A loaded <img>, a new one for each call; throws an Error with the reason. */
+export async function loadImage(url, filename) {
+  if (!cache.has(url)) {
+    const promise = runLimited(() => loadWithRetries(url, filename));
+    promise.catch(() => cache.delete(url));
+    cache.set(url, promise);
+    if (cache.size > CACHE_SIZE) cache.delete(cache.keys().next().value);
   }
-  // It is in the page's memory by now: this is no other request.
-  const image = (await kept.get(address)).cloneNode();
+  // The browser has the image in memory: cloning sends no request.
+  const image = (await cache.get(url)).cloneNode();
   await image.decode();
   return image;
 }
 
-/** Whether somebody wants to see an SVG that is slow to draw; asks for a click on the stage, where it is. */
-export async function isWanted(stage, address, filename, bytes) {
-  if (!isSvg(filename) || !(await isSlow(address, bytes))) return true;
-  return new Promise((wanted) => {
+/** For an SVG that is slow to draw: show a button on the stage and wait for a click. */
+export async function confirmSlowSvg(stage, url, filename, size) {
+  if (!isSvg(filename) || !(await isSlowSvg(url, size))) return;
+  await new Promise((resolve) => {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "draw";
-    button.textContent = drawing(bytes);
+    button.textContent = showLabel(size);
     button.addEventListener("click", () => {
       button.remove();
       stage.focus();
-      wanted(true);
+      resolve();
     });
     stage.querySelector(".draw")?.remove();
     stage.append(button);
   });
 }
 
-/** Say something in place of a picture, or with no text nothing. */
-export function says(stage, text) {
+/** Show a text instead of an image; without a text, remove it. */
+export function setPlaceholder(stage, text) {
   if (text) stage.dataset.says = text;
   else delete stage.dataset.says;
 }
 
-async function attempt(address, filename) {
-  for (let tries = 1; ; tries += 1) {
+async function loadWithRetries(url, filename) {
+  for (let attempt = 1; ; attempt += 1) {
     const image = new Image();
     image.alt = filename;
     image.draggable = false;
     image.dataset.filename = filename;
-    image.src = address;
+    image.src = url;
     try {
       await image.decode();
       return image;
     } catch {
-      if (tries === TRIES) throw new Error(await reasonFor(address));
-      await pause(AGAIN);
+      if (attempt === MAX_ATTEMPTS) throw new Error(await failureReason(url));
+      await sleep(RETRY_MS);
     }
   }
 }
 
-async function reasonFor(address) {
+async function failureReason(url) {
   try {
-    const answer = await fetch(address, { method: "HEAD" });
-    if (answer.ok) return "This file is not an image that can be shown: it is damaged, or not what its name says.";
-    if (answer.status === 404) return "It is not there any more.";
-    if (answer.status === 401) return "Your login is over.";
-    return "The server cannot send it now.";
+    const response = await fetch(url, { method: "HEAD" });
+    if (response.ok) return "Cannot display this file: it is damaged, or not the type that its suffix says.";
+    if (response.status === 404) return "This plot no longer exists.";
+    if (response.status === 401) return "Your login has expired.";
+    return "The server cannot send this plot now.";
   } catch {
-    return "No connection: it cannot be loaded now.";
+    return "No connection.";
   }
 }
 
-async function inTurn(work) {
-  if (busy >= AT_ONCE) await new Promise((go) => turns.push(go));
-  busy += 1;
+async function runLimited(task) {
+  if (active >= MAX_CONCURRENT) await new Promise((resolve) => queue.push(resolve));
+  active += 1;
   try {
-    return await work();
+    return await task();
   } finally {
-    busy -= 1;
-    turns.shift()?.();
+    active -= 1;
+    queue.shift()?.();
   }
 }

@@ -1,11 +1,11 @@
-// Two pictures of one size over each other: with a divider between them, or as what differs.
+// Two images of equal size, overlaid: with a divider, or as their difference.
 
-import { sayZoom } from "./controls.js";
-import { compare, describe } from "./pixel_diff.js";
-import { load, says } from "./image_loader.js";
+import { showStageZoom } from "./controls.js";
+import { diffImages, describeDiff } from "./pixel_diff.js";
+import { loadImage, setPlaceholder } from "./image_loader.js";
 import { Stage } from "./stage.js";
 
-const CLOSEST = 8; // times as large as it fits: so that one sees where in the picture it is
+const MAX_REGION_ZOOM = 8; // keeps some context around a small difference
 
 const section = document.getElementById("pair");
 const element = section.querySelector(".stage");
@@ -14,75 +14,71 @@ const blend = section.querySelector(".blend");
 const divider = document.getElementById("divider");
 const amplify = document.getElementById("amplify");
 const result = document.getElementById("result");
-const where = document.getElementById("where");
+const zoomButton = document.getElementById("where");
 
-export class Pair {
+export class Overlay {
   #view = "slider";
-  #shown = []; // addresses
-  #differs = null;
-  #work = new AbortController();
+  #shownUrls = [];
+  #difference = null;
+  #controller = new AbortController();
   #onView;
 
   constructor(onView) {
     this.#onView = onView;
-    this.stage = new Stage(element, { onView: () => this.#looked() });
-    divider.addEventListener("input", () => this.#divide());
+    this.stage = new Stage(element, { onView: () => this.#onStageView() });
+    divider.addEventListener("input", () => this.#updateDivider());
     amplify.addEventListener("input", () => {
-      this.#amplify();
+      this.#updateAmplification();
       this.#onView();
     });
-    where.addEventListener("click", () => this.#showWhere());
+    zoomButton.addEventListener("click", () => this.#zoomToDifference());
   }
 
-  /** Show two copies as `view` has it; returns why that cannot be, or nothing. */
+  /** Show two copies; `view` is "slider" or "difference". */
   async show(view, left, right) {
     this.#view = view;
     section.dataset.view = view;
     divider.hidden = view !== "slider";
-    const addresses = [left.image, right.image];
+    const urls = [left.image, right.image];
     divider.setAttribute("aria-valuetext", "");
-    if (addresses.join() !== this.#shown.join()) {
-      this.#work.abort();
-      this.#work = new AbortController();
-      const { signal } = this.#work;
-      this.#differs = null;
+    if (urls.join() !== this.#shownUrls.join()) {
+      this.#controller.abort();
+      this.#controller = new AbortController();
+      const { signal } = this.#controller;
+      this.#difference = null;
       result.textContent = "";
-      where.hidden = true;
+      zoomButton.hidden = true;
       const reason = await this.#load(left, right, signal);
-      if (signal.aborted) return "";
+      if (signal.aborted) return;
       if (reason) {
-        this.#shown = [];
+        this.#shownUrls = [];
         this.stage.show();
-        says(element, reason);
-        return reason;
+        setPlaceholder(element, reason);
+        return;
       }
-      this.#shown = addresses;
+      this.#shownUrls = urls;
     }
-    says(element, "");
-    this.#divide();
-    this.#amplify();
-    this.sayZoom();
-    if (view === "difference") await this.#compare();
-    return "";
+    setPlaceholder(element, "");
+    this.#updateDivider();
+    this.#updateAmplification();
+    showStageZoom(this.stage);
+    if (view === "difference") await this.#renderDifference();
   }
 
-  sayZoom() {
-    sayZoom(this.stage.isEmpty ? "Fit" : `${Math.round(this.stage.magnified * 100)} %`);
-  }
-
-  get amplified() {
+  get amplification() {
     return Number(amplify.value);
   }
 
-  set amplified(times) {
-    amplify.value = times;
+  set amplification(factor) {
+    amplify.value = factor;
   }
 
+  /** Load both images onto the stage; returns why that is not possible, or "". */
   async #load(left, right, signal) {
     try {
-      const pictures = await Promise.all([left, right].map(({ image, filename }) => load(image, filename)));
+      const pictures = await Promise.all([left, right].map(({ image, filename }) => loadImage(image, filename)));
       if (signal.aborted) return "";
-      const reason = whyNot(...pictures.map(({ naturalWidth, naturalHeight }) => [naturalWidth, naturalHeight]));
+      const reason = sizeMismatch(...pictures.map(({ naturalWidth, naturalHeight }) => [naturalWidth, naturalHeight]));
       if (!reason) this.stage.show(...pictures);
       return reason;
     } catch (error) {
@@ -90,44 +86,44 @@ export class Pair {
     }
   }
 
-  async #compare() {
-    const [one, other] = element.querySelectorAll("img");
-    const { signal } = this.#work;
-    if (!this.#differs) {
+  async #renderDifference() {
+    const [left, right] = element.querySelectorAll("img");
+    const { signal } = this.#controller;
+    if (!this.#difference) {
       result.textContent = "Comparing…";
-      const found = await compare(one, other, signal);
-      if (!found) return;
-      this.#differs = found;
+      const difference = await diffImages(left, right, signal);
+      if (!difference) return;
+      this.#difference = difference;
     }
-    result.textContent = describe(this.#differs);
-    where.hidden = !this.#differs.differing || this.#differs.box.width * this.#differs.box.height > 0.5;
+    result.textContent = describeDiff(this.#difference);
+    zoomButton.hidden = !this.#difference.differing || this.#difference.box.width * this.#difference.box.height > 0.5;
   }
 
-  #showWhere() {
-    const { x, y, width, height } = this.#differs.box;
-    const zoom = Math.min(0.8 / width, 0.8 / height, CLOSEST);
-    this.stage.place({ zoom, x: x + width / 2, y: y + height / 2 });
-    this.#looked();
+  #zoomToDifference() {
+    const { x, y, width, height } = this.#difference.box;
+    const zoom = Math.min(0.8 / width, 0.8 / height, MAX_REGION_ZOOM);
+    this.stage.setView({ zoom, x: x + width / 2, y: y + height / 2 });
+    this.#onStageView();
   }
 
-  #looked() {
-    this.sayZoom();
+  #onStageView() {
+    showStageZoom(this.stage);
     this.#onView();
   }
 
-  #divide() {
+  #updateDivider() {
     veil.style.clipPath = this.#view === "slider" ? `inset(0 0 0 ${divider.value}%)` : "";
     divider.setAttribute("aria-valuetext", `${Math.round(divider.value)} % left, ${Math.round(100 - divider.value)} % right`);
   }
 
-  #amplify() {
+  #updateAmplification() {
     document.getElementById("amplified").textContent = `${amplify.value} ×`;
     blend.style.filter = this.#view === "difference" && amplify.value > 1 ? `brightness(${amplify.value})` : "";
   }
 }
 
-/** Why two pictures of these widths and heights cannot lie over each other, or nothing. */
-function whyNot([width, height], [otherWidth, otherHeight]) {
+/** A message if the sizes differ, or "". */
+function sizeMismatch([width, height], [otherWidth, otherHeight]) {
   if (width === otherWidth && height === otherHeight) return "";
-  return `Only pictures of one size can lie over each other: the left is ${width} × ${height} pixels, the right ${otherWidth} × ${otherHeight}.`;
+  return `The images have different sizes: left ${width} × ${height}, right ${otherWidth} × ${otherHeight} pixels.`;
 }

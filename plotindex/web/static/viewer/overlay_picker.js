@@ -1,74 +1,74 @@
-// Which two of the copies lie over each other: a choice where there are more.
+// The choice of the two copies to overlay.
 
 const left = document.getElementById("left");
 const right = document.getElementById("right");
 
-export class Sides {
+export class OverlayPicker {
   #copies = [];
   #paths = [];
-  #onChoice;
+  #onSelect;
 
-  /** `onChoice()` when others are chosen. */
-  constructor(onChoice) {
-    this.#onChoice = onChoice;
-    left.addEventListener("change", () => this.#choose(0, left.value));
-    right.addEventListener("change", () => this.#choose(1, right.value));
-    document.getElementById("swap").addEventListener("click", () => this.#set(this.#paths.toReversed()));
+  /** `onSelect()` is called when the user selects other copies. */
+  constructor(onSelect) {
+    this.#onSelect = onSelect;
+    left.addEventListener("change", () => this.#select(0, left.value));
+    right.addEventListener("change", () => this.#select(1, right.value));
+    document.getElementById("swap").addEventListener("click", () => this.#setPaths(this.#paths.toReversed()));
   }
 
-  /** The left and the right copy, or nothing where there are not two. */
-  get chosen() {
+  /** The left and the right copy, or null if there are fewer than two. */
+  get selected() {
     const pair = this.#paths.map((path) => this.#copies.find((copy) => copy.path === path));
     return pair.length === 2 && pair.every(Boolean) ? pair : null;
   }
 
-  /** Choose among these, the newest first: with nothing `wanted`, what came before the newest, and that. */
-  offer(copies, wanted = []) {
+  /** Set the copies, newest first. Without preferred paths: the second newest left, the newest right. */
+  setCopies(copies, preferred = []) {
     this.#copies = copies.filter(({ isSvg }) => !isSvg);
-    const isThere = (path) => this.#copies.some((copy) => copy.path === path);
-    const kept = [0, 1].map((side) => [wanted[side], this.#paths[side]].find(isThere));
-    const rest = this.#copies.map(({ path }) => path).filter((path) => !kept.includes(path));
-    kept[1] ??= rest.shift();
-    kept[0] ??= rest.shift();
-    this.#paths = kept;
-    for (const select of [left, right]) select.replaceChildren(...this.#copies.map(optionOf));
-    this.#say();
-  }
-
-  #choose(side, path) {
-    const before = [...this.#paths];
-    // Whoever chooses what is on the other side means to swap.
-    if (before[1 - side] === path) return this.#set(before.toReversed());
-    before[side] = path;
-    this.#set(before);
-  }
-
-  #set(paths) {
+    const isAvailable = (path) => this.#copies.some((copy) => copy.path === path);
+    const paths = [0, 1].map((side) => [preferred[side], this.#paths[side]].find(isAvailable));
+    const remaining = this.#copies.map(({ path }) => path).filter((path) => !paths.includes(path));
+    paths[1] ??= remaining.shift();
+    paths[0] ??= remaining.shift();
     this.#paths = paths;
-    this.#say();
-    this.#onChoice();
+    for (const select of [left, right]) select.replaceChildren(...this.#copies.map(createOption));
+    this.#render();
   }
 
-  #say() {
-    const isChoice = this.#copies.length > 2;
+  #select(side, path) {
+    const paths = [...this.#paths];
+    // Selecting the copy of the other side swaps them.
+    if (paths[1 - side] === path) return this.#setPaths(paths.toReversed());
+    paths[side] = path;
+    this.#setPaths(paths);
+  }
+
+  #setPaths(paths) {
+    this.#paths = paths;
+    this.#render();
+    this.#onSelect();
+  }
+
+  #render() {
+    const hasChoice = this.#copies.length > 2;
     for (const [index, select] of [left, right].entries()) {
       const copy = this.#copies.find(({ path }) => path === this.#paths[index]);
-      select.hidden = !isChoice;
+      select.hidden = !hasChoice;
       if (copy) select.value = copy.path;
-      const words = select.parentElement.querySelector(".side");
+      const label = select.parentElement.querySelector(".side");
       const name = document.createElement("bdi");
-      name.textContent = copy && !isChoice ? copy.label : "";
-      const moment = document.createElement("span");
-      moment.className = "soft";
-      moment.textContent = copy?.moment ?? "";
-      words.replaceChildren(name, " ", moment);
+      name.textContent = copy && !hasChoice ? copy.label : "";
+      const formattedTime = document.createElement("span");
+      formattedTime.className = "soft";
+      formattedTime.textContent = copy?.formattedTime ?? "";
+      label.replaceChildren(name, " ", formattedTime);
     }
   }
 }
 
-function optionOf({ path, label, moment }) {
+function createOption({ path, label, formattedTime }) {
   const option = document.createElement("option");
   option.value = path;
-  option.textContent = `${label} · ${moment}`;
+  option.textContent = `${label} · ${formattedTime}`;
   return option;
 }

@@ -1,58 +1,58 @@
-// How two pictures of one size differ, pixel by pixel.
+// Pixel difference of two images of equal size.
 
-const ROWS = 256; // at once: a picture of any size takes little memory, and the page stays quick
+const ROWS_PER_STRIP = 256; // bounds the memory, and keeps the page responsive
 
 /**
- * `{differing, total, largest, box}` of two loaded images: how many pixels differ, by how much of 255 in a channel at
- * most, and in which rectangle, in fractions. Null when `signal` says that nobody waits for it any more.
+ * Compare two loaded images. `{differing, total, maxDelta, box}`: pixels that differ, all pixels, the largest difference
+ * of a channel (0 to 255), and the bounding box of the differences as fractions of the image. Null if aborted.
  */
-export async function compare(one, other, signal) {
-  const { naturalWidth: width, naturalHeight: height } = one;
-  const read = reader(width);
+export async function diffImages(left, right, signal) {
+  const { naturalWidth: width, naturalHeight: height } = left;
+  const read = createReader(width);
   let differing = 0;
-  let largest = 0;
-  let [left, top, right, bottom] = [width, height, -1, -1];
-  for (let start = 0; start < height; start += ROWS) {
-    const rows = Math.min(ROWS, height - start);
-    const [a, b] = [read(one, start, rows), read(other, start, rows)];
-    for (let pixel = 0; pixel < a.whole.length; pixel += 1) {
-      if (a.whole[pixel] === b.whole[pixel]) continue;
+  let maxDelta = 0;
+  let [minX, minY, maxX, maxY] = [width, height, -1, -1];
+  for (let start = 0; start < height; start += ROWS_PER_STRIP) {
+    const rows = Math.min(ROWS_PER_STRIP, height - start);
+    const [a, b] = [read(left, start, rows), read(right, start, rows)];
+    for (let pixel = 0; pixel < a.pixels.length; pixel += 1) {
+      if (a.pixels[pixel] === b.pixels[pixel]) continue;
       differing += 1;
       for (let channel = 4 * pixel; channel < 4 * pixel + 3; channel += 1) {
-        largest = Math.max(largest, Math.abs(a.bytes[channel] - b.bytes[channel]));
+        maxDelta = Math.max(maxDelta, Math.abs(a.bytes[channel] - b.bytes[channel]));
       }
       const [x, y] = [pixel % width, start + Math.floor(pixel / width)];
-      left = Math.min(left, x);
-      right = Math.max(right, x);
-      top = Math.min(top, y);
-      bottom = Math.max(bottom, y);
+      minX = Math.min(minX, x);
+      maxX = Math.max(maxX, x);
+      minY = Math.min(minY, y);
+      maxY = Math.max(maxY, y);
     }
-    await new Promise((go) => setTimeout(go));
+    await new Promise((resolve) => setTimeout(resolve));
     if (signal.aborted) return null;
   }
-  const box = { x: left / width, y: top / height, width: (right + 1 - left) / width, height: (bottom + 1 - top) / height };
-  return { differing, total: width * height, largest, box };
+  const box = { x: minX / width, y: minY / height, width: (maxX + 1 - minX) / width, height: (maxY + 1 - minY) / height };
+  return { differing, total: width * height, maxDelta, box };
 }
 
-export function describe({ differing, total, largest }) {
-  if (!differing) return "The two are identical, pixel by pixel.";
+export function describeDiff({ differing, total, maxDelta }) {
+  if (!differing) return "The images are identical, pixel by pixel.";
   const share = (100 * differing) / total;
   const percent = share < 0.01 ? "Less than 0.01" : share.toFixed(share < 10 ? 2 : 1);
   const pixels = `${differing.toLocaleString("en")} of ${total.toLocaleString("en")}`;
-  return `${percent} % of the pixels differ (${pixels}), by ${largest} of 255 at most.`;
+  return `${percent} % of the pixels differ (${pixels}), by ${maxDelta} of 255 at most.`;
 }
 
-function reader(width) {
+function createReader(width) {
   const canvas = document.createElement("canvas");
   canvas.width = width;
-  canvas.height = ROWS;
+  canvas.height = ROWS_PER_STRIP;
   const context = canvas.getContext("2d", { willReadFrequently: true });
   return (image, start, rows) => {
-    // On white paper, as they are shown.
+    // White background, as in the page.
     context.fillStyle = "#fff";
-    context.fillRect(0, 0, width, ROWS);
+    context.fillRect(0, 0, width, ROWS_PER_STRIP);
     context.drawImage(image, 0, -start);
     const { data } = context.getImageData(0, 0, width, rows);
-    return { bytes: data, whole: new Uint32Array(data.buffer) };
+    return { bytes: data, pixels: new Uint32Array(data.buffer) };
   };
 }

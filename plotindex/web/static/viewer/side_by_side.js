@@ -1,39 +1,39 @@
-// Copies side by side: each on a stage of its own; linked, all show the same part of their picture.
+// Copies side by side, each on its own stage. Linked stages show the same part.
 
-import { sayZoom } from "./controls.js";
+import { showZoom } from "./controls.js";
 import { setTime } from "../shared/format.js";
-import { forget, isSvg, watch } from "../gallery/thumbnails.js";
-import { load } from "./image_loader.js";
-import { Stage, WHOLE } from "./stage.js";
+import { cancelLoad, isSvg, loadWhenVisible } from "../gallery/thumbnails.js";
+import { loadImage } from "./image_loader.js";
+import { Stage, FULL_VIEW } from "./stage.js";
 
-const FEW = 4; // fit on a page that does not scroll
-const SETTLED = 250; // milliseconds without a change, after which the pictures are asked for as they are
+const MAX_UNSCROLLED = 4; // more cells make the page scroll
+const DEBOUNCE_MS = 250; // after the last zoom or pan, before full-size images are loaded
 
-export class Cells {
-  view = { ...WHOLE };
+export class SideBySide {
+  view = { ...FULL_VIEW };
   isLinked = true;
   #section;
-  #cells = new Map(); // path -> {figure, stage, sharp, isVisible}
-  #lead = null;
+  #cells = new Map(); // path -> {figure, stage, fullSizeUrl, isVisible}
+  #activePath = null;
   #onView;
-  #settling = 0;
-  #seen;
+  #timer = 0;
+  #observer;
 
   constructor(section, onView) {
     this.#section = section;
     this.#onView = onView;
-    this.#seen = new IntersectionObserver((entries) => {
-      for (const { target, isIntersecting } of entries) this.#see(target.dataset.path, isIntersecting);
+    this.#observer = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) this.#setVisible(target.dataset.path, isIntersecting);
     });
   }
 
-  /** Show these figures, in this order; one that is shown already stays as it is. */
+  /** Show these figures in this order; keeps the state of those already shown. */
   show(figures) {
     for (const path of this.#cells.keys()) {
       if (!figures.some((figure) => figure.dataset.path === path)) this.#remove(path);
     }
-    // Says how large the stages are, and with that how large the thumbnails are to be.
-    this.#section.dataset.count = figures.length > FEW ? "many" : figures.length;
+    // The style sheet derives the size of the stages from it, and the thumbnails' size follows that.
+    this.#section.dataset.count = figures.length > MAX_UNSCROLLED ? "many" : figures.length;
     for (const figure of figures) {
       if (!this.#cells.has(figure.dataset.path)) this.#add(figure);
     }
@@ -41,61 +41,61 @@ export class Cells {
     if (!isSame || this.#section.children.length !== figures.length) this.#section.replaceChildren(...figures);
   }
 
-  /** A copy was drawn again. */
-  renew(figure) {
+  /** Load the new version of a copy. */
+  refresh(figure) {
     const cell = this.#cells.get(figure.dataset.path);
     if (!cell) return;
     const image = figure.querySelector("img");
     image.dataset.image = figure.dataset.image;
     image.dataset.size = figure.dataset.size;
-    const isSharp = cell.sharp;
-    cell.sharp = "";
-    if (isSharp && cell.isVisible) this.#sharpen(cell);
-    else watch(image);
+    const hadFullSize = cell.fullSizeUrl;
+    cell.fullSizeUrl = "";
+    if (hadFullSize && cell.isVisible) this.#loadFullSize(cell);
+    else loadWhenVisible(image);
   }
 
-  link(isLinked) {
+  setLinked(isLinked) {
     this.isLinked = isLinked;
-    if (isLinked) this.#spread(this.#chief());
+    if (isLinked) this.#syncFrom(this.#activeCell());
   }
 
-  place(view) {
+  setView(view) {
     this.view = view;
-    for (const { stage } of this.#cells.values()) stage.place(view);
-    this.sayZoom();
-    this.#settle();
+    for (const { stage } of this.#cells.values()) stage.setView(view);
+    this.showZoom();
+    this.#scheduleFullSize();
   }
 
-  // What the zoom's buttons and the keys act on.
+  // The interface that zoom buttons and keys use, as in Stage.
   get isWhole() {
-    return this.#chief()?.stage.isWhole ?? true;
+    return this.#activeCell()?.stage.isWhole ?? true;
   }
   zoomBy(factor) {
-    this.#chief()?.stage.zoomBy(factor);
+    this.#activeCell()?.stage.zoomBy(factor);
   }
   fit() {
-    if (this.isLinked) this.#chief()?.stage.fit();
+    if (this.isLinked) this.#activeCell()?.stage.fit();
     else for (const { stage } of this.#cells.values()) stage.fit();
   }
   panBy(right, down) {
-    this.#chief()?.stage.panBy(right, down);
+    this.#activeCell()?.stage.panBy(right, down);
   }
   async actual() {
-    const chief = this.#chief();
-    // A thumbnail does not say how large the picture is.
-    if (chief) await this.#sharpen(chief);
-    chief?.stage.actual();
+    const active = this.#activeCell();
+    // The natural size is unknown from a thumbnail.
+    if (active) await this.#loadFullSize(active);
+    active?.stage.actual();
   }
 
-  sayZoom() {
-    const zoom = this.#chief()?.stage.view.zoom ?? 1;
-    sayZoom(`${zoom.toFixed(1)} ×`);
+  showZoom() {
+    const zoom = this.#activeCell()?.stage.view.zoom ?? 1;
+    showZoom(`${zoom.toFixed(1)} ×`);
   }
 
-  /** The cell that somebody has touched last, or else the first that is in view. */
-  #chief() {
-    const touched = this.#lead && this.#cells.get(this.#lead);
-    return touched ?? [...this.#cells.values()].find(({ isVisible }) => isVisible) ?? [...this.#cells.values()][0];
+  /** The last cell used, otherwise the first visible one. */
+  #activeCell() {
+    const active = this.#activePath && this.#cells.get(this.#activePath);
+    return active ?? [...this.#cells.values()].find(({ isVisible }) => isVisible) ?? [...this.#cells.values()][0];
   }
 
   #add(figure) {
@@ -105,32 +105,32 @@ export class Cells {
     this.#section.append(figure);
     const stage = new Stage(element, {
       onView: (view) => {
-        this.#lead = path;
-        this.#moved(path, view);
+        this.#activePath = path;
+        this.#onCellView(path, view);
       },
-      // The same zoom is then the same part, of a small picture and of a large one.
-      fills: true,
-      // So many that the page scrolls: then the wheel scrolls it.
-      scrolls: () => this.#cells.size > FEW && document.activeElement !== element,
+      // Equal zoom must show the same part of small and large images.
+      fillsStage: true,
+      // On a page that scrolls, the wheel scrolls it.
+      scrolls: () => this.#cells.size > MAX_UNSCROLLED && document.activeElement !== element,
     });
     image.draggable = false;
     image.alt = figure.dataset.filename;
     image.dataset.width = element.clientWidth || 640;
     image.addEventListener("load", () => {
-      this.#shape(image);
+      this.#setAspectRatio(image);
       stage.measure();
-      stage.place(this.isLinked ? this.view : stage.view);
+      stage.setView(this.isLinked ? this.view : stage.view);
     });
-    element.addEventListener("focus", () => (this.#lead = path));
-    this.#cells.set(path, { figure, stage, sharp: "", isVisible: false });
-    this.#seen.observe(figure);
-    watch(image);
+    element.addEventListener("focus", () => (this.#activePath = path));
+    this.#cells.set(path, { figure, stage, fullSizeUrl: "", isVisible: false });
+    this.#observer.observe(figure);
+    loadWhenVisible(image);
     const time = figure.querySelector("time");
     setTime(time, time.dateTime);
   }
 
-  /** Stages that are not as high as the window have the shape of the first picture: mostly all have the same. */
-  #shape({ naturalWidth, naturalHeight }) {
+  /** Use the aspect ratio of the first image for all stages that do not fill the window. */
+  #setAspectRatio({ naturalWidth, naturalHeight }) {
     const { style } = this.#section;
     if (style.getPropertyValue("--shape") || !naturalHeight) return;
     style.setProperty("--shape", Math.min(Math.max(naturalWidth / naturalHeight, 0.75), 2.4));
@@ -139,60 +139,60 @@ export class Cells {
   #remove(path) {
     const { figure, stage } = this.#cells.get(path);
     this.#cells.delete(path);
-    this.#seen.unobserve(figure);
-    forget(figure.querySelector("img"));
-    stage.end();
+    this.#observer.unobserve(figure);
+    cancelLoad(figure.querySelector("img"));
+    stage.destroy();
     figure.remove();
   }
 
-  #see(path, isVisible) {
+  #setVisible(path, isVisible) {
     const cell = this.#cells.get(path);
     if (!cell) return;
     cell.isVisible = isVisible;
     if (!isVisible) return;
-    if (this.isLinked) cell.stage.place(this.view);
-    this.#settle();
+    if (this.isLinked) cell.stage.setView(this.view);
+    this.#scheduleFullSize();
   }
 
-  #moved(path, view) {
-    if (this.isLinked) this.#spread(this.#cells.get(path));
-    this.sayZoom();
-    this.#settle();
+  #onCellView(path, view) {
+    if (this.isLinked) this.#syncFrom(this.#cells.get(path));
+    this.showZoom();
+    this.#scheduleFullSize();
     if (this.isLinked) this.#onView(view);
   }
 
-  #spread(from) {
-    if (!from) return;
-    this.view = from.stage.view;
+  #syncFrom(source) {
+    if (!source) return;
+    this.view = source.stage.view;
     for (const cell of this.#cells.values()) {
-      if (cell !== from && cell.isVisible) cell.stage.place(this.view);
+      if (cell !== source && cell.isVisible) cell.stage.setView(this.view);
     }
   }
 
-  #settle() {
-    clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => {
+  #scheduleFullSize() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
       for (const cell of this.#cells.values()) {
-        if (cell.isVisible && !cell.stage.isWhole) this.#sharpen(cell);
+        if (cell.isVisible && !cell.stage.isWhole) this.#loadFullSize(cell);
       }
-    }, SETTLED);
+    }, DEBOUNCE_MS);
   }
 
-  /** Show the picture itself where a thumbnail was. */
-  async #sharpen(cell) {
-    const { image: address, filename } = cell.figure.dataset;
-    if (cell.sharp === address || isSvg(filename)) return;
+  /** Replace a thumbnail by the full-size image. */
+  async #loadFullSize(cell) {
+    const { image: url, filename } = cell.figure.dataset;
+    if (cell.fullSizeUrl === url || isSvg(filename)) return;
     const image = cell.figure.querySelector("img");
     try {
-      cell.sharp = address;
-      const { src } = await load(address, filename);
-      if (cell.sharp !== address) return;
-      forget(image);
+      cell.fullSizeUrl = url;
+      const { src } = await loadImage(url, filename);
+      if (cell.fullSizeUrl !== url) return;
+      cancelLoad(image);
       image.src = src;
       await image.decode();
     } catch {
-      // The thumbnail says what is wrong, if anything is.
-      if (cell.sharp === address) cell.sharp = "";
+      // Keep the thumbnail, which shows an error if there is one.
+      if (cell.fullSizeUrl === url) cell.fullSizeUrl = "";
     }
   }
 }

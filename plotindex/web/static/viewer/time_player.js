@@ -1,124 +1,112 @@
-// Copies one at a time on one stage, through the time in which they were drawn.
+// Copies one at a time on one stage, in chronological order.
 
-import { sayZoom } from "./controls.js";
-import { ago } from "../shared/format.js";
-import { isWanted, load, says } from "./image_loader.js";
+import { showStageZoom } from "./controls.js";
+import { formatAge } from "../shared/format.js";
+import { confirmSlowSvg, loadImage, setPlaceholder } from "./image_loader.js";
 import { Stage } from "./stage.js";
 
-const PACE = 600; // milliseconds for each copy that is played
+const FRAME_MS = 600;
 
 const section = document.getElementById("one");
 const element = section.querySelector(".stage");
 const slider = document.getElementById("step");
-const play = document.getElementById("play");
+const playButton = document.getElementById("play");
 
-export class Steps {
-  #copies = []; // the oldest first
-  #path = "";
-  #shown = ""; // address
-  #onStep;
-  #playing = 0;
+export class TimePlayer {
+  path = ""; // of the selected copy
+  #copies = []; // oldest first
+  #shownUrl = "";
+  #onChange;
+  #timer = 0;
 
-  /** `onStep()` when another copy is chosen, or another part of it is looked at. */
-  constructor(onStep) {
-    this.#onStep = onStep;
-    this.stage = new Stage(element, { onView: () => this.#looked(), onSwipe: (way) => this.step(way) });
-    slider.addEventListener("input", () => this.#choose(Number(slider.value)));
+  /** `onChange()` is called when another copy is selected, or zoomed or panned. */
+  constructor(onChange) {
+    this.#onChange = onChange;
+    this.stage = new Stage(element, { onView: () => this.#onStageView(), onSwipe: (direction) => this.step(direction) });
+    slider.addEventListener("input", () => this.#select(Number(slider.value)));
     document.getElementById("earlier").addEventListener("click", () => this.step(-1));
     document.getElementById("later").addEventListener("click", () => this.step(1));
-    play.addEventListener("click", () => (this.#playing ? this.pause() : this.#play()));
+    playButton.addEventListener("click", () => (this.#timer ? this.pause() : this.#play()));
   }
 
-  get path() {
-    return this.#path;
-  }
-
-  set path(path) {
-    this.#path = path;
-  }
-
-  /** Go through these, the newest last; whoever looked at the newest looks at the newest again. */
+  /** Set the copies, oldest first. If the newest was selected, the new newest is selected. */
   show(copies) {
-    const wasNewest = this.#path === this.#copies.at(-1)?.path;
+    const wasNewest = this.path === this.#copies.at(-1)?.path;
     this.#copies = copies;
     slider.max = copies.length - 1;
-    const index = wasNewest ? -1 : copies.findIndex(({ path }) => path === this.#path);
+    const index = wasNewest ? -1 : copies.findIndex(({ path }) => path === this.path);
     if (section.hidden) this.pause();
-    else this.#choose(index < 0 ? copies.length - 1 : index);
+    else this.#select(index < 0 ? copies.length - 1 : index);
   }
 
-  step(way) {
-    const index = this.#copies.findIndex(({ path }) => path === this.#path) + way;
-    if (index >= 0 && index < this.#copies.length) this.#choose(index);
+  step(direction) {
+    const index = this.#copies.findIndex(({ path }) => path === this.path) + direction;
+    if (index >= 0 && index < this.#copies.length) this.#select(index);
   }
 
   pause() {
-    clearInterval(this.#playing);
-    this.#playing = 0;
-    play.textContent = "Play";
+    clearInterval(this.#timer);
+    this.#timer = 0;
+    playButton.textContent = "Play";
   }
 
-  /** All of them, from this one on or, from the last, from the first. */
+  /** Play from the selected copy, or from the first if the last is selected. */
   #play() {
-    play.textContent = "Pause";
-    if (this.#path === this.#copies.at(-1).path) this.#choose(0);
-    this.#playing = setInterval(() => {
-      const isLast = this.#path === this.#copies.at(-1).path;
+    playButton.textContent = "Pause";
+    if (this.path === this.#copies.at(-1).path) this.#select(0);
+    this.#timer = setInterval(() => {
+      const isLast = this.path === this.#copies.at(-1).path;
       if (isLast || section.hidden) this.pause();
-      else if (this.#shown === this.#copies.find(({ path }) => path === this.#path).image) this.step(1);
-    }, PACE);
+      else if (this.#shownUrl === this.#copies.find(({ path }) => path === this.path).image) this.step(1);
+    }, FRAME_MS);
   }
 
-  sayZoom() {
-    sayZoom(this.stage.isEmpty ? "Fit" : `${Math.round(this.stage.magnified * 100)} %`);
-  }
-
-  async #choose(index) {
+  async #select(index) {
     const copy = this.#copies[index];
-    this.#path = copy.path;
+    this.path = copy.path;
     slider.value = index;
     document.getElementById("earlier").disabled = index === 0;
     document.getElementById("later").disabled = index === this.#copies.length - 1;
-    this.#say(copy, index);
-    this.#onStep();
-    if (this.#shown === copy.image) return;
+    this.#renderCaption(copy, index);
+    this.#onChange();
+    if (this.#shownUrl === copy.image) return;
     try {
       element.querySelector(".draw")?.remove();
-      if (!(await isWanted(element, copy.image, copy.filename, copy.size))) return;
-      const picture = await load(copy.image, copy.filename);
-      // Somebody who goes on does not wait for what he has left behind.
-      if (this.#path !== copy.path) return;
-      this.stage.show(picture);
-      this.#shown = copy.image;
-      says(element, "");
-      this.sayZoom();
-      this.#prepare(index);
+      await confirmSlowSvg(element, copy.image, copy.filename, copy.size);
+      const image = await loadImage(copy.image, copy.filename);
+      // Another copy was selected meanwhile.
+      if (this.path !== copy.path) return;
+      this.stage.show(image);
+      this.#shownUrl = copy.image;
+      setPlaceholder(element, "");
+      showStageZoom(this.stage);
+      this.#preload(index);
     } catch (error) {
-      if (this.#path !== copy.path) return;
+      if (this.path !== copy.path) return;
       this.stage.show();
-      this.#shown = copy.image;
-      says(element, error.message);
+      this.#shownUrl = copy.image;
+      setPlaceholder(element, error.message);
     }
   }
 
-  #looked() {
-    this.sayZoom();
-    this.#onStep();
+  #onStageView() {
+    showStageZoom(this.stage);
+    this.#onChange();
   }
 
-  #prepare(index) {
-    for (const near of [this.#copies[index + 1], this.#copies[index - 1]]) {
-      if (near && !near.isSvg) load(near.image, near.filename).catch(() => {});
+  #preload(index) {
+    for (const neighbour of [this.#copies[index + 1], this.#copies[index - 1]]) {
+      if (neighbour && !neighbour.isSvg) loadImage(neighbour.image, neighbour.filename).catch(() => {});
     }
   }
 
-  #say(copy, index) {
+  #renderCaption(copy, index) {
     const name = document.createElement("bdi");
     name.textContent = copy.label;
-    const rest = document.createElement("span");
-    rest.className = "soft";
-    rest.textContent = `${index + 1} of ${this.#copies.length}, drawn ${ago(copy.mtime)}, ${copy.moment}`;
-    document.getElementById("step-says").replaceChildren(name, " ", rest);
-    slider.setAttribute("aria-valuetext", `${copy.label}, ${ago(copy.mtime)}`);
+    const details = document.createElement("span");
+    details.className = "soft";
+    details.textContent = `${index + 1} of ${this.#copies.length}, drawn ${formatAge(copy.mtime)}, ${copy.formattedTime}`;
+    document.getElementById("step-says").replaceChildren(name, " ", details);
+    slider.setAttribute("aria-valuetext", `${copy.label}, ${formatAge(copy.mtime)}`);
   }
 }
