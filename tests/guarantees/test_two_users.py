@@ -146,7 +146,7 @@ def test_a_server_that_cannot_write_serves_while_the_indexer_comes_and_goes(
             assert running.stop() == 0
         wait_until(lambda: ask(serving, path) == "hit; detail=unwatched")
         login = requests.post(f"{serving.url}/login?code=x", allow_redirects=False)
-        assert (login.status_code, "may not write" in login.text) == (503, True)
+        assert (login.status_code, "cannot write its state folder" in login.text) == (503, True)
         assert requests.post(f"{serving.url}/logout", allow_redirects=False).status_code == 303
     # The last one to close the database deletes its log, which this server cannot create.
     last = Catalog(SqliteDatabase(settings.catalog_location))
