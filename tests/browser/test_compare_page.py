@@ -1,4 +1,4 @@
-"""Several plots compared, in a real browser, while plots are drawn."""
+"""The comparison page in a real browser, with live changes."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ PLACED = """sheet => {
   const { a, e, f } = new DOMMatrix(getComputedStyle(sheet).transform), image = sheet.querySelector("img");
   return [a, e / a / image.clientWidth, f / a / image.clientHeight].map((number) => Number(number.toFixed(2)));
 }"""
-"""How much a picture is zoomed, and by which fraction of itself it is moved."""
+"""Zoom of an image, and its offset as a fraction of its size."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def button(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def test_linked_pictures_show_the_same_part_whatever_their_size_and_others_their_own(site: LiveGallery) -> None:
+def test_linked_stages_show_the_same_part(site: LiveGallery) -> None:
     site.draw("linked/project_a/x.png", png(1600, 1200), age=2)
     site.draw("linked/project_b/x.png", png(80, 60), age=1)
     site.sync()
@@ -61,7 +61,7 @@ def test_linked_pictures_show_the_same_part_whatever_their_size_and_others_their
         wait_until(lambda: placed(page, 1) == placed(page, 0))
         assert placed(page, 0)[1] > 0
         widths = page.locator("#cells img").evaluate_all("all => all.map((one) => one.getBoundingClientRect().width)")
-        # Whoever looks closer sees the picture itself.
+        # Zoomed in, the full-size image replaces the thumbnail.
         expect(page.locator("#cells img").first).not_to_have_attribute("src", re.compile("&width="))
         assert widths[0] == pytest.approx(widths[1], abs=1)
         button(page, "Linked")
@@ -77,7 +77,7 @@ def test_linked_pictures_show_the_same_part_whatever_their_size_and_others_their
         expect(page.locator("figure").first).to_contain_text("project_b")
 
 
-def test_two_of_one_size_lie_over_each_other_and_what_differs_is_counted(site: LiveGallery) -> None:
+def test_slider_and_difference_of_two_images(site: LiveGallery) -> None:
     site.draw("pair/project_a/x.png", png(), age=1)
     site.draw("pair/project_b/x.png", png(dots={(10, 10): BLUE, (12, 13): (255, 255, 200)}), age=2)
     site.draw("pair/project_c/x.png", png(), age=3)
@@ -105,7 +105,7 @@ def test_two_of_one_size_lie_over_each_other_and_what_differs_is_counted(site: L
         wait_until(lambda: zoom_of(page, "#pair") > 4)
 
 
-def test_pictures_of_different_size_or_svg_are_not_laid_over_each_other_and_it_is_said_why(site: LiveGallery) -> None:
+def test_overlay_is_disabled_for_different_sizes_and_svg(site: LiveGallery) -> None:
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
     site.draw("unlike/project_a/x.png", png(40, 30))
     site.draw("unlike/project_b/x.png", png(60, 30))
@@ -122,7 +122,7 @@ def test_pictures_of_different_size_or_svg_are_not_laid_over_each_other_and_it_i
         are_shown(page, 2)
 
 
-def test_copies_are_gone_through_in_time_by_keys_and_the_zoom_is_kept(site: LiveGallery) -> None:
+def test_time_player_by_keys_keeps_the_zoom(site: LiveGallery) -> None:
     for age in range(4):
         site.draw(f"time/project_{age}/x.png", age=age)
     site.sync()
@@ -147,7 +147,7 @@ def test_copies_are_gone_through_in_time_by_keys_and_the_zoom_is_kept(site: Live
         button(page, "Pause")
 
 
-def test_the_address_opens_the_same_view_of_the_same_part(site: LiveGallery) -> None:
+def test_url_restores_view_and_part(site: LiveGallery) -> None:
     for age in range(3):
         site.draw(f"address/project_{age}/x.png", age=age)
     site.sync()
@@ -171,7 +171,7 @@ def test_the_address_opens_the_same_view_of_the_same_part(site: LiveGallery) -> 
         wait_until(lambda: zoom_of(page, "#one") == 2)
 
 
-def test_new_copies_and_versions_appear_and_removed_ones_go(site: LiveGallery) -> None:
+def test_comparison_follows_changes(site: LiveGallery) -> None:
     site.draw("live/project_a/x.png", age=1)
     site.sync()
     with site.page() as page:
@@ -194,7 +194,7 @@ def test_new_copies_and_versions_appear_and_removed_ones_go(site: LiveGallery) -
         are_shown(page, 1)
 
 
-def test_plots_of_several_sessions_are_compared_and_a_missing_one_is_said(site: LiveGallery) -> None:
+def test_comparison_across_sessions_reports_missing_plots(site: LiveGallery) -> None:
     site.draw("one/project_a/x.png")
     site.draw("two/project_b/sub/y.png")
     site.sync()
@@ -209,7 +209,7 @@ def test_plots_of_several_sessions_are_compared_and_a_missing_one_is_said(site: 
         expect(page.locator("#absent")).to_have_text("")
 
 
-def test_of_very_many_copies_the_newest_are_listed_and_those_in_view_loaded(site: LiveGallery) -> None:
+def test_many_copies_are_limited_and_loaded_lazily(site: LiveGallery) -> None:
     for age in range(205):
         site.draw(f"many/project_{age:03}/x.png", png(40, 30), age=age)
     site.sync()
@@ -225,7 +225,7 @@ def test_of_very_many_copies_the_newest_are_listed_and_those_in_view_loaded(site
         expect(last.locator("img[src]")).to_have_count(1)
 
 
-def test_no_view_has_a_fault_that_axe_finds_and_each_fits_a_phone(site: LiveGallery) -> None:
+def test_comparison_is_accessible_and_fits_a_phone(site: LiveGallery) -> None:
     for project in ("project_a", "project_b", f"project_{'c' * 100}"):
         site.draw(f"axe/{project}/x.png")
     site.sync()

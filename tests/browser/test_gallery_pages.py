@@ -1,4 +1,4 @@
-"""What holds for every page of the gallery, in a real browser: sessions, search, access, accessibility, weight."""
+"""All pages of the gallery in a real browser: sessions, search, access, accessibility, size."""
 
 import io
 import threading
@@ -33,7 +33,7 @@ def striped(size: tuple[int, int]) -> Image.Image:
 
 
 def coloured(image: Image.Image) -> Image.Image:
-    """What is red, green or blue in a screenshot, cut out."""
+    """The red, green and blue part of a screenshot."""
     box = image.convert("HSV").getchannel("S").point(lambda saturation: 255 * (saturation > 127)).getbbox()
     assert box is not None
     return image.crop(box)
@@ -90,9 +90,7 @@ PAGES = {
 }
 
 
-def test_every_page_is_whole_under_its_policy_asks_nobody_else_fits_a_phone_and_axe_finds_no_violation(
-    gallery: Gallery, browser: Browser
-) -> None:
+def test_pages_obey_their_policy_are_accessible_and_fit_a_phone(gallery: Gallery, browser: Browser) -> None:
     with gallery.open_context(browser, viewport={"width": 360, "height": 700}) as context:
         for name, path in PAGES.items():
             watched = RecordedPage(context)
@@ -112,7 +110,7 @@ def open_page(page: Page, name: str, path: str) -> None:
         expect(page.locator(".card, .sessions li, #empty").first).to_be_visible()
 
 
-def test_the_first_page_weighs_little(gallery: Gallery, logged_in: BrowserContext) -> None:
+def test_size_of_the_first_page(gallery: Gallery, logged_in: BrowserContext) -> None:
     page = logged_in.new_page()
     page.goto("/")
     expect(page.locator(".sessions li img[src]")).not_to_have_count(0)
@@ -129,9 +127,7 @@ def test_the_first_page_weighs_little(gallery: Gallery, logged_in: BrowserContex
     page.close()
 
 
-def test_sessions_are_there_newest_first_with_counts_and_their_latest_plots_as_they_come(
-    gallery: Gallery, page: Page
-) -> None:
+def test_sessions_page_is_newest_first_and_live(gallery: Gallery, page: Page) -> None:
     page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("48 sessions")
     expect(page.locator('[data-session="mine"] .facts')).to_contain_text("5 plots")
@@ -147,7 +143,7 @@ def test_sessions_are_there_newest_first_with_counts_and_their_latest_plots_as_t
     expect(link).to_be_focused()
 
 
-def test_a_search_finds_sessions_and_plots_as_it_is_typed_and_the_address_has_it(gallery: Gallery, page: Page) -> None:
+def test_search_while_typing_updates_the_url(gallery: Gallery, page: Page) -> None:
     page.goto("/")
     page.get_by_label("Search sessions and plots").press_sequentially("CORREL")
     found = page.locator(".found .card")
@@ -162,7 +158,7 @@ def test_a_search_finds_sessions_and_plots_as_it_is_typed_and_the_address_has_it
     expect(page.locator("li[data-session]")).to_have_count(20)
 
 
-def test_who_may_see_one_session_sees_only_that_also_as_things_change(gallery: Gallery, browser: Browser) -> None:
+def test_session_token_sees_only_its_session(gallery: Gallery, browser: Browser) -> None:
     with gallery.open_context(browser, session="mine") as context:
         watched = RecordedPage(context)
         page = watched.page
@@ -177,9 +173,7 @@ def test_who_may_see_one_session_sees_only_that_also_as_things_change(gallery: G
         (gallery.root / "mine/project_a/mine too.png").unlink()
 
 
-def test_a_link_on_another_site_opens_the_plot_for_who_is_logged_in(
-    gallery: Gallery, logged_in: BrowserContext
-) -> None:
+def test_link_on_another_site_keeps_the_login(gallery: Gallery, logged_in: BrowserContext) -> None:
     with run_recording_server() as listener:
         target = f"{gallery.url}/plot/mine/correlation.png?project=project_b"
         listener.pages["/"] = "text/html", f'<a href="{target}">see</a>'.encode()
@@ -193,7 +187,7 @@ def test_a_link_on_another_site_opens_the_plot_for_who_is_logged_in(
 
 @pytest.fixture
 def host(gallery: Gallery) -> Iterator[str]:
-    """An application with a login of its own, and the gallery in it."""
+    """A host application with its own login and the gallery."""
     app = Flask("host", template_folder=None)
 
     def require_auth(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -229,7 +223,7 @@ def host(gallery: Gallery) -> Iterator[str]:
     server.server_close()
 
 
-def test_in_an_application_the_gallery_works_under_its_own_auth(gallery: Gallery, host: str, browser: Browser) -> None:
+def test_gallery_in_a_host_application(gallery: Gallery, host: str, browser: Browser) -> None:
     with browser.new_context(base_url=host) as context:
         watched = RecordedPage(context)
         page = watched.page
@@ -254,7 +248,7 @@ def test_in_an_application_the_gallery_works_under_its_own_auth(gallery: Gallery
 
 @pytest.mark.parametrize("address", ["/session/shapes", "/?q=shape-"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_card_shows_the_whole_plot_whatever_its_shape(page: Page, name: str, address: str) -> None:
+def test_card_shows_the_whole_plot(page: Page, name: str, address: str) -> None:
     page.goto(address)
     paper = page.locator(f'.card[data-filename="shape-{name}.png"] .paper')
     expect(paper.locator("img")).not_to_have_js_property("naturalWidth", 0)

@@ -1,4 +1,4 @@
-"""The page of one plot, in a real browser, while plots are drawn."""
+"""The plot page in a real browser, with live changes."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def is_shown(page: Page) -> None:
     expect(page.locator("#stage img")).to_have_js_property("complete", True)
 
 
-def test_wheel_keys_buttons_and_double_click_zoom_and_dragging_moves(site: LiveGallery) -> None:
+def test_zoom_and_pan(site: LiveGallery) -> None:
     site.draw("zoom/project_a/x.png", png(2000, 1500))
     site.sync()
     with site.page() as page:
@@ -69,7 +69,7 @@ def test_wheel_keys_buttons_and_double_click_zoom_and_dragging_moves(site: LiveG
         assert zoom_of(page) == pytest.approx(1.4)
 
 
-def test_arrows_and_a_swipe_go_on_in_the_order_that_the_session_showed_and_escape_back(site: LiveGallery) -> None:
+def test_navigation_follows_the_order_of_the_session_page(site: LiveGallery) -> None:
     for name in "abcd":
         site.draw(f"order/project_a/{name}.png")
     site.sync()
@@ -95,14 +95,14 @@ def test_arrows_and_a_swipe_go_on_in_the_order_that_the_session_showed_and_escap
 
 
 def swipe(page: Page, start: float, end: float, y: float) -> None:
-    """One finger, from side to side."""
+    """Swipe with one finger."""
     touch = page.context.new_cdp_session(page)
     for kind, x in (("touchStart", start), ("touchMove", (start + end) / 2), ("touchMove", end), ("touchEnd", None)):
         points = [] if x is None else [{"x": x, "y": y}]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
-def test_a_plot_that_is_drawn_again_is_replaced_in_place_and_the_zoom_kept_while_its_size_is(site: LiveGallery) -> None:
+def test_new_version_replaces_the_image_and_keeps_the_zoom(site: LiveGallery) -> None:
     site.draw("again/project_a/x.png", png(800, 600))
     site.sync()
     with site.page() as page:
@@ -120,7 +120,7 @@ def test_a_plot_that_is_drawn_again_is_replaced_in_place_and_the_zoom_kept_while
         wait_until(lambda: zoom_of(page) == 1)
 
 
-def test_without_a_project_the_current_copy_is_followed_and_with_one_that_copy(site: LiveGallery) -> None:
+def test_page_follows_the_current_copy_or_the_given_project(site: LiveGallery) -> None:
     site.draw("copies/project_a/x.png", age=1)
     site.draw("copies/project_b/x.png", age=2)
     site.sync()
@@ -139,7 +139,7 @@ def test_without_a_project_the_current_copy_is_followed_and_with_one_that_copy(s
         expect(stays.locator("#facts dd").first).to_have_text("project_b")
 
 
-def test_a_plot_that_is_removed_goes_on_being_shown_and_that_is_said(site: LiveGallery) -> None:
+def test_removed_plot_stays_visible_with_a_note(site: LiveGallery) -> None:
     file = site.draw("removed/project_a/x.png")
     site.draw("removed/project_a/y.png")
     site.sync()
@@ -153,7 +153,7 @@ def test_a_plot_that_is_removed_goes_on_being_shown_and_that_is_said(site: LiveG
         expect(page.locator("#pixels")).to_have_text(f"123 {MULTIPLICATION_SIGN} 45")
 
 
-def test_an_svg_of_over_a_megabyte_waits_for_a_click(site: LiveGallery) -> None:
+def test_large_svg_waits_for_a_click(site: LiveGallery) -> None:
     head = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><!--'
     site.draw("svg/project_a/x.svg", head + b"x" * 1_100_000 + b"--></svg>")
     site.sync()
@@ -167,7 +167,7 @@ def test_an_svg_of_over_a_megabyte_waits_for_a_click(site: LiveGallery) -> None:
         assert page.locator("#stage img").evaluate(MEASURE)[1] > 500
 
 
-def test_icons_are_enlarged_with_sharp_pixels_and_what_is_no_image_is_said(site: LiveGallery) -> None:
+def test_icons_are_pixelated_and_invalid_images_reported(site: LiveGallery) -> None:
     site.draw("odd/project_a/icon.png", png(16, 16, BLUE))
     site.draw("odd/project_a/broken.png", b"no picture")
     site.sync()
@@ -181,7 +181,7 @@ def test_icons_are_enlarged_with_sharp_pixels_and_what_is_no_image_is_said(site:
         expect(page.locator("#stage")).to_have_attribute("data-says", says)
 
 
-def test_the_link_is_copied_or_without_a_clipboard_offered_selected(site: LiveGallery) -> None:
+def test_copy_link_with_and_without_clipboard(site: LiveGallery) -> None:
     site.draw("copy/project_a/x.png", png(800, 600))
     site.sync()
     with site.page(permissions=["clipboard-read", "clipboard-write"]) as page:
@@ -208,7 +208,7 @@ def test_the_link_is_copied_or_without_a_clipboard_offered_selected(site: LiveGa
         assert started.value.suggested_filename == "x.png"
 
 
-def test_a_hostile_name_is_text(site: LiveGallery) -> None:
+def test_hostile_name_is_text(site: LiveGallery) -> None:
     site.draw(f"hostile/project_a/{HOSTILE}")
     site.draw(f"hostile/project_b/{HOSTILE}")
     site.sync()
@@ -222,7 +222,7 @@ def test_a_hostile_name_is_text(site: LiveGallery) -> None:
         expect(page.locator("figure img")).to_have_count(2)
 
 
-def test_the_page_has_no_fault_that_axe_finds_and_fits_a_phone(site: LiveGallery) -> None:
+def test_plot_page_is_accessible_and_fits_a_phone(site: LiveGallery) -> None:
     for project in ("project_a", "project_b"):
         site.draw(f"axe/{project}/{'long_name_' * 20}.png")
     site.sync()

@@ -1,4 +1,4 @@
-"""The page of a session, in a real browser: every plot as it is drawn, found again among thousands."""
+"""The session page in a real browser: live changes, thousands of plots."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def page(logged_in: BrowserContext) -> Iterator[Page]:
 
 
 def shown(page: Page) -> list[str]:
-    """The filenames of the cards in the page, in the order of the eye."""
+    """The filenames of the rendered cards, in visual order."""
     names: list[str] = page.locator(".card").evaluate_all(
         "cards => cards.map(card => [card.getBoundingClientRect(), card.dataset.filename])"
         ".sort(([a], [b]) => a.top - b.top || a.left - b.left).map(([, name]) => name)"
@@ -49,9 +49,7 @@ def shown(page: Page) -> list[str]:
     return names
 
 
-def test_a_plot_shows_as_it_is_drawn_changes_as_it_is_drawn_again_and_goes_as_it_is_removed(
-    gallery: Gallery, page: Page
-) -> None:
+def test_cards_follow_changes(gallery: Gallery, page: Page) -> None:
     draw(gallery.root, "live/project_a/first.png")
     page.goto("/session/live")
     expect(page.locator(".card")).to_have_count(1)
@@ -73,7 +71,7 @@ def test_a_plot_shows_as_it_is_drawn_changes_as_it_is_drawn_again_and_goes_as_it
     expect(page.get_by_text("No plots found.")).to_be_visible()
 
 
-def test_scroll_position_and_selection_survive_what_is_drawn_meanwhile(gallery: Gallery, page: Page) -> None:
+def test_scroll_position_and_selection_survive_changes(gallery: Gallery, page: Page) -> None:
     for number in range(80):
         draw(gallery.root, f"calm/project_a/{number:02}.png", mtime_ns=10**18 + number)
     page.goto("/session/calm")
@@ -98,7 +96,7 @@ def test_scroll_position_and_selection_survive_what_is_drawn_meanwhile(gallery: 
     assert shown(page)[0].startswith("new")
 
 
-def test_no_card_lies_over_another_also_while_one_has_the_focus(gallery: Gallery, page: Page) -> None:
+def test_cards_do_not_overlap(gallery: Gallery, page: Page) -> None:
     for number in range(40):
         draw(gallery.root, f"places/project_a/{number:02}.png", mtime_ns=10**18 + number)
     page.goto("/session/places")
@@ -116,7 +114,7 @@ def test_no_card_lies_over_another_also_while_one_has_the_focus(gallery: Gallery
     page.get_by_label("Size").select_option("medium")
 
 
-def test_back_from_a_plot_by_escape_or_the_browser_all_is_as_it_was_left(gallery: Gallery, page: Page) -> None:
+def test_back_restores_the_page(gallery: Gallery, page: Page) -> None:
     for number in range(120):
         draw(gallery.root, f"back/project_a/{number:03}.png")
         draw(gallery.root, f"back/project_a/other {number:03}.png")
@@ -138,7 +136,7 @@ def test_back_from_a_plot_by_escape_or_the_browser_all_is_as_it_was_left(gallery
     expect(opened).to_be_focused()
 
 
-def test_two_to_four_plots_are_chosen_kept_over_pages_and_compared(gallery: Gallery, page: Page) -> None:
+def test_selection_of_two_to_four_plots_for_comparison(gallery: Gallery, page: Page) -> None:
     for name in "abcde":
         draw(gallery.root, f"choice/project_x/{name}.png")
     draw(gallery.root, "choice two/project_x/f.png")
@@ -161,9 +159,7 @@ def test_two_to_four_plots_are_chosen_kept_over_pages_and_compared(gallery: Gall
         assert page.evaluate("path => new URLSearchParams(location.search).getAll('plot').includes(path)", path)
 
 
-def test_of_ten_thousand_plots_only_those_in_view_are_in_the_page_and_each_is_found(
-    gallery: Gallery, logged_in: BrowserContext
-) -> None:
+def test_ten_thousand_plots_are_virtualised_and_searchable(gallery: Gallery, logged_in: BrowserContext) -> None:
     folder = gallery.root / "many/project_a/sub"
     folder.mkdir(parents=True)
     first = draw(gallery.root, "many/project_a/sub/0000.png")
@@ -189,7 +185,7 @@ def test_of_ten_thousand_plots_only_those_in_view_are_in_the_page_and_each_is_fo
     expect(page.locator("#count")).to_have_text("1 of 10,001 plots")
     page.get_by_label("Filter these plots").fill("*77.png")
     expect(page.locator("#count")).to_have_text("100 of 10,001 plots")
-    # What a regular expression would take for ever for.
+    # A regular expression would backtrack exponentially.
     page.get_by_label("Filter these plots").fill("*0*0*0*0*0*0*0*0*0*0*x")
     expect(page.locator("#count")).to_have_text("0 of 10,001 plots")
     page.get_by_label("Filter these plots").fill("no such")
@@ -205,7 +201,7 @@ def test_of_ten_thousand_plots_only_those_in_view_are_in_the_page_and_each_is_fo
     subprocess.run(["rm", "-rf", gallery.root / "many"], check=True)
 
 
-def test_it_is_grouped_and_sorted(gallery: Gallery, page: Page) -> None:
+def test_group_and_sort(gallery: Gallery, page: Page) -> None:
     for path, size, mtime in (("a/x10.png", 9, 30), ("a/x9.png", 20, 10), ("b.png", 5, 20)):
         draw(gallery.root, f"sorted/project_p/{path}", PNG + b" " * size, mtime_ns=10**18 + mtime)
     page.goto("/session/sorted")
@@ -223,7 +219,7 @@ def test_it_is_grouped_and_sorted(gallery: Gallery, page: Page) -> None:
     assert page.locator(".grid h2").all_text_contents() == ["No folder1", "a2"]
 
 
-def test_by_keyboard_alone_a_plot_is_filtered_for_chosen_and_opened(gallery: Gallery, page: Page) -> None:
+def test_keyboard_only_use(gallery: Gallery, page: Page) -> None:
     for number in range(30):
         draw(gallery.root, f"keys/project_a/{number:02}.png", mtime_ns=10**18 - number)
     page.goto("/session/keys")
@@ -255,9 +251,7 @@ def test_by_keyboard_alone_a_plot_is_filtered_for_chosen_and_opened(gallery: Gal
     expect(page.locator('.card[data-filename="28.png"]')).to_be_in_viewport()
 
 
-def test_what_was_missed_without_a_connection_is_there_when_it_is_back_also_after_a_rebuild_from_scratch(
-    gallery: Gallery, logged_in: BrowserContext, tmp_path: Path
-) -> None:
+def test_reconnect_catches_up_even_after_a_rebuild(gallery: Gallery, logged_in: BrowserContext, tmp_path: Path) -> None:
     draw(gallery.root, "asleep/project_a/old.png")
     page = logged_in.new_page()
     page.goto("/session/asleep")
@@ -283,7 +277,7 @@ def from_scratch(gallery: Gallery) -> None:
     subprocess.run([sys.executable, "-m", "plotindex", "rebuild", "--from-scratch"], env=environment, check=True)
 
 
-def test_while_the_indexer_is_not_heard_the_page_says_so(gallery: Gallery, page: Page) -> None:
+def test_page_reports_a_stopped_indexer(gallery: Gallery, page: Page) -> None:
     draw(gallery.root, "heard/project_a/x.png")
     page.goto("/session/heard")
     expect(page.locator(".card")).to_have_count(1)
@@ -298,7 +292,7 @@ def test_while_the_indexer_is_not_heard_the_page_says_so(gallery: Gallery, page:
     expect(page.locator("#state")).to_be_hidden()
 
 
-def test_an_empty_session_says_so_and_an_svg_of_a_megabyte_waits_for_a_click(gallery: Gallery, page: Page) -> None:
+def test_empty_session_and_large_svg(gallery: Gallery, page: Page) -> None:
     (gallery.root / "empty/project_a").mkdir(parents=True)
     page.goto("/session/empty")
     expect(
@@ -313,7 +307,7 @@ def test_an_empty_session_says_so_and_an_svg_of_a_megabyte_waits_for_a_click(gal
     expect(large.locator("img")).to_have_js_property("naturalWidth", 40)
 
 
-def test_an_image_that_is_none_is_said_calmly(gallery: Gallery, logged_in: BrowserContext) -> None:
+def test_invalid_image_shows_a_notice(gallery: Gallery, logged_in: BrowserContext) -> None:
     draw(gallery.root, "broken/project_a/broken.png", b"no image")
     page = logged_in.new_page()
     page.goto("/session/broken")
@@ -334,7 +328,7 @@ def test_hostile_names_are_text(gallery: Gallery, page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text("100%#?;&.png")
 
 
-def test_who_is_logged_out_elsewhere_is_told(gallery: Gallery, browser: Browser) -> None:
+def test_logout_elsewhere_is_reported(gallery: Gallery, browser: Browser) -> None:
     draw(gallery.root, "over/project_a/x.png")
     with gallery.open_context(browser) as context:
         page = context.new_page()

@@ -1,4 +1,4 @@
-"""SVG from scripts nobody trusts, in a real browser: it is drawn, and that is all it does."""
+"""Untrusted SVG in a real browser: displayed, but nothing in it runs or fetches."""
 
 import base64
 import html
@@ -33,13 +33,13 @@ HOW = {
     "object": '<object data="{}" type="image/svg+xml"></object>',
     "iframe": '<iframe src="{}" width="400" height="300" frameborder="0"></iframe>',
 }
-"""How a plot is opened: itself, or in a page of another site."""
+"""How the plot is opened: directly, or embedded in another site."""
 RUNS = "script onload onbegin set-onbegin onclick onerror link xlink animated set html-script html-onerror ontoggle"
 RUNS += " srcdoc iframe data-iframe"
 FETCHES = "stylesheet import font script xlink-script image xlink-image use fe-image mask paint html-script html-image"
 FETCHES += " html-style html-background iframe object embed"
 FIRES = {*FETCHES.split(), *(f"ran-{what}" for what in RUNS.split())}
-"""What Chromium fetches and runs of it when nothing forbids it."""
+"""What Chromium fetches and runs without our headers."""
 
 
 def hostile_svg(fetch: str) -> str:
@@ -50,7 +50,7 @@ def hostile_svg(fetch: str) -> str:
             f"fetch('{fetch}ran-{what}');console.log('ran-{what}');document.title='ran';"
             "document.documentElement.setAttribute('data-ran','1');window.name='ran'"
         )
-        # A value would replace the page; a question would hold up the rest.
+        # A return value would replace the page; a dialog would block the test.
         return html.escape(program + (";alert('ran')" if what == "script" else ";void 0"))
 
     nested = base64.b64encode((NESTED % (run("nested"), fetch)).encode()).decode()
@@ -79,14 +79,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory, listener: RecordingServer) 
 
 @pytest.fixture(scope="module")
 def context(browser: Browser, shared: ServedSite) -> Iterator[BrowserContext]:
-    """A browser that may see each plot."""
+    """A browser with access to all plots."""
     headers = {"Authorization": f"Bearer {shared.site.token}"}
     with browser.new_context(viewport=VIEWPORT, extra_http_headers=headers) as context:
         yield context
 
 
 class Watched:
-    """A page, and what happened there."""
+    """A page, and what was fetched and run in it."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.page = context.new_page()
@@ -103,7 +103,7 @@ class Watched:
 
 
 def open_plot(shared: ServedSite, listener: RecordingServer, name: str, how: str, page: Page) -> list[str]:
-    """Open that plot; return the addresses that this takes."""
+    """Open the plot; return the requested URLs."""
     plot = f"{shared.site.url}{PREFIX}/s/{name}"
     if how == "alone":
         page.goto(plot)
@@ -116,7 +116,7 @@ def open_plot(shared: ServedSite, listener: RecordingServer, name: str, how: str
 
 
 def click_everywhere(page: Page) -> None:
-    """Click at twelve places; again where Chromium loses a click, as it does now and then beside frames that load."""
+    """Click at twelve places; repeat, since Chromium sometimes loses a click beside loading frames."""
     ground = page.locator(":root")
     for y in (50, 150, 250):
         for x in (50, 150, 250, 350):
@@ -132,7 +132,7 @@ def clicked(ground: Locator, x: int, y: int) -> bool:
 
 
 def pixels(context: BrowserContext, screenshot: bytes, places: list[tuple[int, int]]) -> list[str]:
-    """The colours at these places of a screenshot, as the browser itself reads them."""
+    """The colours at these places of a screenshot, decoded by the browser."""
     page = context.new_page()
     colours: list[str] = page.evaluate(
         """async ([data, places]) => {
@@ -152,7 +152,7 @@ def pixels(context: BrowserContext, screenshot: bytes, places: list[tuple[int, i
 
 
 def control(browser: Browser, listener: RecordingServer, name: str, fires: set[str]) -> None:
-    """Open the same without our headers, until all has happened that `fires`: so long had the other page, too."""
+    """Open the same file without our headers until all of `fires` has happened, as a control of the time given."""
     page = browser.new_page(viewport=VIEWPORT)
     page.on("dialog", lambda dialog: dialog.dismiss())
     page.goto(f"{listener.url}/{name}")
@@ -166,7 +166,7 @@ def control(browser: Browser, listener: RecordingServer, name: str, fires: set[s
 
 
 @pytest.mark.parametrize("name", ["hostile.svg", "refresh.SVG"])
-def test_nothing_in_an_svg_runs_or_is_fetched_however_it_is_opened(
+def test_svg_runs_and_fetches_nothing(
     browser: Browser, context: BrowserContext, shared: ServedSite, listener: RecordingServer, name: str
 ) -> None:
     listener.requested.clear()
@@ -183,14 +183,14 @@ def test_nothing_in_an_svg_runs_or_is_fetched_however_it_is_opened(
         ran = [text for text in watched.console if text.startswith("ran")]
         assert (how, watched.dialogs, ran) == (how, [], [])
         assert watched.page.url == address, how
-        # What is forbidden to load within the plot is a frame without a document, which answers no question.
+        # A blocked frame has no document and does not respond to evaluate().
         for frame in [frame for frame in watched.page.frames if frame.url in expected]:
             assert frame.locator(":root").get_attribute("data-ran") is None, how
             assert frame.title() != "ran", how
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_an_svg_as_matplotlib_writes_it_is_drawn(
+def test_matplotlib_svg_is_displayed(
     context: BrowserContext, shared: ServedSite, listener: RecordingServer, how: str
 ) -> None:
     watched = Watched(context)
@@ -201,7 +201,7 @@ def test_an_svg_as_matplotlib_writes_it_is_drawn(
     assert not [text for text in watched.console if "Content Security Policy" in text]
 
 
-def test_a_hostile_svg_is_drawn_as_far_as_it_is_an_image(context: BrowserContext, shared: ServedSite) -> None:
+def test_hostile_svg_is_displayed_as_an_image(context: BrowserContext, shared: ServedSite) -> None:
     page = context.new_page()
     page.goto(f"{shared.site.url}{PREFIX}/s/hostile.svg")
     assert pixels(context, page.screenshot(), [(50, 50), (150, 50), (250, 280)]) == ["008000", "000080", "ffffff"]

@@ -1,4 +1,4 @@
-"""plotindex in a Flask application of somebody else's."""
+"""plotindex in a host's Flask application."""
 
 import functools
 from collections.abc import Callable
@@ -21,7 +21,7 @@ ADDRESS = "/api/smartstat/plots/abc123/x.png"
 
 
 def require_auth(view: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator as applications have them; it reads the session's id from the view's arguments, too."""
+    """A typical decorator of an application, which reads session_id from the view's arguments."""
 
     @functools.wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -43,7 +43,7 @@ def options(plots: Path, tmp_path: Path) -> dict[str, Any]:
     return {"root": plots, "database": f"sqlite:///{tmp_path}/catalog.db", "state_dir": str(tmp_path / "state")}
 
 
-def test_the_applications_own_decorator_guards_the_plots(plots: Path, tmp_path: Path) -> None:
+def test_decorator_guards_the_plots(plots: Path, tmp_path: Path) -> None:
     app = Flask("host")
     PlotIndex(app, **options(plots, tmp_path), decorator=require_auth)
     client = app.test_client()
@@ -57,7 +57,7 @@ def test_the_applications_own_decorator_guards_the_plots(plots: Path, tmp_path: 
     assert not (tmp_path / "state").exists()
 
 
-def test_with_a_catalogue_the_answer_is_a_hit(plots: Path, tmp_path: Path, tree: Tree, catalog: Catalog) -> None:
+def test_hit_with_a_catalogue(plots: Path, tmp_path: Path, tree: Tree, catalog: Catalog) -> None:
     reconcile(tree, catalog, [""])
     app = Flask("host")
     PlotIndex(app, root=plots, database=f"sqlite:///{catalog.database.path}", decorator=require_auth)
@@ -69,15 +69,15 @@ def test_with_a_catalogue_the_answer_is_a_hit(plots: Path, tmp_path: Path, tree:
 @pytest.mark.parametrize(
     "verdict", [False, None, 1, "yes", require_auth, require_auth(lambda **_: True)], ids=lambda v: type(v).__name__
 )
-def test_only_true_opens(plots: Path, tmp_path: Path, verdict: object) -> None:
+def test_may_see_must_return_true(plots: Path, tmp_path: Path, verdict: object) -> None:
     app = Flask("host")
-    may_see: Any = lambda session_id: verdict  # noqa: E731 - what an application might hand in
+    may_see: Any = lambda session_id: verdict  # noqa: E731 - what an application might pass
     PlotIndex(app, **options(plots, tmp_path), may_see=may_see)
     answer = app.test_client().get(ADDRESS)
     assert (answer.status_code, answer.json) == (404, {"error": "Plot not found"})
 
 
-def test_a_decorator_handed_in_as_may_see_opens_nothing(plots: Path, tmp_path: Path) -> None:
+def test_decorator_passed_as_may_see_denies(plots: Path, tmp_path: Path) -> None:
     app = Flask("host")
     may_see: Any = require_auth
     PlotIndex(app, **options(plots, tmp_path), may_see=may_see)
@@ -86,12 +86,12 @@ def test_a_decorator_handed_in_as_may_see_opens_nothing(plots: Path, tmp_path: P
     assert app.test_client().get(ADDRESS).status_code in (404, 500)
 
 
-def test_pages_that_name_sessions_need_somebody_who_says_which_may_be_seen(plots: Path, tmp_path: Path) -> None:
+def test_gallery_needs_may_see(plots: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="gallery=True needs may_see="):
         PlotIndex(Flask("host"), **options(plots, tmp_path), decorator=require_auth, gallery=True)
 
 
-def test_may_see_is_asked_for_the_session(plots: Path, tmp_path: Path) -> None:
+def test_may_see_gets_the_session(plots: Path, tmp_path: Path) -> None:
     app = Flask("host")
     asked: list[str] = []
 
@@ -106,12 +106,12 @@ def test_may_see_is_asked_for_the_session(plots: Path, tmp_path: Path) -> None:
     assert asked == ["abc123", "other"]
 
 
-def test_start_up_fails_when_nobody_says_who_may_see(plots: Path) -> None:
+def test_access_control_is_required(plots: Path) -> None:
     with pytest.raises(SettingsError, match="decorator=your_auth_decorator"):
         PlotIndex(Flask("host"), root=plots)
 
 
-def test_settings_come_from_the_applications_configuration(plots: Path, tmp_path: Path) -> None:
+def test_settings_from_app_config(plots: Path, tmp_path: Path) -> None:
     app = Flask("host")
     app.config["PLOTINDEX_ROOT"] = plots
     app.config["PLOTINDEX_DATABASE_URL"] = f"sqlite:///{tmp_path}/catalog.db"
@@ -126,7 +126,7 @@ def test_settings_come_from_the_applications_configuration(plots: Path, tmp_path
     assert extension.open("abc123", "gone.png") is None
 
 
-def test_nothing_else_of_the_host_is_touched(plots: Path, tmp_path: Path) -> None:
+def test_host_is_not_modified(plots: Path, tmp_path: Path) -> None:
     app = Flask("host")
     handlers, rules = str(app.error_handler_spec), len(list(app.url_map.iter_rules()))
     PlotIndex(app, **options(plots, tmp_path), decorator=require_auth, endpoint="serve_plot")
@@ -137,7 +137,7 @@ def test_nothing_else_of_the_host_is_touched(plots: Path, tmp_path: Path) -> Non
     assert app.test_client().get("/nowhere").content_type.startswith("text/html")
 
 
-def test_no_error_handler_of_the_host_is_asked_for_what_plotindex_answers(plots: Path, tmp_path: Path) -> None:
+def test_error_handlers_of_the_host_are_not_used(plots: Path, tmp_path: Path) -> None:
     app = Flask("host")
     for status in (404, 416):
         app.register_error_handler(status, lambda _: ("the host's own page", 418))
@@ -150,7 +150,7 @@ def test_no_error_handler_of_the_host_is_asked_for_what_plotindex_answers(plots:
     assert client.get("/elsewhere").status_code == 418
 
 
-def test_a_failure_tells_only_its_number(
+def test_internal_error_discloses_only_the_request_id(
     plots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> None:
     settings = load_settings(options(plots, tmp_path), environment)

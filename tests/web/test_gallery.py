@@ -1,4 +1,4 @@
-"""The pages, by a real client over real sockets: who may see them, and what hostile names do there."""
+"""The pages over real sockets: access, login, hostile names."""
 
 import html
 import re
@@ -43,7 +43,7 @@ def served(root: Path, server: StartService, index: Index) -> Iterator[Service]:
 
 
 def holder(tokens: Tokens, secret: str) -> Token:
-    """The token of that secret."""
+    """The token with this secret."""
     token = tokens.check(secret)
     assert token is not None
     return token
@@ -59,9 +59,7 @@ def log_in(served: Service, code: str) -> requests.Session:
     return browser
 
 
-def test_a_code_is_good_for_one_login_and_the_cookie_shows_what_its_token_may_see(
-    served: Service, tokens: Tokens, logins: Logins
-) -> None:
+def test_code_works_once_and_cookie_has_the_tokens_permissions(served: Service, tokens: Tokens, logins: Logins) -> None:
     secret = tokens.create("browser", session="mine")
     code = logins.create_code(holder(tokens, secret))
     browser = log_in(served, code)
@@ -97,7 +95,7 @@ def test_a_code_is_good_for_one_login_and_the_cookie_shows_what_its_token_may_se
     assert browser.get(served.url + image.format("mine", "x.png"), timeout=10).status_code == 401
 
 
-def test_who_has_not_logged_in_sees_nothing(served: Service) -> None:
+def test_pages_require_login(served: Service) -> None:
     for path in ("/", "/?q=x", "/session/mine", "/plot/mine/x.png", "/compare?session=mine&name=x.png"):
         page = requests.get(served.url + path, timeout=10)
         assert page.url.split("?")[0].endswith("/login")
@@ -107,9 +105,7 @@ def test_who_has_not_logged_in_sees_nothing(served: Service) -> None:
         assert requests.get(served.url, cookies=cookies, timeout=10).url.endswith("/login")
 
 
-def test_hostile_names_are_text_and_each_image_on_a_page_is_there(
-    served: Service, tokens: Tokens, logins: Logins
-) -> None:
+def test_hostile_names_are_escaped_and_images_exist(served: Service, tokens: Tokens, logins: Logins) -> None:
     browser = log_in(served, logins.create_code(holder(tokens, tokens.create("browser"))))
     address = f"{served.url}/session/mine"
     page = browser.get(address, timeout=10).text
@@ -131,7 +127,7 @@ def test_hostile_names_are_text_and_each_image_on_a_page_is_there(
         assert browser.get(served.url + path, timeout=10).status_code == 404
 
 
-def test_logging_out_ends_the_cookie_wherever_a_copy_of_it_is(served: Service, tokens: Tokens, logins: Logins) -> None:
+def test_logout_invalidates_all_copies_of_the_cookie(served: Service, tokens: Tokens, logins: Logins) -> None:
     token = holder(tokens, tokens.create("browser"))
     browser, other = (log_in(served, logins.create_code(token)) for _ in range(2))
     copy = requests.Session()
@@ -143,9 +139,7 @@ def test_logging_out_ends_the_cookie_wherever_a_copy_of_it_is(served: Service, t
     assert other.get(f"{served.url}/session/mine", timeout=10).status_code == 200
 
 
-def test_a_login_leads_to_the_page_that_was_asked_for_and_to_no_other_server(
-    served: Service, tokens: Tokens, logins: Logins
-) -> None:
+def test_login_redirects_only_to_local_pages(served: Service, tokens: Tokens, logins: Logins) -> None:
     token = holder(tokens, tokens.create("browser"))
     asked = "/plot/mine/x.png?project=project_a"
     page = requests.get(served.url + asked, timeout=10)
@@ -166,9 +160,7 @@ def test_a_login_leads_to_the_page_that_was_asked_for_and_to_no_other_server(
         assert (answer.status_code, answer.headers["Location"]) == (303, expected)
 
 
-def test_a_damaged_list_of_who_has_logged_out_lets_nobody_in(
-    settings: Settings, tokens: Tokens, logins: Logins
-) -> None:
+def test_damaged_logouts_file_denies_all_cookies(settings: Settings, tokens: Tokens, logins: Logins) -> None:
     cookie = logins.consume_code(logins.create_code(holder(tokens, tokens.create("browser"))))
     assert cookie is not None
     for content in ("[]", '{"a": "b"}', "{"):
@@ -178,7 +170,7 @@ def test_a_damaged_list_of_who_has_logged_out_lets_nobody_in(
     assert logins.check_cookie(cookie) is not None
 
 
-def test_the_address_that_run_prints_logs_in(service: StartService, root: Path, plotindex: RunPlotindex) -> None:
+def test_url_printed_by_run_logs_in(service: StartService, root: Path, plotindex: RunPlotindex) -> None:
     draw(root, "mine/project_a/x.png")
     port = free_port()
     with service("run", "--port", str(port)) as running:
@@ -191,7 +183,7 @@ def test_the_address_that_run_prints_logs_in(service: StartService, root: Path, 
         assert address[1] not in running.stderr
 
 
-def test_codes_end_after_ten_minutes_and_only_digests_and_a_private_key_are_kept(
+def test_codes_expire_and_are_stored_as_digests(
     settings: Settings, tokens: Tokens, logins: Logins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = tokens.create("browser")
@@ -212,7 +204,7 @@ def test_codes_end_after_ten_minutes_and_only_digests_and_a_private_key_are_kept
     assert logins.check_cookie(cookie) is None
 
 
-def test_a_key_of_another_instance_opens_nothing(tmp_path: Path, tokens: Tokens, logins: Logins) -> None:
+def test_key_of_another_instance_is_rejected(tmp_path: Path, tokens: Tokens, logins: Logins) -> None:
     secret = tokens.create("browser")
     (tmp_path / "stranger").mkdir()
     stranger = Logins(tmp_path / "stranger", tokens, KeyFile(tmp_path / "stranger/secret.key"))
@@ -222,9 +214,7 @@ def test_a_key_of_another_instance_opens_nothing(tmp_path: Path, tokens: Tokens,
     assert logins.check_cookie(cookie) is None
 
 
-def test_who_sends_a_login_slowly_or_too_much_of_it_holds_up_nobody(
-    served: Service, tokens: Tokens, logins: Logins
-) -> None:
+def test_slow_or_large_login_forms_block_nobody(served: Service, tokens: Tokens, logins: Logins) -> None:
     host, port = served.url.removeprefix("http://").split(":")
     head = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     with ExitStack() as stack:
@@ -236,12 +226,12 @@ def test_who_sends_a_login_slowly_or_too_much_of_it_holds_up_nobody(
         browser = log_in(served, logins.create_code(holder(tokens, tokens.create("browser"))))
         assert "mine" in browser.get(f"{served.url}/", timeout=5).text
     for given in ({"data": {"code": "x" * 2000}}, {"files": {"code": b"x" * 2000}}):
-        # The answer comes before all was sent: not every client stays to read it.
+        # The response comes before the body is complete: not every client reads it.
         with suppress(requests.ConnectionError):
             assert requests.post(f"{served.url}/login", timeout=5, **given).status_code == 413
 
 
-def test_no_page_of_somebody_else_logs_in_or_out(served: Service, tokens: Tokens, logins: Logins) -> None:
+def test_forms_from_other_sites_are_rejected(served: Service, tokens: Tokens, logins: Logins) -> None:
     code = {"code": logins.create_code(holder(tokens, tokens.create("browser")))}
     elsewhere = f"{served.url.rpartition(':')[0]}:1"
     foreign = [
@@ -258,7 +248,7 @@ def test_no_page_of_somebody_else_logs_in_or_out(served: Service, tokens: Tokens
     assert answer.status_code == 303
 
 
-def test_a_damaged_file_of_codes_holds_none(settings: Settings, logins: Logins) -> None:
+def test_damaged_codes_file_is_empty(settings: Settings, logins: Logins) -> None:
     for content in ("[]", '{"a": 1}', "{", '{"a": {}}'):
         (settings.state_folder / "logins.json").write_text(content)
         assert logins.consume_code("a") is None

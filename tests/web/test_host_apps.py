@@ -1,4 +1,4 @@
-"""plotindex within applications as they are: each server, forks, factories, several at once."""
+"""plotindex in realistic applications: WSGI servers, forks, factories, several extensions."""
 
 import logging
 import os
@@ -69,13 +69,13 @@ def started(command: list[str], environment: dict[str, str], port: int, log: Pat
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_every_server_serves_it(
+def test_wsgi_servers(
     server: str, root: Path, environment: dict[str, str], plotindex: RunPlotindex, tmp_path: Path
 ) -> None:
     draw(root, "abc/project_a/x.png")
     draw(root, "abc/project_a/large.png", large := os.urandom(3_000_000))
     assert plotindex("rebuild").returncode == 0
-    # Warnings of other people's servers are theirs.
+    # Warnings of third-party servers are not ours.
     given = {**environment, "PLOTINDEX_ROOT": str(root), "USER_TOKEN": "t", "PYTHONWARNINGS": "default"}
     port, log = free_port(), tmp_path / "server.log"
     with started(SERVERS[server], given, port, log), requests.Session() as session:
@@ -115,7 +115,7 @@ with app.app_context():
     before = connections()
     child = os.fork()
     plots.open("abc", "x.png").close()
-    # The child has the parent's connections and leaves them alone; its own come to these.
+    # The child inherits the parent's connections, does not use them, and opens its own.
     assert before > 0 and connections() == before * (1 if child else 2), (before, connections())
     if child:
         assert os.waitpid(child, 0)[1] == 0
@@ -123,7 +123,7 @@ os._exit(0)
 """
 
 
-def test_connections_that_were_open_before_a_fork_are_not_used_behind_it(
+def test_connections_are_not_shared_across_forks(
     root: Path, tmp_path: Path, plotindex: RunPlotindex, environment: dict[str, str]
 ) -> None:
     draw(root, "abc/project_a/x.png")
@@ -134,7 +134,7 @@ def test_connections_that_were_open_before_a_fork_are_not_used_behind_it(
 
 
 def host(root: Path, tmp_path: Path) -> Flask:
-    """An application with everything that applications have."""
+    """An application with its own handlers, hooks and configuration."""
     app = Flask("host")
     app.config.update(PLOTINDEX_ROOT=str(root), PLOTINDEX_STATE_DIR=str(tmp_path / "state"))
     CORS(app, origins=["https://front.example"])
@@ -157,7 +157,7 @@ def host(root: Path, tmp_path: Path) -> Flask:
     return app
 
 
-def test_nothing_else_of_the_host_is_touched(root: Path, tmp_path: Path) -> None:
+def test_host_is_not_modified(root: Path, tmp_path: Path) -> None:
     draw(root, "abc/project_a/x.png")
     app = host(root, tmp_path)
     before = {str(rule) for rule in app.url_map.iter_rules()}
@@ -179,7 +179,7 @@ def test_nothing_else_of_the_host_is_touched(root: Path, tmp_path: Path) -> None
     assert client.get(ADDRESS).json == {"error": "Plot not found"}
 
 
-def test_lists_show_what_may_see_allows_and_a_decorator_alone_mounts_none(root: Path, tmp_path: Path) -> None:
+def test_lists_need_may_see(root: Path, tmp_path: Path) -> None:
     draw(root, "abc/project_a/x.png")
     draw(root, "other/project_a/x.png")
     app = host(root, tmp_path)
@@ -198,7 +198,7 @@ def test_lists_show_what_may_see_allows_and_a_decorator_alone_mounts_none(root: 
     assert alone.test_client().get("/api/smartstat/plots/abc").text == "the host's own 404"
 
 
-def test_a_decorator_guards_the_lists_too_and_finds_a_session_in_the_arguments(root: Path, tmp_path: Path) -> None:
+def test_decorator_guards_the_lists(root: Path, tmp_path: Path) -> None:
     draw(root, "abc/project_a/x.png")
     asked = []
 
@@ -218,7 +218,7 @@ def test_a_decorator_guards_the_lists_too_and_finds_a_session_in_the_arguments(r
     assert asked == ["abc", "abc", "", "", "", ""]
 
 
-def test_several_of_them_live_in_one_application_and_one_in_several(root: Path, tmp_path: Path) -> None:
+def test_several_extensions_and_applications(root: Path, tmp_path: Path) -> None:
     draw(root, "abc/project_a/x.png")
     draw(tmp_path, "second/abc/project_a/x.png", b"second")
     app = host(root, tmp_path)
@@ -242,7 +242,7 @@ def test_several_of_them_live_in_one_application_and_one_in_several(root: Path, 
     assert second.lookup.tree.root == tmp_path / "second"
 
 
-def test_an_old_endpoint_name_is_kept(root: Path, tmp_path: Path) -> None:
+def test_endpoint_name(root: Path, tmp_path: Path) -> None:
     draw(root, "abc/project_a/x.png")
     app = host(root, tmp_path)
     PlotIndex(app, may_see=lambda _: True, endpoint="get_plot")
@@ -252,9 +252,7 @@ def test_an_old_endpoint_name_is_kept(root: Path, tmp_path: Path) -> None:
     assert app.test_client().get("/api/smartstat/plots/abc").status_code == 200
 
 
-def test_a_shadow_answers_where_plotindex_is_mounted(
-    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_shadow_view_serves_the_mounted_route(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     draw(root, "abc/project_a/x.png")
     app = host(root, tmp_path)
     plots = PlotIndex(app, may_see=lambda _: True)
@@ -273,7 +271,7 @@ def test_a_shadow_answers_where_plotindex_is_mounted(
     ] * 2
 
 
-def test_a_name_that_no_plot_can_have_is_refused_in_a_sentence(root: Path, tmp_path: Path) -> None:
+def test_url_for_rejects_invalid_names(root: Path, tmp_path: Path) -> None:
     app = host(root, tmp_path)
     app.secret_key = "k"
     plots = PlotIndex(app, may_see=lambda _: True)
@@ -281,7 +279,7 @@ def test_a_name_that_no_plot_can_have_is_refused_in_a_sentence(root: Path, tmp_p
         plots.url_for("s", "x\n.txt")
 
 
-def test_what_would_open_too_much_or_nothing_is_refused_at_the_start(root: Path, tmp_path: Path) -> None:
+def test_invalid_arguments_are_rejected(root: Path, tmp_path: Path) -> None:
     def refused(match: str, **given: Any) -> None:
         with pytest.raises(SettingsError, match=match):
             PlotIndex(host(root, tmp_path), **given)
@@ -310,16 +308,14 @@ def test_what_would_open_too_much_or_nothing_is_refused_at_the_start(root: Path,
         plots.shadow(lambda sid, path: None)
 
 
-def test_a_route_that_answers_already_is_warned_of(
-    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_warning_about_an_existing_route(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     app = host(root, tmp_path)
     app.add_url_rule("/api/smartstat/plots/<session_id>/<path:filename>", "get_plot", lambda **_: "old")
     PlotIndex(app, may_see=lambda _: True)
     assert "get_plot already serves /api/smartstat/plots/" in caplog.text
 
 
-def test_an_address_that_ends_with_a_token_is_none_in_an_application_with_the_same_key(
+def test_signed_url_of_the_server_is_invalid_in_an_application(
     root: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     draw(root, "abc/project_a/x.png")

@@ -26,7 +26,7 @@ def site(root: Path, server: StartService, settings: Settings, index: Index) -> 
         yield Site(running.url, running.pid, token, root)
 
 
-def test_each_plot_has_its_type_and_headers(site: Site) -> None:
+def test_headers_of_each_type(site: Site) -> None:
     for path, kind, content in [
         ("/s/x.png", "image/png", PNG),
         ("/s/sub/h.SVG", "image/svg+xml", SVG),
@@ -45,7 +45,7 @@ def test_each_plot_has_its_type_and_headers(site: Site) -> None:
     assert site.get("/s/photo.JPG").headers["Last-Modified"] == "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
-def test_a_hit_a_miss_and_a_stale_row_are_told_apart(site: Site, indexer: StartService) -> None:
+def test_cache_status(site: Site, indexer: StartService) -> None:
     with indexer():
         draw(site.root, "s/project_a/new.png")
         seen = {site.get("/s/new.png").headers["Cache-Status"] for _ in range(2)}
@@ -58,7 +58,7 @@ def test_a_hit_a_miss_and_a_stale_row_are_told_apart(site: Site, indexer: StartS
     assert gone.json() == {"error": "Plot not found"}
 
 
-def test_a_project_can_be_named(site: Site) -> None:
+def test_project_parameter(site: Site) -> None:
     draw(site.root, "s/project_b/x.png", b"of b")
     assert site.get("/s/x.png?project=project_b").content == b"of b"
     assert site.get("/s/x.png?project=project_a").content == PNG
@@ -66,7 +66,7 @@ def test_a_project_can_be_named(site: Site) -> None:
         assert site.get(f"/s/x.png?project={project}").status_code == 404
 
 
-def test_who_has_no_token_is_told_how_and_nothing_else(site: Site) -> None:
+def test_unauthorized(site: Site) -> None:
     for headers in (
         {},
         {"Authorization": "Basic eDp5"},
@@ -79,9 +79,7 @@ def test_who_has_no_token_is_told_how_and_nothing_else(site: Site) -> None:
             assert list(answer.json()) == ["error"]
 
 
-def test_a_session_outside_the_token_is_answered_like_one_that_does_not_exist(
-    site: Site, plotindex: RunPlotindex
-) -> None:
+def test_other_sessions_look_like_missing_ones(site: Site, plotindex: RunPlotindex) -> None:
     narrow = plotindex("token", "create", "--name", "narrow", "--session", "other").stdout.strip()
     assert site.get("/other/x.png", token=narrow).status_code == 200
 
@@ -117,7 +115,7 @@ def test_conditions_and_ranges(site: Site) -> None:
     assert list(refused.json()) == ["error"]
 
 
-def test_conditions_that_mean_nothing_are_ignored(site: Site) -> None:
+def test_invalid_conditions_are_ignored(site: Site) -> None:
     never = "Mon, 01 Jan 99999999999999 00:00:00 GMT"
     for header in ("If_Modified_Since", "If_Unmodified_Since", "If_None_Match", "If_Match"):
         given = {header: never if "Since" in header else '"'}
@@ -131,7 +129,7 @@ def test_conditions_that_mean_nothing_are_ignored(site: Site) -> None:
     assert site.get("/s/x.png", If_Match="*").content == PNG
 
 
-def test_a_head_is_a_get_without_its_body(site: Site) -> None:
+def test_head(site: Site) -> None:
     for path in ("/s/x.png", "/s/sub/h.SVG", "/s/gone.png"):
         got, head = site.get(path), site.get(path, "HEAD")
         assert (head.status_code, head.content) == (got.status_code, b"")
@@ -140,7 +138,7 @@ def test_a_head_is_a_get_without_its_body(site: Site) -> None:
         }
 
 
-def test_no_kind_of_request_leaves_a_descriptor_open(site: Site) -> None:
+def test_no_descriptor_leaks(site: Site) -> None:
     def descriptors() -> int:
         workers = [int(pid) for pid in Path(f"/proc/{site.pid}/task/{site.pid}/children").read_text().split()]
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in workers)
@@ -165,7 +163,7 @@ def test_no_kind_of_request_leaves_a_descriptor_open(site: Site) -> None:
     assert descriptors() <= before + 2
 
 
-def test_a_version_in_the_address_is_cached_for_ever_only_when_it_is_the_current_one(site: Site) -> None:
+def test_only_the_current_version_is_immutable(site: Site) -> None:
     os.utime(site.root / "s/project_a/x.png", ns=(1, 1))
     young = site.get("/s/x.png")
     version = young.headers["ETag"].strip('"')
@@ -178,7 +176,7 @@ def test_a_version_in_the_address_is_cached_for_ever_only_when_it_is_the_current
     assert (replaced.content, replaced.headers["Cache-Control"]) == (PNG[::-1], "private, no-cache")
 
 
-def test_a_plot_rewritten_within_one_tick_is_never_answered_as_it_was(site: Site) -> None:
+def test_rewrite_within_one_tick_is_never_served_stale(site: Site) -> None:
     plot = site.root / "s/project_a/x.png"
     seen = set()
     tag = ""
@@ -196,13 +194,13 @@ def test_a_plot_rewritten_within_one_tick_is_never_answered_as_it_was(site: Site
     assert len(seen) == 200
 
 
-def test_a_download_is_named(site: Site) -> None:
+def test_download_filename(site: Site) -> None:
     draw(site.root, 's/project_a/sub/caf\u00e9 "1".png')
     answer = site.get("/s/sub/caf%C3%A9%20%221%22.png?download=1")
     assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''caf%C3%A9%20%221%22.png"
 
 
-def test_other_methods_and_paths_are_json_errors(site: Site) -> None:
+def test_errors_are_json(site: Site) -> None:
     assert site.get("/s/x.png", "DELETE").status_code == 405
     assert "error" in site.get("/s/x.png", "POST").json()
     for path in ("/", "/s/", "//s"):

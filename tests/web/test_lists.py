@@ -1,4 +1,4 @@
-"""Lists over HTTP: what they hold, page by page, and for whom."""
+"""The list routes: content, pagination, access."""
 
 import shutil
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ ODD = [
 
 
 class Reader:
-    """Somebody with a token."""
+    """A client with a token."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
@@ -79,7 +79,7 @@ def reader(served: Service, tokens: Tokens) -> Reader:
     return Reader(served.url, tokens.create("all"))
 
 
-def test_an_entry_describes_its_key_and_every_copy_newest_first(reader: Reader) -> None:
+def test_entry_lists_its_copies_newest_first(reader: Reader) -> None:
     listed = reader.read("/plots/s")
     assert (listed["session"], listed["next"], type(listed["clock"])) == ("s", None, int)
     entry = next(entry for entry in listed["plots"] if entry["filename"] == "p3.png")
@@ -95,7 +95,7 @@ def test_an_entry_describes_its_key_and_every_copy_newest_first(reader: Reader) 
     assert old["mtime"] == "1969-12-31T23:59:59.999999999Z"
 
 
-def test_each_address_in_a_list_opens_its_copy_for_whoever_has_it(reader: Reader) -> None:
+def test_signed_urls_in_lists_open_their_copies(reader: Reader) -> None:
     entries = [*reader.read("/plots/s")["plots"], *reader.read(f"/plots/{quote('odd é#')}")["plots"]]
     assert {entry["filename"] for entry in entries} >= set(ODD)
     for entry in entries:
@@ -107,7 +107,7 @@ def test_each_address_in_a_list_opens_its_copy_for_whoever_has_it(reader: Reader
 
 
 @on_both_engines
-def test_the_pages_together_are_the_list(reader: Reader) -> None:
+def test_pagination_is_complete(reader: Reader) -> None:
     for limit in (1, 2, 3, 7, 8, 1000):
         pages = list(reader.pages("/plots/s", "plots", limit=limit))
         names = [entry["filename"] for page in pages for entry in page]
@@ -117,7 +117,7 @@ def test_the_pages_together_are_the_list(reader: Reader) -> None:
         assert sessions == ["odd \u00e9#", "other", "s"]
 
 
-def test_a_list_can_be_searched_by_a_part_of_the_name_or_a_glob(reader: Reader) -> None:
+def test_search_by_part_or_glob(reader: Reader) -> None:
     def names(query: str) -> list[str]:
         return [entry["filename"] for page in reader.pages("/plots/s", "plots", q=query, limit=1) for entry in page]
 
@@ -128,7 +128,7 @@ def test_a_list_can_be_searched_by_a_part_of_the_name_or_a_glob(reader: Reader) 
     assert [row["session"] for row in reader.read("/plots", q="OTH")["sessions"]] == ["other"]
 
 
-def test_only_what_the_token_may_see_is_listed(served: Service, tokens: Tokens) -> None:
+def test_lists_respect_the_token(served: Service, tokens: Tokens) -> None:
     for number, (limits, seen) in enumerate(
         [({"session": "s"}, ["s"]), ({"session_glob": "o*"}, ["odd \u00e9#", "other"]), ({"session": "gone"}, [])]
     ):
@@ -146,7 +146,7 @@ def test_only_what_the_token_may_see_is_listed(served: Service, tokens: Tokens) 
                 assert [status for status, _ in told] == [200, 200]
 
 
-def test_an_empty_session_is_an_empty_list_and_a_missing_one_is_none(reader: Reader) -> None:
+def test_empty_and_missing_sessions(reader: Reader) -> None:
     assert reader.read("/plots/empty")["plots"] == []
     assert reader.ask("/plots/nowhere").status_code == 404
     assert reader.ask("/plots/%2e%2e").status_code == 404
@@ -174,22 +174,20 @@ BAD: list[tuple[str, dict[str, str]]] = [
 ]
 
 
-def test_a_bad_parameter_is_400_and_one_sentence(reader: Reader) -> None:
+def test_invalid_parameters(reader: Reader) -> None:
     for path, parameters in BAD:
         answer = reader.ask(path, **parameters)
         assert (answer.status_code, list(answer.json())) == (400, ["error"]), (path, parameters)
         assert " must be " in answer.json()["error"]
 
 
-def test_without_a_token_no_list_is_told(served: Service) -> None:
+def test_lists_require_a_token(served: Service) -> None:
     for path in ("/plots", "/plots/s", "/changes?since=0"):
         answer = requests.get(f"{served.url}{PREFIX}{path}", timeout=10)
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
-def test_without_a_catalogue_a_session_is_listed_by_looking_at_it(
-    root: Path, server: StartService, tokens: Tokens
-) -> None:
+def test_list_by_scan_without_a_catalogue(root: Path, server: StartService, tokens: Tokens) -> None:
     draw(root, "s/project_a/x.png")
     draw(root, "s/project_b/x.png")
     with server() as running:
@@ -203,7 +201,7 @@ def test_without_a_catalogue_a_session_is_listed_by_looking_at_it(
             assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
 
 
-def test_a_change_is_told_to_who_waits_and_only_a_quarter_of_the_threads_wait(
+def test_waiting_for_changes_uses_a_quarter_of_the_threads(
     served: Service, root: Path, reader: Reader, indexer: StartService
 ) -> None:
     with indexer(), ThreadPoolExecutor(5) as pool:
@@ -218,9 +216,7 @@ def test_a_change_is_told_to_who_waits_and_only_a_quarter_of_the_threads_wait(
     assert [[entry["filename"] for entry in one["changed"]] for one in told] == [["new.png"]] * 2
 
 
-def test_the_end_of_a_session_is_told_to_who_follows_it_alone(
-    served: Service, root: Path, reader: Reader, index: Index
-) -> None:
+def test_removal_of_a_session_is_reported(served: Service, root: Path, reader: Reader, index: Index) -> None:
     clock = reader.read("/plots/other")["clock"]
     shutil.rmtree(root / "other")
     index()
@@ -229,13 +225,11 @@ def test_the_end_of_a_session_is_told_to_who_follows_it_alone(
     assert reader.ask("/changes", since=told["clock"], session="other").status_code == 404
 
 
-def test_who_waits_is_told_nothing_after_the_token_was_revoked(
-    served: Service, root: Path, reader: Reader, tokens: Tokens, index: Index
-) -> None:
+def test_revoked_token_ends_a_wait(served: Service, root: Path, reader: Reader, tokens: Tokens, index: Index) -> None:
     clock = reader.read("/changes")["clock"]
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(reader.ask, "/changes", since=clock, wait=20)
-        # The other one that waits for the same says when the first has long begun.
+        # The second waiter has returned: the first has certainly started.
         assert reader.ask("/changes", since=clock, wait=0.2).status_code == 200
         assert tokens.revoke("all")
         draw(root, "s/project_new/new.png")

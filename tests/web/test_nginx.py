@@ -1,4 +1,4 @@
-"""The contract through a real nginx, with the configuration of docs/install.md: as plotindex alone holds it."""
+"""The HTTP contract through a real nginx, configured as in docs/install.md."""
 
 import json
 import os
@@ -23,14 +23,14 @@ from tests.support.proxy import ProxiedSite, serve_behind_nginx
 from tests.support.site import PREFIX, Site
 
 HOP = {"Server", "Date", "Connection"}
-"""Headers of one connection, and of who answers on it."""
+"""Headers of the connection and the server."""
 LONG = "/".join(["\xe9" * 100] * 16) + "/long.png"
-"""3,225 bytes; three times that as they are sent."""
+"""3,225 bytes; three times as many percent-encoded."""
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedSite]:
-    """The hostile tree and some more plots, with nginx in front and without."""
+    """The hostile tree and more plots, served with and without nginx."""
     folder = tmp_path_factory.mktemp("nginx")
     draw(folder, "plots/s/project_a/photo.JPG", b"jpeg", mtime_ns=0)
     draw(folder, "plots/s/project_b/photo.JPG", b"newer jpeg")
@@ -45,20 +45,20 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedSite]:
 
 
 def told(site: Site, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers in any order, and content."""
+    """Status, headers (sorted) and content."""
     answer = site.get(path, method, **headers)
     own = {name.title(): value for name, value in answer.headers.items()}
     return answer.status_code, {name: value for name, value in own.items() if name not in HOP}, answer.content
 
 
 def told_alike(both: ProxiedSite, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """What both say, which is the same, and each header once."""
+    """The identical response of both, with no duplicate header."""
     through, alone = told(both.through, path, method, **headers), told(both.alone, path, method, **headers)
     assert through == alone, (path, method, headers)
     return through
 
 
-def test_each_kind_of_plot_has_its_type_and_every_header_through_nginx(both: ProxiedSite) -> None:
+def test_headers_through_nginx(both: ProxiedSite) -> None:
     for path, kind, content in [
         ("/s/x.png", "image/png", PNG),
         ("/s/sub/x.svg", "image/svg+xml", SVG),
@@ -82,14 +82,14 @@ def test_each_kind_of_plot_has_its_type_and_every_header_through_nginx(both: Pro
         assert ("Referrer-Policy" in headers) == (kind == "image/svg+xml")
 
 
-def test_a_head_is_a_get_without_its_body(both: ProxiedSite) -> None:
+def test_head(both: ProxiedSite) -> None:
     for path in ("/s/x.png", "/s/sub/x.svg?download=1", "/s/large.png", "/s/gone.png"):
         status, headers, body = told(both.through, path, "HEAD")
         assert body == b""
         assert (status, headers) == told(both.through, path)[:2] == told(both.alone, path, "HEAD")[:2]
 
 
-def test_the_version_decides_whether_a_plot_was_modified(both: ProxiedSite) -> None:
+def test_conditional_requests(both: ProxiedSite) -> None:
     tag, modified = (told(both.alone, "/s/x.png")[1][name] for name in ("Etag", "Last-Modified"))
     for condition in (tag, f'"zzz", {tag}', f"W/{tag}", "*"):
         for method in ("GET", "HEAD"):
@@ -108,7 +108,7 @@ def test_the_version_decides_whether_a_plot_was_modified(both: ProxiedSite) -> N
         assert told_alike(both, "/s/x.png", **conditions)[0] == 200, conditions
 
 
-def test_a_range_is_the_part_of_the_version_that_was_asked_for(both: ProxiedSite) -> None:
+def test_ranges(both: ProxiedSite) -> None:
     tag, modified = (told(both.alone, "/s/x.png")[1][name] for name in ("Etag", "Last-Modified"))
     for wanted, part in [("0-9", PNG[:10]), ("60-", PNG[60:]), ("-5", PNG[-5:]), ("0-0", PNG[:1]), ("9-999", PNG[9:])]:
         for condition in ({}, {"If_Range": tag}, {"If_Range": modified}):
@@ -125,7 +125,7 @@ def test_a_range_is_the_part_of_the_version_that_was_asked_for(both: ProxiedSite
         assert body == b'{"error":"Range not satisfiable"}\n'
 
 
-def test_a_version_in_the_address_is_cached_for_ever_once_it_is_settled(both: ProxiedSite) -> None:
+def test_settled_version_is_immutable(both: ProxiedSite) -> None:
     file = draw(both.alone.root, "s/project_a/young.png")
     version = told(both.alone, "/s/young.png")[1]["Etag"].strip('"')
     wait_until(lambda: time.time_ns() - file.stat().st_ctime_ns > 2_100_000_000)
@@ -134,13 +134,13 @@ def test_a_version_in_the_address_is_cached_for_ever_once_it_is_settled(both: Pr
     assert told_alike(both, "/s/young.png?v=0000")[1]["Cache-Control"] == "private, no-cache"
 
 
-def test_odd_names_arrive_at_their_own_file(both: ProxiedSite) -> None:
+def test_odd_names(both: ProxiedSite) -> None:
     for name in UNUSUAL_NAMES:
         session, project, filename = (
             encode(part.encode()).decode() for part in (UNUSUAL_SESSION, UNUSUAL_PROJECT, name)
         )
         for query in ("", f"?download=1&project={project}"):
-            # Whatever the client has left as it was goes to plotindex as it was.
+            # Targets that the client sends unchanged reach plotindex unchanged.
             answer = both.through.send(f"{PREFIX}/{session}/{filename}{query}".encode())
             assert (answer.status, answer.body) == (200, name.encode()), name
             assert (b"content-disposition" in answer.headers) == bool(query)
@@ -149,12 +149,12 @@ def test_odd_names_arrive_at_their_own_file(both: ProxiedSite) -> None:
                 assert answer.headers.get(header) == alone.headers.get(header), name
 
 
-def test_the_longest_names_pass_nginx_both_ways(both: ProxiedSite) -> None:
+def test_longest_names(both: ProxiedSite) -> None:
     status, _, body = told_alike(both, "/s/" + encode(LONG.encode()).decode())
     assert (status, body) == (200, b"long")
 
 
-def test_errors_are_those_of_plotindex(both: ProxiedSite) -> None:
+def test_errors_of_plotindex(both: ProxiedSite) -> None:
     for path, status in [("/s/gone.png", 404), ("/nowhere/x.png", 404), ("/s//x.png", 404), ("//s/x.png", 404)]:
         answer = told_alike(both, path)
         assert (answer[0], answer[1]["Cache-Status"]) == (status, "plotindex; fwd=miss")
@@ -173,7 +173,7 @@ def test_errors_are_those_of_plotindex(both: ProxiedSite) -> None:
     assert (status, headers["Retry-After"], headers["Cache-Status"]) == (503, "5", "plotindex; fwd=miss")
 
 
-def test_what_only_nginx_can_say_is_json_too(both: ProxiedSite) -> None:
+def test_errors_of_nginx_are_json(both: ProxiedSite) -> None:
     folder = both.shared.folder
     with nginx(folder / "away", f"http://127.0.0.1:{free_port()}", folder / "plots") as front:
         answer = requests.get(f"{front.url}{PREFIX}/s/x.png", timeout=20)
@@ -185,7 +185,7 @@ def test_what_only_nginx_can_say_is_json_too(both: ProxiedSite) -> None:
         assert list(json.loads(refused.body)) == ["error"]
 
 
-def test_a_signed_address_opens_its_plot_without_a_token(both: ProxiedSite) -> None:
+def test_signed_url(both: ProxiedSite) -> None:
     plots = both.alone.get("/s?q=x.svg").json()["plots"]
     (address,) = [entry["url"] for entry in plots if entry["filename"] == "sub/x.svg"]
     answers = [requests.get(site.url + address, timeout=20) for site in (both.through, both.alone)]
@@ -195,7 +195,7 @@ def test_a_signed_address_opens_its_plot_without_a_token(both: ProxiedSite) -> N
     assert requests.get(both.through.url + address.replace("x.svg", "y.svg"), timeout=20).status_code == 401
 
 
-def test_who_does_not_read_holds_no_thread_of_plotindex(both: ProxiedSite) -> None:
+def test_slow_readers_occupy_no_thread(both: ProxiedSite) -> None:
     os.truncate(both.alone.root / "s/project_a/slow.png", 1 << 26)
     request = f"GET {PREFIX}/s/slow.png HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {both.through.token}\r\n\r\n"
     host, port = both.through.url.removeprefix("http://").split(":")
@@ -207,14 +207,14 @@ def test_who_does_not_read_holds_no_thread_of_plotindex(both: ProxiedSite) -> No
         assert both.through.get("/s/x.png").content == PNG
 
 
-def test_the_pages_and_the_login_work_and_the_cookie_is_for_https_where_the_browser_uses_that(
+def test_login_and_secure_cookie(
     both: ProxiedSite,
 ) -> None:
     folder, environment = both.shared.folder, both.shared.environment
     settings = load_settings({"root": str(both.alone.root)}, environment)
     token = Tokens(settings.state_folder / "tokens.json").check(both.alone.token)
     assert token is not None
-    # As a server that listens with TLS has it.
+    # As with a TLS listener.
     with nginx(folder / "tls", both.behind, folder / "way", {"$scheme;": "https;"}) as tls:
         for url, secure in ((both.through.url, False), (tls.url, True)):
             form = {"code": Logins.from_settings(settings).create_code(token)}
@@ -227,7 +227,7 @@ def test_the_pages_and_the_login_work_and_the_cookie_is_for_https_where_the_brow
             assert (page.status_code, "x.png" in page.text) == (200, True)
             assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
             assert requests.get(f"{url}{PREFIX}/s/x.png", headers=given, timeout=10).content == PNG
-        # Who asks cannot claim to be somebody else, or to be known by another name.
+        # Clients cannot spoof their address or the host name.
         claims = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Proto": "https"}
         page = requests.get(f"{both.through.url}/", headers=claims, timeout=10, allow_redirects=False)
         assert (page.status_code, page.headers["Location"]) == (303, "/login")

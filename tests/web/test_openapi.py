@@ -1,4 +1,4 @@
-"""The interface is as it describes itself: schemathesis asks for whatever the description allows, and for what not."""
+"""The OpenAPI description holds: schemathesis generates valid and invalid requests from it."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tests.support.processes import RunPlotindex, StartService, draw
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
-def test_every_answer_is_as_the_description_says(
+def test_responses_match_the_description(
     root: Path, server: StartService, plotindex: RunPlotindex, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     for session in ("s", "0", "other"):
@@ -37,7 +37,7 @@ def test_every_answer_is_as_the_description_says(
                 *("--generation-database", "none", "--no-color"),
             ],
             cwd=tmp_path,
-            # Its own warnings are its own.
+            # Warnings of schemathesis are not ours.
             env={**environment, "PYTHONWARNINGS": "default", "HOME": os.environ.get("HOME", str(tmp_path))},
             capture_output=True,
             text=True,
