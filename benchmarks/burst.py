@@ -12,7 +12,7 @@ from typing import NamedTuple
 from benchmarks.drawing import PROJECTS, SESSIONS, Drawn
 from benchmarks.measure import in_turn, median_ratio, print_table
 from benchmarks.processes import BenchmarkSite
-from benchmarks.watchers import NOBODY, PLOTINDEX, WATCHDOG, walk, watched
+from benchmarks.watchers import PLOTINDEX, UNWATCHED, WATCHDOG, walk, watched
 
 PLOTS = 50_000
 ROUNDS = 5
@@ -22,8 +22,8 @@ COLUMNS = [
     "watcher",
     "writer s",
     "until done s",
-    "writer / nobody",
-    "until done / nobody",
+    "writer / unwatched",
+    "until done / unwatched",
     "until done / writer",
     "missing",
 ]
@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 
 
 def burst(folder: Path) -> None:
-    measures = {name: partial(_sample, name, folder / name, count()) for name in (NOBODY, WATCHDOG, PLOTINDEX)}
+    measures = {name: partial(_sample, name, folder / name, count()) for name in (UNWATCHED, WATCHDOG, PLOTINDEX)}
     _print(in_turn(ROUNDS, measures))
 
 
@@ -49,7 +49,7 @@ def _sample(name: str, folder: Path, rounds: Iterator[int]) -> Sample:
     site = BenchmarkSite(folder / str(next(rounds)))
     # Flush first: the previous round must not be written during this one.
     os.sync()
-    if name == NOBODY:
+    if name == UNWATCHED:
         drawn = _draw(site)
         return Sample(drawn.seconds, drawn.seconds, 0)
     with watched(name, site) as watcher:
@@ -71,10 +71,10 @@ def _print(samples: dict[str, list[Sample]]) -> None:
     print_table(
         f"{PLOTS:,} plots into {SESSIONS * PROJECTS} new folders, as fast as one process can: until `plotindex sync` "
         "has answered (watchdog's observer: until its table changes no more).\n"
-        f"  {ROUNDS} rounds in turn; medians, ratios within each round: to the writer while nobody watches, and to the "
-        "one who was watched; missing are those of all rounds.",
+        f"  {ROUNDS} rounds in turn; medians, ratios within each round, to the unwatched writer; "
+        "missing plots of all rounds.",
         COLUMNS,
-        [_row(name, samples[name], samples[NOBODY]) for name in samples],
+        [_row(name, samples[name], samples[UNWATCHED]) for name in samples],
     )
 
 
@@ -88,5 +88,5 @@ def _row(name: str, mine: list[Sample], nobody: list[Sample]) -> list[str]:
         f"{median_ratio(writer, alone):.2f}",
         f"{median_ratio(settled, alone):.2f}",
         f"{median_ratio(settled, writer):.2f}",
-        "-" if name == NOBODY else f"{sum(sample.missing for sample in mine):,}",
+        "-" if name == UNWATCHED else f"{sum(sample.missing for sample in mine):,}",
     ]

@@ -21,12 +21,12 @@ PROJECTS = 10_000
 CLIENTS = 200
 ROUNDS = 5
 FLOOD_SECONDS = 2.0
-NOBODY = "nobody else asks"
+NOBODY = "no other requests"
 KINDS = {
     "they wait as Retry-After says": Flood("/api/smartstat/plots/{session}/unknown-{number}.png", obey=True),
     "they do not wait": Flood("/api/smartstat/plots/{session}/unknown-{number}.png", obey=False),
-    "they ask for one and the same name": Flood("/api/smartstat/plots/{session}/unknown.png", obey=False),
-    "they ask for a plot that is there": Flood("/api/smartstat/plots/{session}/correlation_plot.png", obey=False),
+    "one missing name": Flood("/api/smartstat/plots/{session}/unknown.png", obey=False),
+    "an existing plot": Flood("/api/smartstat/plots/{session}/correlation_plot.png", obey=False),
 }
 
 
@@ -129,7 +129,7 @@ def _print(rounds: dict[str, list[Round]]) -> None:
             ]
         )
     print_table(
-        f"Hits on one session while {CLIENTS} clients ask for names that are not there, in a session of "
+        f"Hits on one session while {CLIENTS} clients request missing names, in a session of "
         f"{PROJECTS:,} projects; plotindex's own server, 4 threads.\n"
         f"  {ROUNDS} rounds in turn; p50 of the hits, its ratio within each round; what the others are told, and the "
         "largest worker.",

@@ -141,7 +141,7 @@ def _print_opening(served: Gallery, context: BrowserContext) -> None:
     at_first = [took for took, _, _ in opened[SIZES[0]]]
     print_table(
         "Opening a session's page: until all its plots are counted and sorted, and those in view are there; 3 rounds.",
-        ["plots", "ms", f"/ of {SIZES[0]}", "cards in the page", "images asked for"],
+        ["plots", "ms", f"/ of {SIZES[0]}", "cards in the page", "images requested"],
         [
             [
                 f"{size:,}",

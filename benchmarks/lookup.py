@@ -35,8 +35,8 @@ def lookup() -> None:
             for catalog in catalogs.values():
                 catalog.database.close()
     print_table(
-        f"One look-up of a current copy, in process: a small and a large catalogue.\n"
-        f"  Keys at random, {PROJECTS} copies each; {ROUNDS} rounds in turn of {LOOKUPS:,} look-ups; "
+        f"One lookup of a current copy, in process: a small and a large catalogue.\n"
+        f"  Keys at random, {PROJECTS} copies each; {ROUNDS} rounds in turn of {LOOKUPS:,} lookups; "
         "medians, ratios within each round.",
         ["rows", "us", f"us / at {SIZES[0]:,}"],
         [
@@ -89,5 +89,5 @@ def _look_up(catalog: Catalog, rows: int) -> float:
     seconds = time.perf_counter() - began
     newest = f"project_{PROJECTS - 1:02}"
     if any(plot is None or plot.project != newest for plot in found):
-        raise RuntimeError(f"A look-up at {rows} rows did not answer with the newest copy")
+        raise RuntimeError(f"Lookup at {rows} rows did not answer with the newest copy")
     return seconds / LOOKUPS * 1e6

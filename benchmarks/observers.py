@@ -1,7 +1,7 @@
 """The baseline watchers, each in its own process: `python -m benchmarks.observers NAME ROOT DATABASE`.
 
 Other libraries' recursive watches with what one would write around them: a table of the plots, kept from the events.
-It looks at each path that an event names, and at all below it, so that what ends wrong was never told.
+It rescans each path of an event and everything below it, so a wrong row means a missing event.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The whole tree, looked at from nothing and again: `plotindex rebuild` beside `find`."""
+"""A rebuild of a new and an unchanged catalogue, compared with `find`."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def rebuild() -> None:
         site = BenchmarkSite(Path(folder))
         _draw(site.root)
         measures = {
-            "rebuild, new database": partial(rebuild_anew, site, PLOTS),
+            "rebuild, new database": partial(rebuild_new_database, site, PLOTS),
             "rebuild, nothing changed": partial(rebuild_again, site, PLOTS, added=0),
             FIND: partial(find, site),
         }
@@ -42,14 +42,14 @@ def _draw(root: Path) -> None:
     os.sync()
 
 
-def rebuild_anew(site: BenchmarkSite, plots: int) -> Run:
-    """`plotindex rebuild` of a tree of so many plots, of which it knows none."""
+def rebuild_new_database(site: BenchmarkSite, plots: int) -> Run:
+    """`plotindex rebuild` into an empty catalogue."""
     rmtree(site.environment["PLOTINDEX_STATE_DIR"], ignore_errors=True)
     return rebuild_again(site, plots, added=plots)
 
 
 def rebuild_again(site: BenchmarkSite, plots: int, *, added: int) -> Run:
-    """`plotindex rebuild` of a tree of so many plots.
+    """`plotindex rebuild` of a tree of `plots` plots.
 
     Raises:
         RuntimeError: it finds others, or does not add so many.
@@ -57,19 +57,19 @@ def rebuild_again(site: BenchmarkSite, plots: int, *, added: int) -> Run:
     run = run_measured(python("plotindex", "rebuild", "--json"), site.folder, site.environment)
     report = json.loads(run.output)
     if (report["plots"], report["added"], report["changed"], report["removed"]) != (plots, added, 0, 0):
-        raise RuntimeError(f"The rebuild must find {plots} plots and add {added}, but says {report}")
+        raise RuntimeError(f"The rebuild must find {plots} plots and add {added}, but reports {report}")
     return run
 
 
 def find(site: BenchmarkSite) -> Run:
-    """What has to be looked at in any case, by a program that does nothing else."""
+    """`find` as the minimum: a program that only reads the tree."""
     command = ["find", str(site.root), "-printf", r"%T@ %s %P\n"]
     return run_measured(command, site.folder, site.environment, discard=True)
 
 
 def _print(runs: dict[str, list[Run]]) -> None:
     print_table(
-        f"Looking at {PLOTS:,} plots ({SESSIONS * PROJECTS:,} projects in {SESSIONS} sessions, in the page cache): "
+        f"Reading {PLOTS:,} plots ({SESSIONS * PROJECTS:,} projects in {SESSIONS} sessions, in the page cache): "
         f"`plotindex rebuild` and `find -printf`, as whole processes.\n"
         f"  {ROUNDS} rounds in turn; medians, ratios within each round.",
         ["command", "seconds", "CPU s", "peak MB", "seconds / find", "CPU / find"],

@@ -24,7 +24,7 @@ import psutil
 
 from benchmarks.measure import Run, in_turn, median_ratio, print_table
 from benchmarks.processes import BenchmarkSite, free_port, python
-from benchmarks.rebuild import FIND, find, rebuild_again, rebuild_anew
+from benchmarks.rebuild import FIND, find, rebuild_again, rebuild_new_database
 
 PLOTS = int(os.environ.get("PLOTS", "1000000"))
 SIZES = sorted({10_000, PLOTS // 10, PLOTS})
@@ -127,7 +127,7 @@ def _print_work(scale: Scale) -> None:
 
     measures: dict[str, Callable[[], Run]] = {
         FIND: partial(find, scale.site),
-        "rebuild, new database": partial(rebuild_anew, scale.site, scale.plots),
+        "rebuild, new database": partial(rebuild_new_database, scale.site, scale.plots),
         "rebuild, nothing changed": partial(rebuild_again, scale.site, scale.plots, added=0),
         "indexer's start, nothing changed, until it says that it watches": restart,
     }
@@ -321,7 +321,7 @@ def _print_served(scales: list[Scale], engine: str) -> None:
     print_table(
         f"Answers over HTTP from {engine}, one after the other, each for something at random; {ROUNDS * 3} rounds in "
         f"turn of {ASKED}.\n  Milliseconds in a tree of so many plots, and beside the smallest tree.",
-        ["asked for", *(f"ms {size}" for size in sizes), *(f"{size} / {sizes[0]}" for size in sizes[1:])],
+        ["request", *(f"ms {size}" for size in sizes), *(f"{size} / {sizes[0]}" for size in sizes[1:])],
         rows,
     )
 

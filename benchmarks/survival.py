@@ -43,9 +43,9 @@ def survival() -> None:
     names = [name for name in (WATCHDOG, WATCHFILES, PLOTINDEX) if is_installed(name)]
     fates = in_turn(SEEDS, {name: partial(_weather, name, count(1)) for name in names})
     print_table(
-        f"Storms of random changes, by {PROCESSES} processes for {STORM_SECONDS} seconds: who knows every plot "
-        "afterwards, and sees one more in every folder.\n"
-        "  The other libraries have a handler that looks again at each path that an event names, and at all below it.\n"
+        f"Storms of random changes, by {PROCESSES} processes for {STORM_SECONDS} seconds: who knows every "
+        "plot afterwards, and sees one more in every folder.\n"
+        "  The other libraries have a handler that rescans each path of an event and everything below it.\n"
         f"  The same {SEEDS} seeds for each, in turn. Of plotindex sizes and times count too, of the others paths.",
         COLUMNS,
         [_row(name, fates.get(name)) for name in (WATCHDOG, WATCHFILES, PLOTINDEX)],

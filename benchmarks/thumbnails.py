@@ -113,12 +113,12 @@ def _cpu_seconds(process: psutil.Process) -> float:
 def _print_hits(site: BenchmarkSite, server: Server) -> None:
     path = _address(Path("N.png"), None).replace("N", "{number}")
     floods = {
-        "nobody": None,
+        "none": None,
         "for thumbnails": Flood(f"{path}?width={WIDTH}", obey=False, names=PAGE),
         "for the plots": Flood(path, obey=False, names=PAGE),
     }
     rounds = in_turn(ROUNDS, {name: partial(_round, site, server, flood) for name, flood in floods.items()})
-    alone = [hits for hits, _ in rounds["nobody"]]
+    alone = [hits for hits, _ in rounds["none"]]
     rows = []
     for name, own in rounds.items():
         p50, cpu = [hits.load.p50 for hits, _ in own], [hits.cpu_us for hits, _ in own]
@@ -137,7 +137,7 @@ def _print_hits(site: BenchmarkSite, server: Server) -> None:
         f"Hits on one plot, {CONNECTIONS} connections, while {CLIENTS} others ask without pause for {PAGE} plots: for "
         f"thumbnails, none of which is kept,\n  or for the plots themselves; 4 threads. {ROUNDS} rounds in turn; the "
         "server's CPU for each hit holds what the others cost, without the drawings.",
-        ["the others ask", "answers/s", "p50 ms", "p50 / nobody", "CPU us", "CPU / nobody"],
+        ["other requests", "answers/s", "p50 ms", "p50 / none", "CPU us", "CPU / none"],
         rows,
     )
 

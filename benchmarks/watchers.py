@@ -21,7 +21,7 @@ from benchmarks.processes import BenchmarkSite
 PLOTINDEX = "plotindex"
 WATCHDOG = "watchdog's observer"
 WATCHFILES = "watchfiles"
-NOBODY = "nobody"
+UNWATCHED = "unwatched"
 """Watches nothing: the baseline."""
 MODULES = {WATCHDOG: "watchdog", WATCHFILES: "watchfiles"}
 

@@ -2,5 +2,5 @@
 
 from plotindex.cli.main import main
 
-# However it was started: completion asks for it by this name.
+# Shell completion is registered for this name.
 main(prog_name="plotindex")
