@@ -23,12 +23,12 @@ from prometheus_client.registry import Collector
 from plotindex import __version__
 from plotindex.errors import CatalogError
 from plotindex.index import CacheStatus
-from plotindex.storage import BUCKET_SECONDS, Catalog, Heartbeat, IndexerStats, wal_bytes
+from plotindex.storage import BUCKETS, Catalog, Heartbeat, IndexerStats, wal_bytes
 from plotindex.storage import Histogram as StoredHistogram
 
 MULTIPROC_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 STATES = ("starting", "watching", "polling", "blocked", "lost", "stopped")
-FAST_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, *BUCKET_SECONDS[:13])
+FAST_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, *BUCKETS[:13])
 """In seconds, for what mostly takes less than a millisecond."""
 
 

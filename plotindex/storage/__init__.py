@@ -16,13 +16,13 @@ from plotindex.storage.search.search import SearchResult
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES, wal_bytes, wal_problem
-from plotindex.storage.stats import BUCKET_SECONDS, Histogram, IndexerStats
+from plotindex.storage.stats import BUCKETS, Histogram, IndexerStats
 from plotindex.storage.truncation import Truncation
 from plotindex.storage.urls import check_url
 from plotindex.storage.writer import Change, Writer
 
 __all__ = [
-    "BUCKET_SECONDS",
+    "BUCKETS",
     "HEARTBEAT_SECONDS",
     "KEPT_WAL_BYTES",
     "MAX_WAL_BYTES",

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
 from plotindex.storage.schema import SCHEMA, known_revisions
-from plotindex.storage.statements import Prepared
+from plotindex.storage.statements import Prepared, driver_of
 from plotindex.storage.tables import metadata
 
 POLL_SECONDS = 0.05
@@ -194,7 +194,5 @@ def no_tables(shown: str) -> CatalogError:
 
 
 def _read_revision(connection: Connection) -> str | None:
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    row = driver.execute("SELECT version_num FROM alembic_version").fetchone()
+    row = driver_of(connection).execute("SELECT version_num FROM alembic_version").fetchone()
     return row[0] if row else None

@@ -1,4 +1,4 @@
-"""A pool of idle connections for look-ups, for any driver."""
+"""A pool of idle connections for the hot path, for any driver."""
 
 from collections import deque
 from typing import Generic, Protocol, TypeVar
@@ -18,17 +18,17 @@ T = TypeVar("T", bound=Closable)
 
 
 class ConnectionPool(Generic[T]):
-    """Connections for look-ups that nobody uses now. SQLAlchemy's own pool costs as much as the look-up itself."""
+    """Idle connections. SQLAlchemy's own pool costs as much time as a lookup."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._kept: deque[T] = deque()
+        self._idle: deque[T] = deque()
         call_after_fork(self._forget)
 
     def take(self) -> T:
-        """One of them, or a new one; its taker gives it back, or closes it when it has failed."""
+        """An idle connection, or a new one. The caller gives it back, or closes it after a failure."""
         try:
-            return self._kept.pop()
+            return self._idle.pop()
         except IndexError:
             pooled = self._engine.raw_connection()
             pooled.detach()
@@ -36,18 +36,17 @@ class ConnectionPool(Generic[T]):
             return connection
 
     def give_back(self, connection: T) -> None:
-        """Keep it for the next one."""
-        self._kept.append(connection)
+        self._idle.append(connection)
 
     def close(self) -> None:
-        """Close all that are not in use."""
-        while self._kept:
-            self._kept.pop().close()
+        """Close all idle connections."""
+        while self._idle:
+            self._idle.pop().close()
 
     def _forget(self) -> None:
-        """In a forked child: leave the parent's connections alone, also from being closed."""
-        _OF_PARENTS.append(self._kept)
-        self._kept = deque()
+        """In a forked child: neither use nor close the parent's connections."""
+        _OF_PARENTS.append(self._idle)
+        self._idle = deque()
         self._engine.dispose(close=False)
 
 

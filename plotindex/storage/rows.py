@@ -1,13 +1,16 @@
-"""Read plots within a transaction: the copies of a key, the rows of a scope."""
+"""Read and insert plots within a transaction: the copies of a key, the rows of a scope."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, not_, select, tuple_
 
-from plotindex.storage.statements import Prepared
+from plotindex.storage.statements import Prepared, driver_of
 from plotindex.storage.tables import plot
 from plotindex.tree import INT64_MAX, Plot, PlotKey, Row, Scope, newest_first
 
+ROWS_PER_INSERT = 100
+"""Many rows in one statement halve its time."""
 NUMBERS = (plot.c.size, plot.c.mtime_ns, plot.c.ctime_ns, plot.c.inode)
 PLOT = (plot.c.session, plot.c.project, plot.c.filename, *NUMBERS)
 """The columns of a `Plot`."""
@@ -45,6 +48,34 @@ def read_rows(
     if after is None:
         return first(connection, values)
     return following(connection, {**values, "after_filename": after[0], "after_project": after[1]})
+
+
+def insert_rows(connection: Connection, rows: Sequence[Row], clock: int) -> None:
+    """Insert plots."""
+    driver = driver_of(connection)
+    if connection.dialect.name == "postgresql":
+        # Twice as fast as an INSERT.
+        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in rows:
+                copy.write_row((clock, *row))
+        return
+    full = len(rows) - len(rows) % ROWS_PER_INSERT
+    for start in range(0, full, ROWS_PER_INSERT):
+        driver.execute(_INSERT_MANY, (clock, *chain.from_iterable(rows[start : start + ROWS_PER_INSERT])))
+    driver.executemany(_INSERT_ONE, [(clock, *row) for row in rows[full:]])
+
+
+def _insert(count: int) -> str:
+    """An INSERT of `count` rows, whose first parameter is the clock of all."""
+    width = len(PLOT)
+    starts = range(2, 2 + count * width, width)
+    values = [", ".join(["?1", *(f"?{start + number}" for number in range(width))]) for start in starts]
+    return f"INSERT INTO plot ({_COLUMNS}) VALUES ({'), ('.join(values)})"  # noqa: S608 - names of columns
+
+
+_COLUMNS = ", ".join(["clock", *(column.name for column in PLOT)])
+_COPY = f"COPY plot ({_COLUMNS}) FROM STDIN"
+_INSERT_ONE, _INSERT_MANY = _insert(1), _insert(ROWS_PER_INSERT)
 
 
 def _pages(*conditions: ColumnElement[bool]) -> tuple[Prepared, Prepared]:

@@ -1,58 +1,41 @@
-"""What an indexer measures: durations are counted in buckets, so that months of it stay as small as a minute."""
+"""Statistics of an indexer. Durations are counted in buckets, so that their size does not grow."""
 
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from itertools import accumulate
 from typing import Any, Self
 
-BUCKET_SECONDS = (
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    30.0,
-    60.0,
-    300.0,
-    3600.0,
-)
-"""The upper bounds of the buckets."""
-MOST = 2.0**63
-"""What nothing that is counted or measured here comes to."""
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+"""Upper bounds in seconds."""
+MAX_VALUE = 2.0**63
+"""A larger stored number is invalid."""
 
 
 class Histogram:
-    """Durations in seconds: how many there were up to each bound, and their sum."""
+    """Durations in seconds: the count in each bucket, and the sum."""
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKET_SECONDS) + 1)
-        """Of each bucket by itself; the last one has no bound."""
+        self.counts = [0] * (len(BUCKETS) + 1)
+        """Not cumulative; the last bucket has no bound."""
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count a duration; one that is negative, by two clocks that differ, as none."""
+        """Count a duration. A negative one, by two clocks that differ, counts as 0."""
         seconds = max(0.0, seconds)
-        self.counts[bisect_left(BUCKET_SECONDS, seconds)] += 1
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.sum += seconds
 
     def observe_all(self, seconds: Iterable[float]) -> None:
-        """Count very many."""
+        """Count many durations at once."""
         durations = sorted(seconds)
-        ends = [*(bisect_right(durations, bound) for bound in BUCKET_SECONDS), len(durations)]
+        ends = [*(bisect_right(durations, bound) for bound in BUCKETS), len(durations)]
         self.counts = [count + end - start for count, start, end in zip(self.counts, [0, *ends], ends, strict=False)]
         self.sum += sum(durations[bisect_left(durations, 0.0) :])
 
     def add(self, other: "Histogram") -> None:
-        """Count those of another one, too."""
+        """Count the durations of another histogram."""
         self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
         self.sum += other.sum
 
@@ -60,76 +43,73 @@ class Histogram:
         return {"counts": self.counts, "sum": round(self.sum, 6)}
 
     @classmethod
-    def from_json(cls, told: Any) -> Self:  # noqa: ANN401 - what another version may have written
-        """What `as_json` told; empty when it has other buckets."""
-        read = cls()
-        match told:
-            case {"counts": list(counts), "sum": total} if len(counts) == len(read.counts):
+    def from_json(cls, stored: Any) -> Self:  # noqa: ANN401 - another version may have written anything
+        """The histogram of `as_json`; an empty one if its buckets differ."""
+        histogram = cls()
+        match stored:
+            case {"counts": list(counts), "sum": total} if len(counts) == len(histogram.counts):
                 if all(map(_is_number, [*counts, total])):
-                    read.counts, read.sum = [int(count) for count in counts], float(total)
-        return read
+                    histogram.counts, histogram.sum = [int(count) for count in counts], float(total)
+        return histogram
 
     def cumulative(self) -> list[tuple[str, int]]:
-        """How many durations there were up to each bound, as Prometheus has it."""
-        total = 0
-        pairs = []
-        for bound, count in zip([*map(str, BUCKET_SECONDS), "+Inf"], self.counts, strict=True):
-            total += count
-            pairs.append((bound, total))
-        return pairs
+        """The count up to each bound, in the format of Prometheus."""
+        bounds = [*map(str, BUCKETS), "+Inf"]
+        return list(zip(bounds, accumulate(self.counts), strict=True))
 
 
 @dataclass
 class IndexerStats:
-    """What an indexer has measured since it began."""
+    """Statistics since the start of the indexer. The names are keys in its stored row."""
 
     reconcile: Histogram = field(default_factory=Histogram)
-    """Each step of reconciling: looking for as long as a turn lasts, and writing what was found."""
+    """Steps of reconciling: one turn of scanning, and writing its result."""
     delay: Histogram = field(default_factory=Histogram)
-    """From the last change of a plot's file to its row; of those that a rescan found, none."""
+    """From the ctime of a plot to its row, without those found by a rescan."""
     missed: int = 0
-    """How many plots and folders rescans have found that the watcher had missed, in all."""
+    """Plots and folders that the watcher missed and rescans found."""
     rescan: float = 0.0
-    """How many seconds the last full reconcile took."""
+    """Seconds of the last full scan."""
     pinned: int = 0
-    """Bytes of the database's log that a reader keeps from being used again."""
+    """Bytes of the write-ahead log that a reader keeps from being truncated."""
     closed: int = 0
-    """How many folders cannot be looked into."""
+    """Folders that the indexer may not read."""
     rolled_sessions: int = 0
-    """In how many sessions there is something that the rolling rescan looks at."""
+    """Sessions covered by the rolling rescan."""
     rolled_folders: int = 0
-    """How many folders that are."""
+    """Folders covered by the rolling rescan."""
     folders_round: float = 0.0
-    """How many seconds its last whole round by folders took; 0 before there was any."""
+    """Seconds of its last round by folders; 0 before the first."""
     files_round: float = 0.0
+    """Seconds of its last round by files; 0 before the first."""
     folders_age: float = 0.0
-    """For how many seconds something that came, went or was renamed in these folders can be unknown."""
+    """Staleness in seconds of new, removed and renamed entries of these folders."""
     files_age: float = 0.0
-    """The same of something that was rewritten in place."""
+    """Staleness in seconds of in-place writes."""
 
     elected: bool | None = None
-    """Whether it is the one of several indexers that looks at everything now and then; None where it is alone."""
+    """Whether this indexer is the leader; None if it is the only one."""
 
     def dump(self) -> str:
-        """As text for the catalogue."""
+        """JSON for the catalogue."""
         return json.dumps(
             {**vars(self), "reconcile": self.reconcile.as_json(), "delay": self.delay.as_json()}, separators=(",", ":")
         )
 
     @classmethod
     def load(cls, text: str | None) -> Self:
-        """What `dump` wrote, also that of another version: what it does not say is as at the beginning."""
+        """The statistics of `dump`, also of another version's; what is missing or invalid has its default."""
         try:
-            told = json.loads(text or "{}")
+            stored = json.loads(text or "{}")
         except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            told = {}
-        numbers = {each.name: told[each.name] for each in fields(cls)[2:-1] if _is_number(told.get(each.name))}
-        read = cls(Histogram.from_json(told.get("reconcile")), Histogram.from_json(told.get("delay")), **numbers)
-        read.elected = told["elected"] if isinstance(told.get("elected"), bool) else None
-        return read
+            stored = None
+        if not isinstance(stored, dict):
+            stored = {}
+        numbers = {each.name: stored[each.name] for each in fields(cls)[2:-1] if _is_number(stored.get(each.name))}
+        stats = cls(Histogram.from_json(stored.get("reconcile")), Histogram.from_json(stored.get("delay")), **numbers)
+        stats.elected = stored["elected"] if isinstance(stored.get("elected"), bool) else None
+        return stats
 
 
-def _is_number(told: object) -> bool:
-    return isinstance(told, int | float) and 0 <= told < MOST
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value < MAX_VALUE

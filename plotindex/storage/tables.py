@@ -1,8 +1,8 @@
-"""The tables of the catalogue. migrations/ makes them; `alembic check` holds the two together."""
+"""The tables of the catalogue. migrations/ creates them; `alembic check` compares the two."""
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, Table, Text
 
-# Text compares by bytes, so that what lies below a folder is a range.
+# Text compares by bytes, so that the content of a folder is a range.
 Name = Text().with_variant(Text(collation="C"), "postgresql")
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(column_0_N_label)s"})
@@ -23,7 +23,7 @@ plot = Table(
 Index("ix_plot_scope", plot.c.session, plot.c.project, plot.c.filename)
 
 
-# The current copy is the last entry of its key: one step, however many projects drew it.
+# The current copy is the last entry of its key: one step in the index, for any number of copies.
 Index("ix_plot_current", plot.c.session, plot.c.filename, plot.c.mtime_ns, plot.c.project)
 Index("ix_plot_clock", plot.c.clock)
 
@@ -38,8 +38,7 @@ session = Table(
 )
 
 
-# Sessions of which not everything is indexed: filenames from `cut` on are left out, `plots` of them at the last count,
-# and so are `folders` that lie too deep.
+# Sessions that are not fully indexed: see truncation.py.
 excess = Table(
     "excess",
     metadata,
@@ -61,8 +60,8 @@ removal = Table(
 )
 
 
-# Every key, for the search: the one that changed last has the highest id. It lags behind the plots (see intake.py),
-# and is a cache of them. Beside it is an index by trigrams, which no Core table describes: TRIGRAMS.
+# Every key, for search; the last changed has the highest id. It is updated behind the plots (search/updater.py), and
+# indexed by TRIGRAMS, which SQLAlchemy cannot describe.
 name = Table(
     "name",
     metadata,
@@ -72,12 +71,10 @@ name = Table(
 )
 Index("ix_name_key", name.c.session, name.c.filename, unique=True)
 TRIGRAMS = "name_trigram"
-"""A table of FTS5 on SQLite, with tables of its own that begin so; an index of pg_trgm on PostgreSQL."""
+"""On SQLite an FTS5 table, whose own tables have this prefix; on PostgreSQL an index of pg_trgm."""
 
 
-# One row: what is in `name` is what plots and removals say up to this position in the order of (clock, session,
-# filename). `trimmed` is the catalogue's when that was begun; what had an id up to `outdated` by then goes when all is
-# in, unless it got another one. Without the row, nothing is in for sure.
+# One row: the `Position` of search/updater.py. Without it, `name` may be incomplete.
 searched = Table(
     "searched",
     metadata,

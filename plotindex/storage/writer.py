@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
 from plotindex.storage.header import Header, grammar_of, read_header
-from plotindex.storage.rows import OF_KEY, OF_PROJECT, PLOT, read_rows
-from plotindex.storage.statements import Insertion, Prepared
+from plotindex.storage.rows import OF_KEY, OF_PROJECT, insert_rows, read_rows
+from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, plot, removal, session
 from plotindex.storage.truncation import Truncations
 from plotindex.tree import Layout, Plot, Row, Scope
@@ -55,7 +55,7 @@ class Writer:
             return
         clock = self._advance_clock()
         for rows in added:
-            _INSERT(self.connection, rows, clock)
+            insert_rows(self.connection, rows, clock)
             self._count_added(rows, clock)
         removed = [change.before for change in changes if change.before and not change.after]
         new = [change.after for change in changes if change.after and not change.before]
@@ -64,7 +64,7 @@ class Writer:
             self.connection.execute(_DELETE, [_place(row) for row in removed])
             self.connection.execute(insert(removal), [_removal(row, clock) for row in removed])
         if new:
-            _INSERT(self.connection, new, clock)
+            insert_rows(self.connection, new, clock)
         if changed:
             self.connection.execute(_UPDATE, [{**_place(row), **_numbers(row), "clock": clock} for row in changed])
         by_session: dict[str, list[Change]] = defaultdict(list)
@@ -165,7 +165,6 @@ def _removal(row: Plot, clock: int) -> dict[str, object]:
 
 _MTIME_NS = itemgetter(Plot._fields.index("mtime_ns"))
 _DELETE = delete(plot).where(OF_KEY, OF_PROJECT)
-_INSERT = Insertion(plot, [column.name for column in PLOT], "clock")
 _UPDATE = update(plot).where(OF_KEY, OF_PROJECT)
 _ADVANCE_CLOCK = Prepared(update(catalogue).values(clock=catalogue.c.clock + 1).returning(catalogue.c.clock))
 _INSERT_SESSION = Prepared(insert(session))

@@ -6,7 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plotindex.storage.stats import BUCKET_SECONDS, Histogram, IndexerStats
+from plotindex.storage.stats import BUCKETS, Histogram, IndexerStats
 
 durations = st.lists(st.floats(-1, 10_000))
 
@@ -25,7 +25,7 @@ def test_what_was_measured_is_read_as_it_was_written(first: list[float], second:
     pairs = read.reconcile.cumulative()
     everything = [*first, *second]
     assert pairs[-1] == ("+Inf", len(everything))
-    for bound, (text, count) in zip(BUCKET_SECONDS, pairs, strict=False):
+    for bound, (text, count) in zip(BUCKETS, pairs, strict=False):
         assert (text, count) == (str(bound), sum(seconds <= bound for seconds in everything))
 
 

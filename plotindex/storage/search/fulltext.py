@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from plotindex.storage.search.trigrams import ESCAPE, like_pattern, match_expression, trigrams_of
-from plotindex.storage.statements import Prepared
+from plotindex.storage.statements import Prepared, driver_of
 from plotindex.storage.tables import name
 
 MAX_TRIGRAMS = 4
@@ -54,9 +54,7 @@ class NameIndex:
             return _server_rows(connection, values)
         last_id = connection.execute(select(func.max(name.c.id))).scalar() or 0
         rarest = self._rarest(connection, trigrams_of(runs), last_id)
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        return _sqlite_rows(driver, {**values, "expression": match_expression(rarest)})
+        return _sqlite_rows(driver_of(connection), {**values, "expression": match_expression(rarest)})
 
     def _rarest(self, connection: Connection, trigrams: Collection[str], last_id: int) -> list[str]:
         """The rarest few of the trigrams, by a sample of the names."""
@@ -87,7 +85,7 @@ def time_limit(connection: Connection, seconds: float) -> AbstractContextManager
     Raises:
         SearchTimeoutError: time is up; rows found before are valid.
     """
-    driver = connection.connection.driver_connection
+    driver = driver_of(connection)
     if isinstance(driver, sqlite3.Connection):
         return _sqlite_time_limit(driver, seconds)
     return _server_time_limit(connection, seconds)

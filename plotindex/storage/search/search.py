@@ -7,6 +7,7 @@ deleted plot is returned.
 
 from collections.abc import Collection, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from heapq import nlargest
 from itertools import chain
 from typing import NamedTuple
@@ -51,23 +52,15 @@ class SearchResult(NamedTuple):
     """Whether these are as many as were wanted, or all there are."""
 
 
+@dataclass
 class NameSearch:
     """Searches the names in one catalogue. Every method raises CatalogError when they cannot be read. Thread-safe."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        before_index: int = NAMES_BEFORE_INDEX,
-        without_index: int = NAMES_WITHOUT_INDEX,
-        index_seconds: float = INDEX_SECONDS,
-    ) -> None:
-        """The limits default to the constants above."""
-        self._database = database
-        self._before_index = before_index
-        self._without_index = without_index
-        self._index_seconds = index_seconds
-        self._index = NameIndex()
+    database: Database
+    before_index: int = NAMES_BEFORE_INDEX
+    without_index: int = NAMES_WITHOUT_INDEX
+    index_seconds: float = INDEX_SECONDS
+    _index: NameIndex = field(default_factory=NameIndex)
 
     def search(
         self, query: str, sessions: Sequence[SessionRow], limit: int, *, everywhere: bool = False
@@ -81,8 +74,8 @@ class NameSearch:
         if not all(map(can_be_in_name, runs)):
             return SearchResult([], is_complete=True)
         has_index = everywhere and bool(trigrams_of(runs))
-        with self._database.reading() as connection:
-            budget = self._before_index if has_index else self._without_index
+        with self.database.reading() as connection:
+            budget = self.before_index if has_index else self.without_index
             keys, is_complete = _read_latest(connection, sessions, query, limit, budget)
             if has_index and not is_complete:
                 more, is_complete = self._search_index(connection, query, limit)
@@ -100,7 +93,7 @@ class NameSearch:
         if not trigrams_of(runs) or not all(map(can_be_in_name, runs)):
             return None
         found: set[PlotKey] = set()
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             pending, is_all = _pending_names(connection)
             if not is_all:
                 return None
@@ -121,7 +114,7 @@ class NameSearch:
         pending, is_complete = _pending_names(connection)
         try:
             with (
-                time_limit(connection, self._index_seconds),
+                time_limit(connection, self.index_seconds),
                 closing(self._index.candidates(connection, literal_runs(query))) as candidates,
             ):
                 for _, *fields in chain(pending, candidates):

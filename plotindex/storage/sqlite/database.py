@@ -20,7 +20,7 @@ from plotindex.storage.sqlite.errors import damaged, missing, translate
 from plotindex.storage.sqlite.file import FileId, create_file, describe_file, file_id, quarantine
 from plotindex.storage.sqlite.immutable import ReadConnection, is_in_wal_mode
 from plotindex.storage.sqlite.writer_queue import WriterQueue
-from plotindex.storage.statements import Prepared
+from plotindex.storage.statements import Prepared, driver_of
 from plotindex.storage.urls import parse_file_url
 
 BUSY_SECONDS = 60.0
@@ -73,7 +73,7 @@ class SqliteDatabase(Database):
                 with connection.begin():
                     yield connection
             finally:
-                self._check_unchanged(_driver_of(connection))
+                self._check_unchanged(driver_of(connection))
 
     def fetch_one(self, query: Prepared, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
         idle = self._idle
@@ -175,7 +175,7 @@ class SqliteDatabase(Database):
     @contextmanager
     def _connected_reader(self) -> Iterator[Connection]:
         connection = self.reader.connect()
-        if _driver_of(connection).is_stale(self.path):
+        if driver_of(connection).is_stale(self.path):
             connection.close()
             self.close()
             connection = self.reader.connect()
@@ -205,9 +205,3 @@ class SqliteDatabase(Database):
             if isinstance(translated, DamagedDatabaseError):
                 self._damaged = opened
             raise translated from error
-
-
-def _driver_of(connection: Connection) -> ReadConnection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, ReadConnection)
-    return driver

@@ -13,6 +13,7 @@ from plotindex.storage.sqlite.errors import is_busy
 from plotindex.storage.sqlite.file import quoted
 from plotindex.storage.sqlite.immutable import READ_WRITE, ReadConnection, read_mode
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES
+from plotindex.storage.statements import driver_of
 
 CHECKPOINT_PAGES = 8_192
 """Pages of the log after which SQLite checkpoints it, which waits for the disk."""
@@ -61,9 +62,7 @@ def make_engine(url: URL, busy_timeout: float, *, read_only: bool, prefer_immuta
 
 def begin_with_timeout(connection: Connection, seconds: float) -> Transaction:
     """Begin a transaction; wait so long for another program that holds the database."""
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    driver.execute(f"PRAGMA busy_timeout = {int(min(seconds, SIGNAL_SECONDS) * 1000)}")
+    driver_of(connection).execute(f"PRAGMA busy_timeout = {int(min(seconds, SIGNAL_SECONDS) * 1000)}")
     deadline = time.monotonic() + seconds
     while True:
         try:

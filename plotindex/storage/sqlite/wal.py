@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from plotindex.errors import CatalogError
+from plotindex.storage.statements import driver_of
 
 KEPT_WAL_BYTES = 1 << 26
 """Size to which the log is truncated after a checkpoint."""
@@ -50,8 +51,7 @@ def limit_size(connection: Connection, database: Path) -> None:
 
 def checkpoint(connection: Connection, mode: str) -> int:
     """Copy the log into the database as far as readers allow; return how many bytes remain."""
-    driver = connection.connection.driver_connection
-    assert driver is not None
+    driver = driver_of(connection)
     driver.execute("PRAGMA busy_timeout = 0")
     _, logged, done = driver.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
     (page,) = driver.execute("PRAGMA page_size").fetchone()
