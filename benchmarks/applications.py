@@ -1,13 +1,19 @@
 """The baseline applications and their server: `python -m benchmarks.applications TARGET PORT`."""
 
+import hashlib
 import os
+import sqlite3
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response, jsonify, send_file, send_from_directory
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from werkzeug.http import http_date
 
 from benchmarks.serving import THREADS, asked_plot
 
@@ -44,6 +50,44 @@ def create_known_path() -> Flask:
         return send_from_directory(folders[session_id], filename)
 
     return app
+
+
+def create_bare() -> Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]:
+    """The floor: a callable that checks a token's digest, runs one query, and sends the file with headers."""
+    root = os.environ["PLOTINDEX_ROOT"]
+    tokens = {hashlib.sha256(os.environ["BENCHMARK_TOKEN"].encode()).hexdigest()}
+    local = threading.local()
+    query = "SELECT project, size, mtime_ns FROM plot WHERE session = ? AND filename = ? ORDER BY mtime_ns DESC LIMIT 1"
+    folder, file = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, os.O_RDONLY | os.O_NOFOLLOW
+
+    def bare(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        secret = environ["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
+        if hashlib.sha256(secret.encode()).hexdigest() not in tokens:
+            start_response("401 Unauthorized", [])
+            return []
+        session, _, name = environ["PATH_INFO"].removeprefix("/api/smartstat/plots/").partition("/")
+        if not hasattr(local, "catalog"):
+            local.catalog = sqlite3.connect(os.environ["BENCHMARK_CATALOG"])
+        project, size, mtime_ns = local.catalog.execute(query, (session, name)).fetchone()
+        session_fd = os.open(f"{root}/{session}", folder)
+        project_fd = os.open(project, folder, dir_fd=session_fd)
+        fd = os.open(name, file, dir_fd=project_fd)
+        status = os.fstat(fd)
+        content = os.read(fd, status.st_size)
+        for opened in (session_fd, project_fd, fd):
+            os.close(opened)
+        headers = [
+            ("Content-Type", "image/png"),
+            ("Content-Length", str(size)),
+            ("ETag", f'"{mtime_ns}"'),
+            ("Last-Modified", http_date(mtime_ns // 10**9)),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cache-Control", "private, no-cache"),
+        ]
+        start_response("200 OK", headers)
+        return [content]
+
+    return bare
 
 
 def serve(target: str, port: int) -> None:

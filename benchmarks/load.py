@@ -10,7 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import NamedTuple
 
 HEAD_ROOM = 1 << 16
@@ -36,6 +36,7 @@ class Load(NamedTuple):
     requests: int
     seconds: float
     p50: float
+    p99: float
     cpu_seconds: float
     """CPU time of the load generator itself."""
 
@@ -51,7 +52,13 @@ def run_job(job: Job) -> Load:
     with ThreadPoolExecutor(job.connections) as pool:
         asked = [pool.submit(_ask, job, body, began + job.seconds) for _ in range(job.connections)]
         latencies = [latency for one in asked for latency in one.result()]
-    return Load(len(latencies), time.perf_counter() - began, median(latencies), time.process_time())
+    return Load(
+        len(latencies),
+        time.perf_counter() - began,
+        median(latencies),
+        quantiles(latencies, n=100)[98],
+        time.process_time(),
+    )
 
 
 def _ask(job: Job, body: bytes, until: float) -> list[float]:

@@ -21,8 +21,10 @@ from benchmarks.processes import BenchmarkSite, free_port, python
 TARGETS = {
     "glob": "benchmarks.applications:create_glob",
     "known path": "benchmarks.applications:create_known_path",
-    "plotindex": "plotindex.web:create_app",
+    "bare callable": "benchmarks.applications:create_bare",
+    "plotindex": None,
 }
+"""Name -> the application that Granian serves; None: `plotindex serve` as it is by default."""
 SIZES = [1, 10, 100, 1_000, 10_000]
 # Many short rounds: each ratio compares measurements close in time.
 ROUNDS = 9
@@ -38,9 +40,12 @@ COLUMNS = [
     "application",
     "requests/s",
     "p50 ms",
+    "p99 ms",
     "CPU us",
     "CPU / known path",
     "quartiles",
+    "CPU / bare",
+    "requests/s / known path",
     "requests/s / glob",
     "CPU / at 1",
     "requests/s / at 1",
@@ -113,14 +118,17 @@ def _servers(site: BenchmarkSite) -> Iterator[list[Server]]:
         stack.enter_context(site.started("plotindex", "watch", log="watch.log"))
         site.wait_until_watching()
         token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
+        (catalog,) = (site.folder / "state").rglob("catalog.db")
+        site.environment |= {"BENCHMARK_TOKEN": token, "BENCHMARK_CATALOG": str(catalog)}
         yield [stack.enter_context(started_server(site, name, token)) for name in TARGETS]
 
 
 @contextmanager
 def started_server(site: BenchmarkSite, name: str, token: str) -> Iterator[Server]:
     """One of the applications, listening."""
-    port, log = free_port(), f"{name}.log"
-    with site.started("benchmarks.applications", TARGETS[name], str(port), log=log) as process:
+    port, log, target = free_port(), f"{name}.log", TARGETS[name]
+    own = ("plotindex", "serve", "--port", str(port))
+    with site.started(*(("benchmarks.applications", target, str(port)) if target else own), log=log) as process:
         site.wait_until_listening(process, port, log)
         yield Server(name, process, port, token)
 
@@ -187,9 +195,12 @@ def _row(samples: Samples, projects: int, name: str, listed_at: int) -> list[str
         name,
         f"{median(rate):,.0f}",
         f"{median(sample.load.p50 for sample in mine) * 1000:.2f}",
+        f"{median(sample.load.p99 for sample in mine) * 1000:.2f}",
         f"{median(cpu):,.0f}",
         f"{median_ratio(cpu, known_cpu):.2f}",
         f"{low:.2f}-{high:.2f}",
+        f"{median_ratio(cpu, [sample.cpu_us for sample in samples[projects, 'bare callable']]):.2f}",
+        f"{median_ratio(rate, [sample.rate for sample in samples[projects, 'known path']]):.2f}",
         f"{median_ratio(rate, [sample.rate for sample in samples[projects, 'glob']]):,.2f}",
         f"{median_ratio(cpu, [sample.cpu_us for sample in at_one]):,.2f}",
         f"{median_ratio(rate, [sample.rate for sample in at_one]):.3f}",

@@ -13,12 +13,13 @@ from plotindex.auth.keys import (
     signing_keys,
 )
 from plotindex.auth.logins import CODES_FILE, COOKIE_SECONDS, LOGOUTS_FILE, Logins, parse_logouts
-from plotindex.auth.signing import SIGNATURE_PARAMETER, TOKEN_ID_PARAMETER, UrlSigner
+from plotindex.auth.signing import EXPIRES_PARAMETER, SIGNATURE_PARAMETER, TOKEN_ID_PARAMETER, UrlSigner
 from plotindex.auth.tokens import TOKENS_FILE, Token, Tokens, parse_tokens
 
 __all__ = [
     "CODES_FILE",
     "COOKIE_SECONDS",
+    "EXPIRES_PARAMETER",
     "KEYS_FILE",
     "LOGOUTS_FILE",
     "MAX_PREVIOUS_KEYS",

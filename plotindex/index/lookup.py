@@ -1,6 +1,7 @@
 """Find the file of a key: in the catalogue or, on a miss, by a scan that heals the catalogue."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -75,11 +76,9 @@ class Lookup:
             RootLostError: the plot is not found, and the root is missing.
             OSError: the plot exists but cannot be opened.
         """
-        if self.observer is None:
-            return self._open(session, filename, project)
         started = time.perf_counter()
         result = self._open(session, filename, project)
-        self.observer.on_lookup(result.cache_status, time.perf_counter() - started)
+        self.observe(result.cache_status, time.perf_counter() - started)
         return result
 
     def _open(self, session: str, filename: str, project: str | None) -> LookupResult:
@@ -100,6 +99,29 @@ class Lookup:
         if opened is None:
             self._check_root()
         return LookupResult(opened, cache_status)
+
+    def open_hit(self, session: str, filename: str, project: str | None = None) -> OpenPlot | None:
+        """The plot that `open` would answer with, if the catalogue was read within a second and its row is right.
+
+        None otherwise. Never scans, heals, writes or waits for a lock; does not call the observer.
+        """
+        key = self.tree.layout.parse_key(session, filename)
+        is_fresh = time.monotonic() - self._state_read_at < STATE_SECONDS
+        if not is_fresh or key is None or (project is not None and not self.tree.layout.is_project(project)):
+            return None
+        row = self._read_row(key, project)
+        opened = self.tree.open(key, row.project) if row is not None else None
+        if opened is None:
+            return None
+        if opened.plot != row:
+            os.close(opened.fd)
+            return None
+        return opened
+
+    def observe(self, cache_status: CacheStatus, seconds: float) -> None:
+        """Report a lookup to the observer."""
+        if self.observer is not None:
+            self.observer.on_lookup(cache_status, seconds)
 
     def has_catalog(self) -> bool:
         """Whether there is a readable catalogue of this root."""

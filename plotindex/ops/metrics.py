@@ -68,11 +68,11 @@ class Metrics:
     def count_scan(self, seconds: float) -> None:
         self._scans.observe(seconds)
 
-    def count_response(self, route: str, code: int) -> None:
+    def count_responses(self, route: str, code: int, count: int) -> None:
         counter = self._by_route.get((route, code))
         if counter is None:
             counter = self._by_route[route, code] = self._responses.labels(route, code)
-        counter.inc()
+        counter.inc(count)
 
     def exposition(self, catalog: Catalog, accept: str) -> tuple[str, bytes]:
         """Content type and body of /metrics, for all workers, in the format of the Accept header."""

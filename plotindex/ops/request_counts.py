@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
@@ -51,8 +51,8 @@ class RequestCounter:
         self._fd: int | None = None
         self._slot = [0, 0, 0, 0]
 
-    def count(self, which: Literal["hits", "misses", "scans"]) -> None:
-        """Add one to a count of the current minute."""
+    def count(self, hits: int = 0, misses: int = 0, scans: int = 0) -> None:
+        """Add to the counts of the current minute."""
         with self._lock:
             if not self._is_open:
                 self._is_open = True
@@ -62,7 +62,7 @@ class RequestCounter:
             minute = int(time.time() // 60)
             if self._slot[0] != minute:
                 self._slot = [minute, 0, 0, 0]
-            self._slot[1 + Counts._fields.index(which)] += 1
+            self._slot = [minute, self._slot[1] + hits, self._slot[2] + misses, self._slot[3] + scans]
             # Not mmap: on a full or faulty disk it kills the process (SIGBUS); pwrite fails.
             with suppress(OSError):
                 os.pwrite(self._fd, SLOT.pack(*self._slot), minute % RING_MINUTES * SLOT.size)

@@ -3,11 +3,14 @@
 import json
 import logging
 import os
+import select
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from plotindex.system.text import printable
@@ -60,6 +63,10 @@ class AccessRecord(NamedTuple):
     milliseconds: float
     answered: str | None
     """The value of Cache-Status, without the name of the cache."""
+    request: str
+    """The id of the request."""
+    time: float
+    """When it was answered, in seconds since the epoch."""
 
 
 class AccessLog:
@@ -67,20 +74,25 @@ class AccessLog:
 
     def __init__(self, log_format: str) -> None:
         self._format = self._format_json if log_format == "json" else self._format_text
-        self._second = 0
+        self._second = -1
         self._time = ""
 
     def format(self, access: AccessRecord) -> bytes:
-        return self._format(access, time.time()).encode(errors="backslashreplace")
+        return self._format(access).encode(errors="backslashreplace")
 
-    def write(self, access: AccessRecord) -> None:
-        try:
-            os.write(STDERR, self.format(access))
-        except OSError:
-            # A closed stderr must not fail the request.
-            return
+    def write(self, records: Iterable[AccessRecord]) -> None:
+        """Write lines, each of them whole: what the kernel is given at once fits a pipe (pipe(7), PIPE_BUF)."""
+        batch = b""
+        for record in records:
+            line = self.format(record)
+            if len(batch) + len(line) > select.PIPE_BUF:
+                _write(batch)
+                batch = b""
+            batch += line
+        _write(batch)
 
-    def _format_text(self, access: AccessRecord, now: float) -> str:
+    def _format_text(self, access: AccessRecord) -> str:
+        now = access.time
         second = int(now)
         if second != self._second:
             # Not locked: at worst a line of another thread has the time of the adjacent second.
@@ -91,16 +103,27 @@ class AccessLog:
         return (
             f"{self._time},{int(now * 1000) % 1000:03d} INFO "
             f"{_quote(access.remote)} {_quote(access.method)} {_quote(access.path, MAX_PATH_BYTES)} "
-            f"{access.status} {size} {access.milliseconds:.1f} ms{answered} [{request_id.get()}]\n"
+            f"{access.status} {size} {access.milliseconds:.1f} ms{answered} [{access.request}]\n"
         )
 
-    def _format_json(self, access: AccessRecord, now: float) -> str:
-        line = {"time": _iso_time(now), "level": "info", "logger": "plotindex.access"}
+    def _format_json(self, access: AccessRecord) -> str:
+        line = {"time": _iso_time(access.time), "level": "info", "logger": "plotindex.access"}
         client_values = {"remote": _truncate(access.remote), "method": _truncate(access.method)}
         client_values["path"] = _truncate(access.path, MAX_PATH_BYTES)
-        return json.dumps({**line, **access._asdict(), **client_values, "request": request_id.get()}) + "\n"
+        fields = {name: value for name, value in access._asdict().items() if name != "time"}
+        return json.dumps({**line, **fields, **client_values}) + "\n"
 
 
+def _write(lines: bytes) -> None:
+    try:
+        if lines:
+            os.write(STDERR, lines)
+    except OSError:
+        # A closed stderr must not fail the request.
+        return
+
+
+@lru_cache(512)
 def _quote(text: str, max_bytes: int = 100) -> str:
     """Escape a value from the client as one word, so that it cannot forge other fields."""
     return _truncate(printable(text).replace(" ", r"\x20"), max_bytes)

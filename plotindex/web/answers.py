@@ -117,7 +117,7 @@ def answer_with_plot(
         headers = _plot_headers(plot, cache_status, request.arguments, is_final=is_settled and not is_fallback)
         size = plot.size
         decision = Decision(OK, 0, size)
-        if any(condition in environ for condition in CONDITIONS):
+        if not CONDITIONS.isdisjoint(environ):
             decision = evaluate(environ, Validators(plot.version, _seconds(plot), is_settled), size)
         if decision.status not in (OK, PARTIAL):
             return _without_content(decision.status, headers, size)
@@ -152,7 +152,7 @@ def answer_with_thumbnail(
         ("ETag", f'"{etag}"'),
         *_common_headers(plot, cache_status, request.arguments, filename, is_final=bool(result and result.is_final)),
     ]
-    if any(condition in environ for condition in CONDITIONS):
+    if not CONDITIONS.isdisjoint(environ):
         # Thumbnails are small: always sent whole.
         status = evaluate({**environ, "HTTP_RANGE": ""}, Validators(etag, _seconds(plot), False), len(content)).status
         if status != OK:

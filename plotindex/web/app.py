@@ -5,20 +5,19 @@ from collections.abc import Callable
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
-from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.config import Settings, load_settings
 from plotindex.errors import PlotIndexError
 from plotindex.index import CacheStatus, make_lookup
 from plotindex.ops.metrics import Metrics
-from plotindex.ops.request_counts import RequestCounter
 from plotindex.rendering.thumbnails import Thumbnails
 from plotindex.system import request_id
 from plotindex.tree import PlotKey
 from plotindex.web.authentication import Authenticator, is_signed
+from plotindex.web.direct_hits import DirectHits, Front
 from plotindex.web.errors import respond_not_found, respond_with_error
-from plotindex.web.instrumentation import instrument_lookups, instrument_requests
+from plotindex.web.instrumentation import RequestObserver
 from plotindex.web.views.gallery import GalleryViews
 from plotindex.web.views.health import add_health
 from plotindex.web.views.image import plot_url_rule, serve_plot
@@ -46,21 +45,21 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
     # Otherwise Werkzeug redirects `//` to an address made from the Host header.
     app.url_map.merge_slashes = False
-    if settings.proxies:
-        hops = dict.fromkeys(("x_for", "x_proto", "x_host"), settings.proxies)
-        app.wsgi_app = ProxyFix(app.wsgi_app, **hops)  # type: ignore[method-assign]  # as in Flask's manual
     lookup = make_lookup(settings)
     metrics = Metrics()
-    instrument_lookups(lookup, metrics, RequestCounter(settings))
-    instrument_requests(app, settings, metrics)
+    observer = RequestObserver(settings, metrics)
+    observer.observe_lookups(lookup)
+    observer.observe_requests(app)
     thumbnails = Thumbnails(settings, _drawing_threads(settings.threads))
     authenticator = Authenticator(settings)
     accel = settings.x_accel_prefix or None
 
     def plot(session_id: str, filename: str) -> Response:
         current = request._get_current_object()  # type: ignore[attr-defined]  # the proxy is slow
-        if not (is_signed(current) and authenticator.has_valid_signature(current, session_id, filename)):
-            caller = authenticator.authenticate(current)
+        environ = current.environ
+        parameters = list(current.args.items(multi=True)) if is_signed(environ) else []
+        if not (parameters and authenticator.has_valid_signature(session_id, filename, parameters)):
+            caller = authenticator.authenticate(environ)
             if caller is None:
                 return _respond_unauthorized()
             # Before any lookup: another session must answer like a missing one.
@@ -69,7 +68,7 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
         return serve_plot(lookup, thumbnails, current, session_id, filename, accel=accel)
 
     def viewer() -> Viewer | Response:
-        caller = authenticator.authenticate(request)
+        caller = authenticator.authenticate(request.environ)
         if caller is None:
             return _respond_unauthorized()
         token, has_bearer = caller
@@ -88,10 +87,10 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
     for rule, name, view in lists.routes(prefix):
         app.add_url_rule(rule, name, view, methods=["GET"])
     app.add_url_rule(f"{prefix}/openapi.json", "openapi", lambda: describe_api(prefix), methods=["GET"])
-    add_health(app, lookup, metrics, authenticator)
+    add_health(app, lookup, metrics, authenticator, observer)
 
     def viewer_of_page() -> Viewer | AnyResponse:
-        caller = authenticator.authenticate(request)
+        caller = authenticator.authenticate(request.environ)
         if caller is None:
             return redirect_to_login()
         token = caller.token
@@ -107,6 +106,8 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
     app.register_blueprint(login_blueprint(authenticator))
     app.register_error_handler(HTTPException, _respond_http_error)
     app.register_error_handler(Exception, _respond_internal_error)
+    front = Front(app.wsgi_app, DirectHits(settings, lookup, thumbnails, authenticator, observer), settings.proxies)
+    app.wsgi_app = front  # type: ignore[method-assign]  # as in Flask's manual
     return app
 
 
@@ -116,7 +117,7 @@ def _drawing_threads(threads: int) -> int:
 
 
 def _respond_unauthorized() -> Response:
-    if is_signed(request):
+    if is_signed(request.environ):
         message = "The signed URL is invalid or has expired"
     elif "Authorization" in request.headers:
         message = "The token is unknown, expired or revoked"

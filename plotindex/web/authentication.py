@@ -1,12 +1,14 @@
 """Authentication of requests: bearer tokens (programs), cookies (browsers), signed URLs (`<img>`)."""
 
 import os
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from flask import Request
+from werkzeug.sansio.http import parse_cookie
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.auth import (
@@ -21,6 +23,8 @@ from plotindex.auth import (
     signing_keys,
 )
 from plotindex.config import Settings
+
+Environ = Mapping[str, Any]
 
 
 class Caller(NamedTuple):
@@ -44,29 +48,28 @@ class Authenticator:
         # One name per instance: browsers share cookies between the ports of a host.
         self._cookie = f"plotindex_{blake2b(os.fsencode(settings.state_folder), digest_size=4).hexdigest()}"
 
-    def authenticate(self, request: Request) -> Caller | None:
+    def authenticate(self, environ: Environ) -> Caller | None:
         """The caller, or None without a valid token or cookie."""
-        sent = request.environ.get("HTTP_AUTHORIZATION")
+        sent = environ.get("HTTP_AUTHORIZATION")
         if sent:
             scheme, _, secret = sent.partition(" ")
             token = self.tokens.check(secret.strip()) if scheme.lower() == "bearer" else None
             return Caller(token, has_bearer=True) if token else None
-        if "HTTP_COOKIE" not in request.environ or not self.is_trusted_host(request):
+        if "HTTP_COOKIE" not in environ or not self.is_trusted_host(environ):
             return None
-        token = self.logins.check_cookie(request.cookies.get(self._cookie_name(request), ""))
+        token = self.logins.check_cookie(parse_cookie(environ["HTTP_COOKIE"]).get(self._cookie_name(environ), ""))
         return Caller(token, has_bearer=False) if token else None
 
-    def has_valid_signature(self, request: Request, session: str, filename: str) -> bool:
-        """Whether the URL was signed for this plot, for a token that still exists and allows the session."""
-        parameters = list(request.args.items(multi=True))
+    def has_valid_signature(self, session: str, filename: str, parameters: Sequence[tuple[str, str]]) -> bool:
+        """Whether a URL with this query is signed for the plot, by a valid token that allows the session."""
         if not self.url_signer.verify(session, filename, parameters):
             return False
         token = self.tokens.find(dict(parameters).get(TOKEN_ID_PARAMETER, ""))
         return token is not None and token.allows(session)
 
-    def is_trusted_host(self, request: Request) -> bool:
+    def is_trusted_host(self, environ: Environ) -> bool:
         """Whether the Host header names this server (protection against DNS rebinding)."""
-        host = _hostname(f"//{request.environ.get('HTTP_HOST', '')}")
+        host = _hostname(f"//{environ.get('HTTP_HOST', '')}")
         return host in self._hosts or _is_ip_address(host)
 
     def is_same_origin(self, request: Request) -> bool:
@@ -83,14 +86,14 @@ class Authenticator:
 
     def set_cookie(self, request: Request, response: AnyResponse, value: str) -> None:
         """Set the login cookie."""
-        name, secure = self._cookie_name(request), self._is_secure(request)
+        name, secure = self._cookie_name(request.environ), self._is_secure(request.environ)
         response.set_cookie(
             name, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict", secure=secure, path="/"
         )
 
     def has_cookie(self, request: Request) -> bool:
         """Whether the request has a login cookie, valid or not."""
-        return self._cookie_name(request) in request.cookies
+        return self._cookie_name(request.environ) in request.cookies
 
     def delete_cookie(self, request: Request, response: AnyResponse) -> None:
         """Delete the login cookie and invalidate all copies of it.
@@ -98,21 +101,21 @@ class Authenticator:
         Raises:
             SettingsError: this user cannot write the state folder.
         """
-        name, secure = self._cookie_name(request), self._is_secure(request)
+        name, secure = self._cookie_name(request.environ), self._is_secure(request.environ)
         self.logins.log_out(request.cookies.get(name, ""))
         response.delete_cookie(name, httponly=True, samesite="Strict", secure=secure, path="/")
 
-    def _cookie_name(self, request: Request) -> str:
+    def _cookie_name(self, environ: Environ) -> str:
         # RFC 6265bis 4.1.3.2: browsers accept the prefix from this host only, and only over HTTPS.
-        return f"__Host-{self._cookie}" if self._is_secure(request) else self._cookie
+        return f"__Host-{self._cookie}" if self._is_secure(environ) else self._cookie
 
-    def _is_secure(self, request: Request) -> bool:
-        return self._is_https or request.is_secure
+    def _is_secure(self, environ: Environ) -> bool:
+        return self._is_https or environ["wsgi.url_scheme"] == "https"
 
 
-def is_signed(request: Request) -> bool:
+def is_signed(environ: Environ) -> bool:
     """Whether the URL has a signature, valid or not."""
-    return f"{SIGNATURE_PARAMETER}=" in request.environ.get("QUERY_STRING", "")
+    return f"{SIGNATURE_PARAMETER}=" in environ.get("QUERY_STRING", "")
 
 
 def _hostname(address: str) -> str:

@@ -8,12 +8,8 @@ from typing import Any, NamedTuple
 from werkzeug.http import parse_date
 
 OK, PARTIAL, NOT_MODIFIED, PRECONDITION_FAILED, UNSATISFIABLE = 200, 206, 304, 412, 416
-CONDITIONS = (
-    "HTTP_RANGE",
-    "HTTP_IF_NONE_MATCH",
-    "HTTP_IF_MODIFIED_SINCE",
-    "HTTP_IF_MATCH",
-    "HTTP_IF_UNMODIFIED_SINCE",
+CONDITIONS = frozenset(
+    {"HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"}
 )
 """A request without these is answered with the whole plot."""
 ETAG = re.compile(r'(W/)?"([^"]*)"')

@@ -213,7 +213,7 @@ class PlotIndex:
         """A view that bypasses the decorator and `may_see` for a valid signed URL."""
 
         def plot(session_id: str, filename: str) -> Any:  # noqa: ANN401 - the decorator's return value
-            if is_signed(request):
+            if is_signed(request.environ):
                 state = self._state()
                 if state.url_signer.verify(session_id, filename, request.args.items(multi=True)):
                     return self._serve(session_id, filename)

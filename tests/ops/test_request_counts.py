@@ -21,29 +21,29 @@ def test_counts_of_all_processes_are_added(settings: Settings, folder: Path) -> 
     assert read_counts(folder) is None
     counter = RequestCounter(settings)
     for _ in range(2):
-        counter.count("hits")
-    counter.count("misses")
-    counter.count("scans")
+        counter.count(hits=1)
+    counter.count(misses=1)
+    counter.count(scans=1)
     pid = os.fork()
     if not pid:
-        counter.count("hits")
+        counter.count(hits=1)
         os._exit(0)
     os.waitpid(pid, 0)
-    counter.count("hits")
+    counter.count(hits=1)
     assert read_counts(folder) == Counts(hits=4, misses=1, scans=1)
     assert len(list(folder.iterdir())) == 2
 
 
 def test_only_expired_files_of_dead_processes_are_removed(settings: Settings, folder: Path) -> None:
     counter = RequestCounter(settings)
-    counter.count("hits")
+    counter.count(hits=1)
     (own,) = folder.iterdir()
     own.write_bytes(SLOT.pack(LONG_AGO, 1, 0, 0))
     gone = folder / "12345-00aa00aa"
     gone.write_bytes(SLOT.pack(LONG_AGO, 1, 0, 0))
-    RequestCounter(settings).count("hits")
+    RequestCounter(settings).count(hits=1)
     assert not gone.exists()
-    counter.count("hits")
+    counter.count(hits=1)
     assert read_counts(folder) == Counts(hits=3)
 
 
@@ -57,7 +57,7 @@ def test_other_files_are_ignored(settings: Settings, folder: Path) -> None:
     (folder / "12345-22222222").mkdir()
     (folder / "notes").write_bytes(b"")
     before = set(folder.iterdir())
-    RequestCounter(settings).count("hits")
+    RequestCounter(settings).count(hits=1)
     assert read_counts(folder) == Counts(hits=1)
     assert before < set(folder.iterdir())
     assert other.exists()
@@ -70,8 +70,8 @@ def test_full_disk_stops_only_the_counting(settings: Settings, folder: Path, sma
         while True:
             filler.write(bytes(4096))
     for _ in range(3):
-        counter.count("hits")
+        counter.count(hits=1)
     assert not read_counts(folder)
     (small_disk / "filler").unlink()
-    counter.count("hits")
+    counter.count(hits=1)
     assert read_counts(folder) in (Counts(hits=4), None)

@@ -1,65 +1,49 @@
 """Graceful stop of a worker: stop accepting connections, finish the open requests, then exit."""
 
+import asyncio
 import os
 import re
-import select
 import signal
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 DRAIN_SIGNAL = signal.SIGUSR1
+HANDLED = {DRAIN_SIGNAL, signal.SIGTERM}
 DRAIN_SECONDS = 0.5
 """Between the end of accepting and the exit: connections accepted just before can still send their request."""
-WAKE_SIGNAL = signal.SIGURG
-STOP_SIGNALS = {DRAIN_SIGNAL, signal.SIGTERM, signal.SIGINT}
+RETRY_SECONDS = 0.1
 
 
 class Drain:
-    """The graceful stop of this process. Create it once, in the main thread."""
+    """The graceful stop of this process, by signals that its event loop handles."""
 
-    def __init__(self) -> None:
-        self.has_stopped_accepting = False
-        self._received: set[int] = set()
-        self._main_thread = threading.get_ident()
-        self._wakeup_fd, write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # Gets the number of every signal, including those with a handler of Granian.
-        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
-        signal.signal(DRAIN_SIGNAL, self._stop_accepting)
-        signal.signal(signal.SIGALRM, self._exit)
-        signal.signal(WAKE_SIGNAL, lambda *_: None)
-        threading.Thread(target=self._forward_signals, daemon=True).start()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._is_requested = False
+        self.on_stop_accepting: Callable[[], None] = lambda: None
+        # A loop that does not run yet loses signals. Threads that start meanwhile inherit the mask.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        loop.call_soon(self._handle_signals)
 
     def is_requested(self) -> bool:
         """Whether a signal has asked this process to stop. Thread-safe."""
-        return not STOP_SIGNALS.isdisjoint(self._received)
+        return self._is_requested
 
-    def _forward_signals(self) -> None:
-        """Wake the main thread, which runs the handlers: the kernel may deliver a signal to a thread of Granian."""
-        while True:
-            select.select([self._wakeup_fd], [], [])
-            self._read_signals()
+    def _handle_signals(self) -> None:
+        self._loop.add_signal_handler(DRAIN_SIGNAL, self._stop_accepting)
+        # Granian has set its own handlers before the loop ran. It keeps SIGINT, which `_exit` raises.
+        self._loop.add_signal_handler(signal.SIGTERM, self._exit)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
-    def _read_signals(self) -> None:
-        with suppress(BlockingIOError):
-            received = {*os.read(self._wakeup_fd, 64)} - {WAKE_SIGNAL}
-            self._received |= received
-            if received:
-                signal.pthread_kill(self._main_thread, WAKE_SIGNAL)
-
-    def _stop_accepting(self, _number: int, _frame: object) -> None:
-        # Repeated: Granian may not yet listen, nor handle SIGTERM.
-        signal.setitimer(signal.ITIMER_REAL, DRAIN_SECONDS, DRAIN_SECONDS)
+    def _stop_accepting(self) -> None:
+        self._is_requested = True
         fds = accepting_fds()
         if not fds:
+            # Granian does not listen yet.
+            self._loop.call_later(RETRY_SECONDS, self._stop_accepting)
             return
-        self._read_signals()
-        if not self._received.isdisjoint({signal.SIGTERM, signal.SIGINT}):
-            # The whole service stops: Granian closes the port itself.
-            return
-        self.has_stopped_accepting = True
         # The port is shared with the other workers and must stay open: replace the descriptor by an unreachable socket.
         with socket.socket(socket.AF_UNIX) as unreachable:
             unreachable.bind("")
@@ -67,10 +51,12 @@ class Drain:
             unreachable.setblocking(False)
             for fd in fds:
                 os.dup2(unreachable.fileno(), fd, inheritable=False)
+        self.on_stop_accepting()
+        self._loop.call_later(DRAIN_SECONDS, self._exit)
 
-    def _exit(self, _number: int, _frame: object) -> None:
-        if self.has_stopped_accepting or accepting_fds():
-            os.kill(os.getpid(), signal.SIGTERM)
+    def _exit(self) -> None:
+        self._is_requested = True
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def accepting_fds() -> list[int]:

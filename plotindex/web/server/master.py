@@ -15,7 +15,8 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from granian._granian import SocketHolder
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
@@ -23,6 +24,10 @@ from plotindex.config import PARSERS, Settings, SettingsReloader, variable_name
 from plotindex.system import SystemdNotifier, has_terminal
 from plotindex.web.server.drain import DRAIN_SIGNAL
 
+HEAD_MILLISECONDS = 10_000
+"""Timeout for a request's head; also for the next request on an open connection."""
+MAX_CONNECTIONS = 4096
+"""Open connections of one worker, the idle ones too; more wait in the backlog."""
 STOP_SECONDS = 10
 """Timeout for a worker's open requests when the service stops."""
 RELOAD_SECONDS = 30
@@ -65,11 +70,14 @@ class Master(MPServer):
         super().__init__(
             "plotindex.web.server.service:load_application",
             factory=True,
-            interface=Interfaces.WSGI,
+            interface=Interfaces.ASGINL,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_MILLISECONDS),
+            backpressure=MAX_CONNECTIONS,
             address=settings.host,
             port=settings.port,
             workers=settings.workers,
-            blocking_threads=settings.threads,
             log_level=LogLevels.warning,
             respawn_failed_workers=True,
             respawn_interval=OVERLAP_SECONDS,
@@ -113,7 +121,6 @@ class Master(MPServer):
         settings = self._reloader.reload_if_requested()
         if settings is not None:
             _export_settings(settings)
-            self.blocking_threads = settings.threads
 
     def _reload(self, *args: Any) -> None:  # noqa: ANN401 - as Granian
         self._notifier.notify_reloading()

@@ -1,21 +1,36 @@
 """The HTTP service: its port, its workers, and the application in each of them."""
 
+import asyncio
 import logging
 import multiprocessing
 import os
 import signal
+import sys
+from multiprocessing.util import Finalize
 from tempfile import TemporaryDirectory
 
-from flask import Flask, Response
-
-from plotindex.config import SettingsReloader, load_settings
+from plotindex.config import Settings, SettingsReloader, load_settings
 from plotindex.ops.metrics import MULTIPROC_VARIABLE
-from plotindex.system import SystemdNotifier, configure_logs, die_with_parent, host_port, printable
+from plotindex.system import (
+    LOCAL_FS_TYPES,
+    SystemdNotifier,
+    configure_logs,
+    die_with_parent,
+    find_mount,
+    host_port,
+    printable,
+)
 from plotindex.web.app import create_app
+from plotindex.web.direct_hits import Front
 from plotindex.web.server.drain import Drain
+from plotindex.web.server.gateway import Gateway
 from plotindex.web.server.master import Master
 from plotindex.web.server.self_check import start_self_check
 from plotindex.web.server.sockets import listen
+
+SWITCH_SECONDS = 0.0005
+SCANS = 2
+"""Threads that wait for scans, beside those of the setting `threads`."""
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +53,8 @@ def serve(reloader: SettingsReloader, notifier: SystemdNotifier) -> None:
         master.serve()
 
 
-def load_application() -> Flask:
-    """The application, in a worker process."""
+def load_application() -> Gateway:
+    """The application, in a worker process. Its event loop exists, and does not run yet."""
     # A process group of its own: Ctrl-C reaches only the master. A background group must not stop on terminal output.
     os.setpgid(0, 0)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -47,13 +62,20 @@ def load_application() -> Flask:
     die_with_parent(signal.SIGKILL, master.pid if master else None)
     settings = load_settings({})
     configure_logs(settings.log_format)
-    drain = Drain()
+    # A thread of Python code lets the event loop go on after so many seconds.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    drain = Drain(asyncio.get_event_loop())
     app = create_app(settings, drain.is_requested)
+    front = app.wsgi_app
+    assert isinstance(front, Front)
+    gateway = Gateway(front, settings.threads + SCANS, app.config["MAX_CONTENT_LENGTH"], is_direct=_is_direct(settings))
+    drain.on_stop_accepting = gateway.close_connections
+    # A process of multiprocessing does not run what atexit(3) has.
+    Finalize(None, front.observer.flush, exitpriority=1)
+    return gateway
 
-    @app.after_request
-    def close_connection(response: Response) -> Response:
-        if drain.has_stopped_accepting:
-            response.headers["Connection"] = "close"
-        return response
 
-    return app
+def _is_direct(settings: Settings) -> bool:
+    """Whether a hit waits for nothing but this machine."""
+    mount = find_mount(settings.root)
+    return not settings.is_shared and mount is not None and mount.fs_type in LOCAL_FS_TYPES

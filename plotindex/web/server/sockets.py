@@ -9,6 +9,8 @@ from plotindex.errors import SettingsError
 
 SD_LISTEN_FDS_START = 3
 BACKLOG = 1024
+STALL_MILLISECONDS = 20_000
+"""Timeout for a client to acknowledge what was sent or, with a full window, to read (tcp(7), TCP_USER_TIMEOUT)."""
 
 
 def listen(settings: Settings, environment: MutableMapping[str, str] = os.environ) -> socket.socket:
@@ -68,4 +70,5 @@ def _configure(listener: socket.socket) -> socket.socket:
     listener.setblocking(False)
     # Inherited by accepted connections. Nagle's algorithm would delay a response body by 40 ms on a reused connection.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALL_MILLISECONDS)
     return listener

@@ -6,9 +6,12 @@ from plotindex.index import Lookup
 from plotindex.ops.metrics import Metrics
 from plotindex.web.authentication import Authenticator
 from plotindex.web.errors import respond_with_error
+from plotindex.web.instrumentation import RequestObserver
 
 
-def add_health(app: Flask, lookup: Lookup, metrics: Metrics, authenticator: Authenticator) -> None:
+def add_health(
+    app: Flask, lookup: Lookup, metrics: Metrics, authenticator: Authenticator, observer: RequestObserver
+) -> None:
     """Add /healthz and /readyz, which are public and disclose no names, and /metrics, which needs a token."""
 
     def healthz() -> Response:
@@ -26,13 +29,14 @@ def add_health(app: Flask, lookup: Lookup, metrics: Metrics, authenticator: Auth
         return _no_store(response)
 
     def export_metrics() -> Response:
-        caller = authenticator.authenticate(request)
+        caller = authenticator.authenticate(request.environ)
         if caller is None or not caller.has_bearer:
             return respond_with_error(401, "Bearer token required", WWW_Authenticate="Bearer")
         if not caller.token.allows_metrics:
             return respond_with_error(
                 403, "This token is limited to sessions; /metrics needs an unrestricted token or a metrics token"
             )
+        observer.flush()
         content_type, content = metrics.exposition(lookup.catalog, request.headers.get("Accept", ""))
         return _no_store(Response(content, content_type=content_type))
 

@@ -47,7 +47,7 @@ def login_blueprint(authenticator: Authenticator) -> Blueprint:
         # GET must not consume the code: link previews fetch this page too.
         code, next_path = request.args.get("code", ""), _local_path(request.args.get("next", ""))
         has_cookie = authenticator.has_cookie(request)
-        is_logged_in = has_cookie and authenticator.authenticate(request) is not None
+        is_logged_in = has_cookie and authenticator.authenticate(request.environ) is not None
         return render_page(
             "gallery",
             "login.html",
@@ -96,7 +96,7 @@ def page_guard(authenticator: Authenticator) -> Callable[[], Response | None]:
     def check() -> Response | None:
         if request.method == "POST" and not authenticator.is_same_origin(request):
             return _message("This form was sent by another site. Open the page yourself.", 403)
-        if authenticator.is_trusted_host(request):
+        if authenticator.is_trusted_host(request.environ):
             return None
         return _message("Unknown host name. Use the IP address, or set PLOTINDEX_PUBLIC_URL to this name.", 421)
 

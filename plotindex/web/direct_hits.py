@@ -1,0 +1,169 @@
+"""Plain hits, answered before Flask: an image that the index has, for a caller who may see it.
+
+Everything else, each refusal included, is left to the application, which answers plain hits alike.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from plotindex.auth import EXPIRES_PARAMETER, SIGNATURE_PARAMETER, TOKEN_ID_PARAMETER
+from plotindex.config import Settings
+from plotindex.errors import PlotIndexError
+from plotindex.index import CacheStatus, Lookup
+from plotindex.rendering.protocol import Outcome
+from plotindex.rendering.thumbnails import WIDTHS, Thumbnails
+from plotindex.tree import OpenPlot
+from plotindex.web.answers import Answer, ImageRequest, Read, answer_with_plot, answer_with_thumbnail, read_file
+from plotindex.web.authentication import Authenticator
+from plotindex.web.instrumentation import RequestObserver
+
+PARAMETERS = {"v", "project", "width", SIGNATURE_PARAMETER, EXPIRES_PARAMETER, TOKEN_ID_PARAMETER}
+MAX_QUERY = 2048
+
+Environ = dict[str, Any]
+Application = Callable[[Environ, Any], Iterable[bytes]]
+
+
+class DirectHits:
+    """Answers requests of the image route from the index."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lookup: Lookup,
+        thumbnails: Thumbnails,
+        authenticator: Authenticator,
+        observer: RequestObserver,
+    ) -> None:
+        self._prefix = f"{settings.url_prefix}/plots/"
+        self._accel = settings.x_accel_prefix or None
+        self._lookup = lookup
+        self._thumbnails = thumbnails
+        self._authenticator = authenticator
+        self.observer = observer
+
+    def answer(self, environ: Environ, read: Read = read_file) -> Answer | None:
+        """The answer to a plain hit; None for every other request, which is then not counted here.
+
+        `read` may raise BlockingIOError: the request is then not answered here.
+        """
+        path = environ["PATH_INFO"]
+        if not path.startswith(self._prefix) or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return None
+        self.observer.start(environ)
+        path = _decoded(path)
+        session, _, filename = path[len(self._prefix) :].partition("/")
+        pairs = _parameters(environ.get("QUERY_STRING", ""))
+        if not filename or pairs is None:
+            return None
+        try:
+            if not self._may_see(environ, session, filename, pairs):
+                return None
+            answer = self._answer(environ, session, filename, dict(reversed(pairs)), read)
+        except (PlotIndexError, OSError):
+            return None
+        if answer is not None:
+            self.observer.finish(environ, "plot", path, answer.status, answer.headers)
+        return answer
+
+    def _may_see(self, environ: Environ, session: str, filename: str, pairs: list[tuple[str, str]]) -> bool:
+        if any(name == SIGNATURE_PARAMETER for name, _ in pairs) and self._authenticator.has_valid_signature(
+            session, filename, pairs
+        ):
+            return True
+        caller = self._authenticator.authenticate(environ)
+        return caller is not None and caller.token.allows(session)
+
+    def _answer(
+        self, environ: Environ, session: str, filename: str, arguments: dict[str, str], read: Read
+    ) -> Answer | None:
+        width = arguments.get("width")
+        if width is not None and width not in WIDTHS:
+            return None
+        started = time.perf_counter()
+        opened = self._lookup.open_hit(session, filename, arguments.get("project"))
+        if opened is None:
+            return None
+        seconds, status = time.perf_counter() - started, self._lookup.hit_status
+        request = ImageRequest(environ, arguments)
+        if width is not None:
+            answer = self._answer_with_thumbnail(opened, width, status, request)
+        else:
+            answer = answer_with_plot(opened, status, request, time.time_ns(), accel=self._accel, read=read)
+        if answer is not None:
+            self._lookup.observe(status, seconds)
+        return answer
+
+    def _answer_with_thumbnail(
+        self, opened: OpenPlot, width: str, status: CacheStatus, request: ImageRequest
+    ) -> Answer | None:
+        try:
+            result = None if opened.plot.suffix == ".svg" else self._thumbnails.cached(opened, width)
+            if result is None or result.outcome is not Outcome.RENDERED:
+                return None
+            return answer_with_thumbnail(opened.plot, width, result, status, request)
+        finally:
+            os.close(opened.fd)
+
+
+class Front:
+    """A WSGI application: trusted proxies' headers, then plain hits, then Flask."""
+
+    def __init__(self, flask: Application, hits: DirectHits, proxies: int) -> None:
+        self.flask = flask
+        self.observer = hits.observer
+        self._hits = hits
+        self._proxies = proxies
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer = self.answer(environ)
+        if answer is None:
+            return self.flask(environ, start_response)
+        start_response(_status_line(answer.status), answer.headers)
+        return answer.body
+
+    def answer(self, environ: Environ, read: Read = read_file) -> Answer | None:
+        """The answer to a plain hit, or None. Applies the headers of trusted proxies (X-Forwarded-*) to `environ`."""
+        if self._proxies:
+            hops = dict.fromkeys(("x_for", "x_proto", "x_host"), self._proxies)
+            ProxyFix(_do_nothing, **hops)(environ, _do_nothing)  # type: ignore[arg-type]  # only its changes count
+        return self._hits.answer(environ, read)
+
+
+def _do_nothing(*_: object) -> tuple[()]:
+    return ()
+
+
+@lru_cache(64)
+def _status_line(status: int) -> str:
+    return f"{status} {HTTP_STATUS_CODES[status]}"
+
+
+def _decoded(path: str) -> str:
+    """A path of WSGI (bytes as Latin-1) as UTF-8; empty where it is not."""
+    if path.isascii():
+        return path
+    try:
+        return path.encode("latin-1").decode()
+    except UnicodeError:
+        return ""
+
+
+def _parameters(query: str) -> list[tuple[str, str]] | None:
+    """The parameters of a query in their order; None where one is not known here, or is not plain text."""
+    if not query:
+        return []
+    if len(query) > MAX_QUERY or not query.isascii():
+        return None
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        return None
+    return pairs if all(name in PARAMETERS for name, _ in pairs) else None

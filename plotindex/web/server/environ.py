@@ -1,0 +1,64 @@
+"""The WSGI environment of an ASGI request (PEP 3333; ASGI 3.0, HTTP scope)."""
+
+import io
+import sys
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+Scope = dict[str, Any]
+Environ = dict[str, Any]
+
+
+class BadRequestError(Exception):
+    """A request that no application may see; the message is for the client."""
+
+
+def environ_of(scope: Scope) -> Environ:
+    """The environment of a request, with an empty body.
+
+    A header whose name contains an underscore is dropped: in an environment it looks like one with hyphens, which a
+    trusted proxy may have set.
+
+    Raises:
+        BadRequestError: several Host headers (RFC 9112 3.2).
+    """
+    client, server = scope["client"], scope["server"]
+    environ: Environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": _path(scope["raw_path"]),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1]),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": client[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        if b"_" not in name:
+            _add_header(environ, name.decode("latin-1"), value.decode("latin-1"))
+    return environ
+
+
+def _path(raw: bytes) -> str:
+    return (unquote_to_bytes(raw) if b"%" in raw else raw).decode("latin-1")
+
+
+def _add_header(environ: Environ, name: str, value: str) -> None:
+    key = name.upper().replace("-", "_")
+    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        key = f"HTTP_{key}"
+    if key not in environ:
+        environ[key] = value
+    elif key == "HTTP_HOST":
+        raise BadRequestError("Several Host headers")
+    else:
+        # RFC 9110 5.3; cookies are separated otherwise (RFC 6265bis 5.8.1).
+        environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value

@@ -1,0 +1,187 @@
+"""Serve the application over ASGI: plain hits on the event loop, everything else by threads.
+
+A body that does not fit one piece is sent as the client reads it, by no thread.
+"""
+
+import asyncio
+import io
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from plotindex.web.answers import CHUNK, Answer
+from plotindex.web.direct_hits import Front
+from plotindex.web.server.environ import BadRequestError, Environ, Scope, environ_of
+
+BODY_SECONDS = 10.0
+"""Timeout for a request's body."""
+STALL_SECONDS = 20.0
+"""Timeout for the client to read the next piece of a body."""
+MAX_LARGE_BODIES = 64
+"""Bodies of more than one piece that are sent at once: each holds some pieces in memory."""
+PIECE = 1 << 16
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Body = Iterable[bytes]
+
+log = logging.getLogger(__name__)
+
+
+class WsgiAnswer(NamedTuple):
+    """What a WSGI application has answered."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: Body
+
+
+class Gateway:
+    """An ASGI application before a WSGI application."""
+
+    def __init__(self, front: Front, threads: int, max_body: int, *, is_direct: bool) -> None:
+        """`is_direct`: plain hits need neither the network nor a slow disk, and may run on the event loop."""
+        self._front = front
+        self._is_direct = is_direct
+        self._pool = ThreadPoolExecutor(threads, "request")
+        self._max_body = max_body
+        self._large = 0
+        self._closes_connections = False
+
+    def close_connections(self) -> None:
+        """From now on each answer closes its connection: this process is stopping."""
+        self._closes_connections = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            environ = environ_of(scope)
+        except BadRequestError as error:
+            await self._send_error(send, 400, str(error))
+            return
+        answer: Answer | WsgiAnswer | None
+        answer = self._front.answer(environ, read_cached) if self._is_direct else None
+        if answer is None:
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    await self._receive_body(environ, receive)
+            except TimeoutError:
+                await self._send_error(send, 408, "The request's body did not arrive in time")
+                return
+            except ConnectionResetError:
+                return
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._pool, self._call, environ)
+        await self._send(answer, send)
+
+    def _call(self, environ: Environ) -> Answer | WsgiAnswer:
+        """Ask the application, in a thread."""
+        if not self._is_direct:
+            answer = self._front.answer(environ)
+            if answer is not None:
+                return answer
+        started: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> None:
+            started[:] = [int(status[:3]), headers]
+
+        body = self._front.flask(environ, start_response)
+        size = next((int(value) for name, value in started[1] if name.lower() == "content-length"), None)
+        if size is not None and size <= CHUNK:
+            pieces = [b"".join(body)]
+            _close(body)
+            return WsgiAnswer(started[0], started[1], pieces)
+        return WsgiAnswer(started[0], started[1], body)
+
+    async def _receive_body(self, environ: Environ, receive: Receive) -> None:
+        """Read the body into the environment, not much more of it than the application accepts.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return
+        body = io.BytesIO()
+        has_more = True
+        while has_more and body.tell() <= self._max_body:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError("The client has closed the connection")
+            body.write(message.get("body", b""))
+            has_more = message.get("more_body", False)
+        body.seek(0)
+        environ["wsgi.input"] = body
+
+    async def _send(self, answer: Answer | WsgiAnswer, send: Send) -> None:
+        body = answer.body
+        try:
+            if isinstance(body, list):
+                await self._send_head(send, answer.status, answer.headers)
+                await send({"type": "http.response.body", "body": body[0] if len(body) == 1 else b"".join(body)})
+            elif self._large >= MAX_LARGE_BODIES:
+                await self._send_error(send, 503, "Too many downloads; retry later", [(b"retry-after", b"5")])
+            else:
+                self._large += 1
+                try:
+                    await self._send_head(send, answer.status, answer.headers)
+                    await self._send_pieces(send, iter(body))
+                finally:
+                    self._large -= 1
+        finally:
+            _close(body)
+
+    async def _send_pieces(self, send: Send, pieces: Iterator[bytes]) -> None:
+        loop = asyncio.get_running_loop()
+        while piece := await loop.run_in_executor(self._pool, next, pieces, b""):
+            for start in range(0, len(piece), PIECE):
+                # Waits while the client does not read: what it has not read fills the socket's buffer.
+                async with asyncio.timeout(STALL_SECONDS):
+                    await send({"type": "http.response.body", "body": piece[start : start + PIECE], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _send_head(self, send: Send, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        if self._closes_connections:
+            encoded.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
+
+    async def _send_error(
+        self, send: Send, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None:
+        body = json.dumps({"error": message}).encode() + b"\n"
+        head = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *headers]
+        if self._closes_connections or status != 503:
+            head.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+
+def read_cached(fd: int, size: int) -> bytes:
+    """The first `size` bytes of a file, if reading does not wait for a disk (preadv2(2), RWF_NOWAIT).
+
+    Raises:
+        BlockingIOError: it would.
+    """
+    buffer = bytearray(size)
+    try:
+        count = os.preadv(fd, [buffer], 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        raise
+    except OSError:
+        # The file system does not know the flag: tmpfs, whose files are in memory.
+        return os.pread(fd, size, 0)
+    if count == size:
+        return bytes(buffer)
+    if os.fstat(fd).st_size >= size:
+        raise BlockingIOError("Only a part of the file is in memory")
+    return bytes(buffer[:count])
+
+
+def _close(body: Body) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
