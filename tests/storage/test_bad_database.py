@@ -1,4 +1,4 @@
-"""A database that is none, or not this root's, is refused in one sentence with exit 2, and stays as it is."""
+"""A database that is invalid, or of another root, is refused with exit 2 and left unchanged."""
 
 import sqlite3
 from contextlib import closing
@@ -18,7 +18,7 @@ from plotindex.web import create_app
 from tests.support.processes import PNG, Refused, all_plots, draw
 
 
-def test_a_database_that_is_none(refused: Refused, tmp_path: Path) -> None:
+def test_file_that_is_no_database_is_refused(refused: Refused, tmp_path: Path) -> None:
     file = tmp_path / "holiday.db"
     file.write_bytes(PNG * 100)
     commands = ["rebuild", "watch", "verify"]
@@ -27,7 +27,7 @@ def test_a_database_that_is_none(refused: Refused, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["photo", "plot", "alembic_version"])
-def test_a_database_of_another_program(refused: Refused, tmp_path: Path, table: str) -> None:
+def test_database_of_another_program_is_refused(refused: Refused, tmp_path: Path, table: str) -> None:
     file = tmp_path / "photos.db"
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(f"CREATE TABLE {table} (version_num TEXT)")
@@ -39,7 +39,7 @@ def test_a_database_of_another_program(refused: Refused, tmp_path: Path, table: 
     assert file.read_bytes() == before
 
 
-def test_a_database_of_a_newer_schema(refused: Refused, tree: Tree, catalog: Catalog, root: Path) -> None:
+def test_newer_schema_is_refused(refused: Refused, tree: Tree, catalog: Catalog, root: Path) -> None:
     draw(root, "a/project_1/x.png")
     reconcile(tree, catalog, [""])
     catalog.database.close()
@@ -50,7 +50,9 @@ def test_a_database_of_a_newer_schema(refused: Refused, tree: Tree, catalog: Cat
     assert catalog.database.path.read_bytes() == before
 
 
-def test_a_database_of_another_root(refused: Refused, root: Path, tree: Tree, catalog: Catalog, tmp_path: Path) -> None:
+def test_catalogue_of_another_root_is_refused(
+    refused: Refused, root: Path, tree: Tree, catalog: Catalog, tmp_path: Path
+) -> None:
     draw(root, "a/project_1/x.png")
     reconcile(tree, catalog, [""])
     before = catalog.header(), all_plots(catalog)
@@ -62,7 +64,7 @@ def test_a_database_of_another_root(refused: Refused, root: Path, tree: Tree, ca
     assert (catalog.header(), all_plots(catalog)) == before
 
 
-def test_a_server_given_the_catalogue_of_another_root_answers_from_its_own_tree_and_writes_nothing(
+def test_server_ignores_the_catalogue_of_another_root(
     root: Path, tree: Tree, catalog: Catalog, settings: Settings, tmp_path: Path
 ) -> None:
     draw(root, "a/project_1/x.png")
@@ -84,9 +86,7 @@ def test_a_server_given_the_catalogue_of_another_root_answers_from_its_own_tree_
     assert (catalog.header(), all_plots(catalog)) == before
 
 
-def test_a_database_in_no_folder_and_one_that_is_a_folder_and_one_of_another_kind(
-    refused: Refused, tmp_path: Path
-) -> None:
+def test_unusable_database_urls_are_refused(refused: Refused, tmp_path: Path) -> None:
     options = ("--database", "mysql://localhost/x")
     refused(["rebuild"], "write sqlite:////absolute/path/catalog.db", options=options)
     refused(["rebuild"], "does not exist", "create it", "--database", options=("--database", "sqlite:///no/where.db"))
@@ -95,12 +95,12 @@ def test_a_database_in_no_folder_and_one_that_is_a_folder_and_one_of_another_kin
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/x", "catalog.db", "sqlite://", "sqlite+nothing:///x.db"])
-def test_a_database_that_cannot_be_a_catalogue(url: str) -> None:
+def test_invalid_database_urls_are_refused(url: str) -> None:
     with pytest.raises(SettingsError, match=r"write sqlite:////absolute/path/catalog\.db(, or postgresql.*)?\.$"):
         SqliteDatabase(url)
 
 
-def test_a_damaged_database_that_was_named_is_refused_with_what_to_do(
+def test_damaged_database_named_by_option_is_refused(
     refused: Refused, root: Path, tree: Tree, catalog: Catalog
 ) -> None:
     draw(root, "a/project_1/x.png")

@@ -1,4 +1,4 @@
-"""Any number of writers converge without talking."""
+"""Concurrent writers converge without coordination."""
 
 import subprocess
 import sys
@@ -27,9 +27,7 @@ while time.monotonic() < deadline:
 """
 
 
-def test_two_processes_on_overlapping_scopes_beside_a_third_that_changes_the_tree_converge(
-    tree: Tree, catalog: Catalog, root: Path
-) -> None:
+def test_concurrent_reconciles_of_overlapping_scopes_converge(tree: Tree, catalog: Catalog, root: Path) -> None:
     # A session that stays, so that the root is never taken for a lost one.
     (root / "kept/project_a").mkdir(parents=True)
     (root / "kept/project_a/x.png").write_bytes(b"x")

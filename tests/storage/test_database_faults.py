@@ -1,4 +1,4 @@
-"""A catalogue that is damaged, gone, locked, on a full or on a read-only disk: plots are served all the same."""
+"""Plots are served while the catalogue is damaged, deleted or locked."""
 
 import sqlite3
 import time
@@ -21,11 +21,11 @@ from tests.support.processes import RunPlotindex, Service, StartService, all_plo
 
 PAGE = 8192
 AT_ONCE = 2.0
-"""Seconds within which each answer comes: none waits for what is wrong."""
+"""Timeout in seconds of each request: none waits for the faulty database."""
 
 
 class Browser:
-    """Asks a server for plots, as one who may see all."""
+    """Requests plots from a server, with a token for all sessions."""
 
     def __init__(self, settings: Settings) -> None:
         secret = Tokens(settings.make_state_folder() / "tokens.json").create("web")
@@ -36,12 +36,12 @@ class Browser:
         return requests.get(url, headers=self.headers, timeout=AT_ONCE)
 
     def __call__(self, server: Service, path: str) -> tuple[int, bytes, str]:
-        """Status, content, and who answered."""
+        """Status, content, and the source in Cache-Status."""
         response = self.get(server, path)
         return response.status_code, response.content, response.headers["Cache-Status"].partition("; ")[2]
 
     def is_hit(self, server: Service, path: str) -> bool:
-        """Whether it is answered from the catalogue; that it is answered, and rightly, is asserted."""
+        """Whether the answer is from the catalogue; asserts that it is correct."""
         status, content, source = self(server, path)
         assert (status, content) == (200, path.encode()), content
         return source == "hit"
@@ -54,7 +54,7 @@ def browser(settings: Settings) -> Browser:
 
 @pytest.fixture
 def paths(root: Path) -> list[str]:
-    """What to ask for: plots enough for some pages of a database, each with its path as its content."""
+    """Plots for several pages of the database, each with its path as its content."""
     found = [f"s{number % 3}/{number:04}.png" for number in range(600)]
     for path in found:
         draw(root, path.replace("/", "/project_a/"), path.encode())
@@ -62,7 +62,7 @@ def paths(root: Path) -> list[str]:
 
 
 class Healing:
-    """A root with a catalogue that gets damaged, and what must become of it."""
+    """A root with a catalogue to be damaged, and checks that it is repaired."""
 
     def __init__(self, tree: Tree, catalog: Catalog) -> None:
         self.tree, self.root, self.catalog = tree, tree.root, catalog
@@ -70,16 +70,16 @@ class Healing:
         self.aside = self.database.with_name("catalog.db.damaged")
 
     def rebuild(self) -> None:
-        """As `plotindex rebuild` does; nothing of the database is open here afterwards."""
+        """As `plotindex rebuild` does; leaves the database closed."""
         self.catalog.initialise(str(self.root), self.tree.layout)
         reconcile(self.tree, self.catalog, [""])
         self.catalog.database.close()
 
     def damage(self, first: int, last: int | None = None) -> None:
-        """Overwrite pages of the database, below whoever has it open."""
+        """Overwrite pages of the database while others have it open."""
         self.catalog.database.close()
         with closing(sqlite3.connect(self.database)) as connection:
-            # What is in the log still is not damaged with the file.
+            # Pages still in the log would not be damaged.
             wait_until(lambda: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0))
         with self.database.open("r+b") as file:
             last = last or file.seek(0, 2) // PAGE
@@ -87,7 +87,7 @@ class Healing:
             file.write(b"damage! " * (PAGE // 8) * (last - first))
 
     def is_done(self, *logs: Service) -> None:
-        """The damaged one is kept, and the new one is equal to the tree; somebody has said so, once."""
+        """Check that the damaged database is kept, the new one equals the tree, and this was logged once."""
         self.catalog.database.close()
         wait_until(lambda: self.database.exists() and self.indexed() == plots_by_hand(self.root))
         with closing(sqlite3.connect(self.database)) as connection:
@@ -111,7 +111,7 @@ def healing(tree: Tree, catalog: Catalog) -> Healing:
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 1), (1, None)], ids=["its head", "all behind its head"])
-def test_a_damaged_catalogue_is_set_aside_and_made_anew_while_the_server_answers_by_scan(
+def test_damaged_catalogue_is_quarantined_and_rebuilt_while_the_server_scans(
     healing: Healing,
     browser: Browser,
     paths: list[str],
@@ -130,10 +130,10 @@ def test_a_damaged_catalogue_is_set_aside_and_made_anew_while_the_server_answers
         healing.is_done(watching, serving)
 
 
-def test_damage_that_only_a_look_up_comes_upon_is_mended_too(
+def test_damage_met_only_by_lookups_is_repaired(
     healing: Healing, browser: Browser, paths: list[str], indexer: StartService, server: StartService
 ) -> None:
-    """Nothing is drawn, and so the indexer reads none of these pages."""
+    """Without changes the indexer reads none of these pages."""
     with indexer() as watching, server() as serving:
         with closing(sqlite3.connect(healing.database)) as connection:
             query = "SELECT pageno FROM dbstat WHERE name = 'ix_plot_current'"
@@ -146,7 +146,7 @@ def test_damage_that_only_a_look_up_comes_upon_is_mended_too(
         healing.is_done(watching, serving)
 
 
-def test_a_catalogue_that_is_damaged_at_the_start_is_set_aside_by_the_indexer_and_by_a_rebuild_and_by_nobody_else(
+def test_only_indexer_and_rebuild_quarantine_a_catalogue_damaged_at_the_start(
     healing: Healing,
     browser: Browser,
     paths: list[str],
@@ -173,7 +173,7 @@ def test_a_catalogue_that_is_damaged_at_the_start_is_set_aside_by_the_indexer_an
         healing.is_done(watching, serving)
 
 
-def test_a_catalogue_that_is_deleted_leaves_the_answers_to_scans_until_there_is_a_new_one(
+def test_deleted_catalogue_is_answered_by_scan_until_rebuilt(
     healing: Healing, browser: Browser, paths: list[str], server: StartService
 ) -> None:
     healing.rebuild()
@@ -188,7 +188,7 @@ def test_a_catalogue_that_is_deleted_leaves_the_answers_to_scans_until_there_is_
     assert healing.indexed() == plots_by_hand(healing.root)
 
 
-def test_a_catalogue_that_another_program_holds_for_itself_makes_nobody_wait(
+def test_exclusive_lock_of_another_program_delays_no_request(
     healing: Healing, browser: Browser, paths: list[str], server: StartService
 ) -> None:
     healing.rebuild()
@@ -198,7 +198,7 @@ def test_a_catalogue_that_another_program_holds_for_itself_makes_nobody_wait(
     with closing(other), server() as serving:
         for path in paths[:3]:
             assert browser(serving, path) == (200, path.encode(), "fwd=miss")
-        # Only the first within a second waits a moment for it.
+        # Only the first request in a second waits for the database.
         began = time.monotonic()
         for path in paths[3:20]:
             assert browser(serving, path) == (200, path.encode(), "fwd=miss")
@@ -211,7 +211,7 @@ def test_a_catalogue_that_another_program_holds_for_itself_makes_nobody_wait(
         assert "Traceback" not in serving.stderr
 
 
-def test_a_long_transaction_of_another_program_delays_neither_hits_nor_misses(
+def test_long_transaction_of_another_program_delays_no_request(
     healing: Healing, browser: Browser, paths: list[str], server: StartService
 ) -> None:
     healing.rebuild()
@@ -228,9 +228,7 @@ def test_a_long_transaction_of_another_program_delays_neither_hits_nor_misses(
         assert "Traceback" not in serving.stderr
 
 
-def test_an_indexer_that_waits_for_another_program_stops_when_it_is_asked_to(
-    healing: Healing, indexer: StartService
-) -> None:
+def test_indexer_waiting_for_another_program_stops_on_request(healing: Healing, indexer: StartService) -> None:
     def is_waiting() -> bool:
         try:
             with WriterQueue(healing.catalog.database.path).turn(timeout=0):

@@ -1,4 +1,4 @@
-"""`plotindex find`: by name, project and age; for eyes and for pipes."""
+"""`plotindex find`: conditions and output formats."""
 
 import json
 import os
@@ -42,7 +42,7 @@ moments = st.none() | st.integers(0, 6)
 
 
 def fill(database: Database, plots: list[Plot]) -> None:
-    """Let a database have these plots."""
+    """Store these plots in a database."""
     with database.writing() as connection:
         connection.execute(plot.delete())
         connection.execute(session.delete())
@@ -56,7 +56,7 @@ def fill(database: Database, plots: list[Plot]) -> None:
 @on_both_engines
 @settings(max_examples=60, deadline=None)
 @given(rows=rows, text=parts, of=st.none() | names, project=st.none() | parts, since=moments, before=moments)
-def test_find_finds_what_a_look_at_each_plot_would(
+def test_find_equals_a_filter_over_all_plots(
     new_database: NewDatabase,
     engine: str,
     rows: list[tuple[str, str, str, int]],
@@ -112,7 +112,7 @@ paths = st.tuples(
     taken_in=st.booleans(),
     most=st.sampled_from([0, 1, 1000]),
 )
-def test_what_the_search_narrows_down_is_all_there_is_to_find(
+def test_candidate_keys_miss_no_plot(
     new_database: NewDatabase,
     engine: str,
     paths: list[tuple[str, str, str]],
@@ -137,9 +137,7 @@ def test_what_the_search_narrows_down_is_all_there_is_to_find(
             assert found == {one for one in plots if is_so_called(one, text)}, text
 
 
-def test_of_a_long_text_the_search_knows_the_few_keys_that_may_have_it(
-    root: Path, index: Index, catalog: Catalog
-) -> None:
+def test_long_text_has_few_candidate_keys(root: Path, index: Index, catalog: Catalog) -> None:
     for path in ("run_1/project_a/hist.png", "run_1/project_b/sub/hist.png", "run_2/project_hist/x.png"):
         draw(root, path)
     index()
@@ -161,7 +159,7 @@ def test_of_a_long_text_the_search_knows_the_few_keys_that_may_have_it(
 @on_both_engines
 @settings(max_examples=30, deadline=None)
 @given(rows=rows, beginning=names | st.just(""))
-def test_the_names_that_begin_so_are_each_told_once(
+def test_each_name_with_a_prefix_is_completed_once(
     new_database: NewDatabase,
     engine: str,
     rows: list[tuple[str, str, str, int]],
@@ -182,7 +180,7 @@ def test_the_names_that_begin_so_are_each_told_once(
 
 
 @given(microseconds=st.integers(0, 4 * 10**15))
-def test_a_time_in_rfc_3339_is_that_time(microseconds: int) -> None:
+def test_rfc_3339_times_are_parsed(microseconds: int) -> None:
     nanoseconds = microseconds * 1000
     assert parse_time("--since", rfc3339(nanoseconds), NOW_NS) == nanoseconds
     local = datetime.fromtimestamp(microseconds // 10**6).isoformat()
@@ -191,7 +189,7 @@ def test_a_time_in_rfc_3339_is_that_time(microseconds: int) -> None:
     assert abs(back - microseconds // 10**6 * 10**9) in (0, HOUR_NS)
 
 
-def test_an_age_is_so_long_ago() -> None:
+def test_ages_are_parsed() -> None:
     assert parse_time("--since", "2h", NOW_NS) == NOW_NS - 2 * HOUR_NS
     assert parse_time("--since", "2026-11-23t10:00:00.5+02:00", 0) == 1795420800_500000000
     midnight = datetime(2026, 11, 23).astimezone(UTC)
@@ -199,12 +197,12 @@ def test_an_age_is_so_long_ago() -> None:
 
 
 @pytest.mark.parametrize("text", ["9999-12-31T23:59", "2300-01-01", "1600-01-01", "999999w"])
-def test_a_time_that_no_plot_can_have_is_looked_for_like_any_other(catalog: Catalog, text: str) -> None:
+def test_impossible_times_match_nothing(catalog: Catalog, text: str) -> None:
     moment = parse_time("--since", text, NOW_NS)
     assert list(find_plots(catalog.database, PlotFilter(since=moment, before=moment))) == []
 
 
-def test_find_says_that_what_it_found_cannot_be_seen_now(
+def test_find_warns_that_the_root_is_missing(
     plotindex: RunPlotindex, root: Path, index: Index, tree: Tree, catalog: Catalog
 ) -> None:
     draw(root, "a/project_1/x.png")
@@ -224,12 +222,12 @@ def test_find_says_that_what_it_found_cannot_be_seen_now(
 
 
 @pytest.mark.parametrize("text", ["yesterday", "0h", "-2h", "2026-13-01", "25:00", "0001-01-01T00:00+14:00", "\udcff"])
-def test_what_is_neither_is_refused_with_both(text: str) -> None:
+def test_invalid_times_are_refused_with_examples(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^--before must be an age such as 90s, 2h or 3d, or a time such as"):
         parse_time("--before", text, NOW_NS)
 
 
-def test_pipes_get_paths_and_a_terminal_columns(
+def test_pipes_get_paths_and_terminals_columns(
     plotindex: RunPlotindex, root: Path, index: Index, environment: dict[str, str]
 ) -> None:
     now = time.time_ns()
@@ -262,7 +260,7 @@ def test_pipes_get_paths_and_a_terminal_columns(
     ), told
 
 
-def test_find_wants_to_know_what_to_find(plotindex: RunPlotindex, root: Path, index: Index) -> None:
+def test_find_without_conditions_is_refused(plotindex: RunPlotindex, root: Path, index: Index) -> None:
     index()
     for words, says in {
         (): "Select plots",

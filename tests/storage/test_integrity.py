@@ -1,4 +1,4 @@
-"""The database is checked while everything is looked at, and what is damaged is believed by nobody."""
+"""Full scans check the integrity of the database, and a damaged one is not used."""
 
 import sqlite3
 import threading
@@ -21,9 +21,7 @@ from plotindex.watch.watches import Watches
 from tests.support.processes import draw, wait_until
 
 
-def test_damage_that_no_look_comes_upon_is_found_by_each_that_looks_at_everything(
-    tree: Tree, catalog: Catalog, root: Path
-) -> None:
+def test_every_full_scan_checks_the_integrity_of_the_database(tree: Tree, catalog: Catalog, root: Path) -> None:
     for number in range(200):
         draw(root, f"s/project_a/{number}.png")
     reconcile(tree, catalog, [""])
@@ -45,7 +43,7 @@ def damage_index(catalog: Catalog, name: str) -> None:
         file.write(b"damage! " * (size // 8))
 
 
-def test_a_look_that_begins_anew_goes_on_with_the_check_that_has_begun(
+def test_restarted_scan_reuses_the_running_integrity_check(
     tree: Tree, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released, begun = threading.Event(), []
@@ -66,7 +64,7 @@ def test_a_look_that_begins_anew_goes_on_with_the_check_that_has_begun(
     assert begun == [True]
 
 
-def test_whoever_writes_waits_for_the_check_before_the_log_reaches_its_bound(
+def test_writers_wait_for_the_integrity_check_once_the_log_is_large(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()

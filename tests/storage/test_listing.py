@@ -1,4 +1,4 @@
-"""A reader that follows the cursor of changes always ends with exactly the listing."""
+"""Listing once and following the changes always gives the current listing."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ steps = st.one_of(
 
 
 class Reader:
-    """Somebody who lists once and then follows the changes."""
+    """A client that lists once and then follows the changes."""
 
     def __init__(self, listing: Listing, allows: Callable[[str], bool]) -> None:
         self.listing = listing
@@ -102,7 +102,7 @@ def change(made: Made, step: str, path: str, number: int) -> None:
 @on_both_engines
 @settings(max_examples=40, deadline=None)
 @given(story=st.lists(steps, max_size=25))
-def test_a_reader_that_follows_the_cursor_ends_with_exactly_the_listing(
+def test_following_changes_ends_with_the_listing(
     new_database: NewDatabase, engine: str, story: list[tuple[str, str, int]]
 ) -> None:
     with made(new_database, engine) as place:
@@ -118,7 +118,7 @@ def test_a_reader_that_follows_the_cursor_ends_with_exactly_the_listing(
 
 
 @on_both_engines
-def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(new_database: NewDatabase, engine: str) -> None:
+def test_page_of_changes_ends_on_a_commit(new_database: NewDatabase, engine: str) -> None:
     with made(new_database, engine) as place:
         clocks = [place.listing.clock()]
         for first, last in ((0, 7), (7, 8), (8, 12)):
@@ -137,7 +137,7 @@ def test_a_page_of_changes_ends_on_a_commit_however_large_it_is(new_database: Ne
 
 
 @on_both_engines
-def test_a_page_of_changes_ends_early_when_its_keys_have_very_many_copies(
+def test_page_of_changes_ends_early_with_many_copies(
     new_database: NewDatabase, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plotindex.storage.listing.MAX_COPIES", 5)
@@ -157,7 +157,7 @@ def test_a_page_of_changes_ends_early_when_its_keys_have_very_many_copies(
 
 
 @on_both_engines
-def test_a_cursor_of_no_time_that_can_be_told_of_is_fresh(new_database: NewDatabase, engine: str) -> None:
+def test_unknown_cursor_is_fresh(new_database: NewDatabase, engine: str) -> None:
     with made(new_database, engine) as place:
         draw(place.root, "s/project_1/x.png")
         reconcile(place.tree, place.catalog, [""])
@@ -168,7 +168,7 @@ def test_a_cursor_of_no_time_that_can_be_told_of_is_fresh(new_database: NewDatab
         assert not place.listing.changes(1000, lambda _: True).fresh
 
 
-def test_times_are_written_with_nine_decimals() -> None:
+def test_times_have_nine_decimals() -> None:
     assert rfc3339(0) == "1970-01-01T00:00:00.000000000Z"
     assert rfc3339(-(2**63)) == "1677-09-21T00:12:43.145224192Z"
     assert rfc3339(2**63 - 1) == "2262-04-11T23:47:16.854775807Z"

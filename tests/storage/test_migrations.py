@@ -1,4 +1,4 @@
-"""The schema: made and changed whole or not at all, and always that of the tables in code."""
+"""Migrations: atomic, and equal to the tables in code."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ TABLES = {*metadata.tables, "alembic_version", TRIGRAMS, *(f"{TRIGRAMS}_{part}" 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where a database may be made."""
+    """The path of a new database."""
     return tmp_path / "some where%20#?.db"
 
 
@@ -61,7 +61,7 @@ def schema(place: Path) -> list[tuple[str, str]]:
         return sorted(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
-def test_migrate_makes_the_tables_in_a_file_for_its_owner_alone(place: Path) -> None:
+def test_migrate_creates_a_private_file(place: Path) -> None:
     former = os.umask(0)
     try:
         migrate(place)
@@ -74,7 +74,7 @@ def test_migrate_makes_the_tables_in_a_file_for_its_owner_alone(place: Path) -> 
     assert place.read_bytes() == before
 
 
-def test_the_schema_in_code_is_the_newest_revision() -> None:
+def test_schema_constant_is_the_newest_revision() -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
     scripts = ScriptDirectory.from_config(config)
@@ -82,7 +82,7 @@ def test_the_schema_in_code_is_the_newest_revision() -> None:
     assert {script.revision for script in scripts.walk_revisions()} == known_revisions()
 
 
-def test_alembic_finds_no_difference_from_the_tables_in_code(place: Path, environment: dict[str, str]) -> None:
+def test_alembic_finds_no_difference_from_the_tables(place: Path, environment: dict[str, str]) -> None:
     migrate(place)
     same = run_alembic(place, environment, "check")
     assert (same.returncode, same.stdout) == (0, "No new upgrade operations detected.\n"), same.stderr
@@ -95,7 +95,7 @@ def test_alembic_finds_no_difference_from_the_tables_in_code(place: Path, enviro
     assert "colour" in differs.stdout + differs.stderr
 
 
-def test_there_and_back_again_is_the_same_schema(place: Path, environment: dict[str, str]) -> None:
+def test_downgrade_and_upgrade_restore_the_schema(place: Path, environment: dict[str, str]) -> None:
     migrate(place)
     before = schema(place)
     down = run_alembic(place, environment, "downgrade", "base")
@@ -106,7 +106,7 @@ def test_there_and_back_again_is_the_same_schema(place: Path, environment: dict[
     assert schema(place) == before
 
 
-def test_a_schema_that_was_taken_back_to_nothing_is_migrated_again(place: Path, environment: dict[str, str]) -> None:
+def test_schema_downgraded_to_base_is_migrated_again(place: Path, environment: dict[str, str]) -> None:
     migrate(place)
     before = schema(place)
     assert run_alembic(place, environment, "downgrade", "base").returncode == 0
@@ -114,9 +114,7 @@ def test_a_schema_that_was_taken_back_to_nothing_is_migrated_again(place: Path, 
     assert schema(place) == before
 
 
-def test_six_processes_that_start_at_once_on_no_database_all_succeed(
-    root: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_six_processes_can_create_one_database_at_once(root: Path, environment: dict[str, str], tmp_path: Path) -> None:
     draw(root, "a/project_1/x.png")
     command = [sys.executable, "-m", "plotindex", "rebuild", "--json", "--root", str(root)]
     running = [
@@ -137,7 +135,7 @@ def test_six_processes_that_start_at_once_on_no_database_all_succeed(
 @pytest.mark.parametrize(
     "statement", ["CREATE TABLE plot", "CREATE TABLE indexer", "CREATE VIRTUAL TABLE", "INSERT INTO alembic_version"]
 )
-def test_a_migration_killed_half_way_leaves_the_old_schema(place: Path, statement: str) -> None:
+def test_killed_migration_leaves_the_old_schema(place: Path, statement: str) -> None:
     script = """
 import signal, sys
 from pathlib import Path
@@ -165,7 +163,7 @@ database.migrate()
     assert tables(place) == TABLES
 
 
-def test_a_database_of_a_newer_schema_is_refused_and_stays_as_it_is(plotindex: RunPlotindex, place: Path) -> None:
+def test_newer_schema_is_refused_and_unchanged(plotindex: RunPlotindex, place: Path) -> None:
     migrate(place)
     with closing(sqlite3.connect(place)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -186,9 +184,7 @@ def test_a_database_of_a_newer_schema_is_refused_and_stays_as_it_is(plotindex: R
     assert hashlib.sha256(place.read_bytes()).digest() == before
 
 
-def test_a_database_without_a_schema_is_migrated_by_the_next_command_that_writes(
-    plotindex: RunPlotindex, place: Path
-) -> None:
+def test_writing_command_migrates_an_empty_database(plotindex: RunPlotindex, place: Path) -> None:
     place.touch()
     reads = plotindex("verify", "--database", url(place))
     assert reads.returncode != 0

@@ -1,4 +1,4 @@
-"""What the gallery is told of the catalogue."""
+"""Reads for the gallery."""
 
 from pathlib import Path
 
@@ -28,9 +28,7 @@ def everything(session: str) -> bool:
 
 
 @on_both_engines
-def test_sessions_come_newest_first_each_with_its_latest_plots_also_when_these_change(
-    root: Path, index: Index, overview: Overview
-) -> None:
+def test_sessions_are_newest_first_with_their_latest_plots(root: Path, index: Index, overview: Overview) -> None:
     for number in range(7):
         draw(root, f"old/project_a/{number}.png", mtime_ns=START + number)
         draw(root, f"new/project_a/{number}.png", mtime_ns=START + 100 + number)
@@ -51,7 +49,7 @@ def test_sessions_come_newest_first_each_with_its_latest_plots_also_when_these_c
 
 
 @on_both_engines
-def test_pages_hold_only_what_matches_and_may_be_seen(root: Path, index: Index, overview: Overview) -> None:
+def test_pages_contain_only_allowed_matches(root: Path, index: Index, overview: Overview) -> None:
     for number in range(10):
         draw(root, f"s{number}/project_a/x.png", mtime_ns=START - number)
     draw(root, "t/project_a/x.png", mtime_ns=START)
@@ -71,9 +69,7 @@ def test_pages_hold_only_what_matches_and_may_be_seen(root: Path, index: Index, 
 
 
 @on_both_engines
-def test_of_very_many_sessions_the_index_finds_what_lies_beyond_those_that_are_read(
-    catalog: Catalog, overview: Overview
-) -> None:
+def test_index_finds_names_beyond_the_latest_sessions(catalog: Catalog, overview: Overview) -> None:
     rows: list[list[Row]] = [[(f"s{number}", "p", "hist.png", 1, START - number, 1, 1)] for number in range(1_100)]
     rows[-1] = [("s1099", "p", "old.png", 1, 0, 1, 1)]
     with catalog.writing() as writer:
@@ -86,7 +82,7 @@ def test_of_very_many_sessions_the_index_finds_what_lies_beyond_those_that_are_r
 
 @on_both_engines
 @pytest.mark.parametrize("query", ["hist", "HIST", "*hist*", "sub/h[ia]st*"])
-def test_a_search_finds_the_current_copy_of_each_key_the_latest_first_and_nothing_of_others(
+def test_search_returns_allowed_current_copies_latest_first(
     root: Path, index: Index, overview: Overview, query: str
 ) -> None:
     for number in range(5):
@@ -108,9 +104,7 @@ def test_a_search_finds_the_current_copy_of_each_key_the_latest_first_and_nothin
 
 
 @on_both_engines
-def test_a_session_that_comes_during_a_search_is_shown_to_nobody_who_may_not_see_it(
-    root: Path, index: Index, overview: Overview
-) -> None:
+def test_session_added_during_a_search_is_checked(root: Path, index: Index, overview: Overview) -> None:
     draw(root, "mine/project_a/hist.png")
     index()
 
@@ -125,9 +119,7 @@ def test_a_session_that_comes_during_a_search_is_shown_to_nobody_who_may_not_see
 
 
 @on_both_engines
-def test_signs_of_sql_and_halves_of_characters_are_searched_for_as_they_are(
-    root: Path, index: Index, overview: Overview
-) -> None:
+def test_wildcards_and_surrogates_are_searched_literally(root: Path, index: Index, overview: Overview) -> None:
     draw(root, "s/project_a/100%_a.png")
     draw(root, "s/project_a/100xya.png")
     index()
@@ -136,7 +128,7 @@ def test_signs_of_sql_and_halves_of_characters_are_searched_for_as_they_are(
 
 
 @on_both_engines
-def test_neighbours_are_by_filename_within_the_session(root: Path, index: Index, overview: Overview) -> None:
+def test_neighbours_are_by_filename_within_a_session(root: Path, index: Index, overview: Overview) -> None:
     for path in (
         "s/project_b/a.png",
         "s/project_a/b.png",
@@ -155,9 +147,7 @@ def test_neighbours_are_by_filename_within_the_session(root: Path, index: Index,
     assert overview.entry(PlotKey("s", "nothing.png")) is None
 
 
-def test_a_page_says_when_not_every_name_was_searched(
-    root: Path, index: Index, catalog: Catalog, settings: Settings
-) -> None:
+def test_page_reports_an_incomplete_search(root: Path, index: Index, catalog: Catalog, settings: Settings) -> None:
     draw(root, "old/project_a/zy.png", mtime_ns=START)
     draw(root, "new/project_a/x.png", mtime_ns=START + 1)
     index()

@@ -1,4 +1,4 @@
-"""A catalogue on a PostgreSQL server: one order for all, several indexers, and a server that comes and goes."""
+"""A catalogue on PostgreSQL: order of names, several indexers, and an unavailable server."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ def url(environment: dict[str, str]) -> str:
 
 @contextmanager
 def opened(url: str) -> Iterator[Catalog]:
-    """The catalogue, as another process has it."""
+    """The catalogue, opened as by another process."""
     database = open_database(url)
     try:
         yield Catalog(database)
@@ -69,7 +69,7 @@ def all_true(_session: str) -> bool:
     return True
 
 
-def test_names_come_in_the_order_of_their_bytes(url: str, root: Path, tree: Tree, catalog: Catalog) -> None:
+def test_names_are_in_byte_order(url: str, root: Path, tree: Tree, catalog: Catalog) -> None:
     for name in ODD:
         draw(root, f"{name.replace('/', '-')}/project_1/x.png")
         draw(root, f"s/project_1/{name}")
@@ -94,7 +94,7 @@ def test_names_come_in_the_order_of_their_bytes(url: str, root: Path, tree: Tree
     assert query_value(url, others) == 0
 
 
-def test_what_only_a_request_can_hold_is_compared_as_with_sqlite(root: Path, catalog: Catalog, index: Index) -> None:
+def test_nul_in_requests_is_compared_as_with_sqlite(root: Path, catalog: Catalog, index: Index) -> None:
     for name in ODD:
         draw(root, f"s/project_1/{name}")
     index()
@@ -105,9 +105,7 @@ def test_what_only_a_request_can_hold_is_compared_as_with_sqlite(root: Path, cat
     assert Overview(catalog).search(all_true, "a\0", 10) == ([], True)
 
 
-def test_whoever_follows_the_clock_misses_nothing_of_what_several_write_at_once(
-    url: str, catalog: Catalog, tree: Tree, root: Path
-) -> None:
+def test_following_changes_misses_no_concurrent_write(url: str, catalog: Catalog, tree: Tree, root: Path) -> None:
     stop = threading.Event()
     reader = Reader(Listing(catalog.database), all_true)
 
@@ -137,9 +135,7 @@ def test_whoever_follows_the_clock_misses_nothing_of_what_several_write_at_once(
     assert list(differences(tree, catalog)) == []
 
 
-def test_a_transaction_that_the_server_takes_back_is_tried_again(
-    url: str, catalog: Catalog, tree: Tree, root: Path, index: Index
-) -> None:
+def test_deadlocked_transaction_is_retried(url: str, catalog: Catalog, tree: Tree, root: Path, index: Index) -> None:
     draw(root, "s/project_1/x.png")
     index()
     draw(root, "s/project_1/new.png")
@@ -151,7 +147,7 @@ def test_a_transaction_that_the_server_takes_back_is_tried_again(
         other.execute("BEGIN")
         other.execute("SELECT * FROM catalogue FOR UPDATE")
         writing = pool.submit(reconcile, tree, catalog, ["s"])
-        # It holds the session, and waits for the clock: who then wants the session waits in a circle.
+        # It holds the session and waits for the clock: locking the session now is a deadlock.
         wait_until(lambda: waits("transactionid"))
         other.execute("SELECT pg_advisory_xact_lock(hashtextextended('s', 'catalogue'::regclass::oid::bigint))")
         other.execute("COMMIT")
@@ -159,7 +155,7 @@ def test_a_transaction_that_the_server_takes_back_is_tried_again(
     assert list(differences(tree, catalog)) == []
 
 
-def test_who_waits_is_woken_by_the_commit_also_after_what_he_listens_on_broke(
+def test_waiters_are_woken_by_commits_also_after_a_broken_connection(
     url: str, catalog: Catalog, tree: Tree, root: Path
 ) -> None:
     database = catalog.database
@@ -181,13 +177,13 @@ def test_who_waits_is_woken_by_the_commit_also_after_what_he_listens_on_broke(
     ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'"
     assert query_value(url, ended)
     wait_until(lambda: query_value(url, listening) == 0)
-    # Until it listens again everybody looks for himself, after a moment.
+    # Until it listens again waiters poll.
     database.wait_for_commit(database.notifications, 60.0)
     wait_until(lambda: query_value(url, listening))
     assert wakes("s/project_1/y.png")
 
 
-def test_of_two_indexers_one_is_elected_and_the_other_takes_over_when_it_is_silent_or_dead(
+def test_second_indexer_takes_over_from_a_silent_or_dead_leader(
     url: str, service: StartService, catalog: Catalog, root: Path, tmp_path: Path, plotindex: RunPlotindex, tree: Tree
 ) -> None:
     draw(root, "s/project_1/x.png")
@@ -234,7 +230,7 @@ def test_of_two_indexers_one_is_elected_and_the_other_takes_over_when_it_is_sile
         assert f"watching, process {one.pid} on" in told, told
 
 
-def test_nothing_is_lost_while_the_server_is_away_and_answers_come_by_scan(
+def test_nothing_is_lost_while_the_server_is_away(
     root: Path, tmp_path: Path, environment: dict[str, str], service: StartService
 ) -> None:
     draw(root, "s/project_1/x.png")
@@ -276,7 +272,7 @@ def test_nothing_is_lost_while_the_server_is_away_and_answers_come_by_scan(
         assert running.process.poll() is None
 
 
-def test_of_very_many_who_ask_a_server_that_is_silent_one_at_a_time_waits_for_it(engine: str) -> None:
+def test_only_one_client_at_a_time_waits_for_a_silent_server(engine: str) -> None:
     def ask(catalog: Catalog) -> None:
         with pytest.raises(CatalogError, match="cannot be reached"):
             catalog.header()
@@ -296,13 +292,15 @@ def test_of_very_many_who_ask_a_server_that_is_silent_one_at_a_time_waits_for_it
     assert came <= 2
 
 
-def test_without_a_key_of_all_nodes_nobody_makes_one(refused: Refused, tmp_path: Path, url: str) -> None:
+def test_shared_catalogue_requires_a_secret_key(refused: Refused, tmp_path: Path, url: str) -> None:
     commands = ["serve", "run", "token create --name a", "key rotate"]
     refused(commands, "PLOTINDEX_SECRET_KEY", "each of them", PLOTINDEX_SECRET_KEY="")
     assert not list(tmp_path.glob("state/*/secret.key"))
 
 
-def test_every_command_works(plotindex: RunPlotindex, root: Path, catalog: Catalog, indexer: StartService) -> None:
+def test_every_command_works_on_postgresql(
+    plotindex: RunPlotindex, root: Path, catalog: Catalog, indexer: StartService
+) -> None:
     draw(root, "s/project_1/x.png")
     commands = {
         "migrate": "schema",
@@ -330,9 +328,7 @@ def test_every_command_works(plotindex: RunPlotindex, root: Path, catalog: Catal
         assert "bad" not in [line.split()[0] for line in plotindex("doctor").stdout.splitlines() if "database" in line]
 
 
-def test_the_schema_is_made_once_by_whoever_comes_first_and_is_that_of_the_tables_in_code(
-    postgres: PostgresServer, environment: dict[str, str]
-) -> None:
+def test_concurrent_migrations_create_the_schema_once(postgres: PostgresServer, environment: dict[str, str]) -> None:
     def migrate(url: str) -> None:
         with opened(url) as catalog:
             catalog.database.migrate()
@@ -370,9 +366,7 @@ def test_the_schema_is_made_once_by_whoever_comes_first_and_is_that_of_the_table
             migrate(url)
 
 
-def test_the_commands_that_the_page_on_postgresql_shows_work(
-    engine: str, postgres: PostgresServer, tmp_path: Path
-) -> None:
+def test_documented_postgresql_commands_work(engine: str, postgres: PostgresServer, tmp_path: Path) -> None:
     draw(tmp_path / "plots", "abc123/project_fit/hist.png")
     shell = Shell(tmp_path)
     try:
@@ -399,7 +393,7 @@ def test_the_commands_that_the_page_on_postgresql_shows_work(
         ("postgresql+asyncpg://role:hunter2@127.0.0.1/plots", "cannot be kept in postgresql.asyncpg"),
     ],
 )
-def test_what_cannot_be_had_is_said_without_the_password(url: str, says: str, engine: str) -> None:
+def test_errors_hide_the_password(url: str, says: str, engine: str) -> None:
     with (
         pytest.raises((CatalogError, SettingsError), match=says.replace("***", r"\*\*\*")) as raised,
         opened(url) as it,
@@ -408,9 +402,7 @@ def test_what_cannot_be_had_is_said_without_the_password(url: str, says: str, en
     assert "hunter2" not in str(raised.value)
 
 
-def test_what_lies_beyond_bounds_and_other_names_of_a_file_are_known_there_too(
-    root: Path, settings: Settings, catalog: Catalog
-) -> None:
+def test_limits_and_inodes_work_on_postgresql(root: Path, settings: Settings, catalog: Catalog) -> None:
     tree = Tree(root, Layout(max_depth=1, max_plots=3))
     for number in range(5):
         draw(root, f"s/project_1/{number}.png")
@@ -433,7 +425,7 @@ def test_what_lies_beyond_bounds_and_other_names_of_a_file_are_known_there_too(
     assert catalog.newest_plot() == known["00.png"]
 
 
-def test_statements_have_an_end_and_readers_write_nothing(catalog: Catalog) -> None:
+def test_statements_time_out_and_readers_are_read_only(catalog: Catalog) -> None:
     with catalog.database.reading() as connection:
         assert connection.execute(text("SHOW statement_timeout")).scalar() == "10s"
         assert connection.execute(text("SHOW transaction_isolation")).scalar() == "repeatable read"

@@ -1,4 +1,4 @@
-"""The search: what a look at every name would find, while names are taken in and before; and nothing of others."""
+"""Search by name: equal to a scan of all names at any index position, and only in allowed sessions."""
 
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -37,7 +37,7 @@ steps = st.lists(
     st.one_of(
         st.lists(plots, max_size=8, unique_by=lambda plot: plot[:3]),
         st.just("take in"),
-        st.just("take in all"),
+        st.just("index all"),
         st.just("trim"),
         st.just("forget"),
     ),
@@ -48,9 +48,9 @@ steps = st.lists(
 @on_both_engines
 @settings(max_examples=28, deadline=None)
 @given(steps=steps, texts=st.lists(texts, max_size=4), before_index=st.sampled_from([0, 10**6]))
-@example(steps=[[Plot("s", "p", 'aaa"bb', 1, 1, 1, 1)], "take in all"], texts=['A"B', 'aaa" OR "b'], before_index=0)
-@example(steps=[[Plot("s", "p", "xyz", 1, 1, 1, 1)], "take in all", [], "take in all"], texts=["xyz"], before_index=0)
-def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_taken_in(
+@example(steps=[[Plot("s", "p", 'aaa"bb', 1, 1, 1, 1)], "index all"], texts=['A"B', 'aaa" OR "b'], before_index=0)
+@example(steps=[[Plot("s", "p", "xyz", 1, 1, 1, 1)], "index all", [], "index all"], texts=["xyz"], before_index=0)
+def test_search_equals_a_scan_of_all_names_at_any_index_position(
     new_database: NewDatabase,
     engine: str,
     steps: list[list[Plot] | str],
@@ -60,7 +60,7 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
     with new_database(engine) as database:
         catalog = Catalog(database)
         catalog.record_root("/srv", Layout(), 1)
-        intake = IndexUpdater(catalog)
+        updater = IndexUpdater(catalog)
         there: dict[tuple[str, str, str], Plot] = {}
         for step in steps:
             if isinstance(step, list):
@@ -72,7 +72,7 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
                 with database.writing() as connection:
                     connection.execute(searched.delete())
             else:
-                intake.step(limit=1000 if step == "take in all" else 3)
+                updater.step(limit=1000 if step == "index all" else 3)
         names = NameSearch(database, before_index=before_index, index_seconds=60)
         for text in [*texts, *(plot.filename[1:6] for plot in there.values())]:
             found = names.search(text, catalog.latest_sessions(), 1000, everywhere=True)
@@ -83,7 +83,7 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
                 if name_matcher(text)(key.filename)
             }
             assert [plot.mtime_ns for plot in found.plots] == sorted((p.mtime_ns for p in found.plots), reverse=True)
-        assert intake.run(60)
+        assert updater.run(60)
         assert taken_in(database) == set(current_copies(there.values()))
         check_index(database)
 
@@ -91,7 +91,7 @@ def test_a_search_finds_what_a_look_at_every_name_would_however_far_names_are_ta
 def change(
     catalog: Catalog, there: dict[tuple[str, str, str], Plot], wanted: list[Plot]
 ) -> dict[tuple[str, str, str], Plot]:
-    """Let these be plots, in place of every third that there is."""
+    """Store these plots, in place of every third stored one."""
     kept = {key: plot for number, (key, plot) in enumerate(there.items()) if number % 3}
     after = {**kept, **{plot[:3]: plot for plot in wanted}}
     keys = sorted(there.keys() | after.keys())
@@ -119,7 +119,7 @@ def taken_in(database: Database) -> set[PlotKey]:
 
 
 def check_index(database: Database) -> None:
-    """Ask FTS5 whether its index is that of what is taken in."""
+    """Check the FTS5 index against its content table."""
     if database.file is not None:
         with closing(sqlite3.connect(database.file)) as connection, connection:
             connection.execute("INSERT INTO name_trigram(name_trigram, rank) VALUES ('integrity-check', 1)")
@@ -129,14 +129,14 @@ def check_index(database: Database) -> None:
 @given(pattern=texts, name=texts)
 @example(pattern="a[!]b]c[", name="axc[")
 @example(pattern="[]]b", name="]b")
-def test_what_a_glob_is_said_to_hold_is_in_every_name_that_matches(pattern: str, name: str) -> None:
+def test_literal_runs_are_in_every_matching_name(pattern: str, name: str) -> None:
     if glob_matcher(pattern)(name):
         at = 0
         for run in literal_runs(pattern):
             at = name.index(run, at) + len(run)
 
 
-def test_literal_runs_are_as_long_as_they_can_be() -> None:
+def test_literal_runs_are_maximal() -> None:
     assert literal_runs("*corr?_00[12]*.png") == ["corr", "_00", ".png"]
     assert literal_runs("a[b*c") == ["a[b", "c"]
     assert literal_runs("plain") == ["plain"]
@@ -145,7 +145,7 @@ def test_literal_runs_are_as_long_as_they_can_be() -> None:
 
 @pytest.fixture
 def search(catalog: Catalog) -> Callable[[str], SearchResult]:
-    """A search everywhere that asks the index as soon as it may."""
+    """A search of all sessions that uses the index at once."""
     names = NameSearch(catalog.database, before_index=0, index_seconds=60)
     return lambda text: names.search(text, catalog.latest_sessions(), 5, everywhere=True)
 
@@ -154,7 +154,7 @@ def filenames(found: SearchResult) -> list[str]:
     return [plot.filename for plot in found.plots]
 
 
-def test_of_those_that_changed_last_the_latest_drawn_come_first(
+def test_last_changed_keys_are_sorted_by_mtime(
     root: Path, index: Index, catalog: Catalog, search: Callable[[str], SearchResult]
 ) -> None:
     for number in range(9):
@@ -168,7 +168,7 @@ def test_of_those_that_changed_last_the_latest_drawn_come_first(
         assert IndexUpdater(catalog).run(60)
 
 
-def test_names_come_back_after_a_rebuild_from_scratch_and_when_somebody_empties_them(
+def test_index_is_rebuilt_after_from_scratch_and_after_being_emptied(
     root: Path, tree: Tree, catalog: Catalog, search: Callable[[str], SearchResult]
 ) -> None:
     draw(root, "s/project_a/hist.png")
@@ -188,7 +188,7 @@ def test_names_come_back_after_a_rebuild_from_scratch_and_when_somebody_empties_
         assert (filenames(search("hist")), filenames(search("gone"))) == (["hist.png"], [])
 
 
-def test_a_search_says_when_it_did_not_look_at_all_names(catalog: Catalog) -> None:
+def test_search_reports_that_it_is_incomplete(catalog: Catalog) -> None:
     rows = [Plot("s", "p", f"{number}.png", 1, number, 1, 1) for number in range(50)]
     rows += [Plot("t", "p", "old.png", 1, 0, 1, 1)]
     with catalog.writing() as writer:
@@ -209,7 +209,7 @@ def test_a_search_says_when_it_did_not_look_at_all_names(catalog: Catalog) -> No
 
 
 @on_postgresql
-def test_a_server_is_asked_no_longer_than_somebody_waits_and_can_be_asked_again(catalog: Catalog) -> None:
+def test_search_timeout_on_a_server_leaves_it_usable(catalog: Catalog) -> None:
     rows: list[Row] = [("s", "p", f"abc {number} xyz", 1, 0, 1, 1) for number in range(20_000)]
     with catalog.writing() as writer:
         writer.apply([], [rows])
@@ -223,7 +223,7 @@ def test_a_server_is_asked_no_longer_than_somebody_waits_and_can_be_asked_again(
 
 
 @on_postgresql
-def test_a_look_up_for_which_a_server_takes_too_long_ends_like_the_search_that_it_is_of(catalog: Catalog) -> None:
+def test_slow_lookup_within_a_search_times_out(catalog: Catalog) -> None:
     url = catalog.database.url.render_as_string(hide_password=False)
     with connected(url) as other, catalog.database.reading() as connection:
         with other.transaction():
@@ -234,7 +234,7 @@ def test_a_look_up_for_which_a_server_takes_too_long_ends_like_the_search_that_i
         assert connection.execute(text("SHOW statement_timeout")).scalar() != "20ms"
 
 
-def test_a_search_of_some_sessions_reads_no_name_of_others(root: Path, index: Index, catalog: Catalog) -> None:
+def test_search_of_some_sessions_reads_no_other_names(root: Path, index: Index, catalog: Catalog) -> None:
     draw(root, "mine/project_a/hist.png")
     draw(root, "secret/project_a/hist.png")
     index()
@@ -247,9 +247,7 @@ def test_a_search_of_some_sessions_reads_no_name_of_others(root: Path, index: In
     assert names.search("hist", [SessionRow("mine", 1, 0)], 5).is_complete
 
 
-def test_an_indexer_takes_names_in_when_it_has_nothing_else_to_do(
-    root: Path, catalog: Catalog, indexer: StartService
-) -> None:
+def test_idle_indexer_updates_the_index(root: Path, catalog: Catalog, indexer: StartService) -> None:
     draw(root, "s/project_a/x.png")
     with indexer():
         wait_until(lambda: taken_in(catalog.database) == {PlotKey("s", "x.png")})

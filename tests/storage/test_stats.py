@@ -1,4 +1,4 @@
-"""What an indexer measures, as it goes through the catalogue to whoever asks."""
+"""Statistics of the indexer, stored and read."""
 
 import json
 import math
@@ -12,7 +12,7 @@ durations = st.lists(st.floats(-1, 10_000))
 
 
 @given(durations, durations)
-def test_what_was_measured_is_read_as_it_was_written(first: list[float], second: list[float]) -> None:
+def test_stats_round_trip(first: list[float], second: list[float]) -> None:
     measured = IndexerStats(missed=3, rescan=1.5)
     for seconds in first:
         measured.reconcile.observe(seconds)
@@ -29,7 +29,7 @@ def test_what_was_measured_is_read_as_it_was_written(first: list[float], second:
         assert (text, count) == (str(bound), sum(seconds <= bound for seconds in everything))
 
 
-def test_what_another_version_measured_is_taken_as_far_as_it_is_known() -> None:
+def test_stats_of_another_version_are_read_as_far_as_known() -> None:
     assert IndexerStats.load(None).dump() == IndexerStats().dump()
     odd = IndexerStats.load('{"missed": 2, "reconcile": {"counts": [1, 2], "sum": 3.0}, "later": 1}')
     assert (odd.missed, odd.reconcile.sum) == (2, 0.0)
@@ -43,7 +43,7 @@ odd_objects = st.dictionaries(
 
 
 @given((leaves | st.lists(leaves) | odd_objects).map(json.dumps) | st.text())
-def test_whatever_stands_there_is_read_as_numbers_that_can_be_told(text: str) -> None:
+def test_invalid_stats_are_read_as_finite_numbers(text: str) -> None:
     read = IndexerStats.load(text)
     assert IndexerStats.load(read.dump()) is not None
     for number in (read.missed, read.rescan, read.pinned, read.delay.sum, read.reconcile.cumulative()[-1][1]):

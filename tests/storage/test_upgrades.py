@@ -1,4 +1,4 @@
-"""From each released schema to this one and back, with data; and what versions side by side do to one another."""
+"""Upgrades from each released schema and back, with data; versions side by side."""
 
 import os
 import sqlite3
@@ -28,7 +28,7 @@ ODD = PlotKey("séance \u202e", "quo'te\".GIF")
 
 
 def rows(database: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every table, by table."""
+    """All rows, by table."""
     with closing(sqlite3.connect(database)) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {name: sorted(connection.execute(f'SELECT * FROM "{name}"')) for name in names}
@@ -41,7 +41,7 @@ def tables(database: Path) -> list[tuple[str, str]]:
 
 @pytest.fixture(params=REVISIONS)
 def released(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteDatabase]:
-    """A catalogue with data, as the version of that schema left it."""
+    """A catalogue with data, written by the version with that schema."""
     file = tmp_path / f"{request.param}.db"
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript((DATA / f"catalogue-{request.param}.sql").read_text())
@@ -51,7 +51,7 @@ def released(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteD
     database.close()
 
 
-def test_each_released_catalogue_becomes_this_versions_and_goes_back_with_nothing_lost(
+def test_each_released_schema_upgrades_and_downgrades_without_loss(
     released: SqliteDatabase, empty_database: Path
 ) -> None:
     before, revision = rows(released.path), released.known_revision()
@@ -80,7 +80,7 @@ def test_each_released_catalogue_becomes_this_versions_and_goes_back_with_nothin
     assert rows(released.path) == before
 
 
-def test_a_server_of_this_version_beside_an_older_database_answers_by_scan_and_says_what_to_do(
+def test_server_with_an_older_database_scans_and_logs_the_fix(
     tree: Tree, root: Path, released: SqliteDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     draw(root, "s/project_a/x.png")
@@ -97,7 +97,7 @@ def test_a_server_of_this_version_beside_an_older_database_answers_by_scan_and_s
     assert rows(released.path) == before
 
 
-def test_whoever_is_older_than_the_database_writes_nothing_from_the_moment_it_is_migrated(
+def test_older_version_writes_nothing_after_a_migration(
     tree: Tree, catalog: Catalog, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     draw(root, "s/project_a/x.png")

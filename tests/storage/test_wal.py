@@ -1,4 +1,4 @@
-"""The disk under a catalogue: a reader without end does not fill it, nor do thumbnails."""
+"""Neither an endless reader nor thumbnails fill the disk of the catalogue."""
 
 import os
 import sqlite3
@@ -20,7 +20,7 @@ from tests.support.processes import draw
 MEGABYTE = 1 << 20
 
 
-def test_a_reader_without_end_keeps_the_log_at_its_bound_and_is_named_until_it_ends(
+def test_endless_reader_cannot_grow_the_log_beyond_its_bound(
     tree: Tree, catalog: Catalog, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wal, "MAX_WAL_BYTES", MEGABYTE)
@@ -46,7 +46,7 @@ def test_a_reader_without_end_keeps_the_log_at_its_bound_and_is_named_until_it_e
 
 
 def touch_all(root: Path) -> None:
-    """Give every plot a time that it has not."""
+    """Change the mtime of every plot."""
     times = (0, any_of(root).stat().st_mtime_ns + 1_000_000_000)
     for plot in (root / "s/project_a").iterdir():
         os.utime(plot, ns=times)
@@ -56,9 +56,7 @@ def any_of(root: Path) -> Path:
     return next((root / "s/project_a").iterdir())
 
 
-def test_thumbnails_leave_the_last_of_a_disk_to_the_catalogue(
-    small_disk: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_thumbnails_leave_disk_space_to_the_catalogue(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache = FileCache(small_disk / "thumbnails", 10 * MEGABYTE, lambda: None)
     for number in range(600):
         cache.put(f"{number}", b"x" * 4096)
