@@ -1,4 +1,4 @@
-"""The catalogue in an SQLite file: connections, write-ahead log, read-only access, the queue of writers.
+"""The catalogue in an SQLite file: connections, write-ahead log, read-only access, the writer queue.
 
-May import: tables, schema, statements, pool and urls of storage. Its modules are imported by full path.
+May import: database, tables, schema, statements, pool and urls of storage. Its modules are imported by full path.
 """
