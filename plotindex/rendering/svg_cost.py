@@ -3,13 +3,22 @@
 What it does not know counts as slow: it knows what plots are made of.
 """
 
+import operator
 import re
 from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
 
 from plotindex.rendering.protocol import MAX_SVG_BYTES, Outcome
-from plotindex.rendering.svg_elements import canvas_of, dashes_of, effort_of_outline, enlarges, is_thick, pixels_of
+from plotindex.rendering.svg_elements import (
+    canvas_of,
+    dashes_of,
+    effort_of_outline,
+    enlarges,
+    is_thick,
+    leading_matches,
+    pixels_of,
+)
 
 MOST_EFFORT = 20_000
 """In elements, each as often as it is drawn."""
@@ -53,7 +62,10 @@ RULE = re.compile(r"\s*+[-\w.#*]++(?:\s*+,\s*+[-\w.#*]++)*+\s*+\{([^{}]*+)\}\s*+
 COSTLY = frozenset({"opacity", "stroke-dasharray", "stroke-width", "font-size"})
 """Properties that a style sheet may not give: of whom they are is not looked for."""
 LISTS = ("x", "y", "dx", "dy", "rotate")
-REFERENCE = re.compile(r"""url\(\s*['"]?#([^)'"]*)['"]?\s*\)""")
+REFERENCE = re.compile(r"""url\(\s*+['"]?+#([^()'"\s]*+)\s*+['"]?+\s*+\)""")
+COMMENT = re.compile(r"/\*.*?(\*/|\Z)", re.DOTALL)
+MAX_NAMESPACE = 200
+"""Characters: expat copies a namespace's address for each name in it."""
 
 
 class _SlowError(Exception):
@@ -122,6 +134,7 @@ class _Reading:
         parser.CharacterDataHandler = self._text
         # Entities multiply; a style sheet may be anywhere.
         parser.EntityDeclHandler = _refuse
+        parser.StartNamespaceDeclHandler = _check_namespace
         parser.ProcessingInstructionHandler = _refuse
         parser.Parse(content, True)
         return self._root, self._named
@@ -214,13 +227,14 @@ class _Reading:
     def _check_sheet(self, sheet: str) -> None:
         if len(sheet) > LONGEST_SHEET:
             raise _SlowError
-        sheet = re.sub(r"/\*.*?\*/", " ", sheet, flags=re.DOTALL)
-        left = RULE.sub("", sheet)
-        for block in RULE.findall(sheet):
-            properties = _properties(block)
-            if not COSTLY.isdisjoint(properties) or "url" in block.lower():
+        if not all(map(operator.itemgetter(1), COMMENT.finditer(sheet))):
+            raise _SlowError
+        rules, rest = leading_matches(RULE, COMMENT.sub(" ", sheet))
+        for rule in rules:
+            properties = _properties(rule[1])
+            if not COSTLY.isdisjoint(properties) or "url" in rule[1].lower():
                 raise _SlowError
-        if left.strip():
+        if rest.strip():
             raise _SlowError
 
 
@@ -243,6 +257,11 @@ def _link(attributes: dict[str, str]) -> str:
     if len(links) > 1:
         raise _SlowError
     return links[0] if links else ""
+
+
+def _check_namespace(_prefix: str | None, address: str | None) -> None:
+    if len(address or "") > MAX_NAMESPACE:
+        raise _SlowError
 
 
 def _refuse(*_: object) -> NoReturn:

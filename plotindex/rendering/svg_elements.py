@@ -6,10 +6,11 @@ from itertools import islice
 from math import inf, isfinite
 from struct import unpack
 
-NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-LENGTH = re.compile(rf"\s*({NUMBER.pattern})(?:px)?\s*")
-DASHES = re.compile(rf"\s*{NUMBER.pattern}(?:px)?(?:(?:\s*,\s*|\s+){NUMBER.pattern}(?:px)?)*\s*")
-TRANSFORM = re.compile(r"\s*(\w+)\s*\(([^()]*)\)\s*,?")
+# Possessive: a value that does not match must not be tried in every other way.
+NUMBER = re.compile(r"[-+]?+(?:\d++\.?+\d*+|\.\d++)(?:[eE][-+]?+\d++)?+")
+LENGTH = re.compile(rf"\s*+({NUMBER.pattern})(?:px)?+\s*+")
+DASHES = re.compile(rf"\s*+{NUMBER.pattern}(?:px)?+(?:(?:\s++(?:,\s*+)?+|,\s*+){NUMBER.pattern}(?:px)?+)*+\s*+")
+TRANSFORM = re.compile(r"\s*+(\w++)\s*+\(([^()]*+)\)\s*+,?+")
 """One part of a transformation."""
 DATA_PER_ELEMENT = 200
 """So many characters of an outline are about as much work as one element."""
@@ -22,6 +23,16 @@ MANY = 1e9
 """As many of anything as nobody draws."""
 PNG_BASE64 = "data:image/png;base64,"
 SIDES = ("x1", "y1", "x2", "y2", "width", "height", "r", "rx", "ry")
+
+
+def leading_matches(pattern: re.Pattern[str], text: str) -> tuple[list[re.Match[str]], str]:
+    """The matches at the start of `text`, one after the other, and the rest. Linear: nothing is searched for."""
+    matches: list[re.Match[str]] = []
+    position = 0
+    while match := pattern.match(text, position):
+        matches.append(match)
+        position = match.end()
+    return matches, text[position:]
 
 
 def canvas_of(attributes: dict[str, str]) -> float:
@@ -56,13 +67,14 @@ def _thickness(given: dict[str, str], canvas: float) -> float:
 
 def enlarges(transform: str) -> bool:
     """Whether a transformation makes things larger: nobody knows by how much when there are several."""
-    for kind, given in TRANSFORM.findall(transform):
+    parts, rest = leading_matches(TRANSFORM, transform)
+    for kind, given in (part.groups() for part in parts):
         numbers = [abs(float(number)) for number in NUMBER.findall(given)]
         if kind in ("translate", "rotate") and numbers:
             continue
         if kind not in ("scale", "matrix") or not numbers or max(numbers if kind == "scale" else numbers[:4]) > 1:
             return True
-    return bool(TRANSFORM.sub("", transform).strip())
+    return bool(rest.strip())
 
 
 def dashes_of(name: str, attributes: dict[str, str]) -> float:

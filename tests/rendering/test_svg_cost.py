@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -191,3 +192,52 @@ def test_what_is_meant_to_look_cheap_is_slow(what: str) -> None:
 def test_a_long_sheet_is_judged_at_once() -> None:
     for sheet in ("a" * 1_999, "a," * 999, " " * 1_999, "a{" * 999):
         judge(f"{HEAD}<style>{sheet}</style></svg>".encode())
+
+
+REPEATED = {
+    "references in a reference": ('<rect fill="{}"/>', "url(#"),
+    "references in a style": ('<rect style="fill: {}"/>', "url(#"),
+    "blanks in a reference": ('<rect fill="url(#a{}"/>', " "),
+    "quotes in a reference": ('<rect fill="url({}"/>', "'"),
+    "the digits of a thickness": ('<rect stroke-width="{}x"/>', "1"),
+    "the digits of a dash": ('<rect stroke-dasharray="{}x"/>', "1"),
+    "blanks between dashes": ('<rect stroke-dasharray="1{}x"/>', " "),
+    "dashes": ('<rect stroke-dasharray="{}x"/>', "11 "),
+    "letters of a transformation": ('<rect transform="{}"/>', "a"),
+    "blanks of a transformation": ('<rect transform="{}"/>', " "),
+    "parts of a transformation": ('<rect transform="{}"/>', "scale("),
+    "numbers of a canvas": ('<svg viewBox="{}x"/>', "11"),
+    "letters of an outline": ('<path stroke-dasharray="1" d="{}"/>', "e1"),
+}
+
+
+def seconds_to_judge(content: bytes) -> float:
+    """CPU time, the least of five."""
+    times = []
+    for _ in range(5):
+        started = time.process_time()
+        judge(content)
+        times.append(time.process_time() - started)
+    return min(times)
+
+
+@pytest.mark.parametrize("what", REPEATED)
+def test_the_work_of_judging_grows_with_the_size_of_an_svg_and_not_with_its_square(what: str) -> None:
+    template, part = REPEATED[what]
+    small, large = (
+        seconds_to_judge(f"{HEAD}{template.format(part * (size // len(part)))}</svg>".encode())
+        for size in (20_000, 320_000)
+    )
+    assert large < 60 * small
+
+
+def test_a_reference_with_blanks_around_its_name_is_followed() -> None:
+    for reference in ("url(#g)", "url( #g )", "url('#g')", 'url( "#g" )'):
+        gradient = f"<linearGradient id='g'/><rect style='fill: {reference.replace(chr(39), '&apos;')}'/>"
+        assert judge(f"{HEAD}{gradient}</svg>".encode()) is Outcome.CHEAP
+
+
+def test_an_address_of_a_namespace_that_would_be_copied_for_each_name_is_refused() -> None:
+    content = f'{HEAD}<g xmlns:a="{"a" * 201}"><rect a:x="1"/></g></svg>'
+    assert judge(content.encode()) is Outcome.EXPENSIVE
+    assert judge(content.replace("a" * 201, "a" * 200).encode()) is Outcome.CHEAP
