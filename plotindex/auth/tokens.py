@@ -47,7 +47,7 @@ class Token:
             return False
         if self.session is not None:
             return session == self.session
-        return self.session_glob is None or bool(glob_matcher(self.session_glob)(session))
+        return self.session_glob is None or glob_matcher(self.session_glob)(session)
 
     @property
     def allows_all(self) -> bool:

@@ -52,7 +52,7 @@ class Layout:
         object.__setattr__(self, "_endings", endings)
         matches = glob_matcher(self.project_pattern)
         # Called several times per plot, with few different names.
-        is_project = lru_cache(CACHED_NAMES)(lambda name: matches(name) is not None and is_name(name))
+        is_project = lru_cache(CACHED_NAMES)(lambda name: matches(name) and is_name(name))
         object.__setattr__(self, "is_project", is_project)
 
     def has_suffix(self, name: str) -> bool:
