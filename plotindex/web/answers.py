@@ -120,7 +120,7 @@ def answer_with_plot(
         if not CONDITIONS.isdisjoint(environ):
             decision = evaluate(environ, Validators(plot.version, _seconds(plot), is_settled), size)
         if decision.status not in (OK, PARTIAL):
-            return _without_content(decision.status, headers, size)
+            return _without_content(decision.status, headers, size, environ["REQUEST_METHOD"])
         if accel is not None and _may_nginx_send(environ, decision):
             return _redirect_to_nginx(decision.status, headers, f"{accel}/{plot.path}")
         if decision.status == PARTIAL:
@@ -156,7 +156,7 @@ def answer_with_thumbnail(
         # Thumbnails are small: always sent whole.
         status = evaluate({**environ, "HTTP_RANGE": ""}, Validators(etag, _seconds(plot), False), len(content)).status
         if status != OK:
-            return _without_content(status, headers, len(content))
+            return _without_content(status, headers, len(content), environ["REQUEST_METHOD"])
     if result is None:
         return None
     return Answer(OK, headers, [] if environ["REQUEST_METHOD"] == "HEAD" else [content])
@@ -184,20 +184,20 @@ def _whole(headers: Headers, content: bytes, size: int) -> Answer:
     return Answer(OK, headers, [content])
 
 
-def _without_content(status: int, headers: Headers, size: int) -> Answer:
+def _without_content(status: int, headers: Headers, size: int, method: str) -> Answer:
     if status == NOT_MODIFIED:
         return Answer(status, [header for header in headers if header[0] not in {"Content-Type", "Content-Length"}], [])
     known = dict(headers)
     if status == PRECONDITION_FAILED:
-        return _error(status, "The plot does not match the precondition", [("ETag", known["ETag"])])
+        return _error(status, "The plot does not match the precondition", [("ETag", known["ETag"])], method)
     kept = [(name, known[name]) for name in ("Accept-Ranges", "Cache-Status", "ETag", "X-Content-Type-Options")]
-    return _error(status, "Range not satisfiable", [("Content-Range", f"bytes */{size}"), *kept])
+    return _error(status, "Range not satisfiable", [("Content-Range", f"bytes */{size}"), *kept], method)
 
 
-def _error(status: int, message: str, headers: Headers) -> Answer:
+def _error(status: int, message: str, headers: Headers, method: str) -> Answer:
     body = json.dumps({"error": message}, separators=(",", ":")).encode() + b"\n"
     common = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
-    return Answer(status, [*common, *headers], [body])
+    return Answer(status, [*common, *headers], [] if method == "HEAD" else [body])
 
 
 def _seconds(plot: Plot) -> int:

@@ -41,6 +41,8 @@ def plot_url_rule(app: Flask, url_prefix: str) -> str:
 class ImageResponse(Response):
     """An answer as Flask sends it. Its headers are complete: skip Werkzeug's pass over them."""
 
+    default_mimetype = None
+
     def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:  # noqa: ARG002 - as Werkzeug
         return self.headers
 
