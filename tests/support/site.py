@@ -71,10 +71,10 @@ class ServedSite(NamedTuple):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[ServedSite]:
-    """Index and serve `folder`/plots; its state is `folder`/state."""
+def served(folder: Path, **variables: str) -> Iterator[ServedSite]:
+    """Index and serve `folder`/plots; its state is `folder`/state. `variables` are of the environment."""
     root = folder / "plots"
-    environment = {**clean_environment(folder), "PLOTINDEX_ROOT": str(root)}
+    environment = {**clean_environment(folder), "PLOTINDEX_ROOT": str(root), **variables}
     token = run_plotindex(["token", "create", "--name", "all"], environment, folder).stdout.strip()
     assert run_plotindex(["rebuild"], environment, folder).returncode == 0
     with serving(folder, environment, "serve") as service:

@@ -1,0 +1,144 @@
+"""Deadlines and bounds of the server's connections, over raw sockets and with the real times."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from plotindex.web.server.gateway import MAX_LARGE_BODIES
+from tests.support.processes import PNG, draw, wait_until
+from tests.support.site import PREFIX, RawResponse, ServedSite, Site, served
+
+pytestmark = pytest.mark.slow
+
+GONE_SECONDS = 30.0
+PROBE_SECONDS = 2.0
+EACH = 20
+"""Connections that do the same."""
+LARGE = 50_000_000
+HIT = PREFIX + "/s/x.png"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
+    folder = tmp_path_factory.mktemp("deadlines")
+    draw(folder, "plots/s/project_a/x.png")
+    os.truncate(draw(folder, "plots/s/project_a/large.png"), LARGE)
+    with served(folder, PLOTINDEX_PROXIES="1") as shared:
+        yield shared
+
+
+@pytest.fixture
+def site(running: ServedSite) -> Site:
+    return running.site
+
+
+@pytest.fixture
+def connect(site: Site) -> Iterator[Callable[[bytes], socket.socket]]:
+    """Connect and send these bytes; the client's buffer is small."""
+    with ExitStack() as stack:
+
+        def start(sent: bytes) -> socket.socket:
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(20)
+            connection.connect(("127.0.0.1", int(site.url.rpartition(":")[2])))
+            connection.sendall(sent)
+            return connection
+
+        yield start
+
+
+def request(site: Site, path: str, *lines: str) -> bytes:
+    head = [f"GET {path} HTTP/1.1", f"Authorization: Bearer {site.token}", *lines]
+    return "\r\n".join(head).encode() + b"\r\n\r\n"
+
+
+def response(connection: socket.socket) -> RawResponse:
+    """The response until the server closes the connection."""
+    received = b""
+    while chunk := connection.recv(1 << 16):
+        received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    return RawResponse(head, body)
+
+
+def client_ports(pid: int) -> set[int]:
+    """The ports of the clients that the workers are connected to."""
+    workers = psutil.Process(pid).children(recursive=True)
+    return {one.raddr.port for worker in workers for one in worker.net_connections("tcp") if one.raddr}
+
+
+def send(site: Site, *lines: str, path: str = HIT) -> RawResponse:
+    """The response to a GET with these lines in its head."""
+    host, port = site.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(request(site, path, "Host: 127.0.0.1", "Connection: close", *lines))
+        return response(connection)
+
+
+def test_a_header_with_an_underscore_does_not_reach_the_application(running: ServedSite, site: Site) -> None:
+    for name in ("If_None_Match", "IF_NONE_MATCH", "If-None_Match"):
+        assert b"304" not in send(site, f"{name}: *").head, name
+    assert send(site, "If-None-Match: *").status == 304
+    assert send(site, "X_Forwarded_For: 203.0.113.1", "X_Request_ID: forged").status == 200
+    assert send(site, "X-Forwarded-For: 203.0.113.2", "X-Request-ID: given").status == 200
+    service = running.service
+    service.wait_for(lambda: "203.0.113.2" in service.stderr + service.stdout)
+    log = service.stderr + service.stdout
+    assert "given" in log
+    assert "203.0.113.1" not in log
+    assert "forged" not in log
+
+
+def test_several_hosts_are_refused(site: Site) -> None:
+    for path in ("/healthz", HIT, "/login"):
+        refused = send(site, "Host: another", path=path)
+        assert (refused.status, refused.headers[b"content-type"]) == (400, b"application/json"), path
+
+
+def test_beyond_the_bound_a_large_body_is_refused_and_a_hit_is_not(
+    site: Site, connect: Callable[[bytes], socket.socket]
+) -> None:
+    large = request(site, f"{PREFIX}/s/large.png", "Host: 127.0.0.1", "Connection: close")
+    readers = [connect(large) for _ in range(MAX_LARGE_BODIES)]
+    assert all(reader.recv(12) == b"HTTP/1.1 200" for reader in readers)
+    refused = response(connect(large))
+    assert (refused.status, refused.headers[b"retry-after"]) == (503, b"5")
+    assert site.get("/s/x.png").content == PNG
+    for reader in readers:
+        reader.close()
+    wait_until(lambda: connect(large).recv(12) == b"HTTP/1.1 200")
+
+
+def test_a_connection_that_does_nothing_is_gone_in_time_and_holds_nobody_up(
+    site: Site, connect: Callable[[bytes], socket.socket]
+) -> None:
+    kinds = {
+        "silent": b"",
+        "half a head": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-",
+        "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "no body": b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: 20\r\n\r\ncode=",
+        "stopped reading": request(site, f"{PREFIX}/s/large.png", "Host: 127.0.0.1"),
+    }
+    began = time.monotonic()
+    connections = {kind: [connect(sent) for _ in range(EACH)] for kind, sent in kinds.items()}
+    ports = {kind: {one.getsockname()[1] for one in some} for kind, some in connections.items()}
+    wait_until(lambda: client_ports(site.pid) >= ports["stopped reading"], PROBE_SECONDS)
+    slowest = 0.0
+    while any(ports.values()) and time.monotonic() - began < GONE_SECONDS:
+        for path in ("/healthz", HIT):
+            asked = time.monotonic()
+            with connect(request(site, path, "Host: 127.0.0.1", "Connection: close")) as probe:
+                assert response(probe).status == 200
+            slowest = max(slowest, time.monotonic() - asked)
+        open_ports = client_ports(site.pid)
+        ports = {kind: some & open_ports for kind, some in ports.items()}
+    assert {kind: len(some) for kind, some in ports.items()} == dict.fromkeys(kinds, 0)
+    assert slowest < PROBE_SECONDS
+    assert {response(one).status for one in connections["no body"]} == {408}
