@@ -23,6 +23,8 @@ import encodings.idna, os, socket, sys
 from plotindex.rendering import sandbox
 
 secret, user, names = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+# getaddrinfo imports it, which Python 3.13 cannot do once confined; what it must not do comes after that.
+"localhost".encode("idna")
 listener = socket.create_server(("127.0.0.1", 0))
 port = listener.getsockname()[1]
 parent = os.getppid()

@@ -38,6 +38,10 @@ class ReadConnection(sqlite3.Connection):
 
     stamp: FileStamp | None = None
 
+    def __del__(self) -> None:
+        # Since Python 3.13 a connection that is not closed explicitly warns, also when the program ends.
+        self.close()
+
     def is_stale(self, database: Path) -> bool:
         """Whether an immutable file has changed since it was opened."""
         return self.stamp is not None and self.stamp != stamp_of_closed(database)
