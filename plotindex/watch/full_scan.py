@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 
 from plotindex.index import Report, list_sessions, record_full_scan
 from plotindex.storage import IntegrityCheck
@@ -44,8 +45,11 @@ class FullScan:
         names = list_sessions(scheduler.tree, catalog, self.report, watches.add)
         self._integrity = check()
         latest = {row.session: number for number, row in enumerate(catalog.latest_sessions())}
-        # Taken from the end: new sessions, then the latest ones. The first ones get the watches.
-        self._names = sorted({*names, *watches.sessions()}, key=lambda name: (latest.get(name, -1), name), reverse=True)
+        found = {*names, *watches.sessions()}
+        # Taken from the end: the latest ones, and between these the new ones. The first ones get the watches.
+        known = sorted(found & latest.keys(), key=latest.__getitem__)
+        self._names = [name for pair in zip_longest(known, sorted(found - latest.keys())) for name in pair if name]
+        self._names.reverse()
         self.report.sessions = watches.expected_sessions = len(self._names)
         self._tickets: list[Ticket] = []
         self._missed_folders: list[str] = []

@@ -21,6 +21,8 @@ BUSY_SECONDS = 1.0
 WIDEN_SECONDS = 60.0
 """How often a session that fell below its maximum number of plots is rescanned."""
 MAX_BUSY = 10_000
+YOUNG_SECONDS = 30.0
+"""For how long at least, and twice as long at most, a session that had no watch before counts as young."""
 SCAN_PLOTS = 4_000
 """Plots per step and rows per transaction during the first full scan."""
 STEP_CHANGES = 250
@@ -42,7 +44,11 @@ class StepResult(NamedTuple):
 
 
 class FairScheduler:
-    """Queues scopes by session. Each step serves the sessions with new changes, then some of the busy ones."""
+    """Queues scopes by session.
+
+    Each step serves the sessions with new changes, then some of the busy ones, then some of the young ones. The young
+    ones share one turn, so that a flood of new sessions delays only new sessions.
+    """
 
     def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher) -> None:
         self.tree = tree
@@ -51,6 +57,10 @@ class FairScheduler:
         self._jobs: dict[str, SessionJob] = {}
         self._new: deque[SessionJob] = deque()
         self._others: deque[SessionJob] = deque()
+        self._young: deque[SessionJob] = deque()
+        self._young_names: tuple[set[str], set[str]] = set(), set()
+        """The young sessions of this period and of the one before."""
+        self._period_end = 0.0
         self._busy: dict[str, float] = {}
         """Session -> when it last needed more than one slice."""
         self._new_at = -BUSY_SECONDS
@@ -94,18 +104,20 @@ class FairScheduler:
         return [job.ticket() for job in self._jobs.values()]
 
     def step(self) -> StepResult:
-        """Serve the sessions with new changes, then some of the others, for up to about 0.1 seconds.
+        """Serve the sessions with new changes, then some of the others, then young ones, for up to about 0.1 seconds.
 
         Raises as `reconcile` does.
         """
         now = time.monotonic()
-        if self._new:
+        if self._new or self._young:
             self._new_at = now
         is_short = now - self._new_at < BUSY_SECONDS
         result = StepResult([], [], [], [])
         self._serve(self._new, STEP_SECONDS, STEP_PLOTS, result)
         max_plots = SCAN_PLOTS if self.walk_process else STEP_PLOTS
         self._serve(self._others, *((SHORT_SECONDS, SHORT_PLOTS) if is_short else (STEP_SECONDS, max_plots)), result)
+        has_others = len(self._jobs) > len(self._young)
+        self._serve(self._young, SLICE_SECONDS if has_others else STEP_SECONDS, STEP_PLOTS, result)
         return result
 
     def clear(self) -> None:
@@ -115,14 +127,30 @@ class FairScheduler:
         self._jobs.clear()
         self._new.clear()
         self._others.clear()
+        self._young.clear()
 
     def _job(self, session: str, *, is_rescan: bool) -> SessionJob:
         job = self._jobs.get(session)
         if job is None:
+            now = time.monotonic()
             job = self._jobs[session] = SessionJob(session)
-            is_busy = time.monotonic() - self._busy.get(session, -BUSY_SECONDS) < BUSY_SECONDS
-            (self._others if is_rescan or is_busy else self._new).append(job)
+            job.is_young = not is_rescan and self._is_young(session, now)
+            is_busy = now - self._busy.get(session, -BUSY_SECONDS) < BUSY_SECONDS
+            (self._young if job.is_young else self._others if is_rescan or is_busy else self._new).append(job)
         return job
+
+    def _is_young(self, session: str, now: float) -> bool:
+        """Whether a session was not watched or polled until a moment ago."""
+        if now >= self._period_end:
+            self._young_names = set(), self._young_names[0]
+            self._period_end = now + YOUNG_SECONDS
+        recent, before = self._young_names
+        if session in recent or session in before:
+            return True
+        if self.watcher.watches.knows(session):
+            return False
+        recent.add(session)
+        return True
 
     def _serve(self, queue: deque[SessionJob], seconds: float, max_plots: int, result: StepResult) -> None:
         until = time.monotonic() + seconds
@@ -180,6 +208,9 @@ class FairScheduler:
             if not job.queued:
                 del self._jobs[job.session]
                 return
+        if job.is_young:
+            self._young.append(job)
+            return
         self._others.append(job)
         now = time.monotonic()
         self._busy[job.session] = now

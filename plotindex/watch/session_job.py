@@ -18,6 +18,8 @@ class SessionJob:
 
     def __init__(self, session: str) -> None:
         self.session = session
+        self.is_young = False
+        """Whether it shares the turn of the sessions that were not known before."""
         self.queued: set[str] = set()
         self.queued_at = 0.0
         """When the oldest queued scope was added, by `time.monotonic()`."""

@@ -73,6 +73,10 @@ class Watches:
         """The sessions with watched or unwatched folders."""
         return list({*self._map.sessions(), *filter(None, self.snapshots.sessions())})
 
+    def knows(self, session: str) -> bool:
+        """Whether a session has watched or unwatched folders."""
+        return self._map.count_in(session) > 0 or session in self.snapshots
+
     def paths(self, descriptor: int) -> tuple[str, ...]:
         """The folders of a watch, usually one."""
         with self._lock:

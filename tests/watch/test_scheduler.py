@@ -24,7 +24,7 @@ from plotindex.watch.barriers import wait_for_sync
 from plotindex.web import PlotIndex
 from tests.guarantees.test_convergence import plots_by_hand
 from tests.support.namespaces import mount, own_mounts, unmount
-from tests.support.processes import RunPlotindex, StartService, all_plots, draw, wait_until
+from tests.support.processes import Index, RunPlotindex, StartService, all_plots, draw, wait_until
 from tests.tools.torture import compare_watches, folders_to_watch, watched_inodes
 
 RENAMING = """
@@ -96,6 +96,41 @@ def test_while_sessions_rename_and_draw_without_pause_plots_of_others_arrive_and
         assert len(synced()) > 1000
         assert list(differences(tree, catalog)) == []
         assert "Traceback" not in running.stderr
+
+
+NEW_SESSIONS = 3000
+
+
+def test_a_flood_of_new_sessions_delays_only_new_sessions(
+    root: Path, catalog: Catalog, indexer: StartService, synced: Synced
+) -> None:
+    draw(root, "known/project_a/before.png")
+    elsewhere = root.parent / "elsewhere"
+    for number in range(NEW_SESSIONS):
+        draw(elsewhere, f"s{number}/project_a/x.png", b"")
+    with indexer():
+        assert len(synced()) == 1
+        for number in range(NEW_SESSIONS):
+            (elsewhere / f"s{number}").rename(root / f"s{number}")
+        for name in ("1.png", "2.png", "3.png"):
+            draw(root, f"known/project_a/{name}")
+            wait_until(partial(catalog.current, PlotKey("known", name)))
+        assert catalog.counts()[0] < NEW_SESSIONS * 3 // 4
+        assert len(synced()) == NEW_SESSIONS + 4
+
+
+def test_a_full_scan_reaches_known_sessions_before_most_of_many_new_ones(
+    root: Path, catalog: Catalog, index: Index, service: StartService, synced: Synced
+) -> None:
+    draw(root, "known/project_a/before.png")
+    index()
+    for number in range(NEW_SESSIONS):
+        draw(root, f"s{number}/project_a/x.png", b"")
+    draw(root, "known/project_a/after.png")
+    with service("watch"):
+        wait_until(partial(catalog.current, PlotKey("known", "after.png")))
+        assert catalog.counts()[0] < NEW_SESSIONS * 3 // 4
+        assert len(synced()) == NEW_SESSIONS + 2
 
 
 def test_sessions_and_projects_that_come_and_go_leave_no_watch_descriptor_or_memory_behind(
