@@ -10,6 +10,7 @@ from plotindex.storage.find import FoundPlot, PlotFilter, filenames, find_plots,
 from plotindex.storage.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from plotindex.storage.integrity import IntegrityCheck
 from plotindex.storage.listing import Allows, ChangesPage, Entry, Listing, entries_of, page_of
+from plotindex.storage.name_filter import NameFilter
 from plotindex.storage.overview import Overview
 from plotindex.storage.schema import SCHEMA
 from plotindex.storage.search.search import SearchResult
@@ -41,6 +42,7 @@ __all__ = [
     "IndexerStats",
     "IntegrityCheck",
     "Listing",
+    "NameFilter",
     "Overview",
     "PlotFilter",
     "SearchResult",

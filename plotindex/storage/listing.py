@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
@@ -9,10 +10,11 @@ from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
 from plotindex.storage.catalog import SessionRow
 from plotindex.storage.database import Database
 from plotindex.storage.header import not_initialised, require_header
+from plotindex.storage.name_filter import SEARCH_SECONDS, NameFilter
 from plotindex.storage.rows import PLOT, read_copies
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, plot, removal, session
-from plotindex.tree import INT64_MAX, Plot, PlotKey, name_matcher, newest_first
+from plotindex.tree import INT64_MAX, Plot, PlotKey, newest_first
 
 MAX_CHANGES = 1_000
 MAX_COPIES = 10_000
@@ -30,7 +32,10 @@ class Entry(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page of the keys of a session; `next` is the `after` of the next one, or None."""
+    """A page of the keys of a session; `next` is the `after` of the next one, or None.
+
+    It may be short, even empty, while there is a next one: a search ends when its time is up.
+    """
 
     clock: int
     entries: list[Entry]
@@ -38,7 +43,7 @@ class Page(NamedTuple):
 
 
 class SessionPage(NamedTuple):
-    """A page of sessions; `next` is the `after` of the next one, or None."""
+    """A page of sessions; `next` is the `after` of the next one, or None. It may be short, as `Page`."""
 
     clock: int
     sessions: list[SessionRow]
@@ -58,8 +63,10 @@ class ChangesPage(NamedTuple):
 class Listing:
     """Lists from one catalogue. Every method raises CatalogError when it cannot be read."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, search_seconds: float = SEARCH_SECONDS) -> None:
+        """A page with a query ends after `search_seconds`."""
         self.database = database
+        self._search_seconds = search_seconds
 
     def clock(self) -> int:
         """The clock of the last commit that changed plots."""
@@ -72,31 +79,37 @@ class Listing:
         """The keys of a session whose filename matches `query`, by filename, from behind `after`."""
         # No name contains a NUL, which not every database can compare with.
         query_rows = select(*PLOT).where(plot.c.session == name, plot.c.filename > after.partition("\0")[0])
-        matches = name_matcher(query)
+        names = NameFilter(query, self._search_seconds)
         with self.database.reading() as connection:
             clock = require_header(connection, self.database.shown).clock
             ordered = query_rows.order_by(plot.c.filename, plot.c.project)
             with connection.execution_options(yield_per=1000).execute(ordered) as rows:
-                found = (Plot._make(row) for row in rows if matches(row.filename))
+                found = map(Plot._make, names.filter(rows, attrgetter("filename")))
                 page, following = page_of(entries_of(found), limit)
-            return Page(clock, page, following)
+            return Page(clock, page, following or names.stopped_after)
 
     def sessions(self, allows: Allows, limit: int, after: str = "", query: str = "") -> SessionPage:
         """The sessions that the caller may see and whose name matches `query`, by name, from behind `after`."""
         query_rows = select(session.c.session, session.c.plots, session.c.mtime_ns).where(
             session.c.session > after.partition("\0")[0]
         )
-        matches = name_matcher(query)
+        names = NameFilter(query, self._search_seconds)
         page: list[SessionRow] = []
         with self.database.reading() as connection:
             clock = require_header(connection, self.database.shown).clock
             ordered = query_rows.order_by(session.c.session)
             with connection.execution_options(yield_per=1000).execute(ordered) as rows:
                 for row in map(SessionRow._make, rows):
-                    if matches(row.session) and allows(row.session):
+                    is_late, is_match = names.is_late, names.matches(row.session)
+                    # Only a session that the caller may see may become `next`.
+                    if not (is_match or is_late) or not allows(row.session):
+                        continue
+                    if is_match:
                         if len(page) == limit:
                             return SessionPage(clock, page, page[-1].session)
                         page.append(row)
+                    if is_late:
+                        return SessionPage(clock, page, row.session)
         return SessionPage(clock, page, None)
 
     def changes(self, since: int, allows: Allows, name: str | None = None, limit: int = MAX_CHANGES) -> ChangesPage:

@@ -32,7 +32,7 @@ STORAGE = (
     {"sqlite", "postgres"},
     {"factory", "integrity"},
     {"header", "rows"},
-    {"truncation"},
+    {"truncation", "name_filter"},
     {"writer"},
     {"catalog"},
     {"listing"},

@@ -118,6 +118,49 @@ def test_following_changes_ends_with_the_listing(
 
 
 @on_both_engines
+def test_search_whose_time_is_up_answers_what_it_has_and_continues_by_next(
+    new_database: NewDatabase, engine: str
+) -> None:
+    with made(new_database, engine) as place:
+        for number in range(9):
+            for project in ("project_1", "project_2"):
+                draw(place.root, f"s/{project}/{'even' if number % 2 == 0 else 'odd'}-{number}.png")
+        reconcile(place.tree, place.catalog, [""])
+        hasty = Listing(place.listing.database, search_seconds=0)
+        found, after, pages = [], "", 0
+        while (page := hasty.plots("s", 100, after, "*odd*")).next is not None:
+            found += page.entries
+            pages, after = pages + 1, page.next
+        assert [entry.key.filename for entry in found + page.entries] == [
+            f"odd-{number}.png" for number in (1, 3, 5, 7)
+        ]
+        assert all(len(entry.copies) == 2 for entry in found)
+        assert pages == 8
+        assert len(place.listing.plots("s", 100, "", "*odd*").entries) == 4
+        assert len(hasty.plots("s", 100).entries) == 9
+
+
+@on_both_engines
+def test_search_for_sessions_whose_time_is_up_continues_and_names_no_session_that_the_caller_may_not_see(
+    new_database: NewDatabase, engine: str
+) -> None:
+    with made(new_database, engine) as place:
+        for name in ("a", "b-secret", "c", "d-secret", "e-secret", "f"):
+            draw(place.root, f"{name}/project_1/x.png")
+        reconcile(place.tree, place.catalog, [""])
+        hasty = Listing(place.listing.database, search_seconds=0)
+        for query, wanted in (("c", ["c"]), ("*", ["a", "c", "f"]), ("secret", [])):
+            after: str | None = ""
+            found, told = [], []
+            while after is not None:
+                page = hasty.sessions(lambda name: "secret" not in name, 100, after, query)
+                found += [row.session for row in page.sessions]
+                after = page.next
+                told.append(after)
+            assert (found, told) == (wanted, ["a", "c", "f", None]), query
+
+
+@on_both_engines
 def test_page_of_changes_ends_on_a_commit(new_database: NewDatabase, engine: str) -> None:
     with made(new_database, engine) as place:
         clocks = [place.listing.clock()]

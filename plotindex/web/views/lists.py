@@ -4,15 +4,16 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from flask import Request, Response, jsonify, request
 
 from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import CacheStatus, Lookup, ScansBusyError
-from plotindex.storage import Allows, ChangesPage, Entry, Listing, entries_of, page_of
+from plotindex.storage import Allows, ChangesPage, Entry, Listing, NameFilter, entries_of, page_of
 from plotindex.system import rfc3339
-from plotindex.tree import Plot, PlotKey, is_name, name_matcher
+from plotindex.tree import Plot, PlotKey, is_name
 from plotindex.web.answers import REVALIDATE
 from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
 
@@ -115,9 +116,11 @@ class ListViews:
         return _respond(cache_status, session=session, clock=clock, plots=plots, next=next_after)
 
     def _scan(self, session: str, limit: int, after: str, query: str) -> tuple[list[Entry], str | None]:
-        matches, start = name_matcher(query), after.encode(errors="replace")
-        entries = entries_of(plot for plot in self._lookup.scan_session(session) if matches(plot.filename))
-        return page_of((entry for entry in entries if entry.key.filename.encode() > start), limit)
+        start, plots = after.encode(errors="replace"), self._lookup.scan_session(session)
+        names = NameFilter(query)
+        behind = (plot for plot in plots if plot.filename.encode() > start)
+        page, following = page_of(entries_of(names.filter(behind, attrgetter("filename"))), limit)
+        return page, following or names.stopped_after
 
     def _sessions(self, viewer: Viewer) -> Response:
         limit, after, query = _page_parameters(request)
