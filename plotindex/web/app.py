@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from typing import cast
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -14,7 +15,7 @@ from plotindex.ops.metrics import Metrics
 from plotindex.rendering.thumbnails import Thumbnails
 from plotindex.system import request_id
 from plotindex.tree import PlotKey
-from plotindex.web.authentication import Authenticator, is_signed
+from plotindex.web.authentication import Authenticator, Caller, is_signed
 from plotindex.web.direct_hits import DirectHits, Front
 from plotindex.web.errors import respond_not_found, respond_with_error
 from plotindex.web.instrumentation import RequestObserver
@@ -54,12 +55,23 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
     authenticator = Authenticator(settings)
     accel = settings.x_accel_prefix or None
 
+    def authenticate() -> Caller | None:
+        g.caller = authenticator.authenticate(request.environ)
+        return cast("Caller | None", g.caller)
+
+    @app.after_request
+    def add_access_headers(response: Response) -> Response:
+        caller = g.get("caller")
+        for name, value in caller.headers if caller is not None else ():
+            response.headers[name] = value
+        return response
+
     def plot(session_id: str, filename: str) -> Response:
         current = request._get_current_object()  # type: ignore[attr-defined]  # the proxy is slow
         environ = current.environ
         parameters = list(current.args.items(multi=True)) if is_signed(environ) else []
         if not (parameters and authenticator.has_valid_signature(session_id, filename, parameters)):
-            caller = authenticator.authenticate(environ)
+            caller = authenticate()
             if caller is None:
                 return _respond_unauthorized()
             # Before any lookup: another session must answer like a missing one.
@@ -68,7 +80,7 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
         return serve_plot(lookup, thumbnails, current, session_id, filename, accel=accel)
 
     def viewer() -> Viewer | Response:
-        caller = authenticator.authenticate(request.environ)
+        caller = authenticate()
         if caller is None:
             return _respond_unauthorized()
         token, has_bearer = caller
@@ -90,7 +102,7 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
     add_health(app, lookup, metrics, authenticator, observer)
 
     def viewer_of_page() -> Viewer | AnyResponse:
-        caller = authenticator.authenticate(request.environ)
+        caller = authenticate()
         if caller is None:
             return redirect_to_login()
         token = caller.token

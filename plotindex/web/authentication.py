@@ -24,6 +24,14 @@ from plotindex.auth import (
 )
 from plotindex.config import Settings
 
+OWN_SITES = {"same-origin", "none"}
+"""Values of Sec-Fetch-Site of a page of this server, and of an address that the user has typed."""
+EMBEDDED = {"object", "embed"}
+"""Values of Sec-Fetch-Dest of parts of a page that browsers load by a navigation."""
+EMBEDDING_POLICY = ("Cross-Origin-Resource-Policy", "same-origin")
+"""Header of answers to a cookie: also where browsers send no Sec-Fetch-Site, over plain HTTP."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
 Environ = Mapping[str, Any]
 
 
@@ -32,6 +40,11 @@ class Caller(NamedTuple):
 
     token: Token
     has_bearer: bool
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Headers of each answer to this caller."""
+        return () if self.has_bearer else (EMBEDDING_POLICY,)
 
 
 class Authenticator:
@@ -44,6 +57,7 @@ class Authenticator:
         self.url_signer = UrlSigner(keys, settings.url_prefix, signed_url_salt(settings))
         public = urlsplit(settings.public_url or "")
         self._is_https = public.scheme == "https"
+        self._public_origin = _origin(settings.public_url or "")
         self._hosts = {settings.host, "localhost", public.hostname or "localhost"}
         # One name per instance: browsers share cookies between the ports of a host.
         self._cookie = f"plotindex_{blake2b(os.fsencode(settings.state_folder), digest_size=4).hexdigest()}"
@@ -55,7 +69,7 @@ class Authenticator:
             scheme, _, secret = sent.partition(" ")
             token = self.tokens.check(secret.strip()) if scheme.lower() == "bearer" else None
             return Caller(token, has_bearer=True) if token else None
-        if "HTTP_COOKIE" not in environ or not self.is_trusted_host(environ):
+        if "HTTP_COOKIE" not in environ or not _may_use_cookie(environ) or not self.is_trusted_host(environ):
             return None
         token = self.logins.check_cookie(parse_cookie(environ["HTTP_COOKIE"]).get(self._cookie_name(environ), ""))
         return Caller(token, has_bearer=False) if token else None
@@ -73,16 +87,13 @@ class Authenticator:
         return host in self._hosts or _is_ip_address(host)
 
     def is_same_origin(self, request: Request) -> bool:
-        """Whether no other site has sent this form (Fetch Metadata; Origin, RFC 6454)."""
-        site = request.headers.get("Sec-Fetch-Site")
+        """Whether a page of this server has sent this form (Fetch Metadata; Origin, RFC 6454)."""
+        site, origin = request.headers.get("Sec-Fetch-Site"), _origin(request.headers.get("Origin", ""))
         if site is not None:
-            return site in ("same-origin", "none")
-        origin = request.headers.get("Origin")
-        if origin is None:
-            return True
-        # Compare the port too: another port of this host may be another site. A proxy may omit the port from Host.
-        parts = urlsplit(origin)
-        return request.host.lower() in (parts.netloc.lower(), parts.hostname)
+            return site == "same-origin"
+        environ = request.environ
+        own = (_origin(f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"), self._public_origin)
+        return origin is not None and origin in own
 
     def set_cookie(self, request: Request, response: AnyResponse, value: str) -> None:
         """Set the login cookie."""
@@ -116,6 +127,29 @@ class Authenticator:
 def is_signed(environ: Environ) -> bool:
     """Whether the URL has a signature, valid or not."""
     return f"{SIGNATURE_PARAMETER}=" in environ.get("QUERY_STRING", "")
+
+
+def sent_by_browser(request: Request) -> bool:
+    """Whether the request has a header by which browsers say where a form comes from."""
+    return request.headers.get("Sec-Fetch-Site", "none") != "none" or "Origin" in request.headers
+
+
+def _may_use_cookie(environ: Environ) -> bool:
+    """False for a request that a page of another origin makes, except for following a link or showing a frame."""
+    if environ.get("HTTP_SEC_FETCH_SITE", "none") in OWN_SITES:
+        return True
+    is_navigation = environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
+    return is_navigation and environ.get("HTTP_SEC_FETCH_DEST") not in EMBEDDED
+
+
+def _origin(address: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of a URL; None without one of them."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname and port else None
 
 
 def _hostname(address: str) -> str:

@@ -5,7 +5,7 @@ Everything else, each refusal included, is left to the application, which answer
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -64,22 +64,27 @@ class DirectHits:
         if not filename or pairs is None:
             return None
         try:
-            if not self._may_see(environ, session, filename, pairs):
+            headers = self._authorize(environ, session, filename, pairs)
+            if headers is None:
                 return None
             answer = self._answer(environ, session, filename, dict(reversed(pairs)), read)
         except (PlotIndexError, OSError):
             return None
         if answer is not None:
+            answer.headers.extend(headers)
             self.observer.finish(environ, "plot", path, answer.status, answer.headers)
         return answer
 
-    def _may_see(self, environ: Environ, session: str, filename: str, pairs: list[tuple[str, str]]) -> bool:
+    def _authorize(
+        self, environ: Environ, session: str, filename: str, pairs: list[tuple[str, str]]
+    ) -> Sequence[tuple[str, str]] | None:
+        """The headers that the kind of access adds to an answer; None without access."""
         if any(name == SIGNATURE_PARAMETER for name, _ in pairs) and self._authenticator.has_valid_signature(
             session, filename, pairs
         ):
-            return True
+            return ()
         caller = self._authenticator.authenticate(environ)
-        return caller is not None and caller.token.allows(session)
+        return caller.headers if caller is not None and caller.token.allows(session) else None
 
     def _answer(
         self, environ: Environ, session: str, filename: str, arguments: dict[str, str], read: Read

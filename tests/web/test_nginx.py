@@ -229,7 +229,8 @@ def test_login_and_secure_cookie(
             page = requests.get(f"{url}/?session=s", headers=given, timeout=10)
             assert (page.status_code, "x.png" in page.text) == (200, True)
             assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
-            assert requests.get(f"{url}{PREFIX}/s/x.png", headers=given, timeout=10).content == PNG
+            image = requests.get(f"{url}{PREFIX}/s/x.png", headers=given, timeout=10)
+            assert (image.content, image.headers["Cross-Origin-Resource-Policy"]) == (PNG, "same-origin")
         # Clients cannot spoof their address or the host name.
         claims = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Proto": "https"}
         page = requests.get(f"{both.through.url}/", headers=claims, timeout=10, allow_redirects=False)

@@ -11,13 +11,14 @@ from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import SettingsError
-from plotindex.web.authentication import Authenticator
+from plotindex.web.authentication import Authenticator, sent_by_browser
 from plotindex.web.login_throttle import LoginThrottle
 from plotindex.web.templating import render_message, render_page
 from plotindex.web.views.gallery import add_headers
 
 MAX_FORM_BYTES = 1_000
 MAX_PATH_LENGTH = 1_000
+LOGIN_ENDPOINT = "login.log_in"
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +95,19 @@ def page_guard(authenticator: Authenticator) -> Callable[[], Response | None]:
     """A before-request function that rejects forms from other sites and untrusted Host headers."""
 
     def check() -> Response | None:
-        if request.method == "POST" and not authenticator.is_same_origin(request):
-            return _message("This form was sent by another site. Open the page yourself.", 403)
-        if authenticator.is_trusted_host(request.environ):
+        if not authenticator.is_trusted_host(request.environ):
+            return _message("Unknown host name. Use the IP address, or set PLOTINDEX_PUBLIC_URL to this name.", 421)
+        if request.method != "POST" or authenticator.is_same_origin(request):
             return None
-        return _message("Unknown host name. Use the IP address, or set PLOTINDEX_PUBLIC_URL to this name.", 421)
+        # A login needs no cookie: programs may send one too.
+        is_by_cookie = request.endpoint != LOGIN_ENDPOINT and authenticator.has_cookie(request)
+        if not is_by_cookie and not sent_by_browser(request):
+            return None
+        return _message(
+            "This form was sent by another site. Open the page yourself. "
+            "If you did, set PLOTINDEX_PUBLIC_URL to the address of this server.",
+            403,
+        )
 
     return check
 
