@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plotindex.cli.options import common_options, example, json_option, setting_options
+from plotindex.cli.options import SESSION_LIMITS, common_options, example, json_option, setting_options
 from plotindex.cli.program import print_error
 from plotindex.cli.progress import Progress
 from plotindex.cli.startup import check_root_unless_indexed, read_settings
@@ -27,7 +27,7 @@ NAMES_SECONDS = 0.1
 
 @click.command(epilog=example("rebuild --root /srv/plots"))
 @common_options
-@setting_options("max_plots_per_session", "max_depth")
+@setting_options(*SESSION_LIMITS)
 @click.option("--from-scratch", is_flag=True, help="Rewrite all rows, session by session.")
 @click.option("--allow-empty", is_flag=True, help="Accept a root that shares no session with the catalogue.")
 @click.option("--adopt", is_flag=True, help="The root has moved: use its catalogue for this --root.")
@@ -82,7 +82,7 @@ def rebuild(
 
 @click.command(epilog=example("verify --root /srv/plots"))
 @common_options
-@setting_options("max_plots_per_session", "max_depth")
+@setting_options(*SESSION_LIMITS)
 @json_option
 def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Compare catalogue and tree without changing anything.

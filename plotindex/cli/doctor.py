@@ -9,7 +9,14 @@ from pathlib import Path
 
 import click
 
-from plotindex.cli.options import common_options, example, json_option, option_arguments, setting_options
+from plotindex.cli.options import (
+    FILENAME_LIMITS,
+    common_options,
+    example,
+    json_option,
+    option_arguments,
+    setting_options,
+)
 from plotindex.cli.progress import Progress
 from plotindex.cli.startup import read_settings
 from plotindex.config import PARSERS, SECRETS, config_file, variable_name
@@ -21,7 +28,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
 
 @click.command(epilog=example("doctor --root /srv/plots"))
 @common_options
-@setting_options("host", "port", "poll_seconds", "polling", "max_watches", "max_depth")
+@setting_options("host", "port", "poll_seconds", "polling", "max_watches", *FILENAME_LIMITS)
 @json_option
 def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
     """Check this machine for problems and print fixes.

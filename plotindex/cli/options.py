@@ -24,6 +24,8 @@ SETTINGS = {
     "max_watches": ("NUMBER", "Maximum number of watched folders, if less than the kernel allows."),
     "max_plots_per_session": ("NUMBER", "Maximum number of indexed plots in a session."),
     "max_depth": ("NUMBER", "Maximum depth of indexed folders below a project."),
+    "max_filename_bytes": ("BYTES", "Maximum length of an indexed filename, with its folders below the project."),
+    "max_names_mb": ("MB", "Maximum sum of the lengths of a session's indexed filenames."),
     "x_accel_prefix": ("PATH", "Path of nginx's internal location, if nginx sends the files (X-Accel-Redirect)."),
     "public_url": ("URL", "URL that browsers use, such as https://plots.example.org."),
     "proxies": ("NUMBER", "Number of trusted reverse proxies (X-Forwarded-For)."),
@@ -31,6 +33,9 @@ SETTINGS = {
     "log_format": ("text|json", "Format of log lines."),
 }
 """The settings that are options: metavar and help."""
+FILENAME_LIMITS = ("max_depth", "max_filename_bytes")
+SESSION_LIMITS = ("max_plots_per_session", "max_names_mb", *FILENAME_LIMITS)
+"""The limits of the index."""
 
 ROOT = "Directory that holds the sessions, or PLOTINDEX_ROOT."
 DATABASE = "SQLAlchemy URL of the catalogue, or PLOTINDEX_DATABASE_URL.  [default: a file below PLOTINDEX_STATE_DIR]"

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from plotindex.auth import signing_keys
-from plotindex.cli.options import common_options, example, option_arguments, setting_options
+from plotindex.cli.options import (
+    FILENAME_LIMITS,
+    SESSION_LIMITS,
+    common_options,
+    example,
+    option_arguments,
+    setting_options,
+)
 from plotindex.cli.program import print_error
 from plotindex.cli.startup import check_root_unless_indexed, migrate_in_subprocess, read_settings, reload_on_sighup
 from plotindex.config import INDEXER_SETTINGS, SERVER_SETTINGS
@@ -34,8 +41,7 @@ INDEXER_OPTIONS = (
     "polling",
     "rescan_share",
     "max_watches",
-    "max_plots_per_session",
-    "max_depth",
+    *SESSION_LIMITS,
 )
 
 
@@ -62,7 +68,7 @@ def run(config: Path | None, **options: str | None) -> None:
     with hold_indexer_lock(settings.indexer_lock):
         catalog = prepare_catalog(settings)
     stop = _stop_on_signals()
-    commands = {"watch": [*INDEXER_OPTIONS, "log_format"], "serve": [*SERVER_OPTIONS, "max_depth", "log_format"]}
+    commands = {"watch": [*INDEXER_OPTIONS, "log_format"], "serve": [*SERVER_OPTIONS, *FILENAME_LIMITS, "log_format"]}
     arguments = {
         command: option_arguments(config, options, ("root", "database", *names)) for command, names in commands.items()
     }
@@ -111,7 +117,7 @@ def watch(config: Path | None, **options: str | None) -> None:
 
 @click.command(epilog=example("serve --root /srv/plots --port 8600"))
 @common_options
-@setting_options(*SERVER_OPTIONS, "max_depth", "log_format")
+@setting_options(*SERVER_OPTIONS, *FILENAME_LIMITS, "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Serve plots, lists and the gallery over HTTP.
 

@@ -22,14 +22,19 @@ class ServiceSettings(NamedTuple):
 
 
 LOCATIONS = ("root", "database", "state_dir")
+TREE_SETTINGS = (
+    *("project_pattern", "suffixes"),
+    *("max_plots_per_session", "max_names_mb", "max_depth", "max_filename_bytes"),
+)
 INDEXER_SETTINGS = ServiceSettings(
     ("rescan_seconds", "poll_seconds", "rescan_share", "log_format"),
-    (*LOCATIONS, "project_pattern", "suffixes", "max_plots_per_session", "max_depth", "polling", "max_watches"),
+    (*LOCATIONS, *TREE_SETTINGS, "polling", "max_watches"),
     "watch",
 )
 SERVER_SETTINGS = ServiceSettings(
     (
-        *("url_prefix", "project_pattern", "suffixes", "max_plots_per_session", "max_depth", "heal", "threads"),
+        *TREE_SETTINGS,
+        *("url_prefix", "heal", "threads"),
         *("thumbnails_mb", "x_accel_prefix", "public_url", "proxies", "secret_key", "access_log", "log_format"),
     ),
     (*LOCATIONS, "host", "port", "workers"),

@@ -52,6 +52,8 @@ class Settings:
     max_watches: int | None = _setting(parsers.integer(1, 10**9), None)
     max_plots_per_session: int = _setting(parsers.integer(1, 10**9), 100_000)
     max_depth: int = _setting(parsers.integer(0, 1000), 32)
+    max_filename_bytes: int = _setting(parsers.integer(1, 10**6), 1024)
+    max_names_mb: int = _setting(parsers.integer(1, 10**6), 64)
     heal: bool = _setting(parsers.OneOf({"on": True, "off": False}), True)
     workers: int = _setting(parsers.integer(1, 256), 1)
     threads: int = _setting(parsers.integer(1, 1024), 4)
@@ -65,7 +67,8 @@ class Settings:
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.project_pattern, self.suffixes, self.max_depth, self.max_plots_per_session)
+        limits = self.max_depth, self.max_plots_per_session, self.max_filename_bytes, self.max_names_mb << 20
+        return Layout(self.project_pattern, self.suffixes, *limits)
 
     @property
     def state_folder(self) -> Path:

@@ -8,6 +8,7 @@ from plotindex.errors import ConflictError
 from plotindex.index.diff import DifferenceBatch, Mismatch, NewRows, ScopeDiff
 from plotindex.index.report import DEFAULT, Options, Report
 from plotindex.index.root_identity import check_root
+from plotindex.index.session_limits import SessionLimits
 from plotindex.storage import Catalog, Change, Writer
 from plotindex.tree import Plot, Row, Tree, TreeReader
 
@@ -64,9 +65,12 @@ def _write_batch(
         if changes or added:
             check_root(tree, writer, options)
             writer.apply(changes, [rows for _, rows in added])
-        sessions_with_room = _enforce_max_plots(tree.layout.max_plots, writer)
+        limits = SessionLimits(tree.layout, catalog, writer)
+        beyond, sessions_with_room = limits.enforce(changes, [rows for _, rows in added])
+        writer.apply([Change(plot, None) for plot in beyond])
         for diff in completed if options.rewrite else ():
             writer.recount(diff.session)
+    limits.remember()
     for change, report in checked:
         report.add(change)
     for report, rows in added:
@@ -118,13 +122,3 @@ def _check_again(mismatches: list[Mismatch], reader: TreeReader, options: Option
             continue
         if plot != row or (options.rewrite and plot):
             yield Change(row and Plot._make(row), plot), report
-
-
-def _enforce_max_plots(max_plots: int, writer: Writer) -> list[str]:
-    """Truncate the changed sessions that have too many plots; return those that are truncated but have room."""
-    counts, truncations = list(writer.plot_counts.items()), writer.truncations
-    with_room = [name for name, plots in counts if plots < max_plots and truncations.cutoff(name) is not None]
-    for session, plots in counts:
-        if plots > max_plots:
-            writer.apply([Change(plot, None) for plot in truncations.truncate_to(session, max_plots)])
-    return with_room

@@ -37,7 +37,7 @@ class Mismatch(NamedTuple):
     filename: str
     row: Row | None
     is_excluded: bool
-    """Whether it is beyond the limits of the index (depth, plots per session): it counts as absent."""
+    """Whether it is beyond the limits of the index (see `Layout`): it counts as absent."""
     report: Report
 
 
@@ -86,9 +86,9 @@ class ScopeDiff:
         self.session = scope.session
         self.report = report
         if walker is not None and scope.project is None:
-            self._walk: Walk = ParallelWalk(reader, scope, walker, on_folder, layout.max_plots)
+            self._walk: Walk = ParallelWalk(reader, scope, walker, on_folder)
         else:
-            self._walk = reader.start_walk(scope, on_folder, layout.max_plots)
+            self._walk = reader.start_walk(scope, on_folder, is_bounded=True)
         self._layout = layout
         self._rewrite = options.rewrite
         self._found: list[Row] = []
@@ -206,13 +206,13 @@ class ScopeDiff:
         """Record what the scan left out; only the scan of a whole session can raise the cutoff."""
         walk = self._walk
         if self.scope.project is None:
-            writer.truncations.record(Truncation(self.session, walk.cutoff, walk.truncated, walk.too_deep))
+            writer.truncations.record(Truncation(self.session, walk.cutoff, walk.truncated, walk.excluded))
             return
-        if walk.too_deep:
-            writer.truncations.mark_too_deep(self.session)
+        if walk.excluded:
+            writer.truncations.mark_excluded(self.session)
         if walk.cutoff is not None:
             for row in writer.truncations.truncate_from(self.session, walk.cutoff, walk.truncated):
                 batch.add_mismatch(Mismatch(*row[:3], row, is_excluded=True, report=self.report))
 
     def _is_excluded(self, filename: str) -> bool:
-        return self._layout.is_too_deep(filename) or (self._cutoff is not None and filename >= self._cutoff)
+        return self._layout.is_beyond_limits(filename) or (self._cutoff is not None and filename >= self._cutoff)

@@ -243,8 +243,8 @@ class Lookup:
 
     def _heal(self, plots: Sequence[Plot | None]) -> None:
         """Reconcile these plots, unless the catalogue is locked or was just not writable."""
-        is_too_deep = self.tree.layout.is_too_deep
-        paths = {plot.path for plot in plots if plot and not is_too_deep(plot.filename)}
+        is_beyond_limits = self.tree.layout.is_beyond_limits
+        paths = {plot.path for plot in plots if plot and not is_beyond_limits(plot.filename)}
         if not paths or not self._can_heal or not self._state.is_usable or time.monotonic() < self._heal_not_before:
             return
         try:

@@ -18,6 +18,13 @@ MAX_EXCESS = 20
 NOT_RUNNING = ("stopped", "gone", "silent")
 
 
+class Excess(NamedTuple):
+    """What of a session is not indexed, and the settings that leave it out."""
+
+    truncation: Truncation
+    settings: list[str]
+
+
 class Server(NamedTuple):
     """Whether a plotindex server answers at an address."""
 
@@ -41,7 +48,7 @@ class Status:
     """What the indexer has measured since it started."""
     requests: Counts | None
     """Requests of all servers in the last minutes; None if none were counted."""
-    excess: list[Truncation]
+    excess: list[Excess]
     """At most MAX_EXCESS sessions that are not indexed completely."""
     server: Server | None
     """The server at the address of the settings; None if it was not probed."""
@@ -57,7 +64,7 @@ class Status:
             "beside": [_summary(beat) for beat in self.others],
             "server": self.server._asdict() if self.server else None,
             "answered": self.requests._asdict() if self.requests else None,
-            "left_out": [excess._asdict() for excess in self.excess],
+            "left_out": [{**each.truncation._asdict(), "settings": each.settings} for each in self.excess],
         }
 
     def _indexer_as_json(self) -> dict[str, Any] | None:
@@ -136,7 +143,7 @@ def read_status(
         others=beats[1:],
         stats=IndexerStats.load(beat.measured if beat else None),
         requests=requests,
-        excess=catalog.truncations(MAX_EXCESS),
+        excess=[Excess(each, _limiting_settings(catalog, layout, each)) for each in catalog.truncations(MAX_EXCESS)],
         server=server,
         trouble=find_trouble(catalog, beats, held) or grammar_trouble(header.pattern, header.suffixes, layout),
     )
@@ -198,10 +205,26 @@ def _describe_requests(counts: Counts | None) -> str:
     return f"{lookups} lookups in the last {SHOWN_MINUTES} minutes{share}; {counts.scans} scans"
 
 
-def _describe_excess(excess: Truncation) -> str:
+def _limiting_settings(catalog: Catalog, layout: Layout, truncation: Truncation) -> list[str]:
+    """The settings that leave out plots of a session: of its two bounds, the one that it is nearer to."""
+    settings = ["max_depth", "max_filename_bytes"] if truncation.folders else []
+    row = catalog.session_row(truncation.session) if truncation.plots else None
+    if row is None:
+        return ["max_plots_per_session", "max_names_mb", *settings] if truncation.plots else settings
+    share = row.plots / layout.max_plots
+    is_by_names = not layout.is_within_names(row.plots + 1) and (
+        catalog.names_bytes(truncation.session) / layout.max_names_bytes > share
+    )
+    return ["max_names_mb" if is_by_names else "max_plots_per_session", *settings]
+
+
+def _describe_excess(excess: Excess) -> str:
+    (session, _, plots, folders), settings = excess
     parts = []
-    if excess.plots:
-        parts.append(f"{excess.plots} plots of {printable(excess.session)}, over max_plots_per_session")
-    if excess.folders:
-        parts.append(f"{excess.folders} folders of {printable(excess.session)}, deeper than max_depth")
+    if plots:
+        over = " or ".join(name for name in settings if name in ("max_plots_per_session", "max_names_mb"))
+        parts.append(f"{plots} plots of {printable(session)}, over {over}")
+    if folders:
+        beyond = "deeper than max_depth or with filenames over max_filename_bytes"
+        parts.append(f"{folders} plots or folders of {printable(session)}, {beyond}")
     return "; ".join(parts)

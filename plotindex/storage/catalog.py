@@ -14,7 +14,7 @@ from plotindex.storage.heartbeat import Heartbeat, delete_dead, read_heartbeats,
 from plotindex.storage.rows import CURRENT_COPY, NUMBERS, OF_KEY, OF_PROJECT, PLOT, key_values, read_rows
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, excess, plot, session
-from plotindex.storage.truncation import Truncation, read_truncation
+from plotindex.storage.truncation import Truncation, read_names_bytes, read_truncation
 from plotindex.storage.writer import Writer
 from plotindex.system import is_encodable, printable
 from plotindex.tree import INT64_MAX, Layout, Plot, PlotKey, Scope, is_name
@@ -60,6 +60,8 @@ class Catalog:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.known_names_bytes: dict[str, tuple[int | None, int]] = {}
+        """Session -> clock of its last change, and the sum of the bytes of its filenames then; large sessions only."""
 
     def current(self, key: PlotKey) -> Plot | None:
         """The current copy of a key."""
@@ -107,6 +109,11 @@ class Catalog:
         """The first filename of a session that is not indexed, or None."""
         with self.database.reading() as connection:
             return read_truncation(connection, name).cut
+
+    def names_bytes(self, name: str) -> int:
+        """Sum of the bytes of a session's indexed filenames."""
+        with self.database.reading(is_long=True) as connection:
+            return read_names_bytes(connection, name)
 
     def truncations(self, limit: int) -> list[Truncation]:
         """The sessions that are not fully indexed."""

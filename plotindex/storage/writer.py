@@ -11,7 +11,7 @@ from plotindex.storage.header import Header, grammar_of, read_header
 from plotindex.storage.rows import OF_KEY, OF_PROJECT, insert_rows, read_rows
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, plot, removal, session
-from plotindex.storage.truncation import Truncations
+from plotindex.storage.truncation import Truncations, read_names_bytes
 from plotindex.tree import Layout, Plot, Row, Scope
 
 KEPT_REMOVALS = 100_000
@@ -33,6 +33,10 @@ class Writer:
         self.truncations = Truncations(connection)
         self.plot_counts: dict[str, int] = {}
         """The number of plots of each session changed by this transaction."""
+        self.former_clocks: dict[str, int | None] = {}
+        """The clock of each of these sessions before it; None for a new session."""
+        self.clocks: dict[str, int | None] = {}
+        """The clock of each of these sessions now."""
         self.has_changes = False
         """Whether it has advanced the clock."""
 
@@ -45,6 +49,10 @@ class Writer:
     def rows(self, scope: Scope, after: tuple[str, str] | None, limit: int) -> Sequence[Row]:
         """The plots within a scope, by filename and project, from behind the position `after`."""
         return read_rows(self.connection, scope, after, limit)
+
+    def names_bytes(self, name: str) -> int:
+        """Sum of the bytes of a session's indexed filenames."""
+        return read_names_bytes(self.connection, name)
 
     def apply(self, changes: Sequence[Change], added: Sequence[Sequence[Row]] = ()) -> None:
         """Write changes, with the removals, session rows and clock that belong to them.
@@ -122,7 +130,8 @@ class Writer:
             # The session's row was lost.
             self.recount(name)
             return
-        plots, newest = rows[0] if rows else (0, None)
+        plots, newest, former_clock = rows[0] if rows else (0, None, None)
+        self.former_clocks.setdefault(name, former_clock)
         plots += sum((change.after is not None) - (change.before is not None) for change in changes)
         latest = max((change.after.mtime_ns for change in changes if change.after), default=None)
         lost = max((change.before.mtime_ns for change in changes if change.before), default=None)
@@ -138,10 +147,11 @@ class Writer:
         known = _SESSION(self.connection, {"of_session": name})
         if known:
             newest = max(newest, known[0][1])
+        self.former_clocks.setdefault(name, known[0][2] if known else None)
         self._store_session(name, (known[0][0] if known else 0) + len(rows), newest, clock)
 
     def _store_session(self, name: str, plots: int, newest: int | None, clock: int | None) -> None:
-        self.plot_counts[name] = plots
+        self.plot_counts[name], self.clocks[name] = plots, clock
         if not plots:
             self.connection.execute(delete(session).where(session.c.session == name))
             return
@@ -168,7 +178,9 @@ _DELETE = delete(plot).where(OF_KEY, OF_PROJECT)
 _UPDATE = update(plot).where(OF_KEY, OF_PROJECT)
 _ADVANCE_CLOCK = Prepared(update(catalogue).values(clock=catalogue.c.clock + 1).returning(catalogue.c.clock))
 _INSERT_SESSION = Prepared(insert(session))
-_SESSION = Prepared(select(session.c.plots, session.c.mtime_ns).where(session.c.session == bindparam("of_session")))
+_SESSION = Prepared(
+    select(session.c.plots, session.c.mtime_ns, session.c.clock).where(session.c.session == bindparam("of_session"))
+)
 _UPDATE_SESSION = Prepared(
     update(session)
     .where(session.c.session == bindparam("of_session"))

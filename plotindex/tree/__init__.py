@@ -9,7 +9,7 @@ from plotindex.tree.parallel_walk import MAX_PENDING_SESSIONS, ParallelWalk, Wal
 from plotindex.tree.plots import INT64_MAX, ROW_SORT_KEY, SETTLE_NS, Plot, PlotKey, Row, clamp_int64, newest_first
 from plotindex.tree.scopes import MAX_SCOPES_PER_SESSION, ROOT_SCOPE, Scope, ScopeSet, collapse, is_within
 from plotindex.tree.tree import OpenPlot, Tree, TreeReader
-from plotindex.tree.walk import FolderCallback, FolderStamp, HardLinkedPlot, Walk, plot_from_stat
+from plotindex.tree.walk import FolderCallback, FolderStamp, HardLinkedPlot, Walk, plot_from_stat, sum_names_bytes
 
 __all__ = [
     "INT64_MAX",
@@ -46,4 +46,5 @@ __all__ = [
     "newest_first",
     "plot_from_stat",
     "start_walk_process",
+    "sum_names_bytes",
 ]

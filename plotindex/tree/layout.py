@@ -43,6 +43,10 @@ class Layout:
     """Folders between a project and an indexed plot, at most."""
     max_plots: int = 100_000
     """Indexed plots of one session, at most."""
+    max_filename_bytes: int = 1024
+    """Bytes of an indexed filename, at most."""
+    max_names_bytes: int = 64 << 20
+    """Sum of the bytes of the filenames of one session's indexed plots, at most."""
     is_project: Callable[[str], bool] = field(init=False, repr=False, compare=False)
     """Whether a folder of that name is a project."""
     _endings: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -63,9 +67,17 @@ class Layout:
         stem, dot, extension = name.rpartition(".")
         return bool(stem) and (dot + extension.lower()) in self.suffixes
 
-    def is_too_deep(self, path: str) -> bool:
-        """Whether a filename, or a folder below its project with a trailing slash, exceeds `max_depth`."""
-        return path.count("/") > self.max_depth
+    def is_beyond_limits(self, path: str) -> bool:
+        """Whether a path below its project exceeds `max_depth` or `max_filename_bytes`; a folder ends with a slash."""
+        return path.count("/") > self.max_depth or self._is_too_long(path)
+
+    def is_within_names(self, plots: int) -> bool:
+        """Whether so many plots of a session are within `max_names_bytes`, whatever their filenames."""
+        return plots * self.max_filename_bytes <= self.max_names_bytes
+
+    def _is_too_long(self, path: str) -> bool:
+        limit = self.max_filename_bytes
+        return len(path) > limit or (not path.isascii() and len(path.encode()) > limit)
 
     def parse_key(self, session: str, filename: str) -> PlotKey | None:
         """The key of a session and filename, or None if no plot can have it."""

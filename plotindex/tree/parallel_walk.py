@@ -162,7 +162,6 @@ class ParallelWalk(Walk):
         scope: Scope,
         walk_process: WalkProcess,
         on_folder: FolderCallback | None,
-        max_plots: int | None,
     ) -> None:
         tree = reader.tree
         super().__init__(
@@ -171,7 +170,7 @@ class ParallelWalk(Walk):
             reader.stat,
             scope,
             on_folder=on_folder,
-            max_plots=max_plots,
+            is_bounded=True,
             reliable_device=tree.reliable_ctime_device(),
         )
         self._walk_process = walk_process
@@ -205,4 +204,4 @@ class ParallelWalk(Walk):
 
     def _reset(self) -> None:
         self.rows, self.hard_linked, self.stamps, self.unstamped = [], [], {}, []
-        self.cutoff, self.truncated, self.too_deep = None, 0, 0
+        self.cutoff, self.truncated, self.excluded = None, 0, 0

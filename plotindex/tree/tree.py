@@ -247,7 +247,7 @@ class TreeReader:
             raise
         return plot_from_stat(session, project, filename, status) if stat.S_ISREG(status.st_mode) else None
 
-    def start_walk(self, scope: Scope, on_folder: FolderCallback | None = None, max_plots: int | None = None) -> Walk:
+    def start_walk(self, scope: Scope, on_folder: FolderCallback | None = None, *, is_bounded: bool = False) -> Walk:
         """A walk for the caller to advance step by step; `on_folder` is called with each folder."""
         tree = self.tree
         return Walk(
@@ -256,7 +256,7 @@ class TreeReader:
             self.stat,
             scope,
             on_folder=on_folder,
-            max_plots=max_plots,
+            is_bounded=is_bounded,
             reliable_device=tree.reliable_ctime_device(),
         )
 

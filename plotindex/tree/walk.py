@@ -2,9 +2,10 @@
 
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
+from itertools import accumulate, islice
 from operator import attrgetter, itemgetter
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
@@ -32,6 +33,8 @@ WAITING = True
 FolderStamp = tuple[int, int, int, int]
 """Device, inode, mtime and ctime of a folder; unchanged stamp, unchanged entries."""
 
+NAME_MAX = 255
+"""Bytes of one name, at most (limits.h)."""
 LEAF_FOLDER_LINKS = 2
 """st_nlink of a folder without subfolders, on file systems that count their ".."."""
 
@@ -54,10 +57,10 @@ class Walk:
         scope: Scope,
         *,
         on_folder: FolderCallback | None = None,
-        max_plots: int | None = None,
+        is_bounded: bool = False,
         reliable_device: int | None = None,
     ) -> None:
-        """Beyond `max_plots`, keep the first by filename; the copies of a filename are kept or dropped together.
+        """If bounded, keep the first filenames of the session, each with all its copies: see `Layout`.
 
         `reliable_device` is the device where a folder's ctime changes with every entry.
         """
@@ -75,17 +78,19 @@ class Walk:
         self.unsupported: dict[str, str] = {}
         """Path -> reason: a name that is not UTF-8, a time beyond 64 bits."""
         self.hard_linked: list[HardLinkedPlot] = []
-        self.too_deep = 0
-        """Number of folders and plots beyond `max_depth`."""
+        self.excluded = 0
+        """Number of folders and plots beyond `max_depth` or `max_filename_bytes`."""
         self.cutoff: str | None = None
-        """The first filename that was dropped, beyond `max_plots`."""
+        """The first filename that was dropped, beyond `max_plots` or `max_names_bytes`."""
         self.truncated = 0
         """Number of plots dropped."""
         self._layout = layout
         self._opener = opener
         self._stat = stat_function
         self._on_folder = on_folder
-        self._max_plots = max_plots
+        self._is_bounded = is_bounded
+        self._truncate_at = 0
+        """Number of rows at which to truncate next."""
         self._folders_only = False
         self._reliable_device = reliable_device
         self._steps = self._walk(scope.session, scope)
@@ -138,8 +143,8 @@ class Walk:
         if S_ISDIR(status.st_mode):
             yield from self._walk_project(session, project, path + "/")
         elif S_ISREG(status.st_mode) and self._layout.has_suffix(path.rpartition("/")[2]):
-            if self._layout.is_too_deep(path):
-                self.too_deep += 1
+            if self._layout.is_beyond_limits(path):
+                self.excluded += 1
             else:
                 self._add(session, project, [(path, status)])
 
@@ -150,8 +155,8 @@ class Walk:
                 pending = [folder]
                 while pending:
                     below = pending.pop()
-                    if self._layout.is_too_deep(below):
-                        self.too_deep += 1
+                    if self._layout.is_beyond_limits(below):
+                        self.excluded += 1
                         continue
                     path = f"{session}/{project}/{below}".rstrip("/")
                     try:
@@ -165,6 +170,7 @@ class Walk:
         """Add the plots directly in `folder`; append its subfolders to `folders`."""
         path = f"{session}/{project}/{folder}"
         has_suffix, folders_only = self._layout.has_suffix, self._folders_only
+        may_exceed = self._layout.is_beyond_limits(folder + "x" * NAME_MAX)
         with open_folder_beneath(folder.split("/")[:-1], project_fd) as fd:
             self._call_on_folder(path.rstrip("/"), fd)
             links = self._stamp(f"{project}/{folder}"[:-1] if folder else project, fd)
@@ -183,6 +189,9 @@ class Walk:
                         elif not folders_only and has_suffix(name):
                             if not (name.isascii() or is_encodable(name)):
                                 self.unsupported[path + name] = NOT_UTF8
+                                continue
+                            if may_exceed and self._layout.is_beyond_limits(folder + name):
+                                self.excluded += 1
                                 continue
                             try:
                                 statuses.append((folder + name, entry.stat(follow_symlinks=False)))
@@ -208,18 +217,32 @@ class Walk:
                 self.hard_linked.append(HardLinkedPlot(Plot._make(row), links))
 
     def _truncate(self, *, final: bool = False) -> None:
-        """Drop the last filenames beyond `max_plots`; before the end, only when twice as many are held."""
-        if self._max_plots is None or (len(self.rows) <= 2 * self._max_plots and not final):
+        """Drop the last filenames beyond the bounds; before the end, only when twice as many are held."""
+        rows, layout = self.rows, self._layout
+        if not self._is_bounded or (len(rows) <= self._truncate_at and not final):
             return
-        if len(self.rows) > self._max_plots:
-            self.rows.sort(key=_filename_of)
-            cutoff = self.rows[self._max_plots][2]
+        is_within = layout.is_within_names(len(rows))
+        names_bytes = len(rows) * layout.max_filename_bytes if is_within else sum_names_bytes(rows)
+        if final or len(rows) > 2 * layout.max_plots or names_bytes > 2 * layout.max_names_bytes:
+            self._cut(names_bytes)
+            names_bytes = min(names_bytes, layout.max_names_bytes)
+        room = max(STEP_ENTRIES, (2 * layout.max_names_bytes - names_bytes) // layout.max_filename_bytes)
+        self._truncate_at = min(2 * layout.max_plots, len(self.rows) + room)
+
+    def _cut(self, names_bytes: int) -> None:
+        """Drop the rows from the first filename on that is beyond the bounds of a session."""
+        rows, layout = self.rows, self._layout
+        if len(rows) > layout.max_plots or names_bytes > layout.max_names_bytes:
+            rows.sort(key=_filename_of)
+            sums = accumulate(len(row[2].encode()) for row in rows[: layout.max_plots])
+            within = bisect_right(list(sums), layout.max_names_bytes)
+            cutoff = rows[within][2]
             self.cutoff = cutoff if self.cutoff is None else min(cutoff, self.cutoff)
         if self.cutoff is not None:
             kept = [row for row in self.rows if row[2] < self.cutoff]
             self.truncated += len(self.rows) - len(kept)
             self.rows = kept
-        if final and self.truncated:
+        if self.truncated:
             self.hard_linked = [
                 each for each in self.hard_linked if self.cutoff is None or each.plot.filename < self.cutoff
             ]
@@ -251,6 +274,11 @@ class Walk:
     def _record_error(self, path: str, error: OSError) -> None:
         if error.errno not in ABSENT_ERRNOS:
             self.unreadable[path] = error
+
+
+def sum_names_bytes(rows: Iterable[Row]) -> int:
+    """Sum of the bytes of the rows' filenames."""
+    return len("".join(map(_filename_of, rows)).encode())
 
 
 _filename_of = itemgetter(2)

@@ -27,7 +27,7 @@ KEEPALIVE_SECONDS = 1.0
 def arguments_for(tree: Tree) -> list[str | bytes]:
     """The command-line arguments for `main`."""
     layout = tree.layout
-    limits = [str(layout.max_depth), str(layout.max_plots)]
+    limits = map(str, (layout.max_depth, layout.max_plots, layout.max_filename_bytes, layout.max_names_bytes))
     return [os.fsencode(tree.root), layout.project_pattern, " ".join(sorted(layout.suffixes)), *limits]
 
 
@@ -36,7 +36,7 @@ def pack(walk: Walk) -> bytes:
     unreadable = {path: error.errno for path, error in walk.unreadable.items()}
     hard_linked = [(tuple(plot), links) for plot, links in walk.hard_linked]
     folders = unreadable, list(walk.unreadable_folders), walk.unsupported, walk.stamps, walk.unstamped, hard_linked
-    return marshal.dumps((*folders, walk.too_deep, walk.cutoff, walk.truncated, sorted(walk.rows, key=_sort_key)))
+    return marshal.dumps((*folders, walk.excluded, walk.cutoff, walk.truncated, sorted(walk.rows, key=_sort_key)))
 
 
 def unpack(response: bytes, walk: Walk) -> None:
@@ -49,7 +49,7 @@ def unpack(response: bytes, walk: Walk) -> None:
     walk.unreadable_folders.update({path: errors[path] for path in folders})
     walk.unsupported.update(unsupported)
     walk.hard_linked = [HardLinkedPlot(Plot._make(plot), links) for plot, links in hard_linked]
-    walk.too_deep, walk.cutoff, walk.truncated, walk.rows = results
+    walk.excluded, walk.cutoff, walk.truncated, walk.rows = results
 
 
 def _sort_key(row: Row) -> str:
@@ -57,14 +57,14 @@ def _sort_key(row: Row) -> str:
     return f"{row[2]}\0{row[1]}"
 
 
-def main(root: str, pattern: str, suffixes: str, max_depth: str, max_plots: str) -> None:
+def main(root: str, pattern: str, suffixes: str, *limits: str) -> None:
     # The parent ends this process by closing its stdin, or by dying.
     die_with_parent(signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     # Nothing here makes reference cycles, and searching for them takes a tenth of the time.
     gc.disable()
-    layout = Layout(pattern, frozenset(suffixes.split()), int(max_depth), int(max_plots))
+    layout = Layout(pattern, frozenset(suffixes.split()), *map(int, limits))
     serve_requests(Tree(Path(root), layout), sys.stdin.buffer, sys.stdout.buffer)
 
 
@@ -73,7 +73,7 @@ def serve_requests(tree: Tree, requests: BinaryIO, responses: BinaryIO) -> None:
     while head := requests.read(LENGTH.size):
         session = requests.read(*LENGTH.unpack(head)).decode()
         with tree.open_reader() as reader:
-            walk = reader.start_walk(Scope(session), max_plots=tree.layout.max_plots)
+            walk = reader.start_walk(Scope(session), is_bounded=True)
             while not walk.advance(time.monotonic() + KEEPALIVE_SECONDS):
                 responses.write(LENGTH.pack(KEEPALIVE))
                 responses.flush()

@@ -1,4 +1,4 @@
-"""Limits of the index (depth, plots per session): plots beyond them are found by scan and counted in `status`."""
+"""Limits of the index: plots beyond them are found by scan and counted in `status`."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 
 import requests
@@ -43,13 +44,19 @@ def names(plots: Iterable[Plot]) -> set[str]:
     return {f"{plot.project}/{plot.filename}" for plot in plots}
 
 
+def is_short(filename: str, layout: Layout) -> bool:
+    return filename.count("/") <= layout.max_depth and len(filename.encode()) <= layout.max_filename_bytes
+
+
 def within_bounds(plots: set[Plot], layout: Layout) -> set[Plot]:
     """What a full scan indexes: the first filenames of each session, each with all its copies or none."""
     kept = set()
     for session in {plot.session for plot in plots}:
-        own = [plot for plot in plots if plot.session == session and plot.filename.count("/") <= layout.max_depth]
+        own = [plot for plot in plots if plot.session == session and is_short(plot.filename, layout)]
         filenames = sorted(plot.filename.encode() for plot in own)
-        cut = filenames[layout.max_plots] if len(filenames) > layout.max_plots else None
+        sums = accumulate(map(len, filenames))
+        is_within = [n < layout.max_plots and total <= layout.max_names_bytes for n, total in enumerate(sums)]
+        cut = next((name for name, is_first in zip(filenames, is_within, strict=True) if not is_first), None)
         kept |= {plot for plot in own if cut is None or plot.filename.encode() < cut}
     return kept
 
@@ -77,7 +84,7 @@ def assert_answers_equal_a_scan(tree: Tree, catalog: Catalog, plots: set[Plot]) 
 
 
 SESSIONS, PROJECTS = ["s", "t"], ["project_a", "project_b", "aside"]
-FILENAMES = ["a.png", "b.png", "sub/a.png", "sub/sub/a.png", "z.png"]
+FILENAMES = ["a.png", "b.png", "sub/a.png", "sub/sub/a.png", "z.png", "sub/éé.png"]
 Step = tuple[str, tuple[str, str, str], tuple[str, str], int]
 places = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(PROJECTS), st.sampled_from(FILENAMES))
 projects = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(PROJECTS))
@@ -110,14 +117,31 @@ def widened(scopes: set[str], by: int) -> set[str]:
     return scopes
 
 
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(1, 6), st.integers(0, 2), st.lists(steps, min_size=1, max_size=12))
+@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.integers(1, 6),
+    st.integers(0, 2),
+    st.integers(5, 14),
+    st.integers(5, 70),
+    st.lists(steps, min_size=1, max_size=12),
+)
 def test_for_every_tree_and_limit_the_index_answers_like_a_scan_or_not_at_all(
-    new_database: NewDatabase, max_plots: int, max_depth: int, changes: list[Step]
+    new_database: NewDatabase,
+    max_plots: int,
+    max_depth: int,
+    max_filename_bytes: int,
+    max_names_bytes: int,
+    changes: list[Step],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        tree = Tree(root, Layout(max_plots=max_plots, max_depth=max_depth))
+        layout = Layout(
+            max_plots=max_plots,
+            max_depth=max_depth,
+            max_filename_bytes=max_filename_bytes,
+            max_names_bytes=max_names_bytes,
+        )
+        tree = Tree(root, layout)
         with fresh_catalog(new_database, tree) as catalog:
             for step in changes:
                 reconcile(tree, catalog, widened(change(root, step), by=step[-1]))
@@ -127,7 +151,7 @@ def test_for_every_tree_and_limit_the_index_answers_like_a_scan_or_not_at_all(
             plots = plots_by_hand(root)
             rows = all_plots(catalog)
             assert rows == within_bounds(plots, tree.layout)
-            shallow = {plot for plot in plots if plot.filename.count("/") <= max_depth}
+            shallow = {plot for plot in plots if is_short(plot.filename, tree.layout)}
             left_out = catalog.truncations(10)
             assert sum(excess.plots for excess in left_out) == len(shallow - rows)
             assert {plot.session for plot in plots - rows} <= {excess.session for excess in left_out}
@@ -170,7 +194,7 @@ def test_a_folder_with_too_many_plots_is_truncated_and_reported_when_moved_into_
     reconcile(tree, catalog, ["s/project_b"])
     assert names(all_plots(catalog)) == {f"project_b/{number}.png" for number in range(5)}
     assert list(differences(tree, catalog)) == []
-    assert [(excess.session, excess.cut) for excess in read_status(catalog, tree.layout).excess] == [("s", "5.png")]
+    assert [excess.truncation[:2] for excess in read_status(catalog, tree.layout).excess] == [("s", "5.png")]
     assert_answers_equal_a_scan(tree, catalog, plots_by_hand(root))
 
 
@@ -217,7 +241,9 @@ def test_plots_beyond_max_plots_per_session_are_found_by_scan_and_indexed_when_t
         wait_until(lambda: catalog.truncations(10) == [Truncation("s", "3.png", 6, 0)])
         assert "left out   6 plots of s, over max_plots_per_session\n" in read_status(catalog, tree.layout).as_text()
         status, verify = at_once(plotindex, ["status", "--json"], ["verify"])
-        assert json.loads(status.stdout)["left_out"] == [{"session": "s", "cut": "3.png", "plots": 6, "folders": 0}]
+        assert json.loads(status.stdout)["left_out"] == [
+            {"session": "s", "cut": "3.png", "plots": 6, "folders": 0, "settings": ["max_plots_per_session"]}
+        ]
         assert (status.returncode, verify.returncode) == (0, 0), status.stderr + verify.stdout
         for number in (0, 1, 2, 3):
             (root / f"s/project_a/{number}.png").unlink()
@@ -303,3 +329,103 @@ def test_truncated_plots_are_indexed_as_soon_as_there_is_room(
         assert catalog.truncations(10) == []
     finally:
         listening.watcher.stop()
+
+
+def draw_at_length(root: Path, project: str, name: str, length: int) -> PlotKey:
+    """Draw an empty plot whose filename has `length` bytes, in folders of multi-byte names."""
+    folders, room = [], length - len(name)
+    while room:
+        size = min(room - 1, 200)
+        folders.append("é" * (size // 2) + "x" * (size % 2))
+        room -= size + 1
+    filename = "/".join([*folders, name])
+    assert len(filename.encode()) == length
+    draw(root, f"s/{project}/{filename}", b"")
+    return PlotKey("s", filename)
+
+
+def test_filenames_over_max_filename_bytes_are_found_by_scan_counted_and_named_and_never_indexed(
+    root: Path, settings: Settings, catalog: Catalog, indexer: StartService, plotindex: RunPlotindex
+) -> None:
+    tree = bounded(settings)
+    before, allowed = (draw_at_length(root, "project_a", "b.png", length) for length in (1025, 1024))
+    with indexer() as running:
+        assert {plot.filename for plot in all_plots(catalog)} == {allowed.filename}
+        after = draw_at_length(root, "project_b", "a.png", 1025)
+        far = draw_at_length(root, "project_b", "a.png", 3000)
+        draw(root, "s/project_a/last.png")
+        assert wait_for_sync(settings.barrier_folder, 20, lambda: require_indexer(catalog))
+        assert {plot.filename for plot in all_plots(catalog)} == {allowed.filename, "last.png"}
+        for key in (before, after, far):
+            answer, cache_status = ask(tree, catalog, key)
+            assert (answer is not None, cache_status) == (True, CacheStatus.MISS)
+        assert len(all_plots(catalog)) == 2
+        status, verify = at_once(plotindex, ["status", "--json"], ["verify"])
+        assert (status.returncode, verify.returncode) == (0, 0), status.stderr + verify.stdout
+        [left_out] = json.loads(status.stdout)["left_out"]
+        assert left_out["folders"] >= 1
+        assert "max_filename_bytes" in left_out["settings"]
+        assert re.search("left out .* of s, .*max_filename_bytes", read_status(catalog, tree.layout).as_text())
+        assert "Traceback" not in running.stderr
+    reconcile(tree, catalog, [""])
+    # One plot in a folder that may hold shorter names, and two of whose folders one is too long itself.
+    assert [excess.folders for excess in catalog.truncations(10)] == [3]
+    longer = Tree(settings.root, Layout(max_filename_bytes=1025))
+    reconcile(longer, catalog, [""])
+    assert {plot.filename for plot in all_plots(catalog)} == {
+        *(key.filename for key in (before, allowed, after)),
+        "last.png",
+    }
+    assert list(differences(longer, catalog)) == []
+    reconcile(tree, catalog, [""])
+    assert {plot.filename for plot in all_plots(catalog)} == {allowed.filename, "last.png"}
+
+
+def test_names_over_max_names_mb_are_found_by_scan_and_indexed_when_there_is_room(
+    root: Path,
+    environment: dict[str, str],
+    catalog: Catalog,
+    indexer: StartService,
+    plotindex: RunPlotindex,
+) -> None:
+    environment["PLOTINDEX_MAX_NAMES_MB"] = "1"
+    settings = load_settings({"root": str(root)}, environment)
+    tree = Tree(settings.root, settings.layout)
+    folder = "/".join(["d" * 197] * 5)
+    filenames = [f"{folder}/{number:06}.png" for number in range(1100)]
+    assert {len(name) for name in filenames} == {1000}
+    for name in filenames[:1040]:
+        draw(root, f"s/project_a/{name}", b"")
+    draw(root, "t/project_a/x.png")
+
+    def indexed() -> set[str]:
+        return {plot.filename for plot in catalog.plots("s")}
+
+    with indexer() as running:
+        assert indexed() == set(filenames[:1040])
+        for name in filenames[1040:]:
+            draw(root, f"s/project_a/{name}", b"")
+        # 1,048 names of 1,000 bytes are within 1 MiB.
+        wait_until(lambda: catalog.truncations(10) == [Truncation("s", filenames[1048], 52, 0)])
+        assert indexed() == set(filenames[:1048])
+        answer, cache_status = ask(tree, catalog, PlotKey("s", filenames[1048]))
+        assert (answer is not None, cache_status) == (True, CacheStatus.MISS)
+        draw(root, "s/project_a/0.png")
+        draw(root, "t/project_a/y.png")
+        wait_until(lambda: len(catalog.plots("t")) == 2)
+        wait_until(lambda: "0.png" in indexed())
+        # 576 bytes are left.
+        assert indexed() == {"0.png", *filenames[:1048]}
+        draw(root, f"s/project_a/{folder}/000000-.png", b"")
+        wait_until(lambda: f"{folder}/000000-.png" in indexed())
+        assert indexed() == {"0.png", f"{folder}/000000-.png", *filenames[:1047]}
+        assert "left out   53 plots of s, over max_names_mb\n" in read_status(catalog, tree.layout).as_text()
+        status, verify = at_once(plotindex, ["status", "--json"], ["verify"])
+        assert json.loads(status.stdout)["left_out"][0]["settings"] == ["max_names_mb"]
+        assert (status.returncode, verify.returncode) == (0, 0), status.stderr + verify.stdout
+        for name in filenames[:60]:
+            (root / f"s/project_a/{name}").unlink()
+        wait_until(lambda: all_plots(catalog) == plots_by_hand(root))
+        wait_until(lambda: catalog.truncations(10) == [])
+        assert list(differences(tree, catalog)) == []
+        assert "Traceback" not in running.stderr

@@ -46,11 +46,19 @@ def walk_process(tree: Tree) -> Iterator[WalkProcess]:
 def results(walk: Walk) -> dict[str, object]:
     assert walk.advance()
     errors = {path: (error.errno, error.strerror) for path, error in walk.unreadable.items()}
-    names = ("unsupported", "stamps", "folders", "too_deep", "cutoff", "truncated", "hard_linked")
+    names = ("unsupported", "stamps", "folders", "excluded", "cutoff", "truncated", "hard_linked")
     return {"rows": sorted(walk.rows), "errors": errors, **{name: getattr(walk, name) for name in names}}
 
 
-@pytest.mark.parametrize("layout", [Layout(), Layout(max_plots=5, max_depth=1), Layout("*", frozenset({".svg"}))])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(),
+        Layout(max_plots=5, max_depth=1),
+        Layout(max_filename_bytes=20, max_names_bytes=60),
+        Layout("*", frozenset({".svg"})),
+    ],
+)
 def test_a_walk_process_returns_what_a_walk_returns(root: Path, tmp_path: Path, layout: Layout) -> None:
     draw_hostile_tree(tmp_path)
     draw(root, "s/project_a/late.png", mtime_ns=2**62)
@@ -63,8 +71,8 @@ def test_a_walk_process_returns_what_a_walk_returns(root: Path, tmp_path: Path, 
     with closing(WalkProcess(tree)) as walk_process:
         for session in [*tree.sessions(), "missing", "linked"]:
             with tree.open_reader() as reader:
-                parallel = results(ParallelWalk(reader, Scope(session), walk_process, None, layout.max_plots))
-                assert parallel == results(reader.start_walk(Scope(session), max_plots=layout.max_plots))
+                parallel = results(ParallelWalk(reader, Scope(session), walk_process, None))
+                assert parallel == results(reader.start_walk(Scope(session), is_bounded=True))
         assert walk_process.is_alive
 
 
@@ -162,7 +170,7 @@ def test_a_folder_made_before_the_process_walks_is_passed_to_the_callback(
     original = WalkProcess.request
     monkeypatch.setattr(WalkProcess, "request", request)
     with tree.open_reader() as reader:
-        walk = ParallelWalk(reader, Scope("s"), walk_process, lambda path, _: entered.append(path), None)
+        walk = ParallelWalk(reader, Scope("s"), walk_process, lambda path, _: entered.append(path))
         assert walk.advance()
     assert set(entered) == {"s", "s/project_a", "s/project_a/sub"}
     assert [row[2] for row in sorted(walk.rows)] == ["sub/y.png", "x.png"]
@@ -173,10 +181,10 @@ def test_the_result_of_a_cancelled_request_is_not_used_for_a_later_one(
 ) -> None:
     draw(root, "s/project_a/x.png")
     with tree.open_reader() as reader:
-        cancelled = ParallelWalk(reader, Scope("s"), walk_process, None, None)
+        cancelled = ParallelWalk(reader, Scope("s"), walk_process, None)
         cancelled.close()
         draw(root, "s/project_a/y.png")
-        assert len(results(ParallelWalk(reader, Scope("s"), walk_process, None, None))["rows"]) == 2  # type: ignore[arg-type]
+        assert len(results(ParallelWalk(reader, Scope("s"), walk_process, None))["rows"]) == 2  # type: ignore[arg-type]
 
 
 def test_the_first_scan_of_an_indexer_watches_every_folder(

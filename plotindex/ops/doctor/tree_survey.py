@@ -100,4 +100,6 @@ def _kind(layout: Layout, place: tuple[str, ...], entry: "os.DirEntry[str]") -> 
 
 def _may_hold_plots(layout: Layout, place: tuple[str, ...]) -> bool:
     name = place[-1]
-    return layout.is_project(name) if len(place) == 2 else is_name(name) and len(place) - 2 <= layout.max_depth
+    if len(place) == 2:
+        return layout.is_project(name)
+    return is_name(name) and (len(place) == 1 or not layout.is_beyond_limits("/".join(place[2:]) + "/"))
