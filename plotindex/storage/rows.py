@@ -61,16 +61,15 @@ def insert_rows(connection: Connection, rows: Sequence[Row], clock: int) -> None
         return
     full = len(rows) - len(rows) % ROWS_PER_INSERT
     for start in range(0, full, ROWS_PER_INSERT):
-        driver.execute(_INSERT_MANY, (clock, *chain.from_iterable(rows[start : start + ROWS_PER_INSERT])))
+        many = ((clock, *row) for row in rows[start : start + ROWS_PER_INSERT])
+        driver.execute(_INSERT_MANY, tuple(chain.from_iterable(many)))
     driver.executemany(_INSERT_ONE, [(clock, *row) for row in rows[full:]])
 
 
 def _insert(count: int) -> str:
-    """An INSERT of `count` rows, whose first parameter is the clock of all."""
-    width = len(PLOT)
-    starts = range(2, 2 + count * width, width)
-    values = [", ".join(["?1", *(f"?{start + number}" for number in range(width))]) for start in starts]
-    return f"INSERT INTO plot ({_COLUMNS}) VALUES ({'), ('.join(values)})"  # noqa: S608 - names of columns
+    """An INSERT of `count` rows, each with the clock first."""
+    row = ", ".join("?" * (1 + len(PLOT)))
+    return f"INSERT INTO plot ({_COLUMNS}) VALUES ({'), ('.join([row] * count)})"  # noqa: S608 - names of columns
 
 
 _COLUMNS = ", ".join(["clock", *(column.name for column in PLOT)])
