@@ -1,9 +1,9 @@
-"""Make the catalogue equal the tree within a scope. The only writer of plots.
+"""Make the catalogue equal the tree within a scope. Plots are written in no other way.
 
-A new file, a rename, a removed folder, a queue overflow, a rebuild and a healed miss are this one call with another
-scope. The scope is scanned without the lock. Then the lock is taken, even if nothing seems to differ; the scan is
-compared with the rows as they are then, and each path that differs is checked again before it is written. The last
-check therefore decides what is stored, and any number of writers converge without communicating.
+A new file, a rename, a removed folder, a queue overflow, a rebuild and a healed miss differ only in their scope; the
+indexer's scheduler takes the same steps in slices. The scope is scanned without the write lock. Then the lock is
+always taken, the scan is compared with the rows as they are now, and each path that differs is checked on disk again
+before it is written. The last to check decides what is stored, so any number of writers converge.
 """
 
 from collections import deque
@@ -47,7 +47,7 @@ def reconcile(
     `progress` is called with the number of completed scopes and of all scopes.
 
     Raises:
-        RootLostError: the root is missing or another directory; nothing was written since.
+        RootLostError: the root is missing, or its path now leads to another directory; nothing was written after that.
         LockTimeoutError: other writers held the lock for longer than `options.timeout`.
         CatalogError: the catalogue cannot be read or written.
     """
@@ -63,7 +63,7 @@ def reconcile(
         for diffs in _scan_in_batches(_prefetch(targets, make_diff, walker)):
             if integrity_check:
                 integrity_check.wait()
-            # A folder stays open within one batch only: its path may lead elsewhere by then.
+            # Close the folders after each batch: by the next one, their paths may lead elsewhere.
             reader.close()
             while diffs:
                 completed += len(write_batch(diffs, tree, catalog, MAX_CHANGES, options).completed)
@@ -78,7 +78,7 @@ def reconcile(
 
 
 def record_full_scan(tree: Tree, catalog: Catalog, options: Options = DEFAULT) -> None:
-    """Record that a full scan is complete: the catalogue now answers for this grammar."""
+    """Record that a full scan is complete: the catalogue now holds what this grammar allows."""
     with catalog.writing(options.timeout) as writer:
         writer.record_grammar(tree.layout)
         writer.trim_removals(keep=0) if options.rewrite else writer.trim_removals()
@@ -114,7 +114,7 @@ def _expand(scopes: Iterable[str], tree: Tree, catalog: Catalog, report: Report)
 def _prefetch(
     targets: Iterable[Scope], make_diff: Callable[..., ScopeDiff], walker: WalkProcess | None
 ) -> Iterator[ScopeDiff]:
-    """A diff for each scope, some handed to the walker ahead of time; this process scans while the walker is behind."""
+    """A diff for each scope. Some are handed to the walk process in advance; while it is behind, this process scans."""
     prefetched: deque[ScopeDiff] = deque()
     for scope in targets:
         if len(prefetched) < MAX_PENDING_SESSIONS:
@@ -128,7 +128,7 @@ def _prefetch(
 
 
 def _scan_in_batches(diffs: Iterable[ScopeDiff]) -> Iterator[deque[ScopeDiff]]:
-    """Scanned diffs, enough for one transaction; a large session alone, so that memory holds one such session."""
+    """Batches of scanned diffs, each for one transaction. A large session ends its batch: memory never holds two."""
     batch: deque[ScopeDiff] = deque()
     plots = 0
     for diff in diffs:

@@ -137,7 +137,7 @@ class Catalog:
             return list(map(SessionRow._make, _LATEST_SESSIONS(connection, {"skip": skip, "most": limit})))
 
     def changed_sessions(self, since: int | None) -> tuple[int | None, list[str]]:
-        """The clock, and the sessions changed since another one; with None none."""
+        """The clock now, and the sessions changed since the clock was `since`; none if `since` is None."""
         with self.database.reading() as connection:
             clock = connection.execute(select(catalogue.c.clock)).scalar()
             if since is None or clock == since:
@@ -168,7 +168,7 @@ class Catalog:
             return Plot._make(row) if row else None
 
     def heartbeats(self) -> list[Heartbeat]:
-        """Those of all indexers: stopped ones last, then those of this host first, then the latest first."""
+        """All heartbeats: running indexers before stopped ones, then this host's first, then the latest first."""
         return read_heartbeats(self.database)
 
     @contextmanager
@@ -176,7 +176,7 @@ class Catalog:
         """One write transaction that locks the rows of these sessions; `timeout` in seconds is for the lock.
 
         Raises:
-            LockTimeoutError: others held the catalogue for longer.
+            LockTimeoutError: other writers held the lock for longer than `timeout`.
             UnusableDatabaseError: a newer plotindex has migrated the database meanwhile.
         """
         with self.database.writing(timeout, sessions) as connection:
@@ -187,7 +187,9 @@ class Catalog:
                 self.database.notify(connection)
 
     def initialise(self, root: str, layout: Layout, *, adopt: bool = False) -> None:
-        """Create or migrate the database, and bind it to `root`. A damaged one of plotindex's is quarantined.
+        """Create or migrate the database, and bind it to `root`.
+
+        A damaged file that plotindex made is quarantined, and a new one is created.
 
         Raises as `Database.migrate` and `record_root` do.
         """
@@ -203,7 +205,7 @@ class Catalog:
         self.record_root(root, layout, time.time_ns() // 1000, adopt=adopt)
 
     def record_root(self, root: str, layout: Layout, now_us: int, *, adopt: bool = False) -> None:
-        """Bind the catalogue to `root`: write its header if it has none.
+        """Bind the catalogue to `root`: write the header if there is none; with `adopt`, replace another root.
 
         Raises:
             SettingsError: it belongs to another root, and `adopt` is not given.
@@ -234,12 +236,12 @@ class Catalog:
             raise _of_another_root(recorded, root)
 
     def store_heartbeat(self, heartbeat: Heartbeat, timeout: float | None = None) -> None:
-        """Store the heartbeat of an indexer; that of a new one replaces those of dead ones."""
+        """Store the heartbeat of an indexer; the first one of an indexer deletes those of dead indexers."""
         with self.writing(timeout) as writer:
             write_heartbeat(self.database, writer.connection, heartbeat)
 
     def delete_dead_indexers(self, host: str) -> None:
-        """Delete the heartbeats of dead indexers, so that nobody waits for their return."""
+        """In a shared database, delete the heartbeats of dead indexers, so that nobody waits for their return."""
         if self.database.is_shared:
             with self.writing() as writer:
                 delete_dead(self.database, writer.connection, host)

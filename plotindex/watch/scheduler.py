@@ -17,9 +17,9 @@ SLICE_SECONDS = 0.005
 STEP_SECONDS = 0.02
 """Time for scanning before the diffs are written."""
 BUSY_SECONDS = 1.0
-"""For how long a session that needed more than one slice counts as busy."""
+"""For how long a session counts as busy after a turn that left work behind."""
 WIDEN_SECONDS = 60.0
-"""How often a session that fell below its maximum number of plots is rescanned."""
+"""Least time between two rescans of a session that has room for more plots again."""
 MAX_BUSY = 10_000
 YOUNG_SECONDS = 30.0
 """For how long at least, and twice as long at most, a session that had no watch before counts as young."""
@@ -29,7 +29,7 @@ STEP_CHANGES = 250
 """Rows per transaction while several sessions wait."""
 SHORT_SECONDS = 0.005
 SHORT_PLOTS = 50
-"""Limits of a step of the busy sessions while others have changes: these wait for no more than one such step."""
+"""Limits of the busy sessions in a step while others have changes, which wait for one such turn at most."""
 
 
 class StepResult(NamedTuple):
@@ -37,10 +37,10 @@ class StepResult(NamedTuple):
 
     changes: list[Change]
     added: list[Row]
-    """Added plots that are not among the changes."""
+    """New plots, except those among the changes."""
     linked: list[HardLinkedPlot]
     linked_reported: list[HardLinkedPlot]
-    """Those found because of a reported change, not by a full scan."""
+    """Those found by any scan but a full scan."""
 
 
 class FairScheduler:

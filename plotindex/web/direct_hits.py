@@ -1,6 +1,6 @@
 """Plain hits, answered before Flask: an image that the index has, for a caller who may see it.
 
-Everything else, each refusal included, is left to the application, which answers plain hits alike.
+Everything else, every refusal included, is left to Flask, whose answer to a plain hit is the same.
 """
 
 import os
@@ -50,9 +50,9 @@ class DirectHits:
         self.observer = observer
 
     def answer(self, environ: Environ, read: Read = read_file) -> Answer | None:
-        """The answer to a plain hit; None for every other request, which is then not counted here.
+        """The answer to a plain hit; None for every other request, which Flask then answers and counts.
 
-        `read` may raise BlockingIOError: the request is then not answered here.
+        `read` raises BlockingIOError if it would wait for the disk; the result is then None.
         """
         path = environ["PATH_INFO"]
         if not path.startswith(self._prefix) or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
@@ -152,7 +152,7 @@ def _status_line(status: int) -> str:
 
 
 def _decoded(path: str) -> str:
-    """A path of WSGI (bytes as Latin-1) as UTF-8; empty where it is not."""
+    """Decode a WSGI path (bytes given as Latin-1) from UTF-8; empty if it is not valid."""
     if path.isascii():
         return path
     try:
@@ -162,7 +162,7 @@ def _decoded(path: str) -> str:
 
 
 def _parameters(query: str) -> list[tuple[str, str]] | None:
-    """The parameters of a query in their order; None where one is not known here, or is not plain text."""
+    """The parameters of a query, in order; None if one is unknown, or the query is long, not ASCII or malformed."""
     if not query:
         return []
     if len(query) > MAX_QUERY or not query.isascii():
