@@ -1,4 +1,4 @@
-"""Replace paths in texts by aliases. Pure, except for resolving symlinks."""
+"""Replace paths and names of hosts in texts by aliases. Pure, except for resolving symlinks."""
 
 import os
 import re
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plotindex.system import escape, printable
+
+HOST = "HOST"
 
 
 class PathAlias(NamedTuple):
@@ -20,9 +22,9 @@ class PathAlias(NamedTuple):
 
 
 class Redactor:
-    """Replaces paths by their aliases, where all their components match."""
+    """Replaces paths by their aliases, where all their components match, and hosts by HOST."""
 
-    def __init__(self, aliases: Iterable[PathAlias]) -> None:
+    def __init__(self, aliases: Iterable[PathAlias], hosts: Iterable[str] = ()) -> None:
         """The first of several aliases for a path wins."""
         by_spelling: dict[str, PathAlias] = {}
         for alias in aliases:
@@ -34,6 +36,8 @@ class Redactor:
             for path, alias in sorted(by_spelling.items(), key=lambda item: -len(item[0]))
             if path != "/"
         ]
+        names = {spelling for host in hosts for spelling in (host, escape(host), printable(host)) if spelling}
+        self._rules += [(_pattern(name, hides_content=False), HOST) for name in sorted(names, key=len, reverse=True)]
 
     def redact(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         """`value` with all its texts redacted."""

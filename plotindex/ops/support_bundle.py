@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import socket
 import sqlite3
 import sys
 import tarfile
@@ -14,10 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from plotindex import __version__
 from plotindex.config import Settings, config_file
-from plotindex.errors import PlotIndexError
+from plotindex.errors import CatalogError, PlotIndexError
 from plotindex.ops.config_report import report_config
 from plotindex.ops.doctor.checks import run_checks
 from plotindex.ops.doctor.context import Context, open_context
@@ -30,6 +32,7 @@ from plotindex.system import escape
 
 REVEALING_CHECKS = {"root-file-system", "root-folders", "symlinks", "clock"}
 """Checks of doctor whose findings contain names from below the root."""
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 HIDDEN = "not shown: --names"
 KERNEL = (
     "fs/inotify/max_user_watches",
@@ -41,8 +44,8 @@ KERNEL = (
 )
 README = """This archive contains the version and the machine, the settings and their sources, the output of
 `plotindex status` and `plotindex doctor`, the metrics, and sizes and modes of the files in the state folder.
-It never contains secrets; names of sessions, projects and plots, and paths, only with --names. ROOT, STATE, DATABASE,
-CONFIG and HOME replace these paths, and .. a parent folder.
+It never contains secrets; names of sessions, projects, plots and hosts, and paths, only with --names. ROOT, STATE,
+DATABASE, CONFIG and HOME replace these paths, .. a parent folder, and HOST a host.
 
 Logs are not included. Attach the output of `journalctl -u 'plotindex*' --since -1h`; check it first, it names plots.
 """
@@ -63,7 +66,7 @@ class SupportBundle:
         """Each file's text by its name."""
         with open_context(self._settings) as context:
             catalog = context.catalog
-            redactor = None if self._names else Redactor(self._aliases(catalog.database.file))
+            redactor = None if self._names else Redactor(self._aliases(catalog.database.file), self._hosts(catalog))
             makers: dict[str, Callable[[], Any]] = {
                 "about.json": _about,
                 "settings.json": lambda: report_config(self._options, os.environ, self._config).as_json(),
@@ -92,6 +95,18 @@ class SupportBundle:
             # The topmost folder, such as /srv or /home, is not private.
             for level, above in enumerate(path.parents[:-2], 1):
                 yield PathAlias(above, word + "/.." * level)
+
+    def _hosts(self, catalog: Catalog) -> Iterator[str]:
+        """The names of this host, of the indexers' hosts, of the database's server and of the public URL."""
+        yield socket.gethostname()
+        yield os.uname().nodename
+        with suppress(CatalogError):
+            yield from (beat.host for beat in catalog.heartbeats())
+        for url in (self._settings.database, self._settings.public_url):
+            with suppress(ValueError):
+                host = urlsplit(url or "").hostname
+                if host and host not in LOOPBACK:
+                    yield host
 
     def _status(self, catalog: Catalog) -> dict[str, Any]:
         counts = read_counts(self._settings.request_counts_folder)

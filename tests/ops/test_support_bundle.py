@@ -1,10 +1,12 @@
 """The support bundle: its content, and what it must not contain."""
 
 import json
+import socket
 import stat
 import tarfile
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from plotindex.ops.support_bundle import SupportBundle
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.sqlite.database import SqliteDatabase
+from plotindex.storage.stats import IndexerStats
+from tests.support.postgres import on_postgresql
 from tests.support.processes import Index, RunPlotindex, draw
 
 NAMES = ("confidential-session", "project_confidential", "confidential.png", "confidential-folder")
@@ -98,6 +102,26 @@ def test_bundle_hides_paths_of_settings_and_host(
     assert (documents["file"], values["url_prefix"][0]) == ("CONFIG", "/api/smartstat")
     named = SupportBundle(settings, {}, config, names=True).files()
     assert str(place) in named["settings.json"]
+
+
+@on_postgresql
+def test_bundle_hides_hosts_of_indexers_that_are_silent(
+    settings: Settings, catalog: Catalog, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "this-host-of-somebody")
+    now = time.time()
+    stats = IndexerStats()
+    stats.elected = True
+    leader = Heartbeat("this-host-of-somebody", 1, now, now, "watching", measured=stats.dump())
+    catalog.store_heartbeat(leader)
+    catalog.store_heartbeat(Heartbeat("silent.host-of-somebody", 2, now - 60, now - 60, "watching"))
+    given = replace(settings, public_url="https://plots.host-of-somebody")
+    found = SupportBundle(given, {"public_url": given.public_url}, None, names=False).files()
+    assert not [name for name, content in found.items() if "somebody" in content]
+    assert "The indexer on HOST is silent" in json.loads(found["status.json"])["trouble"]
+    assert "The indexer on HOST is silent" in found["doctor.json"]
+    named = SupportBundle(given, {"public_url": given.public_url}, None, names=True).files()
+    assert "silent.host-of-somebody" in named["status.json"]
 
 
 @pytest.mark.parametrize(

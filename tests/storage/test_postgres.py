@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
@@ -400,6 +401,20 @@ def test_errors_hide_the_password(url: str, says: str, engine: str) -> None:
     ):
         it.header()
     assert "hunter2" not in str(raised.value)
+
+
+def test_an_unknown_role_is_created_by_createuser_and_an_unknown_database_by_createdb(
+    engine: str, url: str, settings: Settings
+) -> None:
+    parsed = make_url(url)
+    for changed, command, other in (
+        (parsed.set(username="nobody_at_all"), "createuser", "createdb"),
+        (parsed.set(database="nothing_at_all"), "createdb", "createuser"),
+    ):
+        with pytest.raises(CatalogError) as raised, opened(changed.render_as_string(hide_password=False)) as catalog:
+            catalog.header()
+        assert command in str(raised.value)
+        assert other not in str(raised.value)
 
 
 def test_limits_and_inodes_work_on_postgresql(root: Path, settings: Settings, catalog: Catalog) -> None:

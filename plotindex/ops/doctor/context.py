@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from plotindex.config import Settings
 from plotindex.errors import CatalogError
 from plotindex.ops.doctor.tree_survey import Survey, survey
 from plotindex.storage import Catalog, Heartbeat, open_database, wal_bytes
+from plotindex.system import ABSENT_ERRNOS
 from plotindex.tree import Tree
 
 LOCK_TIMEOUT = 2.0
@@ -43,6 +45,14 @@ class Context:
         """
         with self.progress() as progress:
             return survey(self.tree, progress)
+
+    @cached_property
+    def has_root(self) -> bool:
+        """Whether the root exists, readable or not."""
+        try:
+            return stat.S_ISDIR(self.settings.root.stat().st_mode)
+        except OSError as error:
+            return error.errno not in ABSENT_ERRNOS
 
     @property
     def has_database(self) -> bool:

@@ -94,8 +94,9 @@ def check_inotify(context: Context) -> Iterator[Finding]:
         return
     yield instances_finding(usage, pid, instances)
     yield queue_finding(context.indexer.overflows if context.indexer else 0, queue)
-    # `plotindex sync` has a folder of its own, which is watched, too.
-    yield watches_finding(usage, pid, context.survey.folders + 1, watches, context.settings.max_watches)
+    if context.has_root:
+        # `plotindex sync` has a folder of its own, which is watched, too.
+        yield watches_finding(usage, pid, context.survey.folders + 1, watches, context.settings.max_watches)
 
 
 def watches_finding(

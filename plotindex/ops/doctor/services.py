@@ -29,6 +29,9 @@ def check_indexer(context: Context) -> Iterator[Finding]:
     if beat is None:
         yield warn("indexer", "No indexer has run yet, so new plots are not indexed", "start `plotindex watch`")
         return
+    if beat.is_recent and beat.state == "lost" and not context.has_root:
+        # Reported by the check `root`.
+        return
     stats = IndexerStats.load(beat.measured)
     if beat.is_recent and beat.is_healthy and stats.closed:
         which = f"{quantity(stats.closed, 'folder')} that its user may not read"

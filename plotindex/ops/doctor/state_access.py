@@ -76,6 +76,8 @@ def group_findings(folder: FolderStatus) -> Iterator[Finding]:
     path, own = folder.chain[-1]
     is_shared = own.st_mode & stat.S_ISGID
     for (parent, status), (child, _) in pairwise(folder.chain):
+        if _is_shared_alike(status, own):
+            continue
         if status.st_uid not in (0, own.st_uid):
             seen = f"{parent} belongs to {user_name(status.st_uid)}, who can replace {child}"
             yield warn("state-folder", seen, f"`chown root {quote(parent)}`, or set PLOTINDEX_STATE_DIR")
@@ -165,6 +167,12 @@ def exposure_findings(
 def _is_private(status: os.stat_result) -> bool:
     """Whether the group is the owner's own, which by convention has the same number."""
     return status.st_gid == status.st_uid
+
+
+def _is_shared_alike(parent: os.stat_result, own: os.stat_result) -> bool:
+    """Whether the parent was given to the group that may write the state folder: its members gain nothing."""
+    writable = stat.S_ISGID | stat.S_IWGRP
+    return parent.st_gid == own.st_gid and all(place.st_mode & writable == writable for place in (parent, own))
 
 
 def _is_intended(file: os.stat_result, folder: os.stat_result) -> bool:

@@ -1,5 +1,7 @@
 """What an error of PostgreSQL means, and what fixes it."""
 
+import re
+
 import psycopg
 
 from plotindex.errors import CatalogError, ConflictError, DamagedDatabaseError, LockTimeoutError, UnusableDatabaseError
@@ -10,7 +12,7 @@ LOCKED = {"55P03"}
 CONFLICTS = {"40P01", "40001"}
 REMEDIES = {
     "25006": "name the server that can be written, by target_session_attrs=read-write in the URL",
-    "28000": "correct the name of the role in --database",
+    "28000": "create that role (`createuser NAME`) and let it log in, or correct its name in --database",
     "28P01": "correct the password in --database",
     "3D000": "create it (`createdb --owner ROLE NAME`), or correct --database",
     "42501": "make this role the owner of the database",
@@ -22,9 +24,10 @@ REMEDIES = {
 PERMANENT = {"42501"}
 """Not fixed by waiting."""
 CONNECTION_REFUSALS = {
-    "28P01": "password authentication failed",
-    "3D000": "does not exist",
-    "53300": "too many clients",
+    "28000": re.compile('role ".*" does not exist|role ".*" is not permitted to log in|no pg_hba.conf entry'),
+    "28P01": re.compile("password authentication failed"),
+    "3D000": re.compile('database ".*" does not exist'),
+    "53300": re.compile("too many clients"),
 }
 """The text by which to recognise a refused connection: libpq does not report its SQLSTATE."""
 
@@ -51,7 +54,9 @@ def translate(error: Exception, shown: str) -> CatalogError:
 
 def _refusal(reason: str) -> str | None:
     """The SQLSTATE of a refused connection."""
-    return next((state for state, text in CONNECTION_REFUSALS.items() if "FATAL" in reason and text in reason), None)
+    if "FATAL" not in reason:
+        return None
+    return next((state for state, text in CONNECTION_REFUSALS.items() if text.search(reason)), None)
 
 
 def damaged(shown: str) -> DamagedDatabaseError:

@@ -8,6 +8,7 @@ unchanged afterwards.
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,9 @@ class ReadConnection(sqlite3.Connection):
 
     def __del__(self) -> None:
         # Since Python 3.13 a connection that is not closed explicitly warns, also when the program ends.
-        self.close()
+        with suppress(sqlite3.ProgrammingError):
+            # Where no connection could be opened there is nothing to close.
+            self.close()
 
     def is_stale(self, database: Path) -> bool:
         """Whether an immutable file has changed since it was opened."""

@@ -13,7 +13,7 @@ from plotindex.ops.doctor.findings import Finding, split_remedy
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.immutable import stamp_of_closed
 from tests import CHECKOUT
-from tests.support.processes import Index, RunPlotindex, draw, wait_until
+from tests.support.processes import Index, RunPlotindex, StartService, draw, wait_until
 
 DOCUMENT = CHECKOUT / "docs/troubleshooting.md"
 
@@ -95,6 +95,29 @@ def test_runs_without_root_state_and_database(settings: Settings, tmp_path: Path
     assert found["warn", "database"]
     assert found["ok", "state-folder"]
     assert everything_below(tmp_path) == before
+
+
+def test_a_missing_root_is_one_finding(settings: Settings, root: Path, index: Index) -> None:
+    draw(root, "s/project_a/x.png")
+    index()
+    for make in (lambda: root.rename(root.with_name("moved")), lambda: root.write_text("")):
+        make()
+        found = findings_of(settings)
+        about_root = [finding for finding in found if str(root) in finding.text or "root" in finding.check]
+        assert [finding.check for finding in about_root] == ["root"]
+        assert [finding for finding in found if "could not be checked" in finding.seen] == []
+        assert [finding.check for finding in found if finding.verdict == "bad"] == ["root"]
+
+
+def test_a_missing_root_is_one_finding_also_while_the_indexer_waits_for_it(
+    settings: Settings, root: Path, indexer: StartService
+) -> None:
+    draw(root, "s/project_a/x.png")
+    with indexer() as running:
+        root.rename(root.with_name("moved"))
+        running.wait_for(lambda: "root" in running.stderr.partition("Full scan finished")[2])
+        wait_until(lambda: not [f for f in findings_of(settings) if f.check == "indexer" and f.verdict != "bad"])
+        assert [f.check for f in findings_of(settings) if f.verdict != "ok"] == ["root"]
 
 
 def test_changes_nothing(settings: Settings, root: Path, index: Index, catalog: Catalog, tmp_path: Path) -> None:

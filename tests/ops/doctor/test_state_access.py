@@ -114,6 +114,24 @@ def test_setgid_folder_may_be_shared_except_with_scripts(shared: Settings) -> No
     }
 
 
+def test_the_documented_folder_of_two_users_is_ok(shared: Settings) -> None:
+    parent, folder = shared.state_folder.parent, shared.state_folder
+    for place, user in ((parent, GROUP), (folder, GROUP + 1)):
+        os.chown(place, user, GROUP + 2)
+        place.chmod(0o2770)
+    for file in folder.iterdir():
+        os.chown(file, GROUP, GROUP + 2)
+    assert [finding.seen for finding in findings_by_verdict(shared)["warn"]] == []
+    # Members that may only read could replace the state folder through its parent.
+    folder.chmod(0o2750)
+    seen = " ".join(finding.seen for finding in findings_by_verdict(shared)["warn"])
+    assert f"can write {parent}, and so replace {folder}" in seen
+    folder.chmod(0o2770)
+    os.chown(parent, -1, GROUP + 3)
+    seen = " ".join(finding.seen for finding in findings_by_verdict(shared)["warn"])
+    assert f"can write {parent}, and so replace {folder}" in seen
+
+
 def test_key_open_to_another_group_is_bad(shared: Settings) -> None:
     folder = shared.state_folder
     os.chown(folder, -1, GROUP)
