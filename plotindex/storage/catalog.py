@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Select, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Select, bindparam, func, insert, or_, select, update
 
 from plotindex.errors import DamagedDatabaseError, SettingsError
 from plotindex.storage.database import Database
@@ -34,6 +34,10 @@ class SessionRow(NamedTuple):
 _COPY = Prepared(select(plot.c.project, *NUMBERS).where(OF_KEY, OF_PROJECT))
 _LATEST_SESSIONS = Prepared(
     select(*(session.c[name] for name in SessionRow._fields))
+    .where(
+        session.c.mtime_ns <= bindparam("of_mtime", type_=BigInteger),
+        or_(session.c.mtime_ns < bindparam("of_mtime", type_=BigInteger), session.c.session > bindparam("of_session")),
+    )
     .order_by(session.c.mtime_ns.desc(), session.c.session)
     .limit(bindparam("most", type_=BigInteger))
     .offset(bindparam("skip", type_=BigInteger))
@@ -131,10 +135,14 @@ class Catalog:
                 found.extend(map(Plot._make, rows))
         return found
 
-    def latest_sessions(self, skip: int = 0, limit: int = INT64_MAX) -> list[SessionRow]:
-        """The sessions that have plots, by the mtime of their newest plot, the latest first."""
+    def latest_sessions(
+        self, skip: int = 0, limit: int = INT64_MAX, after: SessionRow | None = None
+    ) -> list[SessionRow]:
+        """The sessions that have plots, by the mtime of their newest plot, the latest first, from behind `after`."""
+        name, _, mtime_ns = after or SessionRow("", 0, INT64_MAX)
+        values = {"skip": skip, "most": limit, "of_mtime": mtime_ns, "of_session": name}
         with self.database.reading() as connection:
-            return list(map(SessionRow._make, _LATEST_SESSIONS(connection, {"skip": skip, "most": limit})))
+            return list(map(SessionRow._make, _LATEST_SESSIONS(connection, values)))
 
     def changed_sessions(self, since: int | None) -> tuple[int | None, list[str]]:
         """The clock now, and the sessions changed since the clock was `since`; none if `since` is None."""

@@ -99,18 +99,11 @@ class Listing:
             clock = require_header(connection, self.database.shown).clock
             ordered = query_rows.order_by(session.c.session)
             with connection.execution_options(yield_per=1000).execute(ordered) as rows:
-                for row in map(SessionRow._make, rows):
-                    is_late, is_match = names.is_late, names.matches(row.session)
-                    # Only a session that the caller may see may become `next`.
-                    if not (is_match or is_late) or not allows(row.session):
-                        continue
-                    if is_match:
-                        if len(page) == limit:
-                            return SessionPage(clock, page, page[-1].session)
-                        page.append(row)
-                    if is_late:
-                        return SessionPage(clock, page, row.session)
-        return SessionPage(clock, page, None)
+                for row in names.filter_sessions(map(SessionRow._make, rows), allows):
+                    if len(page) == limit:
+                        return SessionPage(clock, page, page[-1].session)
+                    page.append(row)
+        return SessionPage(clock, page, names.stopped_after)
 
     def changes(self, since: int, allows: Allows, name: str | None = None, limit: int = MAX_CHANGES) -> ChangesPage:
         """The changes since a clock in the sessions that the caller may see, or in one. A page ends on a commit.

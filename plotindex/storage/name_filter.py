@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from plotindex.storage.catalog import SessionRow
 from plotindex.tree import name_matcher
 
 SEARCH_SECONDS = 0.25
@@ -20,6 +21,8 @@ class NameFilter:
         self._deadline = time.monotonic() + seconds if query else float("inf")
         self.stopped_after: str | None = None
         """The last name that was compared, if time was up before the end."""
+        self.stopped_at: SessionRow | None = None
+        """Of sessions: the row with that name."""
 
     @property
     def is_late(self) -> bool:
@@ -38,3 +41,15 @@ class NameFilter:
                 last, is_match = name, self.matches(name)
             if is_match:
                 yield row
+
+    def filter_sessions(self, rows: Iterable[SessionRow], allows: Callable[[str], bool]) -> Iterator[SessionRow]:
+        """The rows that match and that the caller may see; stops only after a session that the caller may see."""
+        for row in rows:
+            is_late, is_match = self.is_late, self.matches(row.session)
+            if not (is_match or is_late) or not allows(row.session):
+                continue
+            if is_match:
+                yield row
+            if is_late:
+                self.stopped_after, self.stopped_at = row.session, row
+                return

@@ -7,11 +7,12 @@ from sqlalchemy import func, select
 
 from plotindex.storage.catalog import Catalog, SessionRow
 from plotindex.storage.listing import Allows, Entry
+from plotindex.storage.name_filter import NameFilter
 from plotindex.storage.rows import read_copies
 from plotindex.storage.search.search import MAX_SESSIONS, NameSearch, SearchResult
 from plotindex.storage.tables import plot, session
 from plotindex.system import is_encodable
-from plotindex.tree import Plot, PlotKey, name_matcher
+from plotindex.tree import Plot, PlotKey
 
 PREVIEW_PLOTS = 5
 """Plots in the preview of a session."""
@@ -24,6 +25,15 @@ class SessionPreview(NamedTuple):
 
     row: SessionRow
     latest: list[Plot]
+
+
+class PreviewPage(NamedTuple):
+    """A page of sessions. The search for more continues behind `next`, if its time was up."""
+
+    previews: list[SessionPreview]
+    total: int
+    """The number of all sessions that were found."""
+    next: SessionRow | None
 
 
 class Neighbours(NamedTuple):
@@ -47,31 +57,47 @@ class Overview:
         return self._catalog.header().clock
 
     def sessions(
-        self, allows: Allows, query: str, skip: int, limit: int, *, allows_all: bool | None = None
-    ) -> tuple[list[SessionPreview], int]:
-        """A page of the sessions whose name matches, the latest first, and the number of all that match.
+        self,
+        allows: Allows,
+        query: str,
+        skip: int,
+        limit: int,
+        *,
+        allows_all: bool | None = None,
+        after: SessionRow | None = None,
+    ) -> PreviewPage:
+        """A page of the sessions whose name matches, the latest first, from behind `after`.
 
         `allows_all`: whether every session is allowed; None if unknown.
         """
-        if allows_all and not query:
+        names = NameFilter(query, self._search.search_seconds)
+        if allows_all and not query and after is None:
             # There may be very many: do not read them all.
             page, count = self._catalog.latest_sessions(skip, limit), self._catalog.counts()[0]
         else:
-            matches = name_matcher(query)
-            found = [row for row in self._catalog.latest_sessions() if matches(row.session) and allows(row.session)]
+            found = list(names.filter_sessions(self._catalog.latest_sessions(after=after), allows))
             page, count = found[skip : skip + limit], len(found)
-        return [SessionPreview(row, self._latest(row.session)) for row in page], count
+        return PreviewPage([SessionPreview(row, self._latest(row.session)) for row in page], count, names.stopped_at)
 
-    def search(self, allows: Allows, query: str, limit: int, *, allows_all: bool | None = None) -> SearchResult:
-        """The current copies of the keys whose filename matches, the latest first.
+    def search(
+        self,
+        allows: Allows,
+        query: str,
+        limit: int,
+        *,
+        allows_all: bool | None = None,
+        after: SessionRow | None = None,
+    ) -> SearchResult:
+        """The current copies of the keys whose filename matches, the latest first, in sessions from behind `after`.
 
         `allows_all`: whether every session is allowed, including new ones; None if unknown.
         """
         if allows_all:
-            return self._search.search(query, self._catalog.latest_sessions(0, MAX_SESSIONS), limit, everywhere=True)
-        sessions = self._catalog.latest_sessions()
+            sessions = self._catalog.latest_sessions(0, MAX_SESSIONS, after)
+            return self._search.search(query, sessions, limit, everywhere=after is None)
+        sessions = self._catalog.latest_sessions(after=after)
         allowed = [row for row in sessions if allows(row.session)]
-        everywhere = allows_all is None and len(allowed) == len(sessions)
+        everywhere = allows_all is None and after is None and len(allowed) == len(sessions)
         found = self._search.search(query, allowed, limit, everywhere=everywhere)
         # A session may have appeared since, which was not checked.
         return found._replace(plots=[plot for plot in found.plots if allows(plot.session)])

@@ -32,10 +32,10 @@ STORAGE = (
     {"sqlite", "postgres"},
     {"factory", "integrity"},
     {"header", "rows"},
-    {"truncation", "name_filter"},
+    {"truncation"},
     {"writer"},
     {"catalog"},
-    {"listing"},
+    {"listing", "name_filter"},
     {"search"},
     {"find", "overview"},
 )

@@ -1,12 +1,15 @@
 """Reads for the gallery."""
 
+import html
+import re
+import time
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from plotindex.config.settings import Settings
-from plotindex.storage.catalog import Catalog
+from plotindex.storage.catalog import Catalog, SessionRow
 from plotindex.storage.overview import PREVIEW_PLOTS, Overview
 from plotindex.storage.search.search import NAMES_WITHOUT_INDEX, NameSearch
 from plotindex.storage.tables import session
@@ -33,7 +36,7 @@ def test_sessions_are_newest_first_with_their_latest_plots(root: Path, index: In
         draw(root, f"old/project_a/{number}.png", mtime_ns=START + number)
         draw(root, f"new/project_a/{number}.png", mtime_ns=START + 100 + number)
     index()
-    strips, count = overview.sessions(everything, "", 0, 10)
+    strips, count, _ = overview.sessions(everything, "", 0, 10)
     assert (count, [strip.row.session for strip in strips]) == (2, ["new", "old"])
     assert [plot.filename for plot in strips[1].latest] == [
         f"{number}.png" for number in range(6, 6 - PREVIEW_PLOTS, -1)
@@ -41,7 +44,7 @@ def test_sessions_are_newest_first_with_their_latest_plots(root: Path, index: In
     draw(root, "old/project_b/0.png", mtime_ns=START + 200)
     (root / "new/project_a/6.png").unlink()
     index()
-    strips, _ = overview.sessions(everything, "", 0, 10)
+    strips, _, _ = overview.sessions(everything, "", 0, 10)
     assert [(strip.row.session, strip.latest[0].path) for strip in strips] == [
         ("old", "old/project_b/0.png"),
         ("new", "new/project_a/5.png"),
@@ -59,8 +62,8 @@ def test_pages_contain_only_allowed_matches(root: Path, index: Index, overview: 
         return session != "s3"
 
     pages = [overview.sessions(allows, "S", skip, 4) for skip in (0, 4, 8, 12)]
-    assert [count for _, count in pages] == [9] * 4
-    names = [[strip.row.session for strip in strips] for strips, _ in pages]
+    assert [page.total for page in pages] == [9] * 4
+    names = [[strip.row.session for strip in strips] for strips, _, _ in pages]
     assert names == [["s0", "s1", "s2", "s4"], ["s5", "s6", "s7", "s8"], ["s9"], []]
     for skip in range(0, 16, 4):
         of_all = overview.sessions(everything, "", skip, 4, allows_all=True)
@@ -77,7 +80,7 @@ def test_index_finds_names_beyond_the_latest_sessions(catalog: Catalog, overview
     for allows_all in (None, True):
         found = overview.search(everything, "old", 5, allows_all=allows_all)
         assert ([plot.path for plot in found.plots], found.is_complete) == (["s1099/p/old.png"], True)
-        assert overview.search(everything, "ol", 5, allows_all=allows_all) == ([], False)
+        assert overview.search(everything, "ol", 5, allows_all=allows_all)[:2] == ([], False)
 
 
 @on_both_engines
@@ -95,7 +98,7 @@ def test_search_returns_allowed_current_copies_latest_first(
     assert found.is_complete
     assert [plot.path for plot in found.plots] == ["b/project_a/sub/hist 100%.png", "a/project_4/sub/hist.png"]
     assert [plot.session for plot in overview.search(everything, query, 1).plots] == ["secret"]
-    assert overview.search(lambda _: False, query, 10) == ([], True)
+    assert overview.search(lambda _: False, query, 10)[:2] == ([], True)
     assert [plot.session for plot in overview.search(everything, query, 9, allows_all=True).plots] == [
         "secret",
         "b",
@@ -124,7 +127,7 @@ def test_wildcards_and_surrogates_are_searched_literally(root: Path, index: Inde
     draw(root, "s/project_a/100xya.png")
     index()
     assert [plot.filename for plot in overview.search(everything, "0%_", 9).plots] == ["100%_a.png"]
-    assert overview.search(everything, "\udcff", 9) == ([], True)
+    assert overview.search(everything, "\udcff", 9)[:2] == ([], True)
 
 
 @on_both_engines
@@ -166,3 +169,51 @@ def test_page_reports_an_incomplete_search(root: Path, index: Index, catalog: Ca
             not found,
             found,
         )
+        if not found:
+            link = re.search(r'href="([^"]*)" rel="next"', page)
+            assert link is not None
+            older = app.test_client().get(address + html.unescape(link[1])).text
+            assert ('rel="next"' in older, older.count('<article class="card"')) == (False, 1)
+
+
+@on_both_engines
+@pytest.mark.parametrize("allows_all", [None, True, False])
+def test_search_whose_time_is_up_continues_behind_the_last_session_until_all_are_read(
+    root: Path, index: Index, catalog: Catalog, allows_all: bool | None
+) -> None:
+    for number in range(6):
+        draw(root, f"s{number}/project_a/{'odd' if number % 2 else 'even'}.png", mtime_ns=START - number // 2)
+    index()
+    overview = Overview(catalog)
+    overview._search = NameSearch(catalog.database, before_index=0, index_seconds=0, search_seconds=0)
+    sessions: list[str] = []
+    after: SessionRow | None = None
+    while True:
+        page = overview.sessions(everything, "s[1-9]", 0, 10, allows_all=allows_all, after=after)
+        sessions += [preview.row.session for preview in page.previews]
+        if page.next is None:
+            break
+        after = page.next
+    assert sessions == ["s1", "s2", "s3", "s4", "s5"]
+    overview._search = NameSearch(catalog.database, 1, 1, index_seconds=0)
+    paths: list[str] = []
+    after = None
+    while True:
+        found = overview.search(everything, "*odd*", 10, allows_all=allows_all, after=after)
+        paths += [plot.session for plot in found.plots]
+        if found.next is None:
+            break
+        after = found.next
+    assert paths == ["s1", "s3", "s5"]
+
+
+@on_both_engines
+@pytest.mark.parametrize("query", ["*" + "a" * 96 + "b*", "*" + "a?" * 45 + "b*", "a" * 99 + "b"])
+def test_search_through_long_names_ends_in_time(catalog: Catalog, overview: Overview, query: str) -> None:
+    names = [f"{'a' * 2000}{number}.png" for number in range(4000)]
+    with catalog.writing() as writer:
+        writer.apply([], [[("evil", "project_a", name, 1, START, 1, 1) for name in sorted(names)]])
+    started = time.monotonic()
+    found = overview.search(everything, query, 60, allows_all=False)
+    assert time.monotonic() - started < 2
+    assert found.plots == []

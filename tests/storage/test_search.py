@@ -195,8 +195,8 @@ def test_search_reports_that_it_is_incomplete(catalog: Catalog) -> None:
         writer.apply([Change(None, row) for row in rows])
     sessions = catalog.latest_sessions()
     hasty = NameSearch(catalog.database, before_index=0, without_index=10)
-    assert hasty.search("ld", sessions, 5, everywhere=True) == ([], False)
-    assert hasty.search("old", sessions, 5) == ([], False)
+    assert hasty.search("ld", sessions, 5, everywhere=True)[:2] == ([], False)
+    assert hasty.search("old", sessions, 5)[:2] == ([], False)
     assert filenames(hasty.search("1", sessions, 5)) == [f"{number}.png" for number in (41, 31, 21, 19, 18)]
     assert hasty.search("1", sessions, 5).is_complete
     assert filenames(hasty.search("old", sessions, 5, everywhere=True)) == ["old.png"]
@@ -204,7 +204,7 @@ def test_search_reports_that_it_is_incomplete(catalog: Catalog) -> None:
         writer.apply([Change(None, Plot("u", "p", f"abc {number} xyz", 1, 0, 1, 1)) for number in range(500)])
     assert IndexUpdater(catalog).run(60)
     late = NameSearch(catalog.database, before_index=0, index_seconds=0)
-    assert late.search("*xyz*abc*", catalog.latest_sessions(), 5, everywhere=True) == ([], False)
+    assert late.search("*xyz*abc*", catalog.latest_sessions(), 5, everywhere=True)[:2] == ([], False)
     assert late.search("old", sessions, 5).is_complete
 
 
@@ -216,9 +216,9 @@ def test_search_timeout_on_a_server_leaves_it_usable(catalog: Catalog) -> None:
     assert IndexUpdater(catalog).run(60)
     sessions = catalog.latest_sessions()
     hasty = NameSearch(catalog.database, before_index=0, index_seconds=0)
-    assert hasty.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], False)
+    assert hasty.search("*xyz*abc*", sessions, 5, everywhere=True)[:2] == ([], False)
     patient = NameSearch(catalog.database, before_index=0, index_seconds=60)
-    assert patient.search("*xyz*abc*", sessions, 5, everywhere=True) == ([], True)
+    assert patient.search("*xyz*abc*", sessions, 5, everywhere=True)[:2] == ([], True)
     assert filenames(patient.search("12345", sessions, 5, everywhere=True)) == ["abc 12345 xyz"]
 
 

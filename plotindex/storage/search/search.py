@@ -5,7 +5,8 @@ found by the index of trigrams; those not yet in it are read from the plots. Eac
 deleted plot is returned.
 """
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from heapq import nlargest
@@ -17,6 +18,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, func, select, tuple_
 from plotindex.storage.catalog import SessionRow
 from plotindex.storage.database import Database
 from plotindex.storage.header import read_header
+from plotindex.storage.name_filter import SEARCH_SECONDS, NameFilter
 from plotindex.storage.rows import CURRENT_COPY, key_values
 from plotindex.storage.search.fulltext import NameIndex, NameRow, SearchTimeoutError, time_limit
 from plotindex.storage.search.trigrams import ESCAPE, can_be_in_name, like_pattern, trigrams_of
@@ -50,6 +52,8 @@ class SearchResult(NamedTuple):
     plots: list[Plot]
     is_complete: bool
     """Whether these are as many as were wanted, or all there are."""
+    next: SessionRow | None = None
+    """If they are not: the last session that was read name by name. The search continues behind it."""
 
 
 @dataclass
@@ -60,10 +64,11 @@ class NameSearch:
     before_index: int = NAMES_BEFORE_INDEX
     without_index: int = NAMES_WITHOUT_INDEX
     index_seconds: float = INDEX_SECONDS
+    search_seconds: float = SEARCH_SECONDS
     _index: NameIndex = field(default_factory=NameIndex)
 
     def search(
-        self, query: str, sessions: Sequence[SessionRow], limit: int, *, everywhere: bool = False
+        self, query: str, sessions: Iterable[SessionRow], limit: int, *, everywhere: bool = False
     ) -> SearchResult:
         """The keys in some sessions whose filename contains `query`, in any case of ASCII; a glob must match it.
 
@@ -76,13 +81,15 @@ class NameSearch:
         has_index = everywhere and bool(trigrams_of(runs))
         with self.database.reading() as connection:
             budget = self.before_index if has_index else self.without_index
-            keys, is_complete = _read_latest(connection, sessions, query, limit, budget)
+            keys, is_complete, last = _read_latest(
+                connection, sessions, query, limit, budget=budget, seconds=self.search_seconds
+            )
             if has_index and not is_complete:
                 more, is_complete = self._search_index(connection, query, limit)
                 keys = nlargest(limit, {*keys, *more})
             current = [(key, CURRENT_COPY(connection, key_values(key))) for _, key in keys]
         plots = [Plot(key.session, rows[0][0], key.filename, *rows[0][1:]) for key, rows in current if rows]
-        return SearchResult(plots, is_complete)
+        return SearchResult(plots, is_complete, None if is_complete else last)
 
     def keys_with(self, runs: Collection[str], limit: int) -> set[PlotKey] | None:
         """The keys whose filename contains these texts, in this order and in any case of ASCII; None if that is slow.
@@ -112,6 +119,7 @@ class NameSearch:
         matches = name_matcher(query)
         found: dict[PlotKey, int] = {}
         pending, is_complete = _pending_names(connection)
+        deadline = time.monotonic() + self.search_seconds
         try:
             with (
                 time_limit(connection, self.index_seconds),
@@ -119,6 +127,8 @@ class NameSearch:
             ):
                 for _, *fields in chain(pending, candidates):
                     key = PlotKey._make(fields)
+                    if time.monotonic() >= deadline:
+                        raise SearchTimeoutError
                     if key in found or not matches(key.filename):
                         continue
                     if rows := CURRENT_COPY(connection, key_values(key)):
@@ -131,23 +141,45 @@ class NameSearch:
 
 
 def _read_latest(
-    connection: Connection, sessions: Sequence[SessionRow], query: str, limit: int, budget: int
-) -> tuple[list[DatedKey], bool]:
-    """The matching keys in the latest sessions; and whether these suffice, or are all."""
-    matches = name_matcher(query)
+    connection: Connection, sessions: Iterable[SessionRow], query: str, limit: int, *, budget: int, seconds: float
+) -> tuple[list[DatedKey], bool, SessionRow | None]:
+    """The matching keys in the latest sessions; whether these suffice, or are all; and the last session read.
+
+    A session that takes too long is read again, as the first one, by the search that continues.
+    """
     values = {"like": like_pattern(literal_runs(query)), "most": INT64_MAX if is_glob(query) else limit}
+    names = NameFilter(query, seconds)
     found: list[DatedKey] = []
-    for session in sessions:
-        if len(found) == limit and found[-1][0] > session.mtime_ns:
-            break
-        if budget <= 0:
-            return found, len(found) == limit
-        budget -= session.plots + SESSION_COST
-        rows = _LATEST_OF_SESSION(connection, {**values, "of_session": session.session})
-        own = [(newest, PlotKey(session.session, filename)) for newest, filename in rows if matches(filename)]
-        if own:
-            found = nlargest(limit, found + own)
-    return found, True
+    last: SessionRow | None = None
+    before: SessionRow | None = None
+    try:
+        with time_limit(connection, seconds):
+            for session in sessions:
+                if len(found) == limit and found[-1][0] > session.mtime_ns:
+                    break
+                if budget <= 0 or (last and names.is_late):
+                    return found, len(found) == limit, last
+                budget -= session.plots + SESSION_COST
+                last, before = session, last
+                own: list[DatedKey] = []
+                try:
+                    _read_session(connection, {**values, "of_session": session.session}, names, own)
+                finally:
+                    found = nlargest(limit, found + own)
+    except SearchTimeoutError:
+        return found, False, before or last
+    return found, True, last
+
+
+def _read_session(
+    connection: Connection, values: Mapping[str, object], names: NameFilter, found: list[DatedKey]
+) -> None:
+    """Add the matching keys of a session. Raises SearchTimeoutError when time is up; those added are valid."""
+    for newest, filename in _LATEST_OF_SESSION(connection, values):
+        if names.is_late:
+            raise SearchTimeoutError
+        if names.matches(filename):
+            found.append((newest, PlotKey(str(values["of_session"]), filename)))
 
 
 def _pending_names(connection: Connection) -> tuple[list[NameRow], bool]:

@@ -1,6 +1,7 @@
 """The gallery's pages: sessions, the plots of a session, one plot, a comparison."""
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,8 +10,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import CacheStatus, Lookup, ScansBusyError
-from plotindex.storage import Entry, Overview, SearchResult
-from plotindex.tree import Plot, PlotKey, is_name
+from plotindex.storage import Entry, Overview, SearchResult, SessionRow
+from plotindex.tree import Plot, PlotKey, clamp_int64, is_name
 from plotindex.web.errors import has_utf8_path
 from plotindex.web.templating import render_message, render_page
 from plotindex.web.views.lists import Viewer
@@ -112,28 +113,31 @@ class GalleryViews:
     def _sessions(self, viewer: Viewer) -> Response:
         query = request.args.get("q", "")[:MAX_SEARCH_LENGTH]
         page = _parse_page_number(request.args.get("page", "1"))
+        after = _parse_position(request.args.get("after", ""))
         clock = self._overview.clock()
-        strips, count = self._overview.sessions(
-            viewer.allows, query, (page - 1) * SESSIONS_PER_PAGE, SESSIONS_PER_PAGE, allows_all=viewer.allows_all
+        allows, allows_all = viewer.allows, viewer.allows_all
+        skip = (page - 1) * SESSIONS_PER_PAGE
+        strips, count, next_session = self._overview.sessions(
+            allows, query, skip, SESSIONS_PER_PAGE, allows_all=allows_all, after=after
         )
-        results, is_complete = SearchResult([], is_complete=True)
+        results = SearchResult([], is_complete=True)
         if query and page == 1:
-            results, is_complete = self._overview.search(
-                viewer.allows, query, MAX_RESULTS, allows_all=viewer.allows_all
-            )
+            results = self._overview.search(allows, query, MAX_RESULTS, allows_all=allows_all, after=after)
         return self._render(
             "sessions.html",
             clock=clock,
             query=query,
+            after=_position(after),
+            next=_position(_earlier(next_session, results.next)),
             page_number=page,
             pages=-(-count // SESSIONS_PER_PAGE),
             count=count,
             sessions=[
                 (strip.row, [(plot, self._image_url(viewer, plot)) for plot in strip.latest]) for strip in strips
             ],
-            results=[(plot, self._image_url(viewer, plot)) for plot in results],
+            results=[(plot, self._image_url(viewer, plot)) for plot in results.plots],
             max_results=MAX_RESULTS,
-            is_complete=is_complete,
+            is_complete=results.is_complete,
         )
 
     def _session(self, viewer: Viewer, session: str) -> Response:
@@ -256,3 +260,20 @@ def add_headers(response: Response) -> Response:
 
 def _parse_page_number(given: str) -> int:
     return max(1, int(given)) if given.isascii() and given.isdigit() and len(given) < 10 else 1
+
+
+def _position(row: SessionRow | None) -> str:
+    """The position of a session in the order of the page, as the parameter `after`."""
+    return f"{row.mtime_ns}.{row.session}" if row else ""
+
+
+def _parse_position(given: str) -> SessionRow | None:
+    mtime_ns, _, session = given.partition(".")
+    is_number = re.fullmatch("-?[0-9]{1,19}", mtime_ns)
+    return SessionRow(session, 0, clamp_int64(int(mtime_ns))) if is_number and is_name(session) else None
+
+
+def _earlier(first: SessionRow | None, second: SessionRow | None) -> SessionRow | None:
+    """The position that comes first: a search continues from there."""
+    rows = [row for row in (first, second) if row]
+    return min(rows, key=lambda row: (-row.mtime_ns, row.session), default=None)
