@@ -28,7 +28,9 @@ def sync(config: Path | None, timeout: float, **options: str | None) -> None:
     settings = read_settings(config, options)
     check_root_unless_indexed(settings)
     catalog = open_catalog(settings)
-    if not wait_for_sync(settings.barrier_folder, timeout, lambda: require_indexer(catalog, is_here=True)):
+    if not wait_for_sync(
+        settings.barrier_folder, timeout, lambda: require_indexer(catalog, settings.indexer_lock, is_here=True)
+    ):
         beat = catalog.heartbeats()[0]
         problem = indexer_problem(beat, read_indexer_lock(settings.indexer_lock))
         print_error(f"Timed out after {timeout:g} s. {problem or f'The indexer (pid {beat.pid}) is {beat.state}.'}")
@@ -49,7 +51,9 @@ def wait(config: Path | None, session: str, filename: str, timeout: float, **opt
 
     settings = read_settings(config, options)
     check_root_unless_indexed(settings)
-    found = wait_for_plot(make_tree(settings), open_catalog(settings), session, filename, timeout)
+    found = wait_for_plot(
+        make_tree(settings), open_catalog(settings), session, filename, timeout, lock=settings.indexer_lock
+    )
     if found is None:
         print_error(f"Timed out after {timeout:g} s. There is no plot {printable(f'{session}/{filename}')}.")
         sys.exit(1)

@@ -1,24 +1,29 @@
 """Whether an indexer is alive, and what is wrong if not."""
 
 import socket
+from pathlib import Path
 
 from plotindex.errors import CatalogError
-from plotindex.index.indexer_lock import LockState
+from plotindex.index.indexer_lock import LockState, read_indexer_lock
 from plotindex.storage import Catalog, Heartbeat
 from plotindex.system import format_age
 
 
-def require_indexer(catalog: Catalog, *, is_here: bool = False) -> None:
+def require_indexer(catalog: Catalog, lock: Path | None = None, *, is_here: bool = False) -> None:
     """Check that an indexer runs; with `is_here`, on this host if several hosts share the catalogue.
+
+    `lock` is the lock file of this host's indexer: it shows at once that it has died.
 
     Raises:
         CatalogError: none runs, or the catalogue cannot be read.
     """
+    here, held = socket.gethostname(), read_indexer_lock(lock) if lock else None
     heartbeats = catalog.heartbeats()
     if is_here and catalog.database.is_shared:
-        heartbeats = [heartbeat for heartbeat in heartbeats if heartbeat.host == socket.gethostname()]
-    if problem := indexer_problem(heartbeats[0] if heartbeats else None):
-        raise CatalogError(problem)
+        heartbeats = [heartbeat for heartbeat in heartbeats if heartbeat.host == here]
+    problems = [indexer_problem(heartbeat, held if heartbeat.host == here else None) for heartbeat in heartbeats]
+    if all(problems):
+        raise CatalogError(problems[0] if problems and problems[0] else indexer_problem(None, held) or "")
 
 
 def indexer_state(heartbeat: Heartbeat, lock: LockState | None) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 from plotindex.errors import CatalogError, SettingsError
 from plotindex.index.liveness import require_indexer
@@ -13,8 +14,12 @@ POLL_SECONDS = 0.05
 INDEXER_CHECK_SECONDS = 1.0
 
 
-def wait_for_plot(tree: Tree, catalog: Catalog, session: str, filename: str, timeout: float) -> Plot | None:
+def wait_for_plot(
+    tree: Tree, catalog: Catalog, session: str, filename: str, timeout: float, *, lock: Path | None = None
+) -> Plot | None:
     """The current copy of a key as soon as it exists, or None after `timeout` seconds.
+
+    `lock` is the lock file of this host's indexer.
 
     Raises:
         SettingsError: the name is not that of a plot.
@@ -34,7 +39,7 @@ def wait_for_plot(tree: Tree, catalog: Catalog, session: str, filename: str, tim
         if plot is not None or time.monotonic() >= deadline:
             return plot
         if time.monotonic() >= check_at:
-            require_indexer(catalog)
+            require_indexer(catalog, lock)
             check_at = time.monotonic() + INDEXER_CHECK_SECONDS
         time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 

@@ -39,6 +39,23 @@ def test_sync_returns_when_all_that_was_drawn_before_is_in_the_catalogue(
     assert list(settings.barrier_folder.iterdir()) == []
 
 
+def test_sync_and_wait_report_at_once_that_the_indexer_was_killed(
+    root: Path, indexer: StartService, plotindex: RunPlotindex, catalog: Catalog
+) -> None:
+    with indexer() as running:
+        os.kill(running.pid, signal.SIGKILL)
+        running.process.wait()
+        (beat,) = catalog.heartbeats()
+        assert beat.is_recent
+        dead = f"The indexer (process {running.pid}) has died: start `plotindex watch` again."
+        started = time.monotonic()
+        for command in (["sync"], ["wait", "s", "x.png"]):
+            done = plotindex(*command, "--timeout", "50")
+            assert (done.returncode, done.stderr) == (1, f"plotindex: {dead}\n")
+        assert dead in plotindex("status").stderr
+        assert time.monotonic() - started < 50
+
+
 def test_what_was_asked_before_the_indexer_started_is_answered_after_its_first_look(
     root: Path, catalog: Catalog, settings: Settings, service: StartService
 ) -> None:
