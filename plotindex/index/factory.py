@@ -3,16 +3,17 @@
 from plotindex.config import Settings
 from plotindex.index.lookup import Lookup
 from plotindex.storage import READ_SECONDS, Catalog, open_database
-from plotindex.tree import Tree
+from plotindex.tree import Scanner, Tree
 
 REQUEST_DATABASE_SECONDS = 0.25
 """How long a request waits for a foreign program that locks the database; then it scans."""
 
 
 def make_lookup(settings: Settings) -> Lookup:
-    """The lookup for a server. Opens and creates nothing."""
+    """The lookup for a server, whose scans run in child processes. Opens, creates and starts nothing."""
     catalog = Catalog(open_database(settings.catalog_location, REQUEST_DATABASE_SECONDS))
-    return Lookup(make_tree(settings), catalog, heal=settings.heal, lock=settings.indexer_lock)
+    tree = make_tree(settings)
+    return Lookup(tree, catalog, heal=settings.heal, lock=settings.indexer_lock, scanner=Scanner(tree))
 
 
 def make_tree(settings: Settings) -> Tree:

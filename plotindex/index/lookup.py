@@ -16,7 +16,7 @@ from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.scan_limiter import ScanLimiter
 from plotindex.storage import Catalog
-from plotindex.tree import OpenPlot, Plot, PlotKey, Scope, Tree
+from plotindex.tree import OpenPlot, Plot, PlotKey, Scanner, Scope, Tree
 
 STATE_SECONDS = 1.0
 """How long the state of the catalogue is cached."""
@@ -53,14 +53,23 @@ class LookupObserver(NamedTuple):
 class Lookup:
     """Lookups in one tree and its catalogue. Thread-safe."""
 
-    def __init__(self, tree: Tree, catalog: Catalog, *, heal: bool = True, lock: Path | None = None) -> None:
-        """`lock` is the indexer's lock file: it shows a dead indexer at once."""
+    def __init__(
+        self,
+        tree: Tree,
+        catalog: Catalog,
+        *,
+        heal: bool = True,
+        lock: Path | None = None,
+        scanner: Scanner | None = None,
+    ) -> None:
+        """`lock` is the indexer's lock file: it shows a dead indexer at once. Without `scanner` this process scans."""
         self.tree = tree
         self.catalog = catalog
         self.observer: LookupObserver | None = None
         self._can_heal = heal
         self._lock = lock
         self._scans = ScanLimiter()
+        self._scanner = scanner or tree
         self._state = CatalogState()
         self._state_read_at = -STATE_SECONDS
         self._heal_not_before = 0.0
@@ -172,7 +181,7 @@ class Lookup:
             OSError: a folder or file cannot be read.
         """
         with self._scans.slot(session):
-            walk = self.tree.walk(Scope(session))
+            walk = self._scanner.walk(Scope(session))
         for error in walk.unreadable.values():
             raise error
         return sorted(walk.plots, key=lambda plot: plot.filename.encode())
@@ -229,7 +238,7 @@ class Lookup:
 
         def scan() -> Sequence[Plot]:
             started = time.perf_counter()
-            copies = self.tree.find(key)
+            copies = self._scanner.find(key)
             if self.observer is not None:
                 self.observer.on_scan(time.perf_counter() - started)
             self._heal([row, *copies])

@@ -7,6 +7,7 @@ from plotindex.tree.globs import fold_case, glob_matcher, is_glob, literal_runs,
 from plotindex.tree.layout import MEDIA_TYPES, Layout, is_name
 from plotindex.tree.parallel_walk import MAX_PENDING_SESSIONS, ParallelWalk, WalkProcess, start_walk_process
 from plotindex.tree.plots import INT64_MAX, ROW_SORT_KEY, SETTLE_NS, Plot, PlotKey, Row, clamp_int64, newest_first
+from plotindex.tree.scanner import Scanner
 from plotindex.tree.scopes import MAX_SCOPES_PER_SESSION, ROOT_SCOPE, Scope, ScopeSet, collapse, is_within
 from plotindex.tree.tree import OpenPlot, Tree, TreeReader
 from plotindex.tree.walk import FolderCallback, FolderStamp, HardLinkedPlot, Walk, plot_from_stat, sum_names_bytes
@@ -28,6 +29,7 @@ __all__ = [
     "Plot",
     "PlotKey",
     "Row",
+    "Scanner",
     "Scope",
     "ScopeSet",
     "Tree",

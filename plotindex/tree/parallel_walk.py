@@ -39,8 +39,10 @@ class WalkProcess:
     Not thread-safe.
     """
 
-    def __init__(self, tree: Tree) -> None:
-        command = python_command("-s", "-m", "plotindex.tree.walk_worker", *arguments_for(tree))
+    def __init__(self, tree: Tree, *, for_requests: bool = False) -> None:
+        """With `for_requests` it has a low priority, and outlives the thread that starts it, but not this process."""
+        arguments = arguments_for(tree, for_requests=for_requests)
+        command = python_command("-s", "-m", "plotindex.tree.walk_worker", *arguments)
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=minimal_environment(), bufsize=0
         )
@@ -51,6 +53,9 @@ class WalkProcess:
         with suppress(OSError):
             # With a smaller pipe, the two processes would take turns.
             fcntl.fcntl(self._responses.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        # Not select(2): a server has more descriptors than it can name.
+        self._poll = select.poll()
+        self._poll.register(self._responses, select.POLLIN)
         self._pending: deque[str] = deque()
         self._results: dict[str, bytes] = {}
         self._cancelled: set[str] = set()
@@ -71,7 +76,7 @@ class WalkProcess:
         return bool(self._pending) and not self._results
 
     def request(self, session: str) -> bool:
-        """Request a walk of a session; return whether it was accepted."""
+        """Request a walk of a session, or the copies of a key (`session/filename`); return whether it was accepted."""
         name = session.encode()
         if session in self._pending:
             # A cancelled request: its result may be too old.
@@ -96,6 +101,12 @@ class WalkProcess:
             unpack(result, walk)
         return result is not None
 
+    def wait_for(self, request: str) -> bytes | None:
+        """Wait for the response to a request; None if the process dies."""
+        while self.is_alive and request not in self._results:
+            self._receive(SILENCE_TIMEOUT_SECONDS)
+        return self._results.pop(request, None)
+
     def cancel(self, session: str) -> None:
         """Discard the result for a session, now or when it arrives."""
         if self._results.pop(session, None) is None and session in self._pending:
@@ -111,6 +122,14 @@ class WalkProcess:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_TIMEOUT_SECONDS)
 
+    def abandon(self) -> None:
+        """Forget the process, in a forked child: only the parent can end it and wait for it."""
+        self.is_alive = False
+        self._requests.close()
+        self._responses.close()
+        # Otherwise Popen would warn.
+        self._process.returncode = 0
+
     def _give_up(self) -> None:
         if self.is_alive:
             log.debug("the walk process has ended; its pending sessions are walked by this process")
@@ -119,8 +138,7 @@ class WalkProcess:
     def _receive(self, seconds: float) -> None:
         if not self.is_alive:
             return
-        ready, _, _ = select.select([self._responses], [], [], seconds)
-        if not ready:
+        if not self._poll.poll(seconds * 1000):
             if self._pending and time.monotonic() - self._received_at > SILENCE_TIMEOUT_SECONDS:
                 self._give_up()
             return

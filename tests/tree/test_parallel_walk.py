@@ -121,7 +121,7 @@ def test_a_slow_walk_sends_keepalives(root: Path, tmp_path: Path, monkeypatch: p
     for number in range(20):
         draw(root, f"s/project_{number}/x.png")
     requests, responses = io.BytesIO(walk_worker.LENGTH.pack(1) + b"s"), io.BytesIO()
-    walk_worker.serve_requests(Tree(root), requests, responses)
+    walk_worker.serve_requests(Tree(root), requests, responses, is_bounded=True)
     keepalive = walk_worker.LENGTH.pack(walk_worker.KEEPALIVE)
     assert responses.getvalue().startswith(keepalive * 20)
     with closing(WalkProcess(Tree(root))) as walk_process:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 
@@ -136,6 +137,21 @@ def test_head(site: Site) -> None:
         assert {k: v for k, v in head.headers.items() if k.lower() != "date"} == {
             k: v for k, v in got.headers.items() if k.lower() != "date"
         }
+
+
+def test_scans_run_in_a_process_of_their_own_which_may_die(site: Site) -> None:
+    def scanning() -> list[psutil.Process]:
+        children = psutil.Process(site.pid).children(recursive=True)
+        return [one for one in children if "plotindex.tree.walk_worker" in one.cmdline()]
+
+    assert not scanning()
+    assert site.get("/s/never.png").status_code == 404
+    (first,) = scanning()
+    draw(site.root, "s/project_a/new.png")
+    assert site.get("/s/new.png").content == PNG
+    first.kill()
+    draw(site.root, "s/project_a/newer.png")
+    assert site.get("/s/newer.png").content == PNG
 
 
 def test_no_descriptor_leaks(site: Site) -> None:
