@@ -39,8 +39,9 @@ def doctor(config: Path | None, as_json: bool, **options: str | None) -> None:
     from plotindex.ops.doctor.checks import run_checks
     from plotindex.ops.doctor.context import open_context
     from plotindex.ops.doctor.findings import BAD
+    from plotindex.ops.server_address import with_server_address
 
-    settings = read_settings(config, options)
+    settings = with_server_address(read_settings(config, options), options)
     findings = []
     with open_context(settings, _rerun_command(config, options), partial(Progress, "sessions")) as context:
         for finding in run_checks(context):

@@ -70,16 +70,18 @@ def status(config: Path | None, as_json: bool, **options: str | None) -> None:
     """
     from plotindex.index import open_catalog
     from plotindex.ops.request_counts import read_counts
+    from plotindex.ops.server_address import with_server_address
     from plotindex.ops.status import probe_server, read_status
 
     settings = read_settings(config, options)
     check_root_unless_indexed(settings)
+    server = with_server_address(settings, options)
     report = read_status(
         open_catalog(settings),
         settings.layout,
         read_counts(settings.request_counts_folder),
         settings.indexer_lock,
-        probe_server(settings.host, settings.port),
+        probe_server(server.host, server.port),
     )
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     if report.trouble:

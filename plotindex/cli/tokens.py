@@ -93,11 +93,13 @@ def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
 def link_token(config: Path | None, name: str, **options: str | None) -> None:
     """Print a URL that logs a browser in with a token.
 
-    It works once, within ten minutes. Use the server's --host, --port and --public-url.
+    It works once, within ten minutes. It names --public-url, or the server that runs on this machine; of several, the
+    one started last: name another by --host and --port.
     """
     from plotindex.cli.urls import login_url
+    from plotindex.ops.server_address import with_server_address
 
-    settings = read_settings(config, options)
+    settings = with_server_address(read_settings(config, options), options)
     entry = Tokens.from_settings(settings).list().get(name)
     if entry is None or entry.is_expired(time.time()):
         print_error(f"There is no token {printable(name)}.")

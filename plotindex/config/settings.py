@@ -103,6 +103,11 @@ class Settings:
         return self.state_folder / "recent"
 
     @property
+    def servers_folder(self) -> Path:
+        """The folder in which each running server records its address."""
+        return self.state_folder / "servers"
+
+    @property
     def indexer_lock(self) -> Path:
         """The file that the root's one indexer locks. It also holds its status for when the database is unavailable."""
         return self.state_folder / "indexer.lock"

@@ -26,6 +26,7 @@ from plotindex.ops.doctor.context import Context, open_context
 from plotindex.ops.metrics import Metrics
 from plotindex.ops.redaction import PathAlias, Redactor
 from plotindex.ops.request_counts import read_counts
+from plotindex.ops.server_address import with_server_address
 from plotindex.ops.status import read_status
 from plotindex.storage import Catalog
 from plotindex.system import escape
@@ -64,7 +65,7 @@ class SupportBundle:
 
     def files(self) -> dict[str, str]:
         """Each file's text by its name."""
-        with open_context(self._settings) as context:
+        with open_context(with_server_address(self._settings, self._options)) as context:
             catalog = context.catalog
             redactor = None if self._names else Redactor(self._aliases(catalog.database.file), self._hosts(catalog))
             makers: dict[str, Callable[[], Any]] = {

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from plotindex.config import Settings, SettingsReloader, load_settings
 from plotindex.ops.metrics import MULTIPROC_VARIABLE
+from plotindex.ops.server_address import recorded
 from plotindex.system import (
     LOCAL_FS_TYPES,
     SystemdNotifier,
@@ -50,7 +51,8 @@ def serve(reloader: SettingsReloader, notifier: SystemdNotifier) -> None:
         os.environ[MULTIPROC_VARIABLE] = metrics_folder
         master = Master(listener, reloader, notifier)
         master.on_startup(lambda: start_self_check(listener, notifier, f"serving at {url}"))
-        master.serve()
+        with recorded(settings, host, port):
+            master.serve()
 
 
 def load_application() -> Gateway:

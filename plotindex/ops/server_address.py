@@ -1,0 +1,120 @@
+"""Where servers listen: each records its address in the state folder, and locks the record while it lives."""
+
+import fcntl
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from plotindex.config import Settings
+from plotindex.errors import SettingsError
+from plotindex.system import make_private_folder, open_private
+
+MAX_BYTES = 1024
+NAME = re.compile(r"\d+-[0-9a-f]{8}")
+
+log = logging.getLogger(__name__)
+
+
+class Record(NamedTuple):
+    """The address that a server listens on, by its host's name and the time since the epoch at which it started."""
+
+    started: float
+    node: str
+    host: str
+    port: int
+
+
+@contextmanager
+def recorded(settings: Settings, host: str, port: int) -> Iterator[None]:
+    """Record the address of this server, if the state folder is writable."""
+    folder = settings.servers_folder
+    file, fd = folder / f"{os.getpid()}-{secrets.token_hex(4)}", -1
+    try:
+        settings.make_state_folder()
+        make_private_folder(folder)
+        _remove_dead(folder)
+        fd = _create(file, Record(time.time(), socket.gethostname(), host, port))
+    except (OSError, SettingsError) as error:
+        log.info("`plotindex status` and `token link` cannot see the address of this server: %s", error)
+    try:
+        yield
+    finally:
+        if fd >= 0:
+            with suppress(OSError):
+                file.unlink()
+            os.close(fd)
+
+
+def with_server_address(settings: Settings, options: Mapping[str, object | None]) -> Settings:
+    """The settings, with the address of the latest server that lives on this host, unless an option names one."""
+    if options.get("host") or options.get("port"):
+        return settings
+    records = [record for file in _files(settings.servers_folder) if (record := _read_living(file))]
+    here = [record for record in records if record.node == socket.gethostname()]
+    return replace(settings, host=max(here).host, port=max(here).port) if here else settings
+
+
+def _create(file: Path, record: Record) -> int:
+    while True:
+        fd = open_private(file)
+        # Workers inherit the descriptor: the record is locked until the last of them has ended.
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            os.pwrite(fd, json.dumps(record._asdict()).encode(), 0)
+            return fd
+        # Another server removed it as dead before it was locked.
+        os.close(fd)
+
+
+def _read_living(file: Path) -> Record | None:
+    """The record of a server that lives."""
+    with suppress(OSError, ValueError, KeyError, TypeError), _open_regular(file) as fd:
+        if not _is_locked(fd, fcntl.LOCK_SH):
+            return None
+        stored: dict[str, Any] = json.loads(os.pread(fd, MAX_BYTES, 0))
+        return Record(float(stored["started"]), str(stored["node"]), str(stored["host"]), int(stored["port"]))
+    return None
+
+
+def _remove_dead(folder: Path) -> None:
+    for file in _files(folder):
+        with suppress(OSError), _open_regular(file) as fd:
+            if not _is_locked(fd, fcntl.LOCK_EX):
+                file.unlink()
+
+
+def _is_locked(fd: int, operation: int) -> bool:
+    """Whether another process holds the lock; takes it otherwise."""
+    try:
+        fcntl.flock(fd, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [file for file in folder.iterdir() if NAME.fullmatch(file.name)]
+    except OSError:
+        return []
+
+
+@contextmanager
+def _open_regular(file: Path) -> Iterator[int]:
+    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(f"{file} is not a regular file")
+        yield fd
+    finally:
+        os.close(fd)
