@@ -1,7 +1,8 @@
 """One transaction of a reconcile: compare scanned scopes with the rows, check what differs again, and write it."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from plotindex.errors import ConflictError
@@ -10,11 +11,15 @@ from plotindex.index.report import DEFAULT, Options, Report
 from plotindex.index.root_identity import check_root
 from plotindex.index.session_limits import SessionLimits
 from plotindex.storage import Catalog, Change, Writer
-from plotindex.tree import Plot, Row, Tree, TreeReader
+from plotindex.tree import Plot, Row, Tree, TreeReader, sum_names_bytes
 
 ROWS_PER_CHANGE = 8
 """Rows compared in one transaction, for each change that it may write."""
 MAX_COMPARED_ROWS = 8_000
+BYTES_PER_ROW = 500
+"""Besides its filename."""
+BYTES_PER_NAME_BYTE = 8
+"""A filename is stored in a table and three indexes, whose pages may be half empty."""
 MAX_ATTEMPTS = 3
 """Attempts at a transaction that the database rolls back."""
 
@@ -61,6 +66,11 @@ def _write_batch(
         confirmed = [(new.diff.report, _confirm(new, batch, reader)) for new in batch.new]
         added = [(report, rows) for report, rows in confirmed if rows]
         checked = list(_check_again(batch.mismatches, reader, options))
+        new = [*chain.from_iterable(rows for _, rows in added), *(each.after for each, _ in checked if not each.before)]
+        if new and (problem := catalog.database.space_problem(_growth(new))):
+            # Removals go on: they make room.
+            catalog.space_problem = problem
+            added, checked = [], [(change, report) for change, report in checked if change.before]
         changes = [change for change, _ in checked]
         if changes or added:
             check_root(tree, writer, options)
@@ -76,6 +86,11 @@ def _write_batch(
     for report, rows in added:
         report.add_rows(rows)
     return BatchResult(completed, changes, [row for _, rows in added for row in rows], sessions_with_room)
+
+
+def _growth(new: Sequence[Row | None]) -> int:
+    """About the bytes that new rows take in tables and indexes."""
+    return BYTES_PER_NAME_BYTE * sum_names_bytes(filter(None, new)) + BYTES_PER_ROW * len(new)
 
 
 def _compare(diffs: deque[ScopeDiff], writer: Writer, batch: DifferenceBatch, max_rows: int) -> list[ScopeDiff]:

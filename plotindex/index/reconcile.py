@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
 
-from plotindex.errors import RootLostError
+from plotindex.errors import CatalogError, RootLostError
 from plotindex.index.batch_writer import write_batch
 from plotindex.index.diff import ScopeDiff
 from plotindex.index.report import DEFAULT, Options, Report
@@ -49,9 +49,10 @@ def reconcile(
     Raises:
         RootLostError: the root is missing, or its path now leads to another directory; nothing was written after that.
         LockTimeoutError: other writers held the lock for longer than `options.timeout`.
-        CatalogError: the catalogue cannot be read or written.
+        CatalogError: the catalogue cannot be read or written, or its disk has no room for new plots.
     """
     report = Report()
+    catalog.space_problem = ""
     outermost = collapse(scopes)
     targets = list(_expand(outermost, tree, catalog, report))
     completed = 0
@@ -71,6 +72,8 @@ def reconcile(
                 progress(completed, len(targets))
     if integrity_check:
         integrity_check.wait(None)
+    if catalog.space_problem:
+        raise CatalogError(catalog.space_problem)
     report.sessions = len({scope.session for scope in targets})
     if outermost == [""] and "" not in report.unreadable:
         record_full_scan(tree, catalog, options)

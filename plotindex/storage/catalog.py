@@ -64,6 +64,8 @@ class Catalog:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.space_problem = ""
+        """Why plots were not added, with the fix; set by a reconcile, and reset by the next or by the indexer."""
         self.known_names_bytes: dict[str, tuple[int | None, int]] = {}
         """Session -> clock of its last change, and the sum of the bytes of its filenames then; large sessions only."""
 

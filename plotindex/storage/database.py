@@ -109,6 +109,10 @@ class Database(ABC):
         """
         return False
 
+    def space_problem(self, growth: int = 0) -> str:  # noqa: ARG002 - of the interface
+        """Why the disk has no room for rows of `growth` bytes, with the fix; empty if it has, or on a server."""
+        return ""
+
     def pinned_wal_bytes(self) -> int:
         """Bytes of the write-ahead log that cannot be checkpointed, because a reader still uses them."""
         return 0

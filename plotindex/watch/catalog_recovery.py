@@ -1,4 +1,4 @@
-"""Recovery from a catalogue that was deleted or replaced while the indexer runs."""
+"""Recovery from a catalogue that was deleted or replaced, or whose disk was full, while the indexer runs."""
 
 import logging
 import time
@@ -18,8 +18,17 @@ class CatalogRecovery:
         self._catalog = catalog
         self._generation: int | None = None
 
+    @property
+    def space_problem(self) -> str:
+        """Why plots were not added, with the fix; empty if all were."""
+        return self._catalog.space_problem
+
+    @property
+    def is_short_of_space(self) -> bool:
+        return bool(self._catalog.database.space_problem())
+
     def check(self) -> bool:
-        """Return whether the database was replaced since the last call, so that a full scan is needed.
+        """Return whether a full scan is needed: the database was replaced, or there is room again for new plots.
 
         Raises:
             CatalogError: there is no database, or it cannot be read.
@@ -39,7 +48,11 @@ class CatalogRecovery:
             with self._catalog.writing() as writer:
                 writer.expire_cursors(time.time_ns() // 1000)
         self._generation = generation
-        return is_replaced
+        has_room_again = bool(self.space_problem) and not self.is_short_of_space
+        if has_room_again:
+            self._catalog.space_problem = ""
+            log.info("The disk of the database has room again; starting a full scan.")
+        return is_replaced or has_room_again
 
     def initialise(self) -> None:
         """Create an empty catalogue if there is none: a full scan fills it."""

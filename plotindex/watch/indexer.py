@@ -116,9 +116,10 @@ class Indexer:
                 self._schedule(self._rolling.step())
             if self._scheduler:
                 self._reconcile()
-            self._barriers.remove_done(self._full_scans.completed, self._silent.queries, self._silent.next_query)
+            if not self._recovery.space_problem:
+                self._barriers.remove_done(self._full_scans.completed, self._silent.queries, self._silent.next_query)
             self._run_self_test()
-            self._maintenance.step(self._stats, is_busy=self._is_busy)
+            self._maintenance.step(self._stats, is_busy=self._is_busy or self._recovery.is_short_of_space)
             self._finish_step(self._state())
         except RootLostError as error:
             self._back_off("lost", str(error))
@@ -201,7 +202,7 @@ class Indexer:
             numbers = report.plots, report.sessions, report.added, report.changed, report.removed
             message = "Full scan finished in %.1f s: %d plots in %d sessions; %d added, %d changed, %d removed."
             log.info(message, self._stats.rescan, *numbers)
-        self._heartbeats.problem = self._silent.root_problem
+        self._heartbeats.problem = self._silent.root_problem or self._recovery.space_problem
         self._write_heartbeat(self._state(is_scanned=True))
 
     def _reconcile(self) -> None:
@@ -219,7 +220,7 @@ class Indexer:
     def _run_self_test(self) -> None:
         """Start a self-test when one is due; restart the watcher when it times out."""
         started, now = self._barriers.self_test_started, time.monotonic()
-        if self._polled.no_events or self._heartbeats.last.state == "starting":
+        if self._polled.no_events or self._recovery.space_problem or self._heartbeats.last.state == "starting":
             return
         if started is None and now >= self._self_test_at:
             self._self_test_at = now + SELF_TEST_SECONDS
@@ -241,7 +242,7 @@ class Indexer:
 
     def _state(self, *, is_scanned: bool = False) -> str:
         """The state for the heartbeat; `is_scanned` right after a full scan."""
-        if problem := self._silent.root_problem:
+        if problem := self._silent.root_problem or self._recovery.space_problem:
             self._log_problem(problem)
             return "blocked"
         if is_scanned or self._heartbeats.last.is_healthy:

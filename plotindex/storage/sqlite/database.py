@@ -15,6 +15,7 @@ from plotindex.storage.database import Database
 from plotindex.storage.pool import ConnectionPool
 from plotindex.storage.schema import SCHEMA, upgrade
 from plotindex.storage.sqlite import wal
+from plotindex.storage.sqlite.disk_space import DiskSpace
 from plotindex.storage.sqlite.engine import begin_with_timeout, make_engine
 from plotindex.storage.sqlite.errors import damaged, missing, translate
 from plotindex.storage.sqlite.file import FileId, create_file, describe_file, file_id, quarantine
@@ -25,6 +26,7 @@ from plotindex.storage.urls import parse_file_url
 
 BUSY_SECONDS = 60.0
 """How long a writer waits for another program that holds the database."""
+_FREE_PAGES = ("freelist_count", "page_size")
 READ_SECONDS = 5.0
 """How long a reader waits for another program that holds the database exclusively."""
 
@@ -47,6 +49,7 @@ class SqliteDatabase(Database):
         super().__init__(url, url.database)
         self.file = self.path = Path(url.database)
         self.queue = WriterQueue(self.path)
+        self._disk_space = DiskSpace(self.path, self._free_bytes)
         self.reader = make_engine(url, busy_timeout, read_only=True, prefer_immutable=prefer_immutable)
         self.writer = make_engine(url, busy_timeout, read_only=False)
         self._idle: ConnectionPool[ReadConnection] = ConnectionPool(self.reader)
@@ -63,6 +66,8 @@ class SqliteDatabase(Database):
     ) -> Iterator[Connection]:
         with self._translated(), self.queue.turn(timeout), self._connected_writer() as connection:
             wal.limit_size(connection, self.path)
+            if self._disk_space.is_short:
+                wal.reuse(connection)
             with begin_with_timeout(connection, BUSY_SECONDS if timeout is None else timeout):
                 yield connection
 
@@ -138,6 +143,15 @@ class SqliteDatabase(Database):
             if file_id(self.path) == self._damaged:
                 quarantine(self.path)
         return True
+
+    def space_problem(self, growth: int = 0) -> str:
+        return self._disk_space.problem(growth)
+
+    def _free_bytes(self) -> int:
+        """Bytes of the pages in the file that rows have left."""
+        with self.reading() as connection:
+            pages, size = (connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in _FREE_PAGES)
+            return int(pages) * int(size)
 
     def pinned_wal_bytes(self) -> int:
         with self._translated(), self.queue.turn(), self._connected_writer() as connection:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, Transaction, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
+from plotindex.storage.sqlite.disk_space import reserve_bytes
 from plotindex.storage.sqlite.errors import is_busy
 from plotindex.storage.sqlite.file import quoted
 from plotindex.storage.sqlite.immutable import READ_WRITE, ReadConnection, read_mode
@@ -50,8 +51,10 @@ def make_engine(url: URL, busy_timeout: float, *, read_only: bool, prefer_immuta
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA journal_size_limit = {KEPT_WAL_BYTES}")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            # The reserve of a small disk must hold what a checkpoint moves into the database.
+            reserve = reserve_bytes(path.parent)
+            connection.execute(f"PRAGMA journal_size_limit = {min(KEPT_WAL_BYTES, reserve)}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {max(1, min(CHECKPOINT_PAGES, reserve // PAGE_BYTES))}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

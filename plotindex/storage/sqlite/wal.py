@@ -1,5 +1,7 @@
 """The write-ahead log of an SQLite database (https://www.sqlite.org/wal.html): its size, and the bound on it."""
 
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -47,6 +49,12 @@ def limit_size(connection: Connection, database: Path) -> None:
         checkpoint(connection, "TRUNCATE")
         if problem := wal_problem(database):
             raise CatalogError(problem)
+
+
+def reuse(connection: Connection) -> None:
+    """Let the next transaction overwrite the log, if readers and the disk allow it, instead of appending."""
+    with suppress(sqlite3.Error):
+        checkpoint(connection, "RESTART")
 
 
 def checkpoint(connection: Connection, mode: str) -> int:

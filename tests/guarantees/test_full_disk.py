@@ -1,0 +1,110 @@
+"""A disk that the catalogue itself has filled: removals go on, and it recovers without help."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plotindex.config.settings import Settings
+from plotindex.errors import CatalogError
+from plotindex.index.liveness import require_indexer
+from plotindex.index.lookup import CacheStatus, Lookup
+from plotindex.index.reconcile import reconcile
+from plotindex.index.verify import differences
+from plotindex.ops.status import read_status
+from plotindex.storage.catalog import Catalog
+from plotindex.tree.tree import Tree
+from plotindex.watch.barriers import wait_for_sync
+from tests.guarantees.test_convergence import plots_by_hand
+from tests.support.namespaces import small_disk_at
+from tests.support.processes import RunPlotindex, StartService, all_plots, draw, wait_until
+
+MEGABYTE = 1 << 20
+FOLDERS = "/".join(["d" * 200] * 4)
+
+
+@pytest.fixture
+def state_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MB for the state; 3 MB of it are the reserve."""
+    with small_disk_at(tmp_path / "state", "size=24m") as folder:
+        yield folder
+
+
+def flood(root: Path, sessions: int) -> None:
+    """Draw empty plots with long names, in sessions that are each within its limits."""
+    for session in range(sessions):
+        folder = root / f"flood{session}/project_a" / FOLDERS
+        folder.mkdir(parents=True)
+        for number in range(1000):
+            (folder / f"{number:06}.png").touch()
+
+
+def free_bytes(disk: Path) -> int:
+    status = os.statvfs(disk)
+    return status.f_bavail * status.f_frsize
+
+
+def test_a_catalogue_that_filled_its_disk_records_removals_and_recovers_when_the_flood_is_gone(
+    state_disk: Path,
+    root: Path,
+    tree: Tree,
+    catalog: Catalog,
+    settings: Settings,
+    indexer: StartService,
+    plotindex: RunPlotindex,
+) -> None:
+    draw(root, "victim/project_a/old.png")
+    draw(root, "victim/project_a/gone.png")
+
+    def names() -> set[str]:
+        return {plot.filename for plot in catalog.plots("victim")}
+
+    with indexer() as running:
+        assert names() == {"old.png", "gone.png"}
+        flood(root, 12)
+        running.wait_for(lambda: "gets no new plots" in running.stderr)
+        assert free_bytes(state_disk) > MEGABYTE
+        draw(root, "victim/project_a/new.png")
+        (root / "victim/project_a/gone.png").unlink()
+        wait_until(lambda: names() == {"old.png"})
+        opened, cache_status = Lookup(tree, catalog).open("victim", "new.png")
+        assert opened is not None and cache_status is CacheStatus.MISS
+        os.close(opened.fd)
+        # Nobody is told that the catalogue is complete.
+        trouble = str(read_status(catalog, tree.layout, lock=settings.indexer_lock).trouble)
+        assert "gets no new plots" in trouble and "make room" in trouble
+        assert Lookup(tree, catalog).degraded_reason() is not None
+        assert not wait_for_sync(settings.barrier_folder, 2, lambda: None)
+        rebuilt = plotindex("rebuild")
+        assert rebuilt.returncode != 0 and "make room" in rebuilt.stderr, rebuilt.stderr
+        assert "Traceback" not in rebuilt.stderr
+        for folder in root.glob("flood*"):
+            shutil.rmtree(folder)
+        wait_until(lambda: names() == {"old.png", "new.png"}, 60)
+        wait_until(lambda: all_plots(catalog) == plots_by_hand(root), 60)
+        wait_until(lambda: read_status(catalog, tree.layout, lock=settings.indexer_lock).trouble is None)
+        assert wait_for_sync(settings.barrier_folder, 20, lambda: require_indexer(catalog))
+        assert Lookup(tree, catalog).degraded_reason() is None
+        assert "has room again" in running.stderr
+        assert "Traceback" not in running.stderr
+    assert list(differences(tree, catalog)) == []
+
+
+def test_a_reconcile_on_a_full_disk_removes_rows_adds_none_and_fails(
+    state_disk: Path, root: Path, tree: Tree, catalog: Catalog
+) -> None:
+    draw(root, "s/project_a/gone.png")
+    reconcile(tree, catalog, [""])
+    filling = state_disk / "filling"
+    with filling.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free_bytes(state_disk) - MEGABYTE)
+    (root / "s/project_a/gone.png").unlink()
+    draw(root, "s/project_a/new.png")
+    with pytest.raises(CatalogError, match=r"disk is full.*: make room"):
+        reconcile(tree, catalog, [""])
+    assert all_plots(catalog) == set()
+    filling.unlink()
+    reconcile(tree, catalog, [""])
+    assert all_plots(catalog) == plots_by_hand(root)
