@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 import pytest
@@ -19,6 +20,8 @@ GONE_SECONDS = 30.0
 PROBE_SECONDS = 2.0
 EACH = 20
 """Connections that do the same."""
+GONE = 60
+"""Clients that send a request and go away."""
 LARGE = 50_000_000
 HIT = PREFIX + "/s/x.png"
 
@@ -142,3 +145,20 @@ def test_a_connection_that_does_nothing_is_gone_in_time_and_holds_nobody_up(
     assert {kind: len(some) for kind, some in ports.items()} == dict.fromkeys(kinds, 0)
     assert slowest < PROBE_SECONDS
     assert {response(one).status for one in connections["no body"]} == {408}
+
+
+def test_requests_of_clients_that_have_gone_are_not_begun(tmp_path: Path) -> None:
+    folder = tmp_path / "plots/evil/project_a" / "/".join(["a" * 250] * 3)
+    for number in range(2000):
+        draw(folder, f"{'a' * 200}{number}.png", b"")
+    with served(tmp_path, PLOTINDEX_WORKERS="1", PLOTINDEX_THREADS="1") as (site, service, *_), ExitStack() as stack:
+        costly = request(site, f"{PREFIX}/evil?q=*{'a?' * 200}b*", "Host: 127.0.0.1")
+        address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
+        for _ in range(GONE):
+            stack.enter_context(socket.create_connection(address)).sendall(costly)
+        wait_until(lambda: len(client_ports(site.pid)) == GONE)
+        stack.close()
+        # Threads take this up after all of these.
+        assert site.get("/none").status_code == 404
+        service.wait_for(lambda: f"{PREFIX}/none 404" in service.stderr + service.stdout)
+        assert (service.stderr + service.stdout).count(f"{PREFIX}/evil 200") < GONE // 2

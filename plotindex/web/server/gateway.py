@@ -47,6 +47,8 @@ class Gateway:
         self._front = front
         self._is_direct = is_direct
         self._pool = ThreadPoolExecutor(threads, "request")
+        self._threads = threads
+        self._calls = 0
         self._max_body = max_body
         self._large = 0
         self._closes_connections = False
@@ -74,9 +76,29 @@ class Gateway:
                 return
             except ConnectionResetError:
                 return
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._pool, self._call, environ)
+            answer = await self._ask(environ, receive)
+            if answer is None:
+                return
         await self._send(answer, send)
+
+    async def _ask(self, environ: Environ, receive: Receive) -> Answer | WsgiAnswer | None:
+        """The application's answer; None if the client has gone before a thread was free."""
+        waits = self._calls >= self._threads
+        self._calls += 1
+        call = self._pool.submit(self._call, environ)
+        answer = asyncio.wrap_future(call)
+        gone = asyncio.ensure_future(_disconnected(receive)) if waits else None
+        try:
+            if gone is not None:
+                await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+                # A call that has begun cannot be cancelled: its answer may hold a file to close.
+                if gone.done() and call.cancel():
+                    return None
+            return await answer
+        finally:
+            self._calls -= 1
+            if gone is not None:
+                gone.cancel()
 
     def _call(self, environ: Environ) -> Answer | WsgiAnswer:
         """Ask the application, in a thread."""
@@ -179,6 +201,12 @@ def read_cached(fd: int, size: int) -> bytes:
     if os.fstat(fd).st_size >= size:
         raise BlockingIOError("Only a part of the file is in memory")
     return bytes(buffer[:count])
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Return once the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _close(body: Body) -> None:
