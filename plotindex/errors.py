@@ -23,6 +23,16 @@ class DamagedDatabaseError(UnusableDatabaseError):
     """The database is corrupt. The indexer quarantines and rebuilds it, if it is certainly plotindex's."""
 
 
+class UnsafePathError(PermissionError):
+    """A state file, or a symlink to it, may be another user's trap. The message names it, with the fix."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.EPERM, message)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
 class LockTimeoutError(CatalogError):
     """Another writer held the catalogue's lock until the deadline."""
 

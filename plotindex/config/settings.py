@@ -13,8 +13,8 @@ from plotindex.config.sources import (
     CONFIG_VARIABLE,
     variable_name,
 )
-from plotindex.errors import SettingsError
-from plotindex.system import is_postgres_url, make_private_folder, permission_denied_error
+from plotindex.errors import SettingsError, UnsafePathError
+from plotindex.system import is_postgres_url, make_private_folder, open_private_folder, permission_denied_error
 from plotindex.tree import MEDIA_TYPES, Layout
 
 
@@ -133,16 +133,17 @@ class Settings:
         """
         self.check_state_access()
         try:
-            # `mkdir(parents=True)` applies the mode to the last folder only.
-            for folder in reversed(self.state_folder.parents):
+            for folder in (*reversed(self.state_folder.parents), self.state_folder):
                 if not folder.exists():
-                    folder.mkdir(mode=0o700, exist_ok=True)
-            make_private_folder(self.state_folder)
+                    make_private_folder(folder)
+            with open_private_folder(self.state_folder):
+                return self.state_folder
+        except UnsafePathError as error:
+            raise SettingsError(str(error)) from None
         except OSError as error:
             raise SettingsError(
                 f"The state folder {self.state_folder} cannot be created ({error.strerror}): set PLOTINDEX_STATE_DIR."
             ) from None
-        return self.state_folder
 
     def check_root(self) -> None:
         """Check that the root is a readable directory.

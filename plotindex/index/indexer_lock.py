@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import LockTimeoutError, SettingsError
-from plotindex.system import acquire_lock, explain_write_errors, open_private
+from plotindex.system import acquire_lock, explain_write_errors, open_private, open_private_folder
 
 LOCK_FILE_BYTES = 1024
 """The fixed size of the lock file: a problem can be reported on a full disk."""
@@ -64,7 +64,8 @@ def hold_indexer_lock(path: Path) -> Iterator[Callable[[str], None]]:
 def read_indexer_lock(path: Path) -> LockState | None:
     """The state of the lock file, or None if it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_private_folder(path.parent) as folder:
+            fd = folder.open(path.name, os.O_RDONLY)
     except OSError:
         return None
     try:

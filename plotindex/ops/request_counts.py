@@ -5,18 +5,17 @@ import logging
 import os
 import re
 import secrets
-import stat
 import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.system import call_after_fork, make_private_folder, open_private
+from plotindex.system import PrivateFolder, call_after_fork, make_private_folder, open_private_folder
 
 RING_MINUTES = 16
 SHOWN_MINUTES = 5
@@ -89,13 +88,14 @@ class RequestCounter:
 def read_counts(folder: Path) -> Counts | None:
     """The counts of all servers in the last SHOWN_MINUTES; None if there are none."""
     since = int(time.time() // 60) - SHOWN_MINUTES
-    slots = [counts for file in _files(folder) for minute, *counts in _read_slots(file) if minute > since]
+    slots = [counts for *_, fd in _opened_files(folder) for minute, *counts in _read_slots(fd) if minute > since]
     return Counts(*map(sum, zip(*slots, strict=True))) if slots else None
 
 
 def _create(folder: Path) -> int:
     while True:
-        fd = open_private(folder / f"{os.getpid()}-{secrets.token_hex(4)}")
+        with open_private_folder(folder) as opened:
+            fd = opened.open_new(f"{os.getpid()}-{secrets.token_hex(4)}", 0o660)
         fcntl.flock(fd, fcntl.LOCK_EX)
         if os.fstat(fd).st_nlink:
             return fd
@@ -103,38 +103,33 @@ def _create(folder: Path) -> int:
         os.close(fd)
 
 
-def _files(folder: Path) -> list[Path]:
-    try:
-        return [file for file in folder.iterdir() if NAME.fullmatch(file.name)]
-    except OSError:
-        return []
+def _opened_files(folder: Path) -> Iterator[tuple[PrivateFolder, str, int]]:
+    """The folder, and the name and descriptor of each file that can be read; closed after the step."""
+    with suppress(OSError), open_private_folder(folder) as opened:
+        for name in filter(NAME.fullmatch, opened.names()):
+            try:
+                fd = opened.open(name, os.O_RDONLY)
+            except OSError:
+                continue
+            try:
+                yield opened, name, fd
+            finally:
+                os.close(fd)
 
 
-def _read_slots(file: Path) -> list[tuple[int, ...]]:
+def _read_slots(fd: int) -> list[tuple[int, ...]]:
     try:
-        with _open_regular(file) as fd:
-            content = os.read(fd, RING_MINUTES * SLOT.size)
+        content = os.read(fd, RING_MINUTES * SLOT.size)
     except OSError:
         return []
     return list(SLOT.iter_unpack(content[: len(content) // SLOT.size * SLOT.size]))
 
 
-@contextmanager
-def _open_regular(file: Path) -> Iterator[int]:
-    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(f"{file} is not a regular file")
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def _remove_expired(folder: Path) -> None:
     """Remove the files of dead processes without recent counts."""
     oldest = int(time.time() // 60) - EXPIRED_MINUTES
-    for file in _files(folder):
-        with suppress(OSError), _open_regular(file) as fd:
+    for opened, name, fd in _opened_files(folder):
+        with suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if all(minute < oldest for minute, *_ in _read_slots(file)):
-                file.unlink()
+            if all(minute < oldest for minute, *_ in _read_slots(fd)):
+                opened.delete(name)

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from plotindex.errors import SettingsError
 from plotindex.rendering.protocol import MAX_RESULT_BYTES
-from plotindex.system import apply_shared_mode, call_after_fork, make_private_folder
+from plotindex.system import PrivateFolder, call_after_fork, make_private_folder, open_private_folder
 from plotindex.tree import Plot
 
 BLOCK_BYTES = 4096
@@ -46,7 +45,6 @@ class FileCache:
     def __init__(self, folder: Path, max_bytes: int, make_parent: Callable[[], object]) -> None:
         """`make_parent` creates the parent of `folder`. With `max_bytes` 0 nothing is cached."""
         self._folder = folder
-        self._path = str(folder)
         self._max_bytes = max_bytes
         self._make_parent = make_parent
         self._trim_lock = threading.Lock()
@@ -58,7 +56,8 @@ class FileCache:
         if not self._max_bytes:
             return None
         try:
-            fd = os.open(f"{self._path}/{key}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with open_private_folder(self._folder) as folder:
+                fd = folder.open(key, os.O_RDONLY)
         except OSError:
             return None
         try:
@@ -78,48 +77,28 @@ class FileCache:
             if not self._folder.is_dir():
                 self._make_parent()
                 make_private_folder(self._folder)
-            _check_free_space(self._folder)
-            # NamedTemporaryFile has mode 0600.
-            with NamedTemporaryFile(dir=self._folder, delete=False) as file:
-                try:
-                    apply_shared_mode(file.fileno(), Path(file.name), 0o640)
-                    file.write(content)
-                    file.flush()
-                    Path(file.name).rename(self._folder / key)
-                except BaseException:
-                    Path(file.name).unlink()
-                    raise
-            self._trim(_disk_bytes(len(content)))
+            with open_private_folder(self._folder) as folder:
+                _check_free_space(folder)
+                folder.replace(key, content, is_durable=False)
+                self._trim(folder, _disk_bytes(len(content)))
         except (OSError, SettingsError) as error:
             self._log_error(error)
 
-    def _trim(self, written: int) -> None:
+    def _trim(self, folder: PrivateFolder, written: int) -> None:
         with self._trim_lock:
             self._bytes_until_trim -= written
             if self._bytes_until_trim > 0:
                 return
             self._bytes_until_trim = int(self._max_bytes * TRIM_INTERVAL)
-            files = self._list_files()
+            files = _list_files(folder)
             total = sum(size for _, size, _ in files)
             if total <= self._max_bytes - self._bytes_until_trim:
                 return
-            for _, size, path in sorted(files):
+            for _, size, name in sorted(files):
                 if total <= self._max_bytes * TRIM_TARGET:
                     return
-                with suppress(FileNotFoundError):
-                    Path(path).unlink()
+                folder.delete(name)
                 total -= size
-
-    def _list_files(self) -> list[tuple[int, int, str]]:
-        """mtime_ns, disk bytes and path of each file."""
-        files = []
-        with os.scandir(self._folder) as entries:
-            for entry in entries:
-                # Another process may trim at the same time.
-                with suppress(FileNotFoundError):
-                    status = entry.stat(follow_symlinks=False)
-                    files.append((status.st_mtime_ns, _disk_bytes(status.st_size), entry.path))
-        return files
 
     def _log_error(self, error: OSError | SettingsError) -> None:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -138,8 +117,19 @@ def cache_key(plot: Plot, job: str) -> str:
     return blake2b(identity.encode(), digest_size=20).hexdigest()
 
 
-def _check_free_space(folder: Path) -> None:
-    disk = os.statvfs(folder)
+def _list_files(folder: PrivateFolder) -> list[tuple[int, int, str]]:
+    """mtime_ns, disk bytes and name of each file."""
+    files = []
+    for name in folder.names():
+        # Another process may trim at the same time.
+        with suppress(FileNotFoundError):
+            status = folder.stat(name)
+            files.append((status.st_mtime_ns, _disk_bytes(status.st_size), name))
+    return files
+
+
+def _check_free_space(folder: PrivateFolder) -> None:
+    disk = os.statvfs(folder.fd)
     if disk.f_bavail < min(disk.f_blocks * DISK_RESERVE, MAX_RESERVE_BYTES / disk.f_frsize):
         raise OSError(errno.ENOSPC, "the disk is nearly full; the rest is reserved for the catalogue")
 

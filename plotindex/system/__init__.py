@@ -25,10 +25,7 @@ from plotindex.system.openat import (
     stat_beneath,
 )
 from plotindex.system.permissions import (
-    apply_shared_mode,
-    create_private,
     group_name,
-    make_private_folder,
     permission_denied_error,
     user_name,
 )
@@ -40,6 +37,7 @@ from plotindex.system.private_files import (
     read_private,
     write_private,
 )
+from plotindex.system.private_folder import PrivateFolder, make_private_folder, open_private_folder
 from plotindex.system.processes import (
     call_after_fork,
     die_with_parent,
@@ -64,13 +62,12 @@ __all__ = [
     "AccessRecord",
     "Mount",
     "MountMonitor",
+    "PrivateFolder",
     "SystemdNotifier",
     "acquire_lock",
-    "apply_shared_mode",
     "call_after_fork",
     "closing_fd",
     "configure_logs",
-    "create_private",
     "die_with_parent",
     "escape",
     "exclusive_lock",
@@ -91,6 +88,7 @@ __all__ = [
     "open_beneath",
     "open_folder_beneath",
     "open_private",
+    "open_private_folder",
     "parse_duration",
     "permission_denied_error",
     "printable",

@@ -2,14 +2,12 @@
 
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from plotindex.errors import WRITE_ERROR_REMEDIES, SettingsError
-from plotindex.system.permissions import create_private
-from plotindex.system.text import printable
+from plotindex.errors import WRITE_ERROR_REMEDIES, SettingsError, UnsafePathError
+from plotindex.system.private_folder import open_private_folder
 
 
 @contextmanager
@@ -33,6 +31,8 @@ def explain_write_errors(path: Path) -> Iterator[None]:
     """Turn an OSError about `path` into a SettingsError with its remedy."""
     try:
         yield
+    except UnsafePathError as error:
+        raise SettingsError(str(error)) from None
     except OSError as error:
         remedy = WRITE_ERROR_REMEDIES.get(error.errno or 0, "let this user write it, or set PLOTINDEX_STATE_DIR")
         raise SettingsError(f"{path.parent} cannot be written ({error.strerror}): {remedy}.") from None
@@ -44,53 +44,40 @@ def write_private(path: Path, content: bytes) -> None:
     Raises:
         SettingsError: the folder is not writable, or the disk is full; the file is unchanged.
     """
-    new = path.with_name(path.name + ".new")
-    with explain_write_errors(path):
-        new.unlink(missing_ok=True)
-        try:
-            with os.fdopen(open_private(new, 0o640), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            new.rename(path)
-        except OSError:
-            with suppress(OSError):
-                new.unlink()
-            raise
+    with explain_write_errors(path), open_private_folder(path.parent) as folder:
+        folder.remove_temporary(path.name)
+        folder.replace(path.name, content)
 
 
 def read_private(path: Path) -> bytes:
     """The content of a state file.
 
     Raises:
-        SettingsError: it is not a regular file; a pipe or a device might never end.
+        SettingsError: it may be another user's trap, as `PrivateFolder.open` says.
         OSError: it cannot be read.
     """
-    # Non-blocking: opening a pipe without a writer would hang. Symlinks are allowed.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise SettingsError(
-                f"{printable(str(path))} is not a regular file: remove it, or restore it from a backup."
-            )
-        with os.fdopen(fd, "rb", closefd=False) as file:
+        with open_private_folder(path.parent) as folder, os.fdopen(folder.open(path.name, os.O_RDONLY), "rb") as file:
             return file.read()
-    finally:
-        os.close(fd)
+    except UnsafePathError as error:
+        raise SettingsError(str(error)) from None
 
 
 def file_signature(path: Path) -> tuple[int, ...]:
     """Inode, mtime and size of a file, which change when it is replaced or rewritten; empty if it does not exist."""
     try:
-        status = path.stat()
+        status = path.lstat()
     except FileNotFoundError:
         return ()
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def open_private(path: Path, shared: int = 0o660) -> int:
-    """Open a file for reading and writing; a new one is made as by `create_private`."""
-    try:
-        return create_private(path, shared)
-    except FileExistsError:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def open_private(path: Path) -> int:
+    """A descriptor of a state file for reading and writing, created if it is missing.
+
+    Raises:
+        UnsafePathError: it may be another user's trap, as `PrivateFolder.open` says.
+        OSError: it cannot be opened.
+    """
+    with open_private_folder(path.parent) as folder:
+        return folder.open_or_create(path.name, 0o660)

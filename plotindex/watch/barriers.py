@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plotindex.errors import CatalogError
+from plotindex.system import open_private_folder
 from plotindex.watch.session_job import Ticket
 
 POLL_SECONDS = 0.005
@@ -77,8 +78,8 @@ class Barriers:
 
     def unreported(self) -> list[str]:
         """The barriers without an event: created before the start, or lost in a queue overflow."""
-        with suppress(OSError):
-            return [name for name in os.listdir(self.folder) if name not in self._arrived]
+        with suppress(OSError), open_private_folder(self.folder) as folder:
+            return [name for name in folder.names() if name not in self._arrived]
         return []
 
     def has_external(self, names: Iterable[str]) -> bool:
@@ -124,14 +125,20 @@ class Barriers:
     def _delete(self, name: str) -> None:
         # The client may have deleted it; a folder is no barrier.
         with suppress(OSError):
-            (self.folder / name).unlink()
+            _delete(self.folder / name)
 
 
 def create_barrier(folder: Path, name: str) -> Path:
     """Create a barrier. Raises OSError."""
     file = folder / name
-    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    with open_private_folder(folder) as opened:
+        os.close(opened.open_new(name, 0o600))
     return file
+
+
+def _delete(file: Path) -> None:
+    with open_private_folder(file.parent) as folder:
+        folder.delete(file.name)
 
 
 def wait_for_sync(folder: Path, timeout: float, require_indexer: Callable[[], None]) -> bool:
@@ -152,7 +159,7 @@ def wait_for_sync(folder: Path, timeout: float, require_indexer: Callable[[], No
         ) from None
     check_at = time.monotonic() + CHECK_SECONDS
     try:
-        while file.exists():
+        while os.path.lexists(file):
             if time.monotonic() >= deadline:
                 return False
             if time.monotonic() >= check_at:
@@ -160,7 +167,8 @@ def wait_for_sync(folder: Path, timeout: float, require_indexer: Callable[[], No
                 check_at = time.monotonic() + CHECK_SECONDS
             time.sleep(POLL_SECONDS)
     finally:
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            _delete(file)
     if not folder.exists():
         raise CatalogError(f"{folder} was deleted while waiting: run `plotindex sync` again.")
     return True

@@ -19,8 +19,8 @@ from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.storage.sqlite.immutable import stamp_of_closed
-from plotindex.system.permissions import make_private_folder
 from plotindex.system.private_files import open_private, write_private
+from plotindex.system.private_folder import make_private_folder
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
 from tests.support.namespaces import mount, own_mounts

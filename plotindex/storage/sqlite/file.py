@@ -3,12 +3,12 @@
 import logging
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from plotindex.errors import CatalogError, SettingsError
-from plotindex.system import create_private, printable
+from plotindex.errors import CatalogError, SettingsError, UnsafePathError
+from plotindex.system import open_private_folder, printable
 
 DAMAGE_SUFFIX = ".damaged"
 COMPANIONS = ("", "-wal", "-shm")
@@ -38,7 +38,10 @@ def create_file(path: Path) -> None:
     try:
         # Only a new file is opened here: closing any descriptor of one that SQLite has open in this process would
         # drop SQLite's own locks on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
-        os.close(create_private(path, 0o660))
+        with open_private_folder(path.parent) as folder:
+            folder.create(path.name, 0o660)
+    except UnsafePathError as error:
+        raise SettingsError(str(error)) from None
     except FileExistsError:
         if not os.access(path, os.R_OK | os.W_OK):
             raise _cannot_open(path, "Permission denied") from None
@@ -62,11 +65,11 @@ def quarantine(path: Path) -> None:
     """
     aside = path.with_name(path.name + DAMAGE_SUFFIX)
     try:
-        for companion in COMPANIONS:
-            file, target = path.with_name(path.name + companion), aside.with_name(aside.name + companion)
-            target.unlink(missing_ok=True)
-            if file.exists():
-                file.rename(target)
+        with open_private_folder(path.parent) as folder:
+            for companion in COMPANIONS:
+                folder.delete(aside.name + companion)
+                with suppress(FileNotFoundError):
+                    folder.rename(path.name + companion, aside.name + companion)
     except OSError as error:
         raise CatalogError(f"The damaged database {path} cannot be renamed ({error.strerror}).") from error
     log.warning("The database %s was damaged; it is kept as %s.", *(printable(str(place)) for place in (path, aside)))

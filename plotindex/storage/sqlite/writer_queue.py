@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from plotindex.errors import WRITE_ERROR_REMEDIES, CatalogError
+from plotindex.errors import WRITE_ERROR_REMEDIES, CatalogError, UnsafePathError, UnusableDatabaseError
 from plotindex.system import acquire_lock, open_private
 
 
@@ -40,6 +40,8 @@ class WriterQueue:
     def _opened(self, path: Path) -> Iterator[int]:
         try:
             fd = open_private(path)
+        except UnsafePathError as error:
+            raise UnusableDatabaseError(str(error)) from None
         except OSError as error:
             remedy = WRITE_ERROR_REMEDIES.get(error.errno or 0, "let this user write it")
             raise CatalogError(f"The catalogue cannot be written at {path} ({error.strerror}): {remedy}.") from error
