@@ -1,6 +1,7 @@
 """The commands `plotindex backup` and `plotindex restore`: state that cannot be rebuilt."""
 
 import os
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ import click
 
 from plotindex.cli import completion
 from plotindex.cli.options import common_options, example
-from plotindex.cli.startup import read_settings
+from plotindex.cli.startup import make_state_folder, read_settings
 from plotindex.errors import SettingsError
 from plotindex.ops.backup import make_backup, parse_backup, restore
 from plotindex.system import printable
@@ -48,6 +49,7 @@ def restore_backup(config: Path | None, file: Path, *, force: bool, **options: s
     """
     settings = read_settings(config, options)
     content = parse_backup(_read(file))
+    make_state_folder(settings)
     changed = restore(settings, content, force=force)
     created = time.strftime("%Y-%m-%d %H:%M", time.localtime(content.made))
     result = f"Restored {', '.join(changed)}" if changed else "Nothing to restore: no differences"
@@ -69,7 +71,7 @@ def _replace(file: Path, text: str) -> None:
             parse_backup(_read(file))
         except SettingsError:
             raise SettingsError(f"{file} exists and is not a backup: name another file.") from None
-    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as opened:

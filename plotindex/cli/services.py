@@ -17,7 +17,13 @@ from plotindex.cli.options import (
     setting_options,
 )
 from plotindex.cli.program import print_error
-from plotindex.cli.startup import check_root_unless_indexed, migrate_in_subprocess, read_settings, reload_on_sighup
+from plotindex.cli.startup import (
+    check_root_unless_indexed,
+    make_state_folder,
+    migrate_in_subprocess,
+    read_settings,
+    reload_on_sighup,
+)
 from plotindex.config import INDEXER_SETTINGS, SERVER_SETTINGS
 from plotindex.errors import CatalogError
 from plotindex.system import SystemdNotifier
@@ -63,7 +69,7 @@ def run(config: Path | None, **options: str | None) -> None:
     settings.check_root()
     signing_keys(settings)
     check_address(settings)
-    settings.make_state_folder()
+    make_state_folder(settings)
     # Fails if another indexer is running. The child takes the lock later.
     with hold_indexer_lock(settings.indexer_lock):
         catalog = prepare_catalog(settings)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from plotindex.cli.program import print_error
@@ -33,6 +34,20 @@ def read_settings(config: Path | None, options: dict[str, str | None]) -> Settin
     for warning in warnings:
         print_error(warning)
     return settings
+
+
+def make_state_folder(settings: Settings) -> None:
+    """Create the state folder for tokens and keys, and warn if another user can replace it.
+
+    Raises:
+        SettingsError: it cannot be created.
+    """
+    from plotindex.ops.doctor.state_exposure import replacement_findings
+
+    folder = settings.make_state_folder()
+    with suppress(OSError):
+        for finding in replacement_findings(folder):
+            print_error(f"{finding.text}. Run `plotindex doctor` to check the state folder.")
 
 
 def reload_on_sighup(

@@ -11,7 +11,7 @@ from plotindex.auth import MAX_PREVIOUS_KEYS, KeyFile, Tokens, signing_keys
 from plotindex.cli import completion
 from plotindex.cli.options import common_options, example, json_option, setting_options
 from plotindex.cli.program import print_error
-from plotindex.cli.startup import read_settings
+from plotindex.cli.startup import make_state_folder, read_settings
 from plotindex.errors import SettingsError
 from plotindex.system import printable
 
@@ -48,7 +48,7 @@ def create_token(
     Programs send it as `Authorization: Bearer SECRET`.
     """
     settings = read_settings(config, options)
-    settings.make_state_folder()
+    make_state_folder(settings)
     # A server without write access cannot create them.
     signing_keys(settings).load_or_create()
     secret = Tokens.from_settings(settings).create(
@@ -80,7 +80,7 @@ def list_tokens(config: Path | None, as_json: bool, **options: str | None) -> No
 def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
     """Revoke a token. Takes effect at once."""
     settings = read_settings(config, options)
-    settings.make_state_folder()
+    make_state_folder(settings)
     if not Tokens.from_settings(settings).revoke(name):
         print_error(f"There is no token {printable(name)}.")
         sys.exit(1)
@@ -104,6 +104,7 @@ def link_token(config: Path | None, name: str, **options: str | None) -> None:
     if entry is None or entry.is_expired(time.time()):
         print_error(f"There is no token {printable(name)}.")
         sys.exit(1)
+    make_state_folder(settings)
     click.echo(login_url(settings, entry))
 
 
@@ -124,7 +125,7 @@ def rotate_key(config: Path | None, end_all: bool, **options: str | None) -> Non
     keys = signing_keys(settings)
     if settings.secret_key:
         raise SettingsError("The keys are set by PLOTINDEX_SECRET_KEY: put a new key in front of them there.")
-    settings.make_state_folder()
+    make_state_folder(settings)
     assert isinstance(keys, KeyFile)
     keys.rotate(keep=0 if end_all else MAX_PREVIOUS_KEYS)
 

@@ -35,6 +35,11 @@ class PrivateFolder:
         self._status = os.fstat(fd)
         self._bits = shared_mode_bits(self._status)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a group shares it."""
+        return bool(self._bits)
+
     def open(self, name: str, flags: int = os.O_RDWR) -> int:
         """A descriptor of a state file.
 
@@ -127,7 +132,7 @@ class PrivateFolder:
         Raises:
             OSError: it cannot be created, or another file has this name.
         """
-        if self._has(name):
+        if self.has(name):
             # Opening it refuses another user's symlink, and other files.
             os.close(open_trusted_folder(self.path / name))
             return
@@ -160,7 +165,8 @@ class PrivateFolder:
         finally:
             os.close(fd)
 
-    def _has(self, name: str) -> bool:
+    def has(self, name: str) -> bool:
+        """Whether there is an entry of this name. Raises OSError."""
         try:
             self.stat(name)
         except FileNotFoundError:

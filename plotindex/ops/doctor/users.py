@@ -8,7 +8,7 @@ from shlex import quote
 from plotindex.ops.doctor.context import Context
 from plotindex.ops.doctor.findings import Finding, ok, warn
 from plotindex.ops.doctor.permissions import Credentials
-from plotindex.ops.doctor.state_access import exposure_findings, stat_folder
+from plotindex.ops.doctor.state_exposure import exposure_findings, stat_folder
 from plotindex.system import user_name
 
 

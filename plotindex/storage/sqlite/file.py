@@ -3,11 +3,12 @@
 import logging
 import os
 import sqlite3
+import stat
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from plotindex.errors import CatalogError, SettingsError, UnsafePathError
+from plotindex.errors import CatalogError, SettingsError, UnsafePathError, UnusableDatabaseError
 from plotindex.system import open_private_folder, printable
 
 DAMAGE_SUFFIX = ".damaged"
@@ -51,6 +52,49 @@ def create_file(path: Path) -> None:
         ) from None
     except OSError as error:
         raise _cannot_open(path, error.strerror) from None
+
+
+def prepare(path: Path) -> None:
+    """Prepare the database's files for SQLite, which opens them by their names.
+
+    In a folder shared by a group, create the log and the shared memory with the group's access: SQLite would grant it a
+    moment after their creation, and fail another user in between.
+
+    Raises:
+        UnusableDatabaseError: the database, or a symlink on the way to it, is another user's link.
+    """
+    try:
+        _prepare(path)
+    except UnsafePathError as error:
+        raise UnusableDatabaseError(str(error)) from None
+    except OSError:
+        # SQLite reports what it cannot do.
+        return
+
+
+def _prepare(path: Path) -> None:
+    with open_private_folder(path.parent) as folder:
+        try:
+            status = folder.stat(path.name)
+        except FileNotFoundError:
+            return
+        _refuse_links(path, status, folder.stat(".").st_uid)
+        if folder.is_shared and status.st_size:
+            for name in (path.name + companion for companion in COMPANIONS[1:]):
+                if not folder.has(name):
+                    with suppress(FileExistsError):
+                        folder.create(name, status.st_mode & 0o660)
+
+
+def _refuse_links(path: Path, status: os.stat_result, folder_owner: int) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        is_own = status.st_uid in (0, os.geteuid())
+    else:
+        is_own = status.st_nlink == 1 or status.st_uid == folder_owner
+    if not is_own:
+        raise UnusableDatabaseError(
+            f"{printable(str(path))} is a link of another user: delete it, and run `plotindex rebuild`."
+        )
 
 
 def _cannot_open(path: Path, reason: str | None) -> SettingsError:

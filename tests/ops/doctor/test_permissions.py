@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.ops.doctor.permissions import ENTER, READ, Credentials, exposures, may_replace, permitted
-from plotindex.ops.doctor.state_access import stat_folder
+from plotindex.ops.doctor.state_exposure import stat_folder
 from tests.support.other_users import reachable_folder, run_as_user
 
 OWNER, OTHER, GROUP, SECOND = 51_001, 51_002, 51_003, 51_004

@@ -142,13 +142,15 @@ def test_key_open_to_another_group_is_bad(shared: Settings) -> None:
     assert (finding.check, finding.remedy) == ("key-files", f"`chmod 600 {folder}/secret.key`")
 
 
-def test_key_behind_a_symlink_is_reported_and_a_folder_is_bad(shared: Settings) -> None:
+def test_key_behind_a_symlink_and_a_folder_are_bad(shared: Settings) -> None:
     key = shared.state_folder / "secret.key"
     key.rename(shared.state_dir / "elsewhere")
     key.symlink_to(shared.state_dir / "elsewhere")
     found = findings_by_verdict(shared)
-    assert found["bad"] == []
-    assert [finding.remedy for finding in found["warn"]] == [f"`namei -l {key}` shows who can reach it"]
+    assert [finding.text for finding in found["bad"]] == [
+        f"{key} is a symlink, which is not followed: replace it by the file"
+    ]
+    assert found["warn"] == []
     key.unlink()
     key.mkdir()
     assert [finding.check for finding in findings_by_verdict(shared)["bad"]] == ["key-files"]
