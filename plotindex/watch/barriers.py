@@ -132,7 +132,7 @@ def create_barrier(folder: Path, name: str) -> Path:
     """Create a barrier. Raises OSError."""
     file = folder / name
     with open_private_folder(folder) as opened:
-        os.close(opened.open_new(name, 0o600))
+        os.close(opened.open_new(name, 0o660))
     return file
 
 
