@@ -36,9 +36,9 @@ class PrivateFolder:
         self._bits = shared_mode_bits(self._status)
 
     @property
-    def is_shared(self) -> bool:
-        """Whether a group shares it."""
-        return bool(self._bits)
+    def is_group_writable(self) -> bool:
+        """Whether a group shares it and can write it."""
+        return bool(self._bits & stat.S_IWGRP)
 
     def open(self, name: str, flags: int = os.O_RDWR) -> int:
         """A descriptor of a state file.

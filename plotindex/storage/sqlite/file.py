@@ -57,7 +57,7 @@ def create_file(path: Path) -> None:
 def prepare(path: Path) -> None:
     """Prepare the database's files for SQLite, which opens them by their names.
 
-    In a folder shared by a group, create the log and the shared memory with the group's access: SQLite would grant it a
+    In a folder that a group can write, create the log and the shared memory with the group's access: SQLite would grant it a
     moment after their creation, and fail another user in between.
 
     Raises:
@@ -79,7 +79,7 @@ def _prepare(path: Path) -> None:
         except FileNotFoundError:
             return
         _refuse_links(path, status, folder.stat(".").st_uid)
-        if folder.is_shared and status.st_size:
+        if folder.is_group_writable and status.st_size:
             for name in (path.name + companion for companion in COMPANIONS[1:]):
                 if not folder.has(name):
                     with suppress(FileExistsError):
