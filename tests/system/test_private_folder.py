@@ -204,11 +204,12 @@ def test_a_new_shared_file_is_open_to_the_group_from_its_first_moment(reachable:
     script = SPIN.format(group=GROUP, member=MEMBER)
     command = ["/usr/bin/env", "python3", "-c", script, str(folder), str(reachable / "stop")]
     umask = os.umask(0o077)
+    database = SqliteDatabase(folder / "catalog.db")
     try:
+        database.migrate()
+        database.close()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as member:
             assert member.stdout and member.stderr and member.stdout.readline() == "ready\n"
-            database = SqliteDatabase(folder / "catalog.db")
-            database.migrate()
             for _ in range(300):
                 os.close(open_private(folder / "lock"))
                 (folder / "lock").unlink()

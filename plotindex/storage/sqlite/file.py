@@ -57,8 +57,8 @@ def create_file(path: Path) -> None:
 def prepare(path: Path) -> None:
     """Prepare the database's files for SQLite, which opens them by their names.
 
-    In a folder that a group can write, create the log and the shared memory with the group's access: SQLite would grant it a
-    moment after their creation, and fail another user in between.
+    In a folder that a group can write, create the log and the shared memory with the group's access: SQLite would grant
+    it a moment after their creation, and fail another user in between. (It does so for a new, empty database.)
 
     Raises:
         UnusableDatabaseError: the database, or a symlink on the way to it, is another user's link.
