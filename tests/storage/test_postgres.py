@@ -417,6 +417,20 @@ def test_an_unknown_role_is_created_by_createuser_and_an_unknown_database_by_cre
         assert other not in str(raised.value)
 
 
+def test_names_are_counted_in_bytes_on_postgresql(root: Path, catalog: Catalog) -> None:
+    tree = Tree(root, Layout(max_names_bytes=30))
+    for name in ("é", "f", "g\\", "ü"):
+        draw(root, f"s/project_1/{name}.png")
+    reconcile(tree, catalog, [""])
+    assert (catalog.names_bytes("s"), catalog.cutoff("s")) == (23, None)
+    draw(root, "s/project_1/a.png")
+    reconcile(tree, catalog, ["s/project_1/a.png"])
+    assert (catalog.names_bytes("s"), catalog.cutoff("s")) == (28, None)
+    draw(root, "s/project_1/b.png")
+    reconcile(tree, catalog, ["s/project_1/b.png"])
+    assert (catalog.names_bytes("s"), catalog.cutoff("s")) == (27, "ü.png")
+
+
 def test_limits_and_inodes_work_on_postgresql(root: Path, settings: Settings, catalog: Catalog) -> None:
     tree = Tree(root, Layout(max_depth=1, max_plots=3))
     for number in range(5):
