@@ -10,10 +10,15 @@ REQUEST_DATABASE_SECONDS = 0.25
 
 
 def make_lookup(settings: Settings) -> Lookup:
-    """The lookup for a server, whose scans run in child processes. Opens, creates and starts nothing."""
+    """The lookup for a server, whose scans run in child processes. Opens, creates and starts nothing.
+
+    Logs that the root is missing.
+    """
     catalog = Catalog(open_database(settings.catalog_location, REQUEST_DATABASE_SECONDS))
     tree = make_tree(settings)
-    return Lookup(tree, catalog, heal=settings.heal, lock=settings.indexer_lock, scanner=Scanner(tree))
+    lookup = Lookup(tree, catalog, heal=settings.heal, lock=settings.indexer_lock, scanner=Scanner(tree))
+    lookup.report_root()
+    return lookup
 
 
 def make_tree(settings: Settings) -> Tree:

@@ -16,6 +16,7 @@ from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.scan_limiter import ScanLimiter
 from plotindex.storage import Catalog
+from plotindex.system import printable
 from plotindex.tree import OpenPlot, Plot, PlotKey, Scanner, Scope, Tree
 
 STATE_SECONDS = 1.0
@@ -73,7 +74,7 @@ class Lookup:
         self._state = CatalogState()
         self._state_read_at = -STATE_SECONDS
         self._heal_not_before = 0.0
-        self._last_error = self._last_heal_error = ""
+        self._last_error = self._last_heal_error = self._root_problem = ""
 
     def open(self, session: str, filename: str, project: str | None = None) -> LookupResult:
         """Open the current copy of a key, or the given project's copy.
@@ -198,6 +199,24 @@ class Lookup:
     def _is_root_lost(self) -> bool:
         return self._state.is_root_lost or not self.tree.exists()
 
+    def report_root(self) -> None:
+        """Log once that the root is missing, and once that it is back."""
+        problem = self._find_root_problem()
+        if problem == self._root_problem:
+            return
+        self._root_problem = problem
+        log.warning("The root %s %s", printable(str(self.tree.root)), problem or "is there again.")
+
+    def _find_root_problem(self) -> str:
+        try:
+            if not self.tree.exists():
+                return "does not exist, so no plot is found: mount or create it, or set another root."
+        except OSError as error:
+            return f"cannot be read ({error.strerror}): let this user enter its parent folders."
+        if self._state.is_root_lost:
+            return "is lost, as its indexer reports: mount it again, or see `plotindex status`."
+        return ""
+
     def _refresh_state(self) -> None:
         now = time.monotonic()
         if now - self._state_read_at < STATE_SECONDS:
@@ -207,6 +226,7 @@ class Lookup:
             self._state_read_at = now
         except CatalogError as error:
             self._fall_back_to_scans(error)
+        self.report_root()
 
     def _fall_back_to_scans(self, error: CatalogError) -> None:
         """Answer without the catalogue until its state is read again."""

@@ -308,6 +308,34 @@ def test_invalid_arguments_are_rejected(root: Path, tmp_path: Path) -> None:
         plots.shadow(lambda sid, path: None)
 
 
+def test_the_log_tells_that_the_root_is_missing_comes_and_goes(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root.rmdir()
+    app = host(root, tmp_path)
+    PlotIndex(app, may_see=lambda _: True)
+    missing = f"The root {root} does not exist, so no plot is found: mount or create it, or set another root."
+
+    def logged() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "The root" in record.getMessage()]
+
+    def status(wanted: int) -> bool:
+        answer = app.test_client().get(ADDRESS)
+        answer.close()
+        return answer.status_code == wanted
+
+    assert logged() == [missing]
+    assert status(503)
+    assert status(503)
+    assert logged() == [missing]
+    draw(root, "abc/project_a/x.png")
+    wait_until(lambda: status(200) and len(logged()) == 2)
+    assert logged()[1:] == [f"The root {root} is there again."]
+    root.rename(root.with_name("moved"))
+    wait_until(lambda: status(503) and len(logged()) == 3)
+    assert logged()[2:] == [missing]
+
+
 def test_warning_about_an_existing_route(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     app = host(root, tmp_path)
     app.add_url_rule("/api/smartstat/plots/<session_id>/<path:filename>", "get_plot", lambda **_: "old")
