@@ -75,7 +75,6 @@ def test_the_error_of_a_scan_is_raised_here(tree: Tree, root: Path, monkeypatch:
 def test_this_process_scans_where_a_child_died_and_another_child_later(
     tree: Tree, root: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
 ) -> None:
-    monkeypatch.setattr("plotindex.tree.parallel_walk.SILENCE_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(module, "RESTART_SECONDS", 0.1)
     draw(root, "s/project_a/x.png")
     key, scanner = PlotKey("s", "x.png"), Scanner(tree)
@@ -88,7 +87,9 @@ def test_this_process_scans_where_a_child_died_and_another_child_later(
     wait_until(has_one_child)
     (first,) = children(tree)
     os.kill(first, sent)
-    assert scanner.find(key) == expected
+    with monkeypatch.context() as patch:
+        patch.setattr("plotindex.tree.parallel_walk.SILENCE_TIMEOUT_SECONDS", 0.2)
+        assert scanner.find(key) == expected
     assert len(scanner.walk(Scope("s")).rows) == 1
     wait_until(has_one_child)
     assert children(tree) != {first}
