@@ -62,6 +62,12 @@ def _thumbnails() -> None:
     thumbnails()
 
 
+def _contention() -> None:
+    from benchmarks.contention import contention  # noqa: PLC0415 - see above
+
+    contention()
+
+
 def _scale() -> None:
     from benchmarks.scale import scale  # noqa: PLC0415 - see above
 
@@ -75,6 +81,7 @@ BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("rows", _rows),
     ("search", _search),
     ("flood", flood),
+    ("contention", _contention),
     ("memory", memory),
     ("watching", _watching),
     ("rolling", _rolling),

@@ -29,7 +29,7 @@ def thumbnails() -> None:
     with TemporaryDirectory() as folder, ExitStack() as stack:
         site = BenchmarkSite(Path(folder))
         draw_session(site.root, 1)
-        plots = _draw_page(site)
+        plots = draw_page(site)
         stack.enter_context(site.started("plotindex", "watch", log="watch.log"))
         site.wait_until_watching()
         token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
@@ -50,7 +50,7 @@ def _served(site: BenchmarkSite, token: str, name: str, without: str = "") -> It
         yield Server(name, process, port, token)
 
 
-def _draw_page(site: BenchmarkSite) -> list[Path]:
+def draw_page(site: BenchmarkSite) -> list[Path]:
     """A page of real plots other than SVG, with settled times; their paths below the session."""
     drawn = site.folder / "drawn"
     site.run("examples.draw", str(drawn), "--rounds", "1", "--pause", "0")
