@@ -22,6 +22,7 @@ from plotindex.storage.overview import Overview
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.layout import Layout
+from plotindex.tree.session_filter import SessionFilter
 
 SIZES = sorted({10_000, int(os.environ.get("PLOTS", "100000"))})
 NAMES = 1_000
@@ -91,9 +92,8 @@ def _everywhere(text: Callable[[random.Random, int], str], *, limited: str = "")
     def seek(catalog: Catalog, overview: Overview, number: int) -> tuple[int, bool | None]:
         sessions, _ = catalog.counts()
         pick = random.Random(number)
-        result = overview.search(
-            lambda name: name.startswith(limited), text(pick, sessions), FOUND, allows_all=not limited
-        )
+        allows = SessionFilter(lambda name: name.startswith(limited), is_all=not limited, prefix=limited)
+        result = overview.search(allows, text(pick, sessions), FOUND)
         return len(result.plots), result.is_complete
 
     return seek

@@ -3,6 +3,7 @@
 May import: errors, system, tree, config.
 """
 
+from plotindex.auth.clocks import CLOCK_TEXT, ClockSealer
 from plotindex.auth.keys import (
     KEYS_FILE,
     MAX_PREVIOUS_KEYS,
@@ -17,6 +18,7 @@ from plotindex.auth.signing import EXPIRES_PARAMETER, SIGNATURE_PARAMETER, TOKEN
 from plotindex.auth.tokens import TOKENS_FILE, Token, Tokens, parse_tokens
 
 __all__ = [
+    "CLOCK_TEXT",
     "CODES_FILE",
     "COOKIE_SECONDS",
     "EXPIRES_PARAMETER",
@@ -26,6 +28,7 @@ __all__ = [
     "SIGNATURE_PARAMETER",
     "TOKENS_FILE",
     "TOKEN_ID_PARAMETER",
+    "ClockSealer",
     "ExternalKeys",
     "KeyFile",
     "Logins",

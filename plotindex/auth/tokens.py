@@ -17,7 +17,7 @@ from typing import Self
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.system import exclusive_lock, file_signature, parse_duration, printable, read_private, write_private
-from plotindex.tree import glob_matcher, is_name
+from plotindex.tree import SessionFilter, glob_matcher, is_name, literal_prefix
 
 TOKENS_FILE = "tokens.json"
 PREFIX = "plotindex_"
@@ -53,6 +53,12 @@ class Token:
     def allows_all(self) -> bool:
         """Whether it grants access to all sessions, including future ones."""
         return not self.metrics and self.session is None and self.session_glob is None
+
+    @property
+    def sessions(self) -> SessionFilter:
+        """The sessions that it grants access to."""
+        name = "" if self.metrics else self.session
+        return SessionFilter(self.allows, self.allows_all, name, literal_prefix(self.session_glob or ""))
 
     @property
     def allows_metrics(self) -> bool:

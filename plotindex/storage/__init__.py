@@ -9,7 +9,7 @@ from plotindex.storage.factory import open_database
 from plotindex.storage.find import FoundPlot, PlotFilter, filenames, find_plots, project_names, session_names
 from plotindex.storage.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from plotindex.storage.integrity import IntegrityCheck
-from plotindex.storage.listing import Allows, ChangesPage, Entry, Listing, entries_of, page_of
+from plotindex.storage.listing import ChangesPage, Entry, Listing, entries_of, page_of
 from plotindex.storage.name_filter import NameFilter
 from plotindex.storage.overview import Overview
 from plotindex.storage.schema import SCHEMA
@@ -29,7 +29,6 @@ __all__ = [
     "MAX_WAL_BYTES",
     "READ_SECONDS",
     "SCHEMA",
-    "Allows",
     "Catalog",
     "Change",
     "ChangesPage",

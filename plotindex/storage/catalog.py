@@ -15,9 +15,10 @@ from plotindex.storage.rows import CURRENT_COPY, NUMBERS, OF_KEY, OF_PROJECT, PL
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, excess, plot, session
 from plotindex.storage.truncation import Truncation, read_names_bytes, read_truncation
+from plotindex.storage.visibility import is_visible
 from plotindex.storage.writer import Writer
 from plotindex.system import is_encodable, printable
-from plotindex.tree import INT64_MAX, Layout, Plot, PlotKey, Scope, is_name
+from plotindex.tree import INT64_MAX, Layout, Plot, PlotKey, Scope, SessionFilter, is_name
 
 MAX_VALUES = 10_000
 """Values in one statement (SQLITE_MAX_VARIABLE_NUMBER is 32,766)."""
@@ -32,15 +33,16 @@ class SessionRow(NamedTuple):
 
 
 _COPY = Prepared(select(plot.c.project, *NUMBERS).where(OF_KEY, OF_PROJECT))
-_LATEST_SESSIONS = Prepared(
+_BY_MTIME = (
     select(*(session.c[name] for name in SessionRow._fields))
     .where(
         session.c.mtime_ns <= bindparam("of_mtime", type_=BigInteger),
-        or_(session.c.mtime_ns < bindparam("of_mtime", type_=BigInteger), session.c.session > bindparam("of_session")),
+        or_(session.c.mtime_ns < bindparam("of_mtime", type_=BigInteger), session.c.session > bindparam("of_name")),
     )
     .order_by(session.c.mtime_ns.desc(), session.c.session)
-    .limit(bindparam("most", type_=BigInteger))
-    .offset(bindparam("skip", type_=BigInteger))
+)
+_LATEST_SESSIONS = Prepared(
+    _BY_MTIME.limit(bindparam("most", type_=BigInteger)).offset(bindparam("skip", type_=BigInteger))
 )
 
 
@@ -53,6 +55,11 @@ def _sessions_of_plots() -> Select[Any]:
 
 
 _SESSIONS_OF_PLOTS = _sessions_of_plots()
+
+
+def _position_values(after: SessionRow | None) -> dict[str, object]:
+    name, _, mtime_ns = after or SessionRow("", 0, INT64_MAX)
+    return {"of_mtime": mtime_ns, "of_name": name}
 
 
 def _latest_plots(name: str | None) -> Select[Any]:
@@ -141,10 +148,15 @@ class Catalog:
         self, skip: int = 0, limit: int = INT64_MAX, after: SessionRow | None = None
     ) -> list[SessionRow]:
         """The sessions that have plots, by the mtime of their newest plot, the latest first, from behind `after`."""
-        name, _, mtime_ns = after or SessionRow("", 0, INT64_MAX)
-        values = {"skip": skip, "most": limit, "of_mtime": mtime_ns, "of_session": name}
+        values = {"skip": skip, "most": limit, **_position_values(after)}
         with self.database.reading() as connection:
             return list(map(SessionRow._make, _LATEST_SESSIONS(connection, values)))
+
+    def selected_sessions(self, allows: SessionFilter, after: SessionRow | None = None) -> list[SessionRow]:
+        """As `latest_sessions`, without those that SQL can tell the caller may not see: each is still to be checked."""
+        query = _BY_MTIME.where(is_visible(session.c.session, allows))
+        with self.database.reading() as connection:
+            return list(map(SessionRow._make, connection.execute(query, _position_values(after))))
 
     def changed_sessions(self, since: int | None) -> tuple[int | None, list[str]]:
         """The clock now, and the sessions changed since the clock was `since`; none if `since` is None."""

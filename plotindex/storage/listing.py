@@ -1,11 +1,11 @@
 """Lists for callers: sessions, the plots of one, and the changes since a clock. Each is read from one commit."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, select, union_all
+from sqlalchemy import select
 
 from plotindex.storage.catalog import SessionRow
 from plotindex.storage.database import Database
@@ -13,15 +13,22 @@ from plotindex.storage.header import not_initialised, require_header
 from plotindex.storage.name_filter import SEARCH_SECONDS, NameFilter
 from plotindex.storage.rows import PLOT, read_copies
 from plotindex.storage.statements import Prepared
-from plotindex.storage.tables import catalogue, plot, removal, session
-from plotindex.tree import INT64_MAX, Plot, PlotKey, newest_first
+from plotindex.storage.tables import catalogue, plot, session
+from plotindex.storage.visibility import ReadChanges, changes_reader, has_trimmed, is_visible, newest_clock
+from plotindex.tree import (
+    ALL_SESSIONS,
+    INT64_MAX,
+    NO_SESSIONS,
+    Allows,
+    Plot,
+    PlotKey,
+    SessionFilter,
+    newest_first,
+)
 
 MAX_CHANGES = 1_000
 MAX_COPIES = 10_000
 """A page ends with the key that reaches so many copies."""
-
-Allows = Callable[[str], bool]
-"""Whether the caller may see a session."""
 
 
 class Entry(NamedTuple):
@@ -61,7 +68,10 @@ class ChangesPage(NamedTuple):
 
 
 class Listing:
-    """Lists from one catalogue. Every method raises CatalogError when it cannot be read."""
+    """Lists from one catalogue. Every method raises CatalogError when it cannot be read.
+
+    Clocks are of the last commit that changed the sessions that the caller may see, except that of `clock`.
+    """
 
     def __init__(self, database: Database, search_seconds: float = SEARCH_SECONDS) -> None:
         """A page with a query ends after `search_seconds`."""
@@ -69,19 +79,20 @@ class Listing:
         self._search_seconds = search_seconds
 
     def clock(self) -> int:
-        """The clock of the last commit that changed plots."""
+        """The clock of the last commit that changed plots, in any session."""
         row = self.database.fetch_one(_CLOCK, {})
         if row is None:
             raise not_initialised(self.database.shown)
         return int(row[0])
 
-    def plots(self, name: str, limit: int, after: str = "", query: str = "") -> Page:
+    def plots(self, name: str, limit: int, after: str = "", query: str = "", *, allows: Allows = ALL_SESSIONS) -> Page:
         """The keys of a session whose filename matches `query`, by filename, from behind `after`."""
         # No name contains a NUL, which not every database can compare with.
         query_rows = select(*PLOT).where(plot.c.session == name, plot.c.filename > after.partition("\0")[0])
         names = NameFilter(query, self._search_seconds)
         with self.database.reading() as connection:
-            clock = require_header(connection, self.database.shown).clock
+            header = require_header(connection, self.database.shown)
+            clock = newest_clock(connection, header, SessionFilter.of(allows))
             ordered = query_rows.order_by(plot.c.filename, plot.c.project)
             with connection.execution_options(yield_per=1000).execute(ordered) as rows:
                 found = map(Plot._make, names.filter(rows, attrgetter("filename")))
@@ -90,13 +101,14 @@ class Listing:
 
     def sessions(self, allows: Allows, limit: int, after: str = "", query: str = "") -> SessionPage:
         """The sessions that the caller may see and whose name matches `query`, by name, from behind `after`."""
+        allows = SessionFilter.of(allows)
         query_rows = select(session.c.session, session.c.plots, session.c.mtime_ns).where(
-            session.c.session > after.partition("\0")[0]
+            session.c.session > after.partition("\0")[0], is_visible(session.c.session, allows)
         )
         names = NameFilter(query, self._search_seconds)
         page: list[SessionRow] = []
         with self.database.reading() as connection:
-            clock = require_header(connection, self.database.shown).clock
+            clock = newest_clock(connection, require_header(connection, self.database.shown), allows)
             ordered = query_rows.order_by(session.c.session)
             with connection.execution_options(yield_per=1000).execute(ordered) as rows:
                 for row in names.filter_sessions(map(SessionRow._make, rows), allows):
@@ -110,12 +122,18 @@ class Listing:
 
         An entry shows its key as it is now, which may be later than the clock of the page.
         """
+        allows = SessionFilter.of(allows)
+        wanted = allows
+        if name is not None:
+            wanted = SessionFilter.only(name) if allows(name) else NO_SESSIONS
         with self.database.reading() as connection:
             header = require_header(connection, self.database.shown)
-            clock = header.clock
-            if not max(header.born, header.trimmed) <= since <= clock:
+            clock = newest_clock(connection, header, allows)
+            if not header.born <= since <= clock or has_trimmed(connection, wanted, since):
                 return ChangesPage(clock, fresh=True, more=False, changed=[], removed=[])
-            keys, upto = _commits_since(connection, since, name, limit)
+            newest = clock if name is None else newest_clock(connection, header, wanted)
+            read = changes_reader(connection, wanted, by_clock=bool(allows.is_all))
+            keys, upto = _commits_since(read, since, newest, limit) if newest > since else ({}, None)
             entries: list[Entry] = []
             copies, reached = 0, since
             for key, clock_of_key in keys.items():
@@ -124,9 +142,8 @@ class Listing:
                     upto = reached
                     break
                 reached = clock_of_key
-                if allows(key.session):
-                    entries.append(entry := Entry(key, read_copies(connection, key)))
-                    copies += len(entry.copies)
+                entries.append(entry := Entry(key, read_copies(connection, key)))
+                copies += len(entry.copies)
         changed = [entry for entry in entries if entry.copies]
         removed = [entry.key for entry in entries if not entry.copies]
         return ChangesPage(
@@ -153,18 +170,14 @@ def page_of(entries: Iterable[Entry], limit: int) -> tuple[list[Entry], str | No
     return page, None
 
 
-def _commits_since(
-    connection: Connection, since: int, name: str | None, limit: int
-) -> tuple[dict[PlotKey, int], int | None]:
+def _commits_since(read: ReadChanges, since: int, newest: int, limit: int) -> tuple[dict[PlotKey, int], int | None]:
     """The keys of the next commits (at least one) with their first clocks; and the last clock if there are more."""
-    values = {"since": since, "upto": INT64_MAX, "most": limit + 1, "of_session": name}
-    query = _CHANGES if name is None else _CHANGES_OF_SESSION
-    rows = query(connection, values)
+    rows = read(since, newest, limit + 1)
     upto = None
     if len(rows) > limit:
         first, last = rows[0][0], rows[-1][0]
         if first == last:
-            rows, upto = query(connection, {**values, "upto": first, "most": INT64_MAX}), first
+            rows, upto = read(since, first, INT64_MAX), first
         else:
             rows = [row for row in rows if row[0] < last]
             upto = rows[-1][0]
@@ -174,16 +187,4 @@ def _commits_since(
     return keys, upto
 
 
-def _changes(*, of_session: bool) -> Prepared:
-    parts = []
-    for table in (plot, removal):
-        part = select(table.c.clock, table.c.session, table.c.filename).where(
-            table.c.clock > bindparam("since"), table.c.clock <= bindparam("upto")
-        )
-        parts.append(part.where(table.c.session == bindparam("of_session")) if of_session else part)
-    return Prepared(union_all(*parts).order_by("clock").limit(bindparam("most", type_=BigInteger)))
-
-
 _CLOCK = Prepared(select(catalogue.c.clock))
-_CHANGES = _changes(of_session=False)
-_CHANGES_OF_SESSION = _changes(of_session=True)

@@ -6,13 +6,15 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 
 from plotindex.storage.catalog import Catalog, SessionRow
-from plotindex.storage.listing import Allows, Entry
+from plotindex.storage.header import require_header
+from plotindex.storage.listing import Entry
 from plotindex.storage.name_filter import NameFilter
 from plotindex.storage.rows import read_copies
 from plotindex.storage.search.search import MAX_SESSIONS, NameSearch, SearchResult
 from plotindex.storage.tables import plot, session
+from plotindex.storage.visibility import newest_clock
 from plotindex.system import is_encodable
-from plotindex.tree import Plot, PlotKey
+from plotindex.tree import Allows, Plot, PlotKey, SessionFilter
 
 PREVIEW_PLOTS = 5
 """Plots in the preview of a session."""
@@ -52,52 +54,34 @@ class Overview:
         self._previews: OrderedDict[str, tuple[int, list[Plot]]] = OrderedDict()
         self._search = NameSearch(self._database)
 
-    def clock(self) -> int:
-        """The clock of the last commit that changed plots."""
-        return self._catalog.header().clock
+    def clock(self, allows: Allows) -> int:
+        """The clock of the last commit that changed the sessions that the caller may see."""
+        with self._database.reading() as connection:
+            return newest_clock(connection, require_header(connection, self._database.shown), SessionFilter.of(allows))
 
     def sessions(
-        self,
-        allows: Allows,
-        query: str,
-        skip: int,
-        limit: int,
-        *,
-        allows_all: bool | None = None,
-        after: SessionRow | None = None,
+        self, allows: Allows, query: str, skip: int, limit: int, *, after: SessionRow | None = None
     ) -> PreviewPage:
-        """A page of the sessions whose name matches, the latest first, from behind `after`.
-
-        `allows_all`: whether every session is allowed; None if unknown.
-        """
+        """A page of the sessions whose name matches, the latest first, from behind `after`."""
+        allows = SessionFilter.of(allows)
         names = NameFilter(query, self._search.search_seconds)
-        if allows_all and not query and after is None:
+        if allows.is_all and not query and after is None:
             # There may be very many: do not read them all.
             page, count = self._catalog.latest_sessions(skip, limit), self._catalog.counts()[0]
         else:
-            found = list(names.filter_sessions(self._catalog.latest_sessions(after=after), allows))
+            found = list(names.filter_sessions(self._catalog.selected_sessions(allows, after), allows))
             page, count = found[skip : skip + limit], len(found)
         return PreviewPage([SessionPreview(row, self._latest(row.session)) for row in page], count, names.stopped_at)
 
-    def search(
-        self,
-        allows: Allows,
-        query: str,
-        limit: int,
-        *,
-        allows_all: bool | None = None,
-        after: SessionRow | None = None,
-    ) -> SearchResult:
-        """The current copies of the keys whose filename matches, the latest first, in sessions from behind `after`.
-
-        `allows_all`: whether every session is allowed, including new ones; None if unknown.
-        """
-        if allows_all:
+    def search(self, allows: Allows, query: str, limit: int, *, after: SessionRow | None = None) -> SearchResult:
+        """The current copies of the keys whose filename matches, the latest first, in sessions from behind `after`."""
+        allows = SessionFilter.of(allows)
+        if allows.is_all:
             sessions = self._catalog.latest_sessions(0, MAX_SESSIONS, after)
             return self._search.search(query, sessions, limit, everywhere=after is None)
-        sessions = self._catalog.latest_sessions(after=after)
+        sessions = self._catalog.selected_sessions(allows, after)
         allowed = [row for row in sessions if allows(row.session)]
-        everywhere = allows_all is None and after is None and len(allowed) == len(sessions)
+        everywhere = allows.is_all is None and after is None and len(allowed) == len(sessions)
         found = self._search.search(query, allowed, limit, everywhere=everywhere)
         # A session may have appeared since, which was not checked.
         return found._replace(plots=[plot for plot in found.plots if allows(plot.session)])
@@ -117,9 +101,9 @@ class Overview:
             after = select(func.min(names)).where(of_session, names > key.filename)
             return Neighbours(connection.execute(before).scalar(), connection.execute(after).scalar())
 
-    def latest(self, name: str, limit: int) -> tuple[int, SessionRow | None, list[Plot]]:
-        """The clock, read first; the row of a session; and its latest current copies."""
-        clock = self.clock()
+    def latest(self, name: str, limit: int, allows: Allows) -> tuple[int, SessionRow | None, list[Plot]]:
+        """The caller's clock, read first; the row of a session; and its latest current copies."""
+        clock = self.clock(allows)
         row = self._catalog.session_row(name) if is_encodable(name) else None
         return clock, row, self._catalog.latest_plots(name, limit) if row else []
 

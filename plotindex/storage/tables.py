@@ -60,6 +60,19 @@ removal = Table(
 )
 
 
+# For lookups by session, and the newest removal of one.
+Index("ix_removal_session", removal.c.session, removal.c.clock)
+
+# The newest trimmed removal of each session that has any: older cursors have missed it.
+trim = Table(
+    "trim",
+    metadata,
+    Column("session", Name, primary_key=True),
+    Column("clock", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
 # Every key, for search; the last changed has the highest id. It is updated behind the plots (search/updater.py), and
 # indexed by TRIGRAMS, which SQLAlchemy cannot describe.
 name = Table(

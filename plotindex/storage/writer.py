@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
 from plotindex.storage.header import Header, grammar_of, read_header
 from plotindex.storage.rows import OF_KEY, OF_PROJECT, insert_rows, read_rows
 from plotindex.storage.statements import Prepared
-from plotindex.storage.tables import catalogue, plot, removal, session
+from plotindex.storage.tables import catalogue, plot, removal, session, trim
 from plotindex.storage.truncation import Truncations, read_names_bytes
 from plotindex.tree import Layout, Plot, Row, Scope
 
@@ -105,19 +105,29 @@ class Writer:
         self.trim_removals(keep=0)
 
     def trim_removals(self, keep: int = KEPT_REMOVALS) -> None:
-        """Delete all but the latest removals, which expires older cursors; with 0 every cursor."""
+        """Delete all but the latest removals, which expires older cursors in their sessions; with 0 every cursor."""
         if keep == 0:
             self._advance_clock()
             self.connection.execute(delete(removal))
-            self.connection.execute(update(catalogue).values(trimmed=catalogue.c.clock))
+            self.connection.execute(delete(trim))
+            self.connection.execute(update(catalogue).values(born=catalogue.c.clock, trimmed=catalogue.c.clock))
             return
         # Concurrent trims lock this row first, as a writer that advances the clock does.
         self.connection.execute(select(catalogue.c.clock).with_for_update())
         newest = select(removal.c.clock).order_by(removal.c.clock.desc()).offset(keep).limit(1)
         bound = self.connection.execute(newest).scalar()
         if bound is not None:
+            self._record_trim(bound)
             self.connection.execute(delete(removal).where(removal.c.clock <= bound))
             self.connection.execute(update(catalogue).values(trimmed=bound))
+
+    def _record_trim(self, bound: int) -> None:
+        """Store the newest removal up to `bound` of each session."""
+        newest = select(removal.c.session, func.max(removal.c.clock)).where(removal.c.clock <= bound)
+        newest = newest.group_by(removal.c.session)
+        trimmed = select(removal.c.session).where(removal.c.clock <= bound)
+        self.connection.execute(delete(trim).where(trim.c.session.in_(trimmed)))
+        self.connection.execute(insert(trim).from_select(["session", "clock"], newest))
 
     def _advance_clock(self) -> int:
         self.has_changes = True

@@ -3,23 +3,27 @@
 May import: errors, system.
 """
 
-from plotindex.tree.globs import fold_case, glob_matcher, is_glob, literal_runs, name_matcher
+from plotindex.tree.globs import fold_case, glob_matcher, is_glob, literal_prefix, literal_runs, name_matcher
 from plotindex.tree.layout import MEDIA_TYPES, Layout, is_name
 from plotindex.tree.parallel_walk import MAX_PENDING_SESSIONS, ParallelWalk, WalkProcess, start_walk_process
 from plotindex.tree.plots import INT64_MAX, ROW_SORT_KEY, SETTLE_NS, Plot, PlotKey, Row, clamp_int64, newest_first
 from plotindex.tree.scanner import Scanner
 from plotindex.tree.scopes import MAX_SCOPES_PER_SESSION, ROOT_SCOPE, Scope, ScopeSet, collapse, is_within
+from plotindex.tree.session_filter import ALL_SESSIONS, NO_SESSIONS, Allows, SessionFilter
 from plotindex.tree.tree import OpenPlot, Tree, TreeReader
 from plotindex.tree.walk import FolderCallback, FolderStamp, HardLinkedPlot, Walk, plot_from_stat, sum_names_bytes
 
 __all__ = [
+    "ALL_SESSIONS",
     "INT64_MAX",
     "MAX_PENDING_SESSIONS",
     "MAX_SCOPES_PER_SESSION",
     "MEDIA_TYPES",
+    "NO_SESSIONS",
     "ROOT_SCOPE",
     "ROW_SORT_KEY",
     "SETTLE_NS",
+    "Allows",
     "FolderCallback",
     "FolderStamp",
     "HardLinkedPlot",
@@ -32,6 +36,7 @@ __all__ = [
     "Scanner",
     "Scope",
     "ScopeSet",
+    "SessionFilter",
     "Tree",
     "TreeReader",
     "Walk",
@@ -43,6 +48,7 @@ __all__ = [
     "is_glob",
     "is_name",
     "is_within",
+    "literal_prefix",
     "literal_runs",
     "name_matcher",
     "newest_first",

@@ -151,6 +151,11 @@ def _is_wildcard(element: str) -> bool:
     return element in ("*", "?") or len(element) > 1
 
 
+def literal_prefix(glob: str) -> str:
+    """The literal beginning of every match of a glob, as far as databases can compare with it."""
+    return glob[: next((at for at, c in enumerate(glob) if c in "*?[\0" or "\ud800" <= c <= "\udfff"), len(glob))]
+
+
 def name_matcher(query: str) -> Matcher:
     """A predicate for names that contain `query`, ignoring ASCII case, or match it if it is a glob."""
     if is_glob(query):

@@ -91,7 +91,7 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
                 return request.script_root + authenticator.url_signer.unsigned_path(key, parameters)
             return request.script_root + authenticator.url_signer.sign(key, parameters, SIGNED_URL_SECONDS, token.id)
 
-        return Viewer(token.allows, plot_url, token.allows_all)
+        return Viewer(token.sessions, plot_url, authenticator.clock_sealer, token.id)
 
     prefix = settings.url_prefix
     lists = ListViews(lookup, viewer, settings.threads // THREADS_PER_WAITER, is_stopping=is_stopping)
@@ -107,9 +107,10 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
             return redirect_to_login()
         token = caller.token
         return Viewer(
-            token.allows,
+            token.sessions,
             lambda key, given: request.script_root + authenticator.url_signer.unsigned_path(key, given),
-            token.allows_all,
+            authenticator.clock_sealer,
+            token.id,
         )
 
     pages = GalleryViews(lookup, viewer_of_page, prefix, "login.log_out").blueprint("gallery", "")

@@ -1,12 +1,12 @@
 """What the extension keeps for each Flask application."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from flask import Flask
 
-from plotindex.auth import ExternalKeys, UrlSigner, signed_url_salt
+from plotindex.auth import ClockSealer, ExternalKeys, KeyFile, UrlSigner, signed_url_salt
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.index import Lookup, make_lookup
@@ -29,13 +29,15 @@ class AppState:
     lookup: Lookup
     url_signer: UrlSigner
     thumbnails: Thumbnails
+    clock_sealer: ClockSealer
 
     @classmethod
     def create(cls, app: Flask, settings: Settings) -> Self:
         # Not the salt of `plotindex serve`, whose signed URLs end with a token: both may have the same key.
         salt = f"{signed_url_salt(settings)} in an application"
         signer = UrlSigner(ExternalKeys(lambda: host_signing_keys(app, settings)), settings.url_prefix, salt)
-        return cls(app, settings, make_lookup(settings), signer, Thumbnails(settings, MAX_RENDER_WAITERS))
+        sealer = ClockSealer(ExternalKeys(lambda: _clock_keys(app, settings)), str(settings.root))
+        return cls(app, settings, make_lookup(settings), signer, Thumbnails(settings, MAX_RENDER_WAITERS), sealer)
 
     def sign_url(self, session_id: str, filename: str, parameters: Mapping[str, str], seconds: float) -> str:
         """The signed path and query of a plot or its thumbnail.
@@ -67,3 +69,16 @@ class AppState:
             page = listing.plots(session, MAX_PAGE_SIZE, after)
             yield from page.entries
             after = page.next
+
+
+def _clock_keys(app: Flask, settings: Settings) -> Sequence[bytes]:
+    """The keys that seal clocks: the application's, or else those of the state folder."""
+    keys = host_signing_keys(app, settings)
+    if keys:
+        return keys
+    try:
+        # Not for several nodes, each of which has a folder of its own.
+        keys = [] if settings.is_shared else KeyFile.from_settings(settings).load_or_create()
+    except (OSError, SettingsError):
+        keys = []
+    return keys or [str(settings.catalog_location).encode("utf-8", "surrogateescape")]

@@ -15,6 +15,7 @@ from plotindex.auth import (
     COOKIE_SECONDS,
     SIGNATURE_PARAMETER,
     TOKEN_ID_PARAMETER,
+    ClockSealer,
     Logins,
     Token,
     Tokens,
@@ -54,6 +55,7 @@ class Authenticator:
         self.tokens = Tokens.from_settings(settings)
         keys = signing_keys(settings)
         self.logins = Logins(settings.state_folder, self.tokens, keys)
+        self.clock_sealer = ClockSealer(keys, str(settings.root))
         self.url_signer = UrlSigner(keys, settings.url_prefix, signed_url_salt(settings))
         public = urlsplit(settings.public_url or "")
         self._is_https = public.scheme == "https"

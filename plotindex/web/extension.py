@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, current_app, has_app_context, has_
 
 from plotindex.errors import SettingsError
 from plotindex.index import Lookup
-from plotindex.tree import PlotKey
+from plotindex.tree import PlotKey, SessionFilter
 from plotindex.web.app_state import AppState
 from plotindex.web.authentication import is_signed
 from plotindex.web.errors import respond_not_found
@@ -241,7 +241,7 @@ class PlotIndex:
         def plot_url(key: PlotKey, parameters: dict[str, str]) -> str:
             return request.script_root + state.url_signer.unsigned_path(key, parameters)
 
-        return Viewer(lambda session: may_see(session) is True, plot_url)
+        return Viewer(SessionFilter(lambda session: may_see(session) is True), plot_url, state.clock_sealer)
 
     def _state(self) -> AppState:
         """The state for the current application; outside an application context, for the only one."""

@@ -32,7 +32,7 @@ STORAGE = (
     {"sqlite", "postgres"},
     {"factory", "integrity"},
     {"header", "rows"},
-    {"truncation"},
+    {"truncation", "visibility"},
     {"writer"},
     {"catalog"},
     {"listing", "name_filter"},

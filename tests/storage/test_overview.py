@@ -14,6 +14,7 @@ from plotindex.storage.overview import PREVIEW_PLOTS, Overview
 from plotindex.storage.search.search import NAMES_WITHOUT_INDEX, NameSearch
 from plotindex.storage.tables import session
 from plotindex.tree.plots import PlotKey, Row
+from plotindex.tree.session_filter import ALL_SESSIONS, SessionFilter
 from plotindex.web import PlotIndex
 from tests.support.postgres import on_both_engines
 from tests.support.processes import Index, draw
@@ -66,7 +67,7 @@ def test_pages_contain_only_allowed_matches(root: Path, index: Index, overview: 
     names = [[strip.row.session for strip in strips] for strips, _, _ in pages]
     assert names == [["s0", "s1", "s2", "s4"], ["s5", "s6", "s7", "s8"], ["s9"], []]
     for skip in range(0, 16, 4):
-        of_all = overview.sessions(everything, "", skip, 4, allows_all=True)
+        of_all = overview.sessions(ALL_SESSIONS, "", skip, 4)
         assert of_all == overview.sessions(everything, "", skip, 4)
         assert (of_all[1], len(of_all[0])) == (11, min(4, max(0, 11 - skip)))
 
@@ -77,10 +78,10 @@ def test_index_finds_names_beyond_the_latest_sessions(catalog: Catalog, overview
     rows[-1] = [("s1099", "p", "old.png", 1, 0, 1, 1)]
     with catalog.writing() as writer:
         writer.apply([], rows)
-    for allows_all in (None, True):
-        found = overview.search(everything, "old", 5, allows_all=allows_all)
+    for allows in (everything, ALL_SESSIONS):
+        found = overview.search(allows, "old", 5)
         assert ([plot.path for plot in found.plots], found.is_complete) == (["s1099/p/old.png"], True)
-        assert overview.search(everything, "ol", 5, allows_all=allows_all)[:2] == ([], False)
+        assert overview.search(allows, "ol", 5)[:2] == ([], False)
 
 
 @on_both_engines
@@ -99,7 +100,7 @@ def test_search_returns_allowed_current_copies_latest_first(
     assert [plot.path for plot in found.plots] == ["b/project_a/sub/hist 100%.png", "a/project_4/sub/hist.png"]
     assert [plot.session for plot in overview.search(everything, query, 1).plots] == ["secret"]
     assert overview.search(lambda _: False, query, 10)[:2] == ([], True)
-    assert [plot.session for plot in overview.search(everything, query, 9, allows_all=True).plots] == [
+    assert [plot.session for plot in overview.search(ALL_SESSIONS, query, 9).plots] == [
         "secret",
         "b",
         "a",
@@ -117,8 +118,8 @@ def test_session_added_during_a_search_is_checked(root: Path, index: Index, over
         return session == "mine"
 
     overview._search = NameSearch(overview._database, before_index=0)
-    for allows_all in (None, False):
-        assert [plot.session for plot in overview.search(allows, "hist", 9, allows_all=allows_all).plots] == ["mine"]
+    for given in (allows, SessionFilter(allows, is_all=False)):
+        assert [plot.session for plot in overview.search(given, "hist", 9).plots] == ["mine"]
 
 
 @on_both_engines
@@ -189,7 +190,7 @@ def test_search_whose_time_is_up_continues_behind_the_last_session_until_all_are
     sessions: list[str] = []
     after: SessionRow | None = None
     while True:
-        page = overview.sessions(everything, "s[1-9]", 0, 10, allows_all=allows_all, after=after)
+        page = overview.sessions(SessionFilter(everything, allows_all), "s[1-9]", 0, 10, after=after)
         sessions += [preview.row.session for preview in page.previews]
         if page.next is None:
             break
@@ -199,7 +200,7 @@ def test_search_whose_time_is_up_continues_behind_the_last_session_until_all_are
     paths: list[str] = []
     after = None
     while True:
-        found = overview.search(everything, "*odd*", 10, allows_all=allows_all, after=after)
+        found = overview.search(SessionFilter(everything, allows_all), "*odd*", 10, after=after)
         paths += [plot.session for plot in found.plots]
         if found.next is None:
             break
@@ -214,6 +215,6 @@ def test_search_through_long_names_ends_in_time(catalog: Catalog, overview: Over
     with catalog.writing() as writer:
         writer.apply([], [[("evil", "project_a", name, 1, START, 1, 1) for name in sorted(names)]])
     started = time.monotonic()
-    found = overview.search(everything, query, 60, allows_all=False)
+    found = overview.search(SessionFilter(everything, is_all=False), query, 60)
     assert time.monotonic() - started < 2
     assert found.plots == []

@@ -81,7 +81,7 @@ def reader(served: Service, tokens: Tokens) -> Reader:
 
 def test_entry_lists_its_copies_newest_first(reader: Reader) -> None:
     listed = reader.read("/plots/s")
-    assert (listed["session"], listed["next"], type(listed["clock"])) == ("s", None, int)
+    assert (listed["session"], listed["next"], type(listed["clock"])) == ("s", None, str)
     entry = next(entry for entry in listed["plots"] if entry["filename"] == "p3.png")
     assert [copy["project"] for copy in entry["copies"]] == ["project_b", "project_a"]
     assert set(entry) == {"session", "filename", "url", "project", "size", "mtime", "version", "copies"}

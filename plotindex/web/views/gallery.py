@@ -114,18 +114,16 @@ class GalleryViews:
         query = request.args.get("q", "")[:MAX_SEARCH_LENGTH]
         page = _parse_page_number(request.args.get("page", "1"))
         after = _parse_position(request.args.get("after", ""))
-        clock = self._overview.clock()
-        allows, allows_all = viewer.allows, viewer.allows_all
+        allows = viewer.allows
+        clock = self._overview.clock(allows)
         skip = (page - 1) * SESSIONS_PER_PAGE
-        strips, count, next_session = self._overview.sessions(
-            allows, query, skip, SESSIONS_PER_PAGE, allows_all=allows_all, after=after
-        )
+        strips, count, next_session = self._overview.sessions(allows, query, skip, SESSIONS_PER_PAGE, after=after)
         results = SearchResult([], is_complete=True)
         if query and page == 1:
-            results = self._overview.search(allows, query, MAX_RESULTS, allows_all=allows_all, after=after)
+            results = self._overview.search(allows, query, MAX_RESULTS, after=after)
         return self._render(
             "sessions.html",
-            clock=clock,
+            clock=viewer.seal_clock(clock),
             query=query,
             after=_position(after),
             next=_position(_earlier(next_session, results.next)),
@@ -143,15 +141,17 @@ class GalleryViews:
     def _session(self, viewer: Viewer, session: str) -> Response:
         if not is_name(session) or not viewer.allows(session):
             return self._message("Session not found.", 404)
-        clock, row, plots = self._overview.latest(session, INITIAL_PLOTS)
+        clock, row, plots = self._overview.latest(session, INITIAL_PLOTS, viewer.allows)
         if row is None and not self._lookup.has_session(session):
             return self._message("Session not found.", 404)
         latest = [(plot, self._image_url(viewer, plot)) for plot in plots]
-        return self._render("session.html", clock=clock, session=session, plots=latest, row=row, blank=BLANK_PLOT)
+        return self._render(
+            "session.html", clock=viewer.seal_clock(clock), session=session, plots=latest, row=row, blank=BLANK_PLOT
+        )
 
     def _plot(self, viewer: Viewer, session: str, filename: str) -> Response:
         # Read before the plots: a change in between is then reported again, not missed.
-        clock = self._overview.clock()
+        clock = self._overview.clock(viewer.allows)
         project = request.args.get("project")
         key = self._lookup.tree.layout.parse_key(session, filename)
         entry = self._entry(key) if key and viewer.allows(session) else None
@@ -162,7 +162,7 @@ class GalleryViews:
         stable = {} if project is None else {"project": project}
         return self._render(
             "plot.html",
-            clock=clock,
+            clock=viewer.seal_clock(clock),
             shown=shown,
             image=self._image_url(viewer, shown),
             image_url=viewer.plot_url(key, stable),
@@ -174,7 +174,7 @@ class GalleryViews:
         )
 
     def _compare(self, viewer: Viewer) -> Response:
-        clock = self._overview.clock()
+        clock = self._overview.clock(viewer.allows)
         session, name = request.args.get("session", ""), request.args.get("name", "")
         if name:
             key = self._lookup.tree.layout.parse_key(session, name)
@@ -193,7 +193,7 @@ class GalleryViews:
         compared = [ComparedPlot(plot, self._image_url(viewer, plot)) for plot in plots[:MAX_COPIES]]
         return self._render(
             "compare.html",
-            clock=clock,
+            clock=viewer.seal_clock(clock),
             compared=compared,
             omitted=len(plots) - len(compared),
             missing=missing,

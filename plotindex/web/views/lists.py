@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from flask import Request, Response, jsonify, request
 
+from plotindex.auth import CLOCK_TEXT, ClockSealer
 from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import CacheStatus, Lookup, ScansBusyError
-from plotindex.storage import Allows, ChangesPage, Entry, Listing, NameFilter, entries_of, page_of
+from plotindex.storage import ChangesPage, Entry, Listing, NameFilter, entries_of, page_of
 from plotindex.system import rfc3339
-from plotindex.tree import Plot, PlotKey, is_name
+from plotindex.tree import Plot, PlotKey, SessionFilter, is_name
 from plotindex.web.answers import REVALIDATE
 from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
 
@@ -34,10 +35,19 @@ Route = tuple[str, str, Callable[..., Response]]
 class Viewer(NamedTuple):
     """The permissions of the caller, and how to build plot URLs for the caller."""
 
-    allows: Allows
+    allows: SessionFilter
     plot_url: PlotUrl
-    allows_all: bool | None = None
-    """Whether every present and future session is allowed; None if unknown (`may_see` of a host)."""
+    clock_sealer: ClockSealer
+    name: str = ""
+    """Identifies the caller; empty for those of a host."""
+
+    def seal_clock(self, clock: int) -> str:
+        """The clock as the caller gets it."""
+        return self.clock_sealer.seal(clock, self.name)
+
+    def open_clock(self, text: str) -> int:
+        """The clock in a text; 0, of which nothing is known, if it is another caller's or from an older version."""
+        return self.clock_sealer.open(text, self.name) or 0
 
 
 class BadParameterError(Exception):
@@ -104,11 +114,12 @@ class ListViews:
         if not has_utf8_path(request) or not is_name(session) or not viewer.allows(session):
             return respond_not_found(message=NO_SESSION)
         if self._lookup.has_catalog():
-            clock, entries, next_after = self._listing.plots(session, limit, after, query)
+            page = self._listing.plots(session, limit, after, query, allows=viewer.allows)
+            clock, entries, next_after = viewer.seal_clock(page.clock), page.entries, page.next
             cache_status = self._lookup.hit_status
         else:
             # Clock 0: a client that passes it to /changes gets `fresh` and lists again.
-            clock, cache_status = 0, CacheStatus.MISS
+            clock, cache_status = "0", CacheStatus.MISS
             entries, next_after = self._scan(session, limit, after, query)
         if not entries and not self._lookup.has_session(session):
             return respond_not_found(message=NO_SESSION)
@@ -127,10 +138,10 @@ class ListViews:
         self._require_catalog()
         clock, rows, next_after = self._listing.sessions(viewer.allows, limit, after, query)
         sessions = [{"session": name, "plots": plots, "mtime": rfc3339(mtime_ns)} for name, plots, mtime_ns in rows]
-        return _respond(self._lookup.hit_status, clock=clock, sessions=sessions, next=next_after)
+        return _respond(self._lookup.hit_status, clock=viewer.seal_clock(clock), sessions=sessions, next=next_after)
 
     def _changes(self, viewer: Viewer) -> Response:
-        since = _integer_parameter(request, "since", 0, 0, None)
+        since = viewer.open_clock(_clock_parameter(request))
         wait = _seconds_parameter(request, "wait", MAX_WAIT_SECONDS)
         session = request.args.get("session")
         if session is not None and not (is_name(session) and viewer.allows(session)):
@@ -156,7 +167,7 @@ class ListViews:
     def _respond_changes(self, page: ChangesPage, viewer: Viewer, **headers: str) -> Response:
         response = _respond(
             self._lookup.hit_status,
-            clock=page.clock,
+            clock=viewer.seal_clock(page.clock),
             fresh=page.fresh,
             more=page.more,
             changed=[entry_to_json(entry, viewer.plot_url) for entry in page.changed],
@@ -166,10 +177,13 @@ class ListViews:
         return response
 
     def _wait(self, page: ChangesPage, viewer: Viewer, session: str | None, deadline: float) -> ChangesPage:
+        last_commit = None
         while True:
             seen = self._listing.database.notifications
             self._require_catalog()
-            if self._listing.clock() != page.clock:
+            commit = self._listing.clock()
+            if commit != last_commit:
+                last_commit = commit
                 page = self._listing.changes(page.clock, viewer.allows, session)
             if not _is_empty(page) or time.monotonic() >= deadline or self._is_stopping():
                 return page
@@ -229,16 +243,23 @@ def _page_parameters(request: Request) -> tuple[int, str, str]:
     return limit, request.args.get("after", ""), query
 
 
-def _integer_parameter(request: Request, name: str, default: int, minimum: int, maximum: int | None) -> int:
+def _integer_parameter(request: Request, name: str, default: int, minimum: int, maximum: int) -> int:
     text = request.args.get(name)
     if text is None:
         return default
-    bounds = f"from {minimum} to {maximum}" if maximum is not None else f"of at least {minimum}"
     # int() also accepts signs, spaces, underscores and non-ASCII digits.
     value = int(text) if text.isascii() and text.isdigit() and len(text) <= 30 else -1
-    if value < minimum or (maximum is not None and value > maximum):
-        raise BadParameterError(f"{name} must be a whole number {bounds}")
+    if not minimum <= value <= maximum:
+        raise BadParameterError(f"{name} must be a whole number from {minimum} to {maximum}")
     return value
+
+
+def _clock_parameter(request: Request) -> str:
+    text = request.args.get("since", "0")
+    # Older versions gave numbers.
+    if not (CLOCK_TEXT.fullmatch(text) or re.fullmatch(r"[0-9]{1,30}", text)):
+        raise BadParameterError("since must be 0 or the clock of an earlier response")
+    return text
 
 
 def _seconds_parameter(request: Request, name: str, maximum: float) -> float:

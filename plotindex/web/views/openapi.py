@@ -86,19 +86,20 @@ _PAGE = [
     _parameter("q", {"type": "string", "maxLength": MAX_QUERY_LENGTH}, "Part of the name, ignoring case, or a glob"),
 ]
 _SINCE = [
-    _parameter("since", {**INTEGER, "default": 0}, "`clock` of an earlier response; 0 to start"),
+    _parameter("since", {**STRING, "default": "0"}, "`clock` of an earlier response; 0 to start"),
     _parameter("session", STRING, "Only this session"),
     _parameter(
         "wait", {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS}, "Maximum seconds to wait for a change"
     ),
 ]
-_PLOTS = _object({"session": STRING, "clock": INTEGER, "plots": _list_of(ENTRY), "next": NEXT})
+CLOCK: Schema = {**STRING, "description": "Opaque; the same while nothing changes that the caller may see"}
+_PLOTS = _object({"session": STRING, "clock": CLOCK, "plots": _list_of(ENTRY), "next": NEXT})
 _SESSIONS = _object(
-    {"clock": INTEGER, "sessions": _list_of({"session": STRING, "plots": INTEGER, "mtime": STRING}), "next": NEXT}
+    {"clock": CLOCK, "sessions": _list_of({"session": STRING, "plots": INTEGER, "mtime": STRING}), "next": NEXT}
 )
 _CHANGES = _object(
     {
-        "clock": INTEGER,
+        "clock": CLOCK,
         "fresh": {"type": "boolean", "description": "List all plots, then continue from `clock`"},
         "more": {"type": "boolean"},
         "changed": _list_of(ENTRY),

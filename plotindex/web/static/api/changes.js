@@ -24,7 +24,7 @@ export async function followChanges({ since, session, onChanges, reload }) {
     addEventListener("offline", abortWhenInactive);
     try {
       const signal = AbortSignal.any([controller.signal, AbortSignal.timeout((WAIT_SECONDS + 15) * 1000)]);
-      const response = await fetch(`${api}/changes?since=${clock}${sessionQuery}&wait=${WAIT_SECONDS}`, { signal });
+      const response = await fetch(`${api}/changes?since=${encodeURIComponent(clock)}${sessionQuery}&wait=${WAIT_SECONDS}`, { signal });
       if (response.status === 401) return showLoginExpired();
       if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
       setIndexerStatus(response.headers.get("Cache-Status") === "plotindex; hit");

@@ -25,7 +25,7 @@ export function followPage({ since, session, affects, isGone, update }) {
     reload: async () => {
       const page = await refresh();
       const clock = page?.querySelector("[data-clock]")?.dataset.clock;
-      return Number(clock ?? (await fetchJson(`${api}/plots?limit=1`)).clock);
+      return clock ?? (await fetchJson(`${api}/plots?limit=1`)).clock;
     },
   });
 }

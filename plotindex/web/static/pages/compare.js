@@ -48,7 +48,7 @@ function start(state) {
   switchView(buttons.some(({ dataset, disabled }) => dataset.view === state.view && !disabled) ? state.view : "beside");
   if (state.part) stage().setView(state.part);
   for (const target of [player.stage, overlay.stage]) target.setView(state.part ?? target.view);
-  followPage({ since: Number(page.dataset.clock), session, affects, isGone, update });
+  followPage({ since: page.dataset.clock, session, affects, isGone, update });
 }
 
 function connect() {

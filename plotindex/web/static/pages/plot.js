@@ -40,7 +40,7 @@ function start() {
   new ResizeObserver(showViewInfo).observe(stageElement);
   show();
   followPage({
-    since: Number(current.clock),
+    since: current.clock,
     session: current.session,
     affects,
     isGone: (changed, removed) => removed.some(affects) || (pinned && changed.find(affects)?.copies.every(isOtherProject)),

@@ -74,7 +74,7 @@ async function loadAll() {
     const url = `${api}/plots/${encodeURIComponent(session)}?limit=${PAGE_SIZE}&after=${encodeURIComponent(after)}`;
     const page = await fetchJson(url).catch((error) => {
       if (error.status !== 404) throw error;
-      return { clock: Number(container.dataset.clock), plots: [], next: null };
+      return { clock: container.dataset.clock, plots: [], next: null };
     });
     clock ??= page.clock;
     for (const entry of page.plots) entries.push(entry);

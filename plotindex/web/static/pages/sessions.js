@@ -78,10 +78,10 @@ focusOnSlash(field);
 loadAllWhenVisible();
 connectSelection(document.getElementById("main"));
 followChanges({
-  since: Number(document.getElementById("list").dataset.clock),
+  since: document.getElementById("list").dataset.clock,
   onChanges: refreshSoon,
   reload: async () => {
     await refresh();
-    return Number(document.getElementById("list").dataset.clock);
+    return document.getElementById("list").dataset.clock;
   },
 });
