@@ -157,7 +157,9 @@ def test_scans_run_in_a_process_of_their_own_which_may_die(site: Site) -> None:
 def test_no_descriptor_leaks(site: Site) -> None:
     def descriptors() -> int:
         workers = [int(pid) for pid in Path(f"/proc/{site.pid}/task/{site.pid}/children").read_text().split()]
-        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in workers)
+        links = (link for pid in workers for link in Path(f"/proc/{pid}/fd").iterdir())
+        # Each thread has its own connection to the catalogue; under load another thread starts.
+        return sum(not link.resolve().name.startswith("catalog.db") for link in links)
 
     kinds: list[dict[str, Any]] = [
         {},
