@@ -41,6 +41,10 @@ class ConflictError(CatalogError):
     """The transaction was rolled back because of a concurrent one; it can be retried."""
 
 
+class StateLostError(PlotIndexError):
+    """The state folder of a running indexer was deleted or replaced; only a restart creates it again."""
+
+
 class RootLostError(PlotIndexError):
     """The root is missing, or is another file system that shares no session with the catalogue."""
 
@@ -48,6 +52,8 @@ class RootLostError(PlotIndexError):
 WRITE_ERROR_REMEDIES = {
     errno.ENOSPC: "make room on that disk",
     errno.EDQUOT: "raise this user's disk quota, or make room there",
+    errno.ENOENT: "create that folder, or start `plotindex watch`, which creates it",
+    errno.EISDIR: "remove that folder",
     errno.EROFS: "mount that disk writable, or set PLOTINDEX_STATE_DIR",
 }
 """Fixes for write errors other than missing permission, by errno."""

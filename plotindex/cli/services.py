@@ -102,7 +102,7 @@ def watch(config: Path | None, **options: str | None) -> None:
     reloader = reload_on_sighup(settings, config, options, INDEXER_SETTINGS)
     check_root_unless_indexed(settings)
     settings.make_state_folder()
-    with hold_indexer_lock(settings.indexer_lock) as report:
+    with hold_indexer_lock(settings.indexer_lock) as lock:
         migrate_in_subprocess(settings)
         catalog = prepare_catalog(settings)
         # The event reader and the scan loop hand over the GIL at each system call. With the default of 5 ms, a flood of
@@ -111,7 +111,7 @@ def watch(config: Path | None, **options: str | None) -> None:
         stop = _stop_on_signals(grace=1.5)
         try:
             parts = make_tree(settings), catalog, settings, stop
-            Indexer(*parts, notifier=notifier, reload=reloader.reload_if_requested, report=report).run()
+            Indexer(*parts, notifier=notifier, reload=reloader.reload_if_requested, lock=lock).run()
         except KeyboardInterrupt:
             # Interrupting a long scan loses nothing: transactions are atomic.
             if not stop.is_set():

@@ -6,7 +6,7 @@ May import: errors, system, tree, config, storage.
 from plotindex.index.batch_writer import write_batch
 from plotindex.index.diff import ScopeDiff
 from plotindex.index.factory import REQUEST_DATABASE_SECONDS, make_lookup, make_tree, open_catalog, prepare_catalog
-from plotindex.index.indexer_lock import LockState, hold_indexer_lock, read_indexer_lock
+from plotindex.index.indexer_lock import IndexerLock, LockState, hold_indexer_lock, read_indexer_lock
 from plotindex.index.liveness import indexer_problem, indexer_state, require_indexer
 from plotindex.index.lookup import CacheStatus, Lookup, LookupObserver
 from plotindex.index.reconcile import list_sessions, reconcile, record_full_scan
@@ -19,6 +19,7 @@ from plotindex.index.wait import wait_for_plot
 __all__ = [
     "REQUEST_DATABASE_SECONDS",
     "CacheStatus",
+    "IndexerLock",
     "LockState",
     "Lookup",
     "LookupObserver",

@@ -4,13 +4,20 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from plotindex.errors import LockTimeoutError, SettingsError
-from plotindex.system import acquire_lock, explain_write_errors, open_private, open_private_folder
+from plotindex.errors import LockTimeoutError, SettingsError, StateLostError
+from plotindex.system import (
+    ABSENT_ERRNOS,
+    acquire_lock,
+    explain_write_errors,
+    open_private,
+    open_private_folder,
+    printable,
+)
 
 LOCK_FILE_BYTES = 1024
 """The fixed size of the lock file: a problem can be reported on a full disk."""
@@ -33,9 +40,44 @@ class LockState(NamedTuple):
         return not self.is_held and self.holder == _holder(host, pid)
 
 
+class IndexerLock:
+    """The lock file of this process, while it is held."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self._path = path
+        self._fd = fd
+
+    def report(self, problem: str) -> None:
+        """Write the indexer's current problem into the file; an empty text if there is none."""
+        content = f"{_holder(socket.gethostname(), os.getpid())}\n{problem}\n".encode()[: LOCK_FILE_BYTES - 1]
+        # If this fails too, readers still see a living indexer without a heartbeat.
+        with suppress(OSError):
+            os.pwrite(self._fd, content.ljust(LOCK_FILE_BYTES - 1) + b"\n", 0)
+
+    def check(self) -> None:
+        """Check that the path still leads to this file: otherwise another indexer could start beside this one.
+
+        Raises:
+            StateLostError: the file or its folder was deleted or replaced.
+        """
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            if error.errno not in ABSENT_ERRNOS:
+                return
+        else:
+            if os.path.samestat(found, os.fstat(self._fd)):
+                return
+        what = self._path if self._path.parent.is_dir() else self._path.parent
+        raise StateLostError(
+            f"{printable(str(what))} was deleted or replaced while the indexer was running: restart `plotindex watch`, "
+            "which creates it again. Find out which program does that."
+        )
+
+
 @contextmanager
-def hold_indexer_lock(path: Path) -> Iterator[Callable[[str], None]]:
-    """Hold the lock file; yields a function that writes the indexer's current problem into it.
+def hold_indexer_lock(path: Path) -> Iterator[IndexerLock]:
+    """Hold the lock file.
 
     Raises:
         SettingsError: another indexer holds it.
@@ -43,20 +85,15 @@ def hold_indexer_lock(path: Path) -> Iterator[Callable[[str], None]]:
     with explain_write_errors(path):
         fd = open_private(path)
 
-    def report(problem: str) -> None:
-        content = f"{_holder(socket.gethostname(), os.getpid())}\n{problem}\n".encode()[: LOCK_FILE_BYTES - 1]
-        # If this fails too, readers still see a living indexer without a heartbeat.
-        with suppress(OSError):
-            os.pwrite(fd, content.ljust(LOCK_FILE_BYTES - 1) + b"\n", 0)
-
     try:
         try:
             acquire_lock(fd, time.monotonic() + LOCK_SECONDS)
         except LockTimeoutError:
             holder = _read(fd)[0] or "another process"
             raise SettingsError(f"An indexer already watches this root: {holder}. Stop it first.") from None
-        report("")
-        yield report
+        lock = IndexerLock(path, fd)
+        lock.report("")
+        yield lock
     finally:
         os.close(fd)
 

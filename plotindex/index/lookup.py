@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from plotindex.errors import CatalogError, DamagedDatabaseError, LockTimeoutError, RootLostError
 from plotindex.index.catalog_state import CatalogState, read_catalog_state
@@ -26,6 +26,9 @@ HEAL_LOCK_SECONDS = 0.05
 HEAL_RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
+
+
+T = TypeVar("T")
 
 
 class CacheStatus(StrEnum):
@@ -137,6 +140,16 @@ class Lookup:
         """Whether there is a readable catalogue of this root."""
         self._refresh_state()
         return self._state.is_usable
+
+    def read(self, query: Callable[[], T]) -> T | None:
+        """The result of a query of the catalogue; None if it cannot be read now, so that a scan must answer."""
+        if not self.has_catalog():
+            return None
+        try:
+            return query()
+        except CatalogError as error:
+            self._fall_back_to_scans(error)
+            return None
 
     @property
     def hit_status(self) -> CacheStatus:

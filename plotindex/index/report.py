@@ -50,6 +50,12 @@ class Report:
         room = max(0, MAX_DIFFERING - len(self.differing))
         self.differing += ["/".join(row[:3]) for row in rows[:room]]
 
+    def describe(self) -> str:
+        return (
+            f"{self.plots} plots in {self.sessions} sessions; "
+            f"{self.added} added, {self.changed} changed, {self.removed} removed"
+        )
+
     @property
     def differences(self) -> int:
         return self.added + self.changed + self.removed

@@ -7,17 +7,18 @@ from pathlib import Path
 from plotindex.config import variable_name
 from plotindex.index import LockState, indexer_problem
 from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat, IndexerStats, wal_problem
-from plotindex.system import printable
+from plotindex.system import has_no_inodes, printable
 from plotindex.tree import Layout
 
 
 def find_trouble(catalog: Catalog, beats: list[Heartbeat], lock: LockState | None) -> str | None:
     """The first problem, or None. `beats` start with this host's; `lock` is the state of the indexer's lock."""
     file = catalog.database.file
+    reported = lock.problem if lock and lock.is_held else ""
     if file and lock and not lock.problem:
         # An indexer that cannot write cannot report that, either.
         lock = lock._replace(problem=_disk_trouble(file))
-    trouble = (wal_problem(file) if file else None) or _indexer_trouble(beats[0] if beats else None, lock)
+    trouble = (wal_problem(file) if file else None) or _indexer_trouble(beats[0] if beats else None, lock, reported)
     if not trouble and catalog.database.is_shared and not any(map(_is_leader, beats)):
         trouble = "No indexer runs the rescans: one takes over within ten seconds; if not, see the indexers' logs."
     return trouble or next(filter(None, map(_silence_elsewhere, beats[1:])), None)
@@ -53,15 +54,20 @@ def _disk_trouble(database: Path) -> str:
     shown = printable(str(database))
     if disk.f_flag & os.ST_RDONLY:
         return f"The database {shown} cannot be written (Read-only file system): mount its disk for writing."
+    if has_no_inodes(database.parent):
+        return f"The disk of {shown} has no inode left (`df -i`): delete files there."
     return "" if disk.f_bavail else f"The database {shown} cannot be written (disk is full): make room there."
 
 
-def _indexer_trouble(beat: Heartbeat | None, lock: LockState | None) -> str | None:
+def _indexer_trouble(beat: Heartbeat | None, lock: LockState | None, reported: str) -> str | None:
+    """`reported` is the problem that the indexer has reported itself."""
     silence = indexer_problem(beat, lock)
     if silence or beat is None:
         return silence
     if beat.state == "blocked" and lock and lock.problem:
         return lock.problem
+    if beat.state in ("watching", "polling") and reported:
+        return reported
     if closed := IndexerStats.load(beat.measured).closed:
         what = "1 folder is not watched" if closed == 1 else f"{closed} folders are not watched"
         return f"{what}: let the indexer read the folders that `plotindex doctor` lists."

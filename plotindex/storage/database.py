@@ -68,7 +68,7 @@ class Database(ABC):
 
     @abstractmethod
     def check_replaced(self) -> None:
-        """Reconnect if another database has taken the place of the one that was open; count it in `generation`.
+        """Reconnect if another database, or a file of it, has replaced the open one; count it in `generation`.
 
         Raises:
             CatalogError: there is no database.

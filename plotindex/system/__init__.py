@@ -33,8 +33,10 @@ from plotindex.system.private_files import (
     exclusive_lock,
     explain_write_errors,
     file_signature,
+    has_no_inodes,
     open_private,
     read_private,
+    write_error_remedy,
     write_private,
 )
 from plotindex.system.private_folder import PrivateFolder, make_private_folder, open_private_folder
@@ -77,6 +79,7 @@ __all__ = [
     "format_age",
     "format_size",
     "group_name",
+    "has_no_inodes",
     "has_terminal",
     "host_port",
     "is_alive",
@@ -100,5 +103,6 @@ __all__ = [
     "rfc3339",
     "stat_beneath",
     "user_name",
+    "write_error_remedy",
     "write_private",
 ]

@@ -1,5 +1,6 @@
 """State files that only their owner, or the group that shares their folder, can read; and locks on them."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -34,8 +35,22 @@ def explain_write_errors(path: Path) -> Iterator[None]:
     except UnsafePathError as error:
         raise SettingsError(str(error)) from None
     except OSError as error:
-        remedy = WRITE_ERROR_REMEDIES.get(error.errno or 0, "let this user write it, or set PLOTINDEX_STATE_DIR")
+        remedy = write_error_remedy(error, path.parent, "let this user write it, or set PLOTINDEX_STATE_DIR")
         raise SettingsError(f"{path.parent} cannot be written ({error.strerror}): {remedy}.") from None
+
+
+def write_error_remedy(error: OSError, folder: Path, otherwise: str) -> str:
+    """What fixes a write error in a folder; `otherwise` for a missing permission."""
+    if error.errno == errno.ENOSPC and has_no_inodes(folder):
+        return "delete files on that disk, which has no inode left (`df -i`)"
+    return WRITE_ERROR_REMEDIES.get(error.errno or 0, otherwise)
+
+
+def has_no_inodes(folder: Path) -> bool:
+    """Whether no file can be created on the disk of a folder. Raises OSError."""
+    disk = os.statvfs(folder)
+    # Some file systems have no limit, and report zero inodes.
+    return disk.f_files > 0 and disk.f_favail == 0
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plotindex.errors import CatalogError
-from plotindex.system import open_private_folder
+from plotindex.system import open_private_folder, write_error_remedy
 from plotindex.watch.session_job import Ticket
 
 POLL_SECONDS = 0.005
@@ -57,18 +57,21 @@ class Barriers:
         """When the last self-test passed, in seconds since the epoch."""
 
     @property
+    def are_pending(self) -> bool:
+        return bool(self._batches)
+
+    @property
     def await_query(self) -> bool:
         """Whether a barrier waits for the hard-link query alone."""
         return any(batch.query is not None for batch in self._batches)
 
     def start_self_test(self) -> None:
-        """Create a barrier, if the disk has room."""
+        """Create a barrier. Raises OSError."""
         for name in self.unreported():
             if name.startswith(SELF_TEST):
                 self._delete(name)
-        with suppress(OSError):
-            create_barrier(self.folder, SELF_TEST + secrets.token_hex(8))
-            self.self_test_started = time.monotonic()
+        create_barrier(self.folder, SELF_TEST + secrets.token_hex(8))
+        self.self_test_started = time.monotonic()
 
     def reset(self) -> None:
         """Forget the barriers; `unreported` lists them again."""
@@ -154,9 +157,8 @@ def wait_for_sync(folder: Path, timeout: float, require_indexer: Callable[[], No
     try:
         file = create_barrier(folder, f"sync-{os.getpid()}-{secrets.token_hex(8)}")
     except OSError as error:
-        raise CatalogError(
-            f"Cannot create a barrier file in {folder} ({error.strerror}): run this as the indexer's user."
-        ) from None
+        fix = write_error_remedy(error, folder, "run this as the indexer's user")
+        raise CatalogError(f"Cannot create a barrier file in {folder} ({error.strerror}): {fix}.") from None
     check_at = time.monotonic() + CHECK_SECONDS
     try:
         while os.path.lexists(file):

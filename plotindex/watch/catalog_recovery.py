@@ -3,7 +3,8 @@
 import logging
 import time
 
-from plotindex.errors import PlotIndexError
+from plotindex.errors import PlotIndexError, StateLostError
+from plotindex.index import IndexerLock
 from plotindex.storage import Catalog
 from plotindex.tree import Tree
 
@@ -13,10 +14,12 @@ log = logging.getLogger(__name__)
 class CatalogRecovery:
     """Notices another database or server behind the catalogue, and initialises it."""
 
-    def __init__(self, tree: Tree, catalog: Catalog) -> None:
+    def __init__(self, tree: Tree, catalog: Catalog, lock: IndexerLock | None = None) -> None:
         self._tree = tree
         self._catalog = catalog
+        self._lock = lock
         self._generation: int | None = None
+        self.is_state_lost = False
 
     @property
     def space_problem(self) -> str:
@@ -31,8 +34,10 @@ class CatalogRecovery:
         """Return whether a full scan is needed: the database was replaced, or there is room again for new plots.
 
         Raises:
+            StateLostError: the state folder was deleted or replaced.
             CatalogError: there is no database, or it cannot be read.
         """
+        self._check_lock()
         database = self._catalog.database
         database.check_replaced()
         before, generation = self._generation, database.generation
@@ -60,6 +65,14 @@ class CatalogRecovery:
             self._catalog.initialise(str(self._tree.root), self._tree.layout)
         except PlotIndexError as error:
             log.debug("Cannot create the catalogue yet: %s", error)
+
+    def _check_lock(self) -> None:
+        try:
+            if self._lock:
+                self._lock.check()
+        except StateLostError:
+            self.is_state_lost = True
+            raise
 
     def _has_live_indexer(self) -> bool:
         return any(beat.is_recent for beat in self._catalog.heartbeats())

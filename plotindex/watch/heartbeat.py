@@ -43,25 +43,26 @@ class HeartbeatWriter:
         """Whether the next heartbeat is due; a new state is reported at once."""
         return state != self.last.state or time.monotonic() >= self._due
 
-    def write(self, heartbeat: Heartbeat) -> None:
+    def write(self, heartbeat: Heartbeat, self_test_problem: str = "") -> None:
         """Write a heartbeat. If the catalogue cannot store it, readers treat the catalogue as unwatched."""
+        problem = self.problem or self_test_problem
         self._due = time.monotonic() + HEARTBEAT_SECONDS
         self.last = heartbeat._replace(heartbeat=time.time())
         try:
             self._catalog.store_heartbeat(self.last, timeout=STORE_SECONDS)
             self._store_error = ""
         except CatalogError as error:
-            if str(error) not in (self._store_error, self.problem):
+            if str(error) not in (self._store_error, problem):
                 log.warning("Cannot store the heartbeat: %s", error)
             self._store_error = str(error)
-        self._report(self.problem or self._store_error)
+        self._report(problem or self._store_error)
         if self._notifier.is_connected:
-            self._notify_systemd()
+            self._notify_systemd(problem)
 
-    def _notify_systemd(self) -> None:
+    def _notify_systemd(self, problem: str) -> None:
         if self.last.is_healthy:
             self._notifier.notify_ready()
-        status = self.problem
+        status = problem
         if not status:
             # Keep the last status while the catalogue is unavailable.
             with suppress(CatalogError):

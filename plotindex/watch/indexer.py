@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from plotindex.config import Polling, Settings
 from plotindex.errors import CatalogError, RootLostError
+from plotindex.index import IndexerLock
 from plotindex.storage import Catalog, IndexerStats
 from plotindex.system import ABSENT_ERRNOS, SystemdNotifier, make_private_folder, printable
 from plotindex.tree import ScopeSet, Tree
@@ -21,6 +22,7 @@ from plotindex.watch.path_errors import PathErrors
 from plotindex.watch.polled_scopes import PolledScopes
 from plotindex.watch.rolling_rescan import RollingRescan
 from plotindex.watch.scheduler import FairScheduler, take_report
+from plotindex.watch.self_test import SelfTest
 from plotindex.watch.silent_changes import SilentChanges
 from plotindex.watch.watcher import Watcher
 from plotindex.watch.watches import Watches
@@ -30,9 +32,6 @@ RETRY_SECONDS = 1.0
 """Pause before a retry while the root, the database or a system call fails."""
 RETRY_INOTIFY_SECONDS = 10.0
 """How long everything is polled before inotify is tried again."""
-SELF_TEST_SECONDS = 30.0
-SILENT_SECONDS = 10.0
-"""Timeout of a self-test without any other event: the watcher is restarted."""
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +52,12 @@ class Indexer:
         *,
         notifier: SystemdNotifier | None = None,
         reload: Callable[[], Settings | None] = lambda: None,
-        report: Callable[[str], None] = lambda _: None,
+        lock: IndexerLock | None = None,
     ) -> None:
         """Create an indexer; `run` starts it.
 
-        `reload` returns new settings, if any, and is called in each step. `report` receives the current problem, or
-        an empty text, with each heartbeat, also while the database is unavailable.
+        `reload` returns new settings, if any, and is called in each step. `lock` receives the current problem with each
+        heartbeat, also while the database is unavailable.
         """
         self._tree = tree
         self._stop = stop
@@ -68,20 +67,20 @@ class Indexer:
         self._barriers = Barriers(settings.barrier_folder)
         self._watcher = Watcher(tree, self._barriers.folder, lambda: Watches(settings.max_watches, self._polled.covers))
         self._leadership = Leadership(catalog.database)
-        self._recovery = CatalogRecovery(tree, catalog)
+        self._recovery = CatalogRecovery(tree, catalog, lock)
         self._maintenance = Maintenance(catalog, self._leadership)
         self._scheduler = FairScheduler(tree, catalog, self._watcher)
         self._silent = SilentChanges(self._scheduler, self._polled)
         self._full_scans = FullScanSchedule(self._scheduler, self._leadership, settings.rescan_seconds)
         self._rolling = RollingRescan(self._scheduler, self._polled, self._leadership, settings)
         self._retry_inotify_at = float("inf") if self._polled.no_events else 0.0
-        self._self_test_at = 0.0
-        self._heartbeats = HeartbeatWriter(catalog, self._notifier, report)
+        self._self_test = SelfTest(self._barriers, self._watcher)
+        self._heartbeats = HeartbeatWriter(catalog, self._notifier, lock.report if lock else lambda _: None)
         self._stats = IndexerStats()
         self._path_errors = PathErrors()
 
     def run(self) -> None:
-        """Watch the tree, run a full scan, then reconcile what changes, until the stop event is set."""
+        """Index until the stop event is set. Raises StateLostError if the state folder was deleted or replaced."""
         try:
             while not self._stop.is_set():
                 self._step()
@@ -93,7 +92,8 @@ class Indexer:
             self._full_scans.close()
             self._watcher.stop()
             self._polled.close()
-            self._write_heartbeat("stopped")
+            if not self._recovery.is_state_lost:
+                self._write_heartbeat("stopped")
             log.info("Stopped.")
 
     def _step(self) -> None:
@@ -101,8 +101,7 @@ class Indexer:
             if settings := self._reload():
                 self._full_scans.set_interval(settings.rescan_seconds)
                 self._rolling.settings = settings
-            if self._recovery.check():
-                self._reset()
+            self._check_catalog()
             if self._leadership.check():
                 self._full_scans.require()
             self._stats.elected = self._leadership.elected
@@ -116,6 +115,8 @@ class Indexer:
                 self._schedule(self._rolling.step())
             if self._scheduler:
                 self._reconcile()
+            if self._barriers.are_pending:
+                self._check_catalog()
             if not self._recovery.space_problem:
                 self._barriers.remove_done(self._full_scans.completed, self._silent.queries, self._silent.next_query)
             self._run_self_test()
@@ -128,6 +129,12 @@ class Indexer:
             self._recovery.initialise()
         except OSError as error:
             self._back_off("blocked", f"System call failed: {error}; retrying.")
+
+    def _check_catalog(self) -> None:
+        """Start again with a full scan if the database was replaced: others cannot read what was written."""
+        if self._recovery.check():
+            self._reset()
+            self._finish_step("starting")
 
     def _check_watcher(self) -> None:
         """Restart the watcher if it failed, or after a while without inotify."""
@@ -199,9 +206,7 @@ class Indexer:
             self._watcher.watches.snapshots.commit("", ("",), ("",))
         self._heartbeats.record_full_scan()
         if not self._heartbeats.last.is_healthy:
-            numbers = report.plots, report.sessions, report.added, report.changed, report.removed
-            message = "Full scan finished in %.1f s: %d plots in %d sessions; %d added, %d changed, %d removed."
-            log.info(message, self._stats.rescan, *numbers)
+            log.info("Full scan finished in %.1f s: %s.", self._stats.rescan, report.describe())
         self._heartbeats.problem = self._silent.root_problem or self._recovery.space_problem
         self._write_heartbeat(self._state(is_scanned=True))
 
@@ -218,14 +223,10 @@ class Indexer:
             self._path_errors.add(report)
 
     def _run_self_test(self) -> None:
-        """Start a self-test when one is due; restart the watcher when it times out."""
-        started, now = self._barriers.self_test_started, time.monotonic()
-        if self._polled.no_events or self._recovery.space_problem or self._heartbeats.last.state == "starting":
-            return
-        if started is None and now >= self._self_test_at:
-            self._self_test_at = now + SELF_TEST_SECONDS
-            self._barriers.start_self_test()
-        elif started and now - max(started, self._watcher.last_read) > SILENT_SECONDS and not self._scheduler:
+        is_off = self._recovery.space_problem or self._heartbeats.last.state == "starting"
+        if self._polled.no_events:
+            self._self_test.problem = ""
+        elif not is_off and self._self_test.step(is_busy=bool(self._scheduler)):
             self._restart_watcher("self-test timed out")
 
     @property
@@ -290,7 +291,7 @@ class Indexer:
             missed_folders=missed[1] if missed else 0,
             measured=self._stats.dump(),
         )
-        self._heartbeats.write(heartbeat)
+        self._heartbeats.write(heartbeat, self._self_test.problem)
 
     def _delay(self) -> float:
         """Seconds since the oldest scope, required full scan or self-test started to wait."""

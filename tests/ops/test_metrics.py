@@ -138,16 +138,16 @@ def test_dead_indexer_is_gone_and_stuck_one_shows_its_problem(tree: Tree, catalo
     here = Heartbeat(socket.gethostname(), os.getpid(), now, now, "watching")
     catalog.store_heartbeat(here)
     # The kernel takes the lock from a dead process as from one that closes it.
-    with hold_indexer_lock(lock) as tell:
+    with hold_indexer_lock(lock) as held:
         assert status_now() == (None, None, "watching")
         catalog.store_heartbeat(here._replace(state="blocked"))
-        tell("Room is needed.")
+        held.report("Room is needed.")
         trouble, doubt, state = status_now()
         assert (trouble, state) == ("Room is needed.", "blocked")
         assert str(doubt).startswith("The indexer runs, but cannot")
         catalog.store_heartbeat(here._replace(heartbeat=now - 60))
         assert status_now() == (trouble, doubt, "silent")
-        tell("")
+        held.report("")
         assert "runs, but last reported 1 min ago" in str(status_now()[0])
     catalog.store_heartbeat(here)
     trouble, doubt, state = status_now()

@@ -75,7 +75,7 @@ def use_all(settings: Settings) -> None:
         lambda: KeyFile.from_settings(settings).load_or_create(),
         lambda: logins.log_out(logins.consume_code(logins.create_code(Token("", 0))) or ""),
         lambda: WriterQueue(settings.state_folder / "catalog.db").turn().__enter__(),
-        lambda: hold_indexer_lock(settings.indexer_lock).__enter__()("problem"),
+        lambda: hold_indexer_lock(settings.indexer_lock).__enter__().report("problem"),
         lambda: read_indexer_lock(settings.indexer_lock),
         lambda: restore(settings, make_backup(settings), force=True),
         lambda: RequestCounter(settings).count(hits=1),

@@ -21,7 +21,7 @@ from plotindex.storage.stats import IndexerStats
 from plotindex.tree.tree import Tree
 from plotindex.watch import heartbeat as heartbeats
 from plotindex.watch import indexer as indexer_module
-from plotindex.watch import inotify
+from plotindex.watch import inotify, self_test
 from plotindex.watch import rolling_rescan as rolling
 from plotindex.watch.barriers import create_barrier
 from plotindex.watch.indexer import Indexer
@@ -37,8 +37,8 @@ def run_indexer(
     tree: Tree, catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RunIndexer]:
     """An indexer in a thread of this process, watching; what it does once in many seconds it does in a moment."""
-    monkeypatch.setattr(indexer_module, "SELF_TEST_SECONDS", 0.2)
-    monkeypatch.setattr(indexer_module, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(self_test, "SELF_TEST_SECONDS", 0.2)
+    monkeypatch.setattr(self_test, "SILENT_SECONDS", 0.5)
     monkeypatch.setattr(heartbeats, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(indexer_module, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(rolling, "UNWATCHED_SECONDS", 0.2)

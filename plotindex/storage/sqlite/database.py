@@ -20,6 +20,7 @@ from plotindex.storage.sqlite.engine import begin_with_timeout, make_engine
 from plotindex.storage.sqlite.errors import damaged, missing, translate
 from plotindex.storage.sqlite.file import FileId, create_file, describe_file, file_id, quarantine
 from plotindex.storage.sqlite.immutable import ReadConnection, is_in_wal_mode
+from plotindex.storage.sqlite.open_files import OpenFiles
 from plotindex.storage.sqlite.writer_queue import WriterQueue
 from plotindex.storage.statements import Prepared, driver_of
 from plotindex.storage.urls import parse_file_url
@@ -54,6 +55,7 @@ class SqliteDatabase(Database):
         self.writer = make_engine(url, busy_timeout, read_only=False)
         self._idle: ConnectionPool[ReadConnection] = ConnectionPool(self.reader)
         self._is_own_folder = isinstance(place, Path)
+        self._files = OpenFiles(self.path)
         self._opened: FileId | None = None
         self._own: FileId | None = None
         self._damaged: FileId | None = None
@@ -111,11 +113,10 @@ class SqliteDatabase(Database):
                 upgrade(connection)
 
     def check_replaced(self) -> None:
-        found = file_id(self.path)
-        if found != self._opened:
+        if self._files.check():
             self.close()
-            self._opened = found
             self.generation += 1
+        found = self._opened = self._files.database_id
         if found is None:
             raise CatalogError(missing(self.path))
         if found == self._damaged:

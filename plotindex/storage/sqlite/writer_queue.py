@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from plotindex.errors import WRITE_ERROR_REMEDIES, CatalogError, UnsafePathError, UnusableDatabaseError
-from plotindex.system import acquire_lock, open_private
+from plotindex.errors import CatalogError, UnsafePathError, UnusableDatabaseError
+from plotindex.system import acquire_lock, open_private, write_error_remedy
 
 
 class WriterQueue:
@@ -43,7 +43,7 @@ class WriterQueue:
         except UnsafePathError as error:
             raise UnusableDatabaseError(str(error)) from None
         except OSError as error:
-            remedy = WRITE_ERROR_REMEDIES.get(error.errno or 0, "let this user write it")
+            remedy = write_error_remedy(error, path.parent, "let this user write it")
             raise CatalogError(f"The catalogue cannot be written at {path} ({error.strerror}): {remedy}.") from error
         try:
             yield fd

@@ -113,8 +113,8 @@ class ListViews:
         limit, after, query = _page_parameters(request)
         if not has_utf8_path(request) or not is_name(session) or not viewer.allows(session):
             return respond_not_found(message=NO_SESSION)
-        if self._lookup.has_catalog():
-            page = self._listing.plots(session, limit, after, query, allows=viewer.allows)
+        page = self._lookup.read(lambda: self._listing.plots(session, limit, after, query, allows=viewer.allows))
+        if page is not None:
             clock, entries, next_after = viewer.seal_clock(page.clock), page.entries, page.next
             cache_status = self._lookup.hit_status
         else:
