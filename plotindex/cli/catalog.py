@@ -5,6 +5,7 @@ import json
 import math
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,13 @@ from plotindex.cli.options import SESSION_LIMITS, common_options, example, json_
 from plotindex.cli.program import print_error
 from plotindex.cli.progress import Progress
 from plotindex.cli.startup import check_root_unless_indexed, read_settings
-from plotindex.errors import DamagedDatabaseError, SettingsError
+from plotindex.errors import CatalogError, DamagedDatabaseError, SettingsError
 from plotindex.system import printable
 
 if TYPE_CHECKING:
     from plotindex.index import Report
+    from plotindex.storage import Catalog
+    from plotindex.tree import Layout
 
 
 NAMES_SECONDS = 0.1
@@ -30,6 +33,11 @@ NAMES_SECONDS = 0.1
 @setting_options(*SESSION_LIMITS)
 @click.option("--from-scratch", is_flag=True, help="Rewrite all rows, session by session.")
 @click.option("--allow-empty", is_flag=True, help="Accept a root that shares no session with the catalogue.")
+@click.option(
+    "--allow-removals",
+    is_flag=True,
+    help="Accept a project_pattern, suffixes or limits that leave out more than half of the catalogue.",
+)
 @click.option("--adopt", is_flag=True, help="The root has moved: use its catalogue for this --root.")
 @click.option("--names", is_flag=True, help="Also complete the name search; an indexer does so in the background.")
 @json_option
@@ -38,6 +46,7 @@ def rebuild(
     config: Path | None,
     from_scratch: bool,
     allow_empty: bool,
+    allow_removals: bool,
     adopt: bool,
     names: bool,
     as_json: bool,
@@ -45,14 +54,22 @@ def rebuild(
 ) -> None:
     """Update the catalogue to match the whole tree (full scan).
 
-    Works with and without a running indexer. Writes nothing if the root looks like a lost mount.
+    Works with and without a running indexer. Writes nothing if the root looks like a lost mount, or if other settings
+    leave out more than half of the catalogue.
     """
     from plotindex.index import Options, make_tree, prepare_catalog, reconcile
-    from plotindex.storage import IndexUpdater
+    from plotindex.storage import Catalog, IndexUpdater, open_database
 
     settings = read_settings(config, options)
     check_root_unless_indexed(settings)
+    if not allow_removals:
+        # One that cannot be read is created, migrated or quarantined below.
+        with suppress(CatalogError):
+            _check_removals(Catalog(open_database(settings.catalog_location)), settings.layout)
     catalog = prepare_catalog(settings, adopt=adopt)
+    if not allow_removals:
+        with suppress(DamagedDatabaseError):
+            _check_removals(catalog, settings.layout)
     start = time.monotonic()
     scan_options = Options(rewrite=from_scratch, allow_empty=allow_empty)
 
@@ -118,6 +135,26 @@ def migrate(config: Path | None, **options: str | None) -> None:
     settings = read_settings(config, options)
     prepare_catalog(settings)
     click.echo("The database has the schema of this version.")
+
+
+def _check_removals(catalog: "Catalog", layout: "Layout") -> None:
+    """Check that these settings do not leave out more than half of the catalogue.
+
+    Raises:
+        SettingsError: they do.
+        CatalogError: the catalogue cannot be read.
+    """
+    from plotindex.index import count_excluded
+    from plotindex.ops.health import grammar_trouble
+
+    header = catalog.header()
+    excluded, total = count_excluded(catalog, layout)
+    if excluded * 2 > total:
+        why = grammar_trouble(header.pattern, header.suffixes, layout) or "A limit is lower than before."
+        raise SettingsError(
+            f"{why} A rebuild would remove {excluded} of {total} plots, so nothing was changed: if they should go, "
+            "run it with --allow-removals."
+        )
 
 
 def _print_report(report: "Report", seconds: float, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from plotindex.index.indexer_lock import IndexerLock, LockState, hold_indexer_lo
 from plotindex.index.liveness import indexer_problem, indexer_state, require_indexer
 from plotindex.index.lookup import CacheStatus, Lookup, LookupObserver
 from plotindex.index.reconcile import list_sessions, reconcile, record_full_scan
+from plotindex.index.removals import count_excluded
 from plotindex.index.report import Options, Report
 from plotindex.index.root_identity import is_root_lost
 from plotindex.index.scan_limiter import ScansBusyError
@@ -27,6 +28,7 @@ __all__ = [
     "Report",
     "ScansBusyError",
     "ScopeDiff",
+    "count_excluded",
     "differences",
     "hold_indexer_lock",
     "indexer_problem",

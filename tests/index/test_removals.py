@@ -1,0 +1,68 @@
+"""A rebuild with mistyped settings does not empty the catalogue."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from plotindex.storage.catalog import Catalog
+from plotindex.storage.tables import catalogue
+from tests.support.processes import Index, RunPlotindex, all_plots, draw
+
+
+@pytest.fixture
+def drawn(root: Path, index: Index) -> Path:
+    for number in range(6):
+        draw(root, f"s/project_a/{number}.png")
+    draw(root, "s/project_a/deep/er/x.png")
+    draw(root, "s/figs/y.png")
+    index()
+    return root
+
+
+MISTYPED = [
+    {"PLOTINDEX_PROJECT_PATTERN": "projct_*"},
+    {"PLOTINDEX_SUFFIXES": ".svg"},
+    {"PLOTINDEX_MAX_PLOTS_PER_SESSION": "2"},
+]
+
+
+@pytest.mark.parametrize("env", MISTYPED, ids=lambda env: next(iter(env)))
+@pytest.mark.parametrize("options", [(), ("--from-scratch",)], ids=["", "from scratch"])
+def test_rebuild_that_would_remove_most_plots_changes_nothing_without_allow_removals(
+    drawn: Path, catalog: Catalog, plotindex: RunPlotindex, env: dict[str, str], options: tuple[str, ...]
+) -> None:
+    before = all_plots(catalog), catalog.header()
+    done = plotindex("rebuild", *options, env=env)
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert "of 7 plots, so nothing was changed" in done.stderr
+    assert "--allow-removals" in done.stderr
+    assert (all_plots(catalog), catalog.header()) == before
+    done = plotindex("rebuild", *options, "--allow-removals", env=env)
+    assert done.returncode == 0, done
+    assert len(all_plots(catalog)) <= 2
+    assert plotindex("verify", env=env).returncode == 0
+    assert plotindex("rebuild", env=env).returncode == 0
+    assert len(list(drawn.rglob("*.png"))) == 8
+
+
+def test_rebuild_is_not_refused_for_deleted_plots_or_few_left_out(
+    drawn: Path, catalog: Catalog, plotindex: RunPlotindex
+) -> None:
+    assert plotindex("rebuild", env={"PLOTINDEX_MAX_DEPTH": "1"}).returncode == 0
+    assert len(all_plots(catalog)) == 6
+    for number in range(5):
+        (drawn / f"s/project_a/{number}.png").unlink()
+    assert plotindex("rebuild").returncode == 0
+    assert len(all_plots(catalog)) == 2
+
+
+def test_new_default_suffixes_are_adopted_without_asking(
+    drawn: Path, catalog: Catalog, plotindex: RunPlotindex
+) -> None:
+    with catalog.writing() as writer:
+        writer.connection.execute(update(catalogue).values(suffixes=".jpg .png"))
+    draw(drawn, "s/project_a/new.svg")
+    assert plotindex("rebuild").returncode == 0
+    assert len(all_plots(catalog)) == 8
+    assert ".svg" in catalog.header().suffixes
