@@ -13,7 +13,7 @@ from plotindex.system import minimal_environment, python_command
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree, TreeReader
 from plotindex.tree.walk import WAITING, FolderCallback, Walk, WalkSteps
-from plotindex.tree.walk_worker import KEEPALIVE, LENGTH, arguments_for, unpack
+from plotindex.tree.walk_protocol import KEEPALIVE, LENGTH, arguments_for, unpack
 
 MIN_SESSIONS = 50
 """Fewer are not worth a process."""

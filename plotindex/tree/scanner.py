@@ -10,7 +10,7 @@ from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree
 from plotindex.tree.walk import Walk
-from plotindex.tree.walk_worker import unpack, unpack_copies
+from plotindex.tree.walk_protocol import unpack, unpack_copies
 
 RESTART_SECONDS = 1.0
 """How long this process scans itself after a child process has died."""

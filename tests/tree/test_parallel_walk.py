@@ -17,7 +17,7 @@ from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree import parallel_walk as module
-from plotindex.tree import walk_worker
+from plotindex.tree import walk_protocol, walk_worker
 from plotindex.tree.layout import Layout
 from plotindex.tree.parallel_walk import ParallelWalk, WalkProcess
 from plotindex.tree.scopes import Scope
@@ -120,9 +120,9 @@ def test_a_slow_walk_sends_keepalives(root: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(walk_worker, "KEEPALIVE_SECONDS", 0.0)
     for number in range(20):
         draw(root, f"s/project_{number}/x.png")
-    requests, responses = io.BytesIO(walk_worker.LENGTH.pack(1) + b"s"), io.BytesIO()
+    requests, responses = io.BytesIO(walk_protocol.LENGTH.pack(1) + b"s"), io.BytesIO()
     walk_worker.serve_requests(Tree(root), requests, responses, is_bounded=True)
-    keepalive = walk_worker.LENGTH.pack(walk_worker.KEEPALIVE)
+    keepalive = walk_protocol.LENGTH.pack(walk_protocol.KEEPALIVE)
     assert responses.getvalue().startswith(keepalive * 20)
     with closing(WalkProcess(Tree(root))) as walk_process:
         assert walk_process.request("s")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from plotindex.tree import scanner as module
-from plotindex.tree import walk_worker
+from plotindex.tree import walk_protocol, walk_worker
 from plotindex.tree.layout import Layout
 from plotindex.tree.parallel_walk import WalkProcess
 from plotindex.tree.plots import Plot, PlotKey
@@ -67,7 +67,7 @@ def test_the_error_of_a_scan_is_raised_here(tree: Tree, root: Path, monkeypatch:
 
     monkeypatch.setattr(Tree, "find", fail)
     with Path(os.devnull).open("wb") as sink, pytest.raises(OSError, match="broken") as raised:
-        walk_worker.unpack_copies(walk_worker._find(tree, PlotKey("s", "x.png"), sink))
+        walk_protocol.unpack_copies(walk_worker._find(tree, PlotKey("s", "x.png"), sink))
     assert (raised.value.errno, raised.value.filename) == (errno.EIO, "/a/path")
 
 
@@ -174,5 +174,5 @@ def test_a_long_scan_of_a_key_sends_keepalives(tree: Tree, root: Path, monkeypat
 
     monkeypatch.setattr(Tree, "find", find)
     response = walk_worker._find(tree, PlotKey("s", "x.png"), Sink())  # type: ignore[arg-type]
-    assert len(walk_worker.unpack_copies(response)) == 1
-    assert set(sent) == {walk_worker.LENGTH.pack(walk_worker.KEEPALIVE)}
+    assert len(walk_protocol.unpack_copies(response)) == 1
+    assert set(sent) == {walk_protocol.LENGTH.pack(walk_protocol.KEEPALIVE)}
