@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import in_turn, median_ratio, print_table
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import SqliteDatabase
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import Plot, PlotKey
 
 SIZES = sorted({10_000, int(os.environ.get("PLOTS", "1000000"))})

@@ -31,7 +31,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from plotindex.system.text import is_encodable
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 
 # No open or read events: unfiltered, its own scans would cause events without end.
 EVENTS: list[type[FileSystemEvent]] = [

@@ -21,7 +21,7 @@ from plotindex.storage.find import PlotFilter, find_plots
 from plotindex.storage.overview import Overview
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.sqlite.database import SqliteDatabase
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.session_filter import SessionFilter
 
 SIZES = sorted({10_000, int(os.environ.get("PLOTS", "100000"))})

@@ -15,7 +15,7 @@ from plotindex.index.report import Options, Report
 from plotindex.index.root_identity import is_root_lost
 from plotindex.index.scan_limiter import ScansBusyError
 from plotindex.index.verify import differences
-from plotindex.index.wait import wait_for_plot
+from plotindex.index.wait_for_plot import wait_for_plot
 
 __all__ = [
     "REQUEST_DATABASE_SECONDS",

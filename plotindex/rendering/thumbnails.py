@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from plotindex.config import Settings
 from plotindex.rendering.cache import FileCache, cache_key
-from plotindex.rendering.client import RendererClient
 from plotindex.rendering.protocol import MAX_SVG_BYTES, SVG_JOB, Outcome, is_webp
+from plotindex.rendering.renderer_client import RendererClient
 from plotindex.system import call_after_fork
 from plotindex.tree import OpenPlot, plot_from_stat
 

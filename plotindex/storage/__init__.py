@@ -18,7 +18,7 @@ from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES, wal_bytes, wal_problem
 from plotindex.storage.stats import BUCKETS, Histogram, IndexerStats
-from plotindex.storage.truncation import Truncation
+from plotindex.storage.truncated_sessions import Truncation
 from plotindex.storage.urls import check_url
 from plotindex.storage.writer import Change, Writer
 

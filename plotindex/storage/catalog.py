@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Select, bindparam, func, insert, or_, select, update
 
 from plotindex.errors import DamagedDatabaseError, SettingsError
+from plotindex.storage.catalog_header import Header, grammar_of, require_header
 from plotindex.storage.database import Database
-from plotindex.storage.header import Header, grammar_of, require_header
 from plotindex.storage.heartbeat import Heartbeat, delete_dead, read_heartbeats, write_heartbeat
 from plotindex.storage.rows import CURRENT_COPY, NUMBERS, OF_KEY, OF_PROJECT, PLOT, key_values, read_rows
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, excess, plot, session
-from plotindex.storage.truncation import Truncation, read_names_bytes, read_truncation
+from plotindex.storage.truncated_sessions import Truncation, read_names_bytes, read_truncation
 from plotindex.storage.visibility import is_visible
 from plotindex.storage.writer import Writer
 from plotindex.system import is_encodable, printable

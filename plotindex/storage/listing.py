@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import select
 
 from plotindex.storage.catalog import SessionRow
+from plotindex.storage.catalog_header import not_initialised, require_header
 from plotindex.storage.database import Database
-from plotindex.storage.header import not_initialised, require_header
 from plotindex.storage.name_filter import SEARCH_SECONDS, NameFilter
 from plotindex.storage.rows import PLOT, read_copies
 from plotindex.storage.statements import Prepared

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 
 from plotindex.storage.catalog import Catalog, SessionRow
-from plotindex.storage.header import require_header
+from plotindex.storage.catalog_header import require_header
 from plotindex.storage.listing import Entry
 from plotindex.storage.name_filter import NameFilter
 from plotindex.storage.rows import read_copies

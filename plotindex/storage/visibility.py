@@ -20,7 +20,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from plotindex.storage.header import Header
+from plotindex.storage.catalog_header import Header
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import plot, removal, session, trim
 from plotindex.system import is_encodable

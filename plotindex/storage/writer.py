@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
-from plotindex.storage.header import Header, grammar_of, read_header
+from plotindex.storage.catalog_header import Header, grammar_of, read_header
 from plotindex.storage.rows import OF_KEY, OF_PROJECT, insert_rows, read_rows
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import catalogue, plot, removal, session, trim
-from plotindex.storage.truncation import Truncations, read_names_bytes
+from plotindex.storage.truncated_sessions import Truncations, read_names_bytes
 from plotindex.tree import Layout, Plot, Row, Scope
 
 KEPT_REMOVALS = 100_000

@@ -24,7 +24,7 @@ from plotindex.system import (
     open_folder_beneath,
     stat_beneath,
 )
-from plotindex.tree.layout import Layout, is_name
+from plotindex.tree.grammar import Layout, is_name
 from plotindex.tree.plots import Plot, PlotKey, newest_first
 from plotindex.tree.scopes import Scope
 from plotindex.tree.walk import NOT_UTF8, FolderCallback, FolderStamp, Walk, plot_from_stat, read_stamp

@@ -11,7 +11,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 from plotindex.system import ABSENT_ERRNOS, FOLDER_FLAGS, is_encodable, open_folder_beneath
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import INT64_MAX, INT64_MIN, SETTLE_NS, Plot, Row, clamp_int64, to_int64
 from plotindex.tree.scopes import Scope
 

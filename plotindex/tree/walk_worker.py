@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from plotindex.system import die_with_parent
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from plotindex.index import Report, list_sessions, record_full_scan
 from plotindex.storage import IntegrityCheck
 from plotindex.tree import ScopeSet, start_walk_process
-from plotindex.watch.leadership import Leadership
+from plotindex.watch.leader_role import Leadership
 from plotindex.watch.scheduler import FairScheduler
 from plotindex.watch.session_job import Ticket
 

@@ -16,7 +16,7 @@ from plotindex.watch.catalog_recovery import CatalogRecovery
 from plotindex.watch.changes import Changes
 from plotindex.watch.full_scan import FullScan, FullScanSchedule
 from plotindex.watch.heartbeat import HeartbeatWriter
-from plotindex.watch.leadership import Leadership
+from plotindex.watch.leader_role import Leadership
 from plotindex.watch.maintenance import Maintenance
 from plotindex.watch.path_errors import PathErrors
 from plotindex.watch.polled_scopes import PolledScopes

@@ -4,7 +4,7 @@ import socket
 import time
 
 from plotindex.storage import Catalog, IndexerStats, IndexUpdater
-from plotindex.watch.leadership import Leadership
+from plotindex.watch.leader_role import Leadership
 
 TRIM_SECONDS = 60.0
 SEARCH_SECONDS = 1.0

@@ -12,11 +12,11 @@ from plotindex.index import Report
 from plotindex.storage import Histogram, IndexerStats
 from plotindex.system import ABSENT_ERRNOS
 from plotindex.tree import ScopeSet
-from plotindex.watch.leadership import Leadership
+from plotindex.watch.folder_snapshots import FolderSnapshots
+from plotindex.watch.leader_role import Leadership
 from plotindex.watch.polled_scopes import PolledScopes
 from plotindex.watch.scheduler import FairScheduler
 from plotindex.watch.session_job import Ticket
-from plotindex.watch.snapshots import FolderSnapshots
 from plotindex.watch.throttled_round import ThrottledRound
 
 UNWATCHED_SECONDS = 5.0

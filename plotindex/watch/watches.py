@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from pathlib import Path
 
-from plotindex.watch.snapshots import FolderSnapshots, fingerprint_of_open
-from plotindex.watch.watch_map import Watch, WatchMap
+from plotindex.watch.folder_snapshots import FolderSnapshots, fingerprint_of_open
+from plotindex.watch.watch_paths import Watch, WatchMap
 
 FDINFO = Path("/proc/self/fdinfo")
 

@@ -16,7 +16,7 @@ from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import Plot, PlotKey, to_int64
 from plotindex.tree.tree import Tree
 from tests.support.postgres import NewDatabase, on_both_engines

@@ -18,7 +18,7 @@ from plotindex.errors import CatalogError
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import SqliteDatabase
-from plotindex.storage.sqlite.immutable import stamp_of_closed
+from plotindex.storage.sqlite.read_only import stamp_of_closed
 from plotindex.system.private_files import open_private, write_private
 from plotindex.system.private_folder import make_private_folder
 from plotindex.tree.plots import PlotKey

@@ -25,8 +25,8 @@ from plotindex.index.reconcile import reconcile
 from plotindex.index.verify import differences
 from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.truncation import Truncation
-from plotindex.tree.layout import Layout
+from plotindex.storage.truncated_sessions import Truncation
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
 from plotindex.watch.barriers import wait_for_sync

@@ -21,7 +21,7 @@ from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.storage.writer import Writer
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import SETTLE_NS, PlotKey
 from plotindex.tree.tree import Tree, TreeReader
 from tests.support.postgres import on_both_engines

@@ -31,8 +31,8 @@ STORAGE = (
     {"tables", "schema", "statements", "pool", "urls", "heartbeat", "stats", "database"},
     {"sqlite", "postgres"},
     {"factory", "integrity"},
-    {"header", "rows"},
-    {"truncation", "visibility"},
+    {"catalog_header", "rows"},
+    {"truncated_sessions", "visibility"},
     {"writer"},
     {"catalog"},
     {"listing", "name_filter"},
@@ -44,7 +44,7 @@ FACELESS = {"rendering", "ops", "web", "cli"}
 """Packages whose modules others import by full path, so that a program loads no more of them than it needs."""
 LIBRARIES = {
     "watchdog": {"watch/inotify.py"},
-    "PIL": {"rendering/renderer.py"},
+    "PIL": {"rendering/renderer_process.py"},
     "flask": {"web"},
     "granian": {"web/server"},
     "click": {"cli"},

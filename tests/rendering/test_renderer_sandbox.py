@@ -13,8 +13,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from plotindex.rendering.client import RendererClient
 from plotindex.rendering.protocol import SVG_JOB, Outcome
+from plotindex.rendering.renderer_client import RendererClient
 from tests.support.images import encoded, halves
 from tests.support.processes import draw, wait_until
 
@@ -101,7 +101,7 @@ def confined(folder: Path, user: int, methods: str) -> "subprocess.CompletedProc
 JOBS = """
 import ctypes, os, signal, socket, sys, threading, time
 from pathlib import Path
-from plotindex.rendering.renderer import run_in_child
+from plotindex.rendering.renderer_process import run_in_child
 from plotindex.rendering.protocol import Outcome
 
 def refused(*calls):
@@ -239,7 +239,7 @@ def has_ended(pid: int) -> bool:
 
 def test_it_ends_with_its_parent(tmp_path: Path, plot: int) -> None:
     code = (
-        "import sys, os, signal\nfrom plotindex.rendering.client import RendererClient\n"
+        "import sys, os, signal\nfrom plotindex.rendering.renderer_client import RendererClient\n"
         "d = RendererClient()\nd.run('160', int(sys.argv[1]))\n"
     )
     for end in ("os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "pass"):
@@ -273,7 +273,7 @@ def test_a_failed_start_is_logged_once(
     assert caplog.text.count("No thumbnails, full-size plots") == 1
     assert "Landlock" in caplog.text
     monkeypatch.setattr("plotindex.system.processes.python_interpreter", lambda: sys.executable)
-    monkeypatch.setattr("plotindex.rendering.client.START_SECONDS", 0.001)
+    monkeypatch.setattr("plotindex.rendering.renderer_client.START_SECONDS", 0.001)
     late = RendererClient()
     assert late.run("160", plot) == (Outcome.BUSY, b"")
     assert "timed out" in caplog.text

@@ -69,7 +69,7 @@ def renderer_process(pid: int) -> psutil.Process:
     (found,) = [
         process
         for process in psutil.Process(pid).children(recursive=True)
-        if process.cmdline()[-1:] == ["plotindex.rendering.renderer"] and process.ppid() != os.getpid()
+        if process.cmdline()[-1:] == ["plotindex.rendering.renderer_process"] and process.ppid() != os.getpid()
     ]
     return found
 

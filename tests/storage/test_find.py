@@ -27,7 +27,7 @@ from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.tables import plot, session
 from plotindex.system.humanize import rfc3339
 from plotindex.tree.globs import glob_matcher, is_glob, name_matcher
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import Tree
 from tests.support.postgres import NewDatabase, on_both_engines

@@ -14,7 +14,7 @@ from plotindex.storage.integrity import IntegrityCheck
 from plotindex.storage.sqlite import wal
 from plotindex.tree.tree import Tree
 from plotindex.watch.full_scan import FullScanSchedule
-from plotindex.watch.leadership import Leadership
+from plotindex.watch.leader_role import Leadership
 from plotindex.watch.scheduler import FairScheduler
 from plotindex.watch.watcher import Watcher
 from plotindex.watch.watches import Watches

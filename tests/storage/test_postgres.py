@@ -27,7 +27,7 @@ from plotindex.storage.factory import open_database
 from plotindex.storage.listing import Listing
 from plotindex.storage.overview import Overview
 from plotindex.storage.stats import IndexerStats
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
 from plotindex.web.app import create_app

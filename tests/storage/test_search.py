@@ -21,7 +21,7 @@ from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.tables import name, searched
 from plotindex.storage.writer import Change
 from plotindex.tree.globs import glob_matcher, literal_runs, name_matcher
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import Plot, PlotKey, Row, newest_first
 from plotindex.tree.tree import Tree
 from tests.support.postgres import NewDatabase, connected, on_both_engines, on_postgresql

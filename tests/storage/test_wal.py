@@ -13,7 +13,7 @@ from plotindex.ops.status import read_status
 from plotindex.rendering.cache import FileCache
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import wal
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.tree import Tree
 from tests.support.processes import draw
 

@@ -18,7 +18,7 @@ from plotindex.index.verify import differences
 from plotindex.storage.catalog import Catalog
 from plotindex.tree import parallel_walk as module
 from plotindex.tree import walk_protocol, walk_worker
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.parallel_walk import ParallelWalk, WalkProcess
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree

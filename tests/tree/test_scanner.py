@@ -13,7 +13,7 @@ import pytest
 
 from plotindex.tree import scanner as module
 from plotindex.tree import walk_protocol, walk_worker
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.parallel_walk import WalkProcess
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.scanner import Scanner

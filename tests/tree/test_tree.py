@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree

@@ -19,16 +19,16 @@ from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
 from plotindex.tree.plots import SETTLE_NS
 from plotindex.tree.tree import Tree
+from plotindex.watch import folder_snapshots as snapshots_module
 from plotindex.watch import rolling_rescan as rolling_rescan_module
 from plotindex.watch import scheduler as scheduler_module
-from plotindex.watch import snapshots as snapshots_module
 from plotindex.watch import watches as watches_module
+from plotindex.watch.folder_snapshots import STALE, fingerprint_of
 from plotindex.watch.full_scan import FullScan
-from plotindex.watch.leadership import Leadership
+from plotindex.watch.leader_role import Leadership
 from plotindex.watch.polled_scopes import PolledScopes
 from plotindex.watch.rolling_rescan import RollingRescan
 from plotindex.watch.scheduler import FairScheduler, take_report
-from plotindex.watch.snapshots import STALE, fingerprint_of
 from plotindex.watch.throttled_round import ThrottledRound
 from plotindex.watch.watcher import Watcher
 from plotindex.watch.watches import Watches

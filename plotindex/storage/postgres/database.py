@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from plotindex.errors import DamagedDatabaseError
 from plotindex.storage.database import Database, no_tables
 from plotindex.storage.pool import ConnectionPool
+from plotindex.storage.postgres.commit_notifications import CommitListener
 from plotindex.storage.postgres.connections import (
     PAUSE_SECONDS,
     CircuitBreaker,
@@ -21,8 +22,7 @@ from plotindex.storage.postgres.connections import (
 )
 from plotindex.storage.postgres.errors import damaged, translate
 from plotindex.storage.postgres.introspection import describe_server, table_names
-from plotindex.storage.postgres.leader import LeaderElection
-from plotindex.storage.postgres.notifications import CommitListener
+from plotindex.storage.postgres.leader_election import LeaderElection
 from plotindex.storage.schema import SCHEMA, upgrade
 from plotindex.storage.statements import Prepared
 from plotindex.storage.urls import parse_server_url, without_password

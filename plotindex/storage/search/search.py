@@ -16,8 +16,8 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, Connection, bindparam, func, select, tuple_
 
 from plotindex.storage.catalog import SessionRow
+from plotindex.storage.catalog_header import read_header
 from plotindex.storage.database import Database
-from plotindex.storage.header import read_header
 from plotindex.storage.name_filter import SEARCH_SECONDS, NameFilter
 from plotindex.storage.rows import CURRENT_COPY, key_values
 from plotindex.storage.search.fulltext import NameIndex, NameRow, SearchTimeoutError, time_limit

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.header import Header, read_header
+from plotindex.storage.catalog_header import Header, read_header
 from plotindex.storage.rows import OF_KEY, key_values
 from plotindex.storage.search import fulltext
 from plotindex.storage.statements import Prepared

@@ -19,8 +19,8 @@ from plotindex.storage.sqlite.disk_space import DiskSpace
 from plotindex.storage.sqlite.engine import begin_with_timeout, make_engine
 from plotindex.storage.sqlite.errors import damaged, missing, translate
 from plotindex.storage.sqlite.file import FileId, create_file, describe_file, file_id, quarantine
-from plotindex.storage.sqlite.immutable import ReadConnection, is_in_wal_mode
 from plotindex.storage.sqlite.open_files import OpenFiles
+from plotindex.storage.sqlite.read_only import ReadConnection, is_in_wal_mode
 from plotindex.storage.sqlite.writer_queue import WriterQueue
 from plotindex.storage.statements import Prepared, driver_of
 from plotindex.storage.urls import parse_file_url

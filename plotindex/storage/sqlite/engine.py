@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from plotindex.storage.sqlite.disk_space import reserve_bytes
 from plotindex.storage.sqlite.errors import is_busy
 from plotindex.storage.sqlite.file import prepare, quoted
-from plotindex.storage.sqlite.immutable import READ_WRITE, ReadConnection, read_mode
+from plotindex.storage.sqlite.read_only import READ_WRITE, ReadConnection, read_mode
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES
 from plotindex.storage.statements import driver_of
 

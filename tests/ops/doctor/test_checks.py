@@ -11,7 +11,7 @@ from plotindex.ops.doctor.checks import CHECKS, run_checks
 from plotindex.ops.doctor.context import open_context
 from plotindex.ops.doctor.findings import Finding, split_remedy
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.immutable import stamp_of_closed
+from plotindex.storage.sqlite.read_only import stamp_of_closed
 from tests import CHECKOUT
 from tests.support.processes import Index, RunPlotindex, StartService, draw, wait_until
 

@@ -16,7 +16,7 @@ from plotindex.ops.doctor.storage import Room, database_mount_finding, log_findi
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES
 from plotindex.system.mounts import Mount
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from tests.ops.doctor.test_checks import findings_of
 from tests.support.namespaces import small_disk_at
 from tests.support.postgres import NewDatabase, on_postgresql, query_value

@@ -7,7 +7,7 @@ import pytest
 
 from plotindex.ops.doctor.permissions import Credentials
 from plotindex.ops.doctor.tree_survey import MAX_SYMLINKS, survey
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree
 from tests.support.other_users import reachable_folder, run_as_user

@@ -120,7 +120,7 @@ class RendererClient:
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: S603 - this program itself
-                    python_command("-s", "-m", "plotindex.rendering.renderer"),
+                    python_command("-s", "-m", "plotindex.rendering.renderer_process"),
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

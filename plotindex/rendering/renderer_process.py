@@ -1,4 +1,4 @@
-"""The confined process that renders thumbnails of untrusted plots: `python -m plotindex.rendering.renderer`.
+"""The confined process that renders thumbnails of untrusted plots: `python -m plotindex.rendering.renderer_process`.
 
 Standard input is a socket. Each message is a job with two descriptors: the plot, and a file for the result. Each job
 runs in a child process, so that a plot that compromises its decoder cannot reach another plot or result.

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plotindex.system.text import printable
-from plotindex.tree.layout import Layout
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import INT64_MAX, INT64_MIN, PlotKey, clamp_int64, to_int64
 from plotindex.tree.scopes import collapse, is_within
 
