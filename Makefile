@@ -8,7 +8,7 @@ SEED ?= 1
 VENV := .venv$(addprefix -,$(filter-out python3,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 
-.PHONY: run check test acceptance lint bench bench-scale torture soak screenshots release-check manual clean help
+.PHONY: run check test acceptance lint bench bench-scale bench-peers torture soak screenshots release-check manual clean help
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -37,6 +37,9 @@ bench: $(VENV)/ready ## Measure; each figure is a ratio of two things measured i
 
 bench-scale: $(VENV)/ready ## Measure a tree of PLOTS (1000000) plots beside small ones; takes minutes, and room for such a tree
 	PLOTS=$(PLOTS) $(BIN)/python -m benchmarks scale
+
+bench-peers: $(VENV)/ready ## Measure one plot served by plotindex and by other servers, installed into build/peers; takes minutes
+	$(BIN)/python -m benchmarks peers
 
 torture: $(VENV)/ready ## Change a tree at random for SECONDS (600) by SEED (1) and compare; also KILL=3, OVERFLOW=1, STRICT=1
 	$(BIN)/python -m tests.tools.torture $(SECONDS) $(SEED) $(if $(KILL),--kill $(KILL)) $(if $(OVERFLOW),--overflow) $(if $(STRICT),--strict)

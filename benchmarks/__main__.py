@@ -74,6 +74,12 @@ def _scale() -> None:
     scale()
 
 
+def _peers() -> None:
+    from benchmarks.peers import peers  # noqa: PLC0415 - it brings Pillow along: see above
+
+    peers()
+
+
 BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("serving", serving),
     ("rebuild", rebuild),
@@ -90,9 +96,10 @@ BENCHMARKS: list[tuple[str, Callable[[], None]]] = [
     ("gallery", _gallery),
     ("thumbnails", _thumbnails),
     ("scale", _scale),
+    ("peers", _peers),
 ]
-ON_REQUEST_ONLY = {"scale"}
-"""Run only when named: these take many minutes and much disk space."""
+ON_REQUEST_ONLY = {"scale", "peers"}
+"""Run only when named: these take many minutes or much disk space, or download other programs."""
 
 
 def main(names: list[str]) -> int:

@@ -28,6 +28,8 @@ class Job(NamedTuple):
     """A file with the expected body."""
     header: str | None
     """A line that the response's head must contain."""
+    scheme: str = "Bearer"
+    """The word before the token in the header Authorization."""
 
 
 class Load(NamedTuple):
@@ -63,20 +65,33 @@ def run_job(job: Job) -> Load:
 
 def _ask(job: Job, body: bytes, until: float) -> list[float]:
     request = (
-        f"GET {job.path} HTTP/1.1\r\nHost: 127.0.0.1:{job.port}\r\nAuthorization: Bearer {job.token}\r\n\r\n"
+        f"GET {job.path} HTTP/1.1\r\nHost: 127.0.0.1:{job.port}\r\nAuthorization: {job.scheme} {job.token}\r\n\r\n"
     ).encode()
     buffer = bytearray(len(body) + HEAD_ROOM)
     latencies = []
-    with socket.create_connection(("127.0.0.1", job.port), timeout=60) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection: socket.socket | None = None
+    try:
         while (began := time.perf_counter()) < until:
+            connection = connection or _connect(job.port)
             connection.sendall(request)
-            _receive(connection, buffer, body, job.header)
+            if not _receive(connection, buffer, body, job.header):
+                connection.close()
+                connection = None
             latencies.append(time.perf_counter() - began)
+    finally:
+        if connection:
+            connection.close()
     return latencies
 
 
-def _receive(connection: socket.socket, buffer: bytearray, body: bytes, header: str | None) -> None:
+def _connect(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _receive(connection: socket.socket, buffer: bytearray, body: bytes, header: str | None) -> bool:
+    """Check one answer; return whether the server keeps the connection."""
     view = memoryview(buffer)
     filled, start = 0, 0
     while not start or filled < start + len(body):
@@ -89,6 +104,7 @@ def _receive(connection: socket.socket, buffer: bytearray, body: bytes, header: 
             start = end + 4
     if buffer[start:filled] != body:
         raise ValueError("The body is not the file's content")
+    return b"\r\nconnection: close\r\n" not in buffer[:start].lower()
 
 
 def _check_head(head: bytes, length: int, header: str | None) -> None:

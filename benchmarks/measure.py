@@ -2,6 +2,7 @@
 
 import os
 import platform
+import random
 import resource
 import subprocess
 import sys
@@ -35,13 +36,21 @@ def describe_machine() -> str:
     return f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}"
 
 
-def in_turn(count: int, measures: Mapping[K, Callable[[], T]]) -> dict[K, list[T]]:
-    """Run all measures in turn (A B C A B C …), `count` times, so that disturbances affect them alike."""
+def in_turn(
+    count: int, measures: Mapping[K, Callable[[], T]], *, shuffle: random.Random | None = None
+) -> dict[K, list[T]]:
+    """Run all measures in turn (A B C A B C …), `count` times, so that disturbances affect them alike.
+
+    With `shuffle`, each round has an order of its own.
+    """
     results: dict[K, list[T]] = {key: [] for key in measures}
     for number in range(1, count + 1):
-        for key, measure in measures.items():
+        keys = list(measures)
+        if shuffle:
+            shuffle.shuffle(keys)
+        for key in keys:
             _tell(f"round {number} of {count}: {key}")
-            results[key].append(measure())
+            results[key].append(measures[key]())
     _tell("")
     return results
 

@@ -40,11 +40,11 @@ class BenchmarkSite:
         return result
 
     @contextmanager
-    def started(self, *command: str, log: str) -> Iterator[psutil.Process]:
+    def started(self, *command: str, log: str, interpreter: str = sys.executable) -> Iterator[psutil.Process]:
         """Run a Python module as a service, killed with its children on exit; its output goes to the file `log`."""
         with (self.folder / log).open("wb") as output:
             process = subprocess.Popen(
-                python(*command), cwd=self.folder, env=self.environment, stdout=output, stderr=output
+                [interpreter, "-m", *command], cwd=self.folder, env=self.environment, stdout=output, stderr=output
             )
             try:
                 yield psutil.Process(process.pid)
