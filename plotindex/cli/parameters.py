@@ -26,18 +26,20 @@ def parse_time(name: str, text: str, now_ns: int) -> int:
     except SettingsError:
         pass
     try:
-        time = datetime.fromisoformat(text.upper())
-    except ValueError:
+        time = _to_utc(datetime.fromisoformat(text.upper()))
+    except (ValueError, OverflowError):
         raise SettingsError(
             f"{name} must be an age such as 90s, 2h or 3d, or a time such as 2026-11-23T14:00, not {text!r}."
         ) from None
-    return clamp_int64((_to_utc(time) - _EPOCH) // timedelta(microseconds=1) * 1_000)
+    return clamp_int64((time - _EPOCH) // timedelta(microseconds=1) * 1_000)
 
 
 def _to_utc(time: datetime) -> datetime:
     try:
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
+        if time.tzinfo is not None:
+            raise
         # The first or last day of the calendar, which has no local time: any zone will do.
         return time.replace(tzinfo=UTC)
 

@@ -63,7 +63,7 @@ def test_a_catalogue_that_filled_its_disk_records_removals_and_recovers_when_the
 
     with indexer() as running:
         assert names() == {"old.png", "gone.png"}
-        flood(root, 12)
+        flood(root, 24)
         running.wait_for(lambda: "gets no new plots" in running.stderr)
         assert free_bytes(state_disk) > MEGABYTE
         draw(root, "victim/project_a/new.png")

@@ -38,6 +38,7 @@ HEADERS = {
     b"content-security-policy",
     b"content-type",
     b"cross-origin-opener-policy",
+    b"cross-origin-resource-policy",
     b"date",
     b"etag",
     b"last-modified",

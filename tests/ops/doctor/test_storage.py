@@ -14,6 +14,7 @@ from plotindex.ops.doctor import context
 from plotindex.ops.doctor.findings import Finding
 from plotindex.ops.doctor.storage import Room, database_mount_finding, log_finding, room_findings, search_finding
 from plotindex.storage.catalog import Catalog
+from plotindex.storage.sqlite.engine import PAGE_BYTES
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES
 from plotindex.system.mounts import Mount
 from plotindex.tree.grammar import Layout
@@ -131,8 +132,9 @@ def test_damaged_page_is_found(settings: Settings, database: Path) -> None:
     execute(database, "PRAGMA wal_checkpoint(TRUNCATE)")
     with database.open("r+b") as file:
         length = os.fstat(file.fileno()).st_size
-        file.seek(length - 4096)
-        file.write(b"\xff" * 4096)
+        # The last page, with its header: behind that an empty page may hold anything.
+        file.seek(length - PAGE_BYTES)
+        file.write(b"\xff" * PAGE_BYTES)
     finding = database_findings(settings)[-1]
     assert (finding.verdict, "damaged" in finding.seen) == ("bad", True), finding
 
