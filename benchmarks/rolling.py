@@ -130,8 +130,8 @@ def _take(root: Path, folder: Path, most: int) -> float:
     """Bytes of memory per folder, with at most `most` watches."""
     from plotindex.tree.scopes import Scope  # noqa: PLC0415 - here it is a process of its own that brings it along
     from plotindex.tree.tree import Tree  # noqa: PLC0415 - see above
+    from plotindex.watch.watched_folders import Watches  # noqa: PLC0415 - see above
     from plotindex.watch.watcher import Watcher  # noqa: PLC0415 - see above
-    from plotindex.watch.watches import Watches  # noqa: PLC0415 - see above
 
     tree = Tree(root)
     watcher = Watcher(tree, folder, lambda: Watches(most))

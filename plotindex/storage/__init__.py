@@ -13,7 +13,7 @@ from plotindex.storage.listing import ChangesPage, Entry, Listing, entries_of, p
 from plotindex.storage.name_filter import NameFilter
 from plotindex.storage.overview import Overview
 from plotindex.storage.schema import SCHEMA
-from plotindex.storage.search.search import SearchResult
+from plotindex.storage.search.name_search import SearchResult
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES, wal_bytes, wal_problem

@@ -7,7 +7,7 @@ from sqlalchemy import CTE, ColumnElement, Select, Text, and_, bindparam, column
 
 from plotindex.storage.database import Database
 from plotindex.storage.rows import OF_PROJECT, PLOT
-from plotindex.storage.search.search import NameSearch
+from plotindex.storage.search.name_search import NameSearch
 from plotindex.storage.search.trigrams import can_be_in_name, trigrams_of
 from plotindex.storage.tables import plot, session
 from plotindex.system import is_encodable

@@ -10,7 +10,7 @@ from plotindex.storage.catalog_header import require_header
 from plotindex.storage.listing import Entry
 from plotindex.storage.name_filter import NameFilter
 from plotindex.storage.rows import read_copies
-from plotindex.storage.search.search import MAX_SESSIONS, NameSearch, SearchResult
+from plotindex.storage.search.name_search import MAX_SESSIONS, NameSearch, SearchResult
 from plotindex.storage.tables import plot, session
 from plotindex.storage.visibility import newest_clock
 from plotindex.system import is_encodable

@@ -24,8 +24,8 @@ from plotindex.watch.rolling_rescan import RollingRescan
 from plotindex.watch.scheduler import FairScheduler, take_report
 from plotindex.watch.self_test import SelfTest
 from plotindex.watch.silent_changes import SilentChanges
+from plotindex.watch.watched_folders import Watches
 from plotindex.watch.watcher import Watcher
-from plotindex.watch.watches import Watches
 
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 1.0

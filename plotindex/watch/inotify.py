@@ -26,7 +26,7 @@ from watchdog.observers.inotify_c import (
 from plotindex.system import is_encodable
 from plotindex.tree import Tree
 from plotindex.watch.changes import ChangeQueue, Changes
-from plotindex.watch.watches import Watches
+from plotindex.watch.watched_folders import Watches
 
 log = logging.getLogger(__name__)
 

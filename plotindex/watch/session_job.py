@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from plotindex.index import Report, ScopeDiff
 from plotindex.tree import MAX_SCOPES_PER_SESSION, Scope, Tree, WalkProcess, collapse
-from plotindex.watch.watches import Watches
+from plotindex.watch.watched_folders import Watches
 
 STEP_PLOTS = 500
 """Number of scanned plots after which diffs are written."""

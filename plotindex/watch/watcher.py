@@ -6,7 +6,7 @@ from pathlib import Path
 from plotindex.tree import Tree
 from plotindex.watch.changes import ChangeQueue, Changes
 from plotindex.watch.inotify import TreeObserver
-from plotindex.watch.watches import Watches
+from plotindex.watch.watched_folders import Watches
 
 
 class Watcher:

@@ -16,8 +16,8 @@ from plotindex.tree.tree import Tree
 from plotindex.watch.full_scan import FullScanSchedule
 from plotindex.watch.leader_role import Leadership
 from plotindex.watch.scheduler import FairScheduler
+from plotindex.watch.watched_folders import Watches
 from plotindex.watch.watcher import Watcher
-from plotindex.watch.watches import Watches
 from tests.support.processes import draw, wait_until
 
 

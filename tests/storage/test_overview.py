@@ -11,7 +11,7 @@ from flask import Flask
 from plotindex.config.settings import Settings
 from plotindex.storage.catalog import Catalog, SessionRow
 from plotindex.storage.overview import PREVIEW_PLOTS, Overview
-from plotindex.storage.search.search import NAMES_WITHOUT_INDEX, NameSearch
+from plotindex.storage.search.name_search import NAMES_WITHOUT_INDEX, NameSearch
 from plotindex.storage.tables import session
 from plotindex.tree.plots import PlotKey, Row
 from plotindex.tree.session_filter import ALL_SESSIONS, SessionFilter

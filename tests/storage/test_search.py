@@ -15,8 +15,8 @@ from plotindex.index.report import Options
 from plotindex.storage.catalog import Catalog, SessionRow
 from plotindex.storage.database import Database
 from plotindex.storage.rows import CURRENT_COPY
-from plotindex.storage.search.fulltext import SearchTimeoutError, time_limit
-from plotindex.storage.search.search import NameSearch, SearchResult
+from plotindex.storage.search.fulltext_sql import SearchTimeoutError, time_limit
+from plotindex.storage.search.name_search import NameSearch, SearchResult
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.tables import name, searched
 from plotindex.storage.writer import Change

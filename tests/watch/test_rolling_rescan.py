@@ -22,7 +22,7 @@ from plotindex.tree.tree import Tree
 from plotindex.watch import folder_snapshots as snapshots_module
 from plotindex.watch import rolling_rescan as rolling_rescan_module
 from plotindex.watch import scheduler as scheduler_module
-from plotindex.watch import watches as watches_module
+from plotindex.watch import watched_folders as watches_module
 from plotindex.watch.folder_snapshots import STALE, fingerprint_of
 from plotindex.watch.full_scan import FullScan
 from plotindex.watch.leader_role import Leadership
@@ -30,8 +30,8 @@ from plotindex.watch.polled_scopes import PolledScopes
 from plotindex.watch.rolling_rescan import RollingRescan
 from plotindex.watch.scheduler import FairScheduler, take_report
 from plotindex.watch.throttled_round import ThrottledRound
+from plotindex.watch.watched_folders import Watches
 from plotindex.watch.watcher import Watcher
-from plotindex.watch.watches import Watches
 from tests.guarantees.test_convergence import BEGINNING, STEPS, Step, fresh_catalog, plots_by_hand, steps, write
 from tests.support.postgres import NewDatabase
 from tests.support.processes import all_plots, draw, wait_until

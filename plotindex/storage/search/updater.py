@@ -25,7 +25,7 @@ from sqlalchemy import (
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.catalog_header import Header, read_header
 from plotindex.storage.rows import OF_KEY, key_values
-from plotindex.storage.search import fulltext
+from plotindex.storage.search import fulltext_sql
 from plotindex.storage.statements import Prepared
 from plotindex.storage.tables import name, plot, removal, searched
 from plotindex.tree import PlotKey
@@ -114,7 +114,7 @@ def _index_changes(connection: Connection, limit: int) -> bool:
         # The names may be out of date: each that is still valid gets a new id on the way.
         position = Position(0, "", "", header.trimmed, outdated=last_id)
         if last_id == 0:
-            fulltext.empty(connection)
+            fulltext_sql.empty(connection)
     values = {"of_clock": position.clock, "of_session": position.session, "of_filename": position.filename}
     rows = _CHANGES(connection, {**values, "upto": header.clock, "most": limit})
     plots = {PlotKey(session, filename) for _, session, filename, is_plot in rows if is_plot}
@@ -148,7 +148,7 @@ def _store(connection: Connection, keys: Mapping[PlotKey, bool], last_id: int, o
     _delete(connection, sorted(outdated))
     if latest:
         connection.execute(insert(name), latest)
-        fulltext.add(connection, above=last_id)
+        fulltext_sql.add(connection, above=last_id)
 
 
 def _delete_outdated(connection: Connection, outdated: int, limit: int) -> bool:
@@ -163,7 +163,7 @@ def _delete(connection: Connection, names: Sequence[tuple[int, str]]) -> None:
     if names:
         rows = [{"of_id": number, "filename": filename} for number, filename in names]
         connection.execute(delete(name).where(name.c.id == bindparam("of_id")), rows)
-        fulltext.remove(connection, rows)
+        fulltext_sql.remove(connection, rows)
 
 
 def _changes() -> Prepared:

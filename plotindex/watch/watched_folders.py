@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from plotindex.watch.folder_snapshots import FolderSnapshots, fingerprint_of_open
-from plotindex.watch.watch_paths import Watch, WatchMap
+from plotindex.watch.watch_table import Watch, WatchMap
 
 FDINFO = Path("/proc/self/fdinfo")
 

@@ -20,7 +20,7 @@ from plotindex.storage.catalog_header import read_header
 from plotindex.storage.database import Database
 from plotindex.storage.name_filter import SEARCH_SECONDS, NameFilter
 from plotindex.storage.rows import CURRENT_COPY, key_values
-from plotindex.storage.search.fulltext import NameIndex, NameRow, SearchTimeoutError, time_limit
+from plotindex.storage.search.fulltext_sql import NameIndex, NameRow, SearchTimeoutError, time_limit
 from plotindex.storage.search.trigrams import ESCAPE, can_be_in_name, like_pattern, trigrams_of
 from plotindex.storage.search.updater import read_position
 from plotindex.storage.statements import Prepared

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plotindex.tree.scopes import is_within
-from plotindex.watch.watch_paths import Watch, WatchMap
+from plotindex.watch.watch_table import Watch, WatchMap
 
 paths = st.lists(st.sampled_from("ab"), max_size=4).map("/".join)
 moves = st.one_of(st.tuples(st.just("put"), paths, st.integers(1, 9)), st.tuples(st.just("remove"), paths, st.just(0)))

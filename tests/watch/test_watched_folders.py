@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from plotindex.watch.watches import Watches
+from plotindex.watch.watched_folders import Watches
 
 
 class Kernel:
