@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from plotindex.tree.tree import Tree
 from plotindex.watch.barriers import wait_for_sync
 from tests.guarantees.test_convergence import plots_by_hand
 from tests.support.namespaces import small_disk_at
-from tests.support.processes import RunPlotindex, StartService, all_plots, draw, wait_until
+from tests.support.processes import StartService, all_plots, draw, run_plotindex, wait_until
 
 MEGABYTE = 1 << 20
 FOLDERS = "/".join(["d" * 200] * 4)
@@ -53,7 +54,8 @@ def test_a_catalogue_that_filled_its_disk_records_removals_and_recovers_when_the
     catalog: Catalog,
     settings: Settings,
     indexer: StartService,
-    plotindex: RunPlotindex,
+    environment: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     draw(root, "victim/project_a/old.png")
     draw(root, "victim/project_a/gone.png")
@@ -77,7 +79,9 @@ def test_a_catalogue_that_filled_its_disk_records_removals_and_recovers_when_the
         assert "gets no new plots" in trouble and "make room" in trouble
         assert Lookup(tree, catalog).degraded_reason() is not None
         assert not wait_for_sync(settings.barrier_folder, 2, lambda: None)
-        rebuilt = plotindex("rebuild")
+        # Not by the fork server, which may be outside this mount namespace.
+        command = [sys.executable, "-m", "plotindex"]
+        rebuilt = run_plotindex(["rebuild"], {**environment, "PLOTINDEX_ROOT": str(root)}, tmp_path, command=command)
         assert rebuilt.returncode != 0 and "make room" in rebuilt.stderr, rebuilt.stderr
         assert "Traceback" not in rebuilt.stderr
         for folder in root.glob("flood*"):
