@@ -178,8 +178,8 @@ def test_no_descriptor_leaks(site: Site) -> None:
     for _ in range(10):
         for kind in kinds:
             site.get("/s/large.png", **kind)
-    # A connection that has just been closed may still be open in the server.
-    wait_until(lambda: descriptors() <= before + 2)
+    # A leak would show 80 times; a process that scans for requests, if it starts, has pipes.
+    wait_until(lambda: descriptors() <= before + 10)
 
 
 def test_only_the_current_version_is_immutable(site: Site) -> None:
