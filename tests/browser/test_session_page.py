@@ -247,6 +247,24 @@ def test_keyboard_only_use(gallery: Gallery, page: Page) -> None:
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     page.wait_for_url("**/plot/keys/28.png")
+    page.go_back()
+    expect(page.locator('.card[data-filename="28.png"]')).to_be_in_viewport()
+
+
+def test_the_way_back_leads_to_the_list_as_it_is_not_as_it_first_was(gallery: Gallery, page: Page) -> None:
+    (gallery.root / "early/project_a").mkdir(parents=True)
+    page.goto("/session/early")
+    expect(page.get_by_text("No plots found.")).to_be_visible()
+    for number in range(30):
+        draw(gallery.root, f"early/project_a/{number:02}.png", mtime_ns=10**18 - number)
+    expect(page.locator("#count")).to_have_text("30 plots")
+    opened = page.locator('.card[data-filename="28.png"]')
+    page.keyboard.press("End")
+    opened.locator(".open").click()
+    page.wait_for_url("**/plot/early/28.png")
+    page.go_back()
+    expect(opened).to_be_in_viewport()
+    expect(opened.locator(".open")).to_be_focused()
 
 
 def test_reconnect_catches_up_even_after_a_rebuild(gallery: Gallery, logged_in: BrowserContext, tmp_path: Path) -> None:

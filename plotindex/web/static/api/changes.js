@@ -1,6 +1,6 @@
 // Long polling of /changes.
 
-import { api, sleep, setStatus } from "./client.js";
+import { REVALIDATE, api, setStatus, sleep } from "./client.js";
 
 const WAIT_SECONDS = 10; // occupies a thread of the server
 const RETRY_MS = 500; // also between requests that the server cannot let wait
@@ -24,7 +24,7 @@ export async function followChanges({ since, session, onChanges, reload }) {
     addEventListener("offline", abortWhenInactive);
     try {
       const signal = AbortSignal.any([controller.signal, AbortSignal.timeout((WAIT_SECONDS + 15) * 1000)]);
-      const response = await fetch(`${api}/changes?since=${encodeURIComponent(clock)}${sessionQuery}&wait=${WAIT_SECONDS}`, { signal });
+      const response = await fetch(`${api}/changes?since=${encodeURIComponent(clock)}${sessionQuery}&wait=${WAIT_SECONDS}`, { ...REVALIDATE, signal });
       if (response.status === 401) return showLoginExpired();
       if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
       setIndexerStatus(response.headers.get("Cache-Status") === "plotindex; hit");

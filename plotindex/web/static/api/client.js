@@ -23,9 +23,12 @@ export function setStatus(kind, text = "", link = null) {
   }
 }
 
+/** Always asks the server: on the way back through the history a browser takes even a `no-cache` response from its cache. */
+export const REVALIDATE = { cache: "no-cache" };
+
 /** The JSON of a response; throws an Error with `status` for an error response. */
 export async function fetchJson(url) {
-  const response = await fetch(url);
+  const response = await fetch(url, REVALIDATE);
   if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
   return response.json();
 }

@@ -184,8 +184,6 @@ async function start() {
   addEventListener("pagehide", () => isLeaving || savePosition());
   const clock = await loadWithRetries();
   restorePosition();
-  // A browser that still loads the page may put it at its top again.
-  if (document.readyState !== "complete") addEventListener("load", restorePosition, { once: true });
   await followChanges({ since: clock, session, onChanges: applyChanges, reload: loadAll });
 }
 
