@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -83,7 +83,7 @@ class Answer(NamedTuple):
 
     status: int
     headers: Headers
-    body: list[bytes] | FileBody
+    body: Iterable[bytes]
 
 
 def read_file(fd: int, size: int) -> bytes:
@@ -162,6 +162,13 @@ def answer_with_thumbnail(
     return Answer(OK, headers, [] if environ["REQUEST_METHOD"] == "HEAD" else [content])
 
 
+def error_answer(status: int, message: str, headers: Headers, method: str = "GET") -> Answer:
+    """An error as JSON, as the application's own."""
+    body = json.dumps({"error": message}, separators=(",", ":")).encode() + b"\n"
+    common = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
+    return Answer(status, [*common, *headers], [] if method == "HEAD" else [body])
+
+
 def _may_nginx_send(environ: Mapping[str, Any], decision: Decision) -> bool:
     """Whether nginx would decide the same: it sends several ranges, and ranges of a HEAD."""
     is_range_ignored = "HTTP_RANGE" in environ and decision.status == OK
@@ -189,15 +196,9 @@ def _without_content(status: int, headers: Headers, size: int, method: str) -> A
         return Answer(status, [header for header in headers if header[0] not in {"Content-Type", "Content-Length"}], [])
     known = dict(headers)
     if status == PRECONDITION_FAILED:
-        return _error(status, "The plot does not match the precondition", [("ETag", known["ETag"])], method)
+        return error_answer(status, "The plot does not match the precondition", [("ETag", known["ETag"])], method)
     kept = [(name, known[name]) for name in ("Accept-Ranges", "Cache-Status", "ETag", "X-Content-Type-Options")]
-    return _error(status, "Range not satisfiable", [("Content-Range", f"bytes */{size}"), *kept], method)
-
-
-def _error(status: int, message: str, headers: Headers, method: str) -> Answer:
-    body = json.dumps({"error": message}, separators=(",", ":")).encode() + b"\n"
-    common = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
-    return Answer(status, [*common, *headers], [] if method == "HEAD" else [body])
+    return error_answer(status, "Range not satisfiable", [("Content-Range", f"bytes */{size}"), *kept], method)
 
 
 def _seconds(plot: Plot) -> int:

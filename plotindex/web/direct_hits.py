@@ -23,11 +23,11 @@ from plotindex.tree import OpenPlot
 from plotindex.web.answers import Answer, ImageRequest, Read, answer_with_plot, answer_with_thumbnail, read_file
 from plotindex.web.authentication import Authenticator
 from plotindex.web.instrumentation import RequestObserver
+from plotindex.web.wsgi import Environ, decode_path
 
 PARAMETERS = {"v", "project", "width", SIGNATURE_PARAMETER, EXPIRES_PARAMETER, TOKEN_ID_PARAMETER}
 MAX_QUERY = 2048
 
-Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
 
@@ -58,10 +58,12 @@ class DirectHits:
         if not path.startswith(self._prefix) or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return None
         self.observer.start(environ)
-        path = _decoded(path)
-        session, _, filename = path[len(self._prefix) :].partition("/")
+        path = decode_path(environ)
         pairs = _parameters(environ.get("QUERY_STRING", ""))
-        if not filename or pairs is None:
+        if path is None or pairs is None:
+            return None
+        session, _, filename = path[len(self._prefix) :].partition("/")
+        if not filename:
             return None
         try:
             headers = self._authorize(environ, session, filename, pairs)
@@ -125,7 +127,9 @@ class Front:
         self.flask = flask
         self.observer = hits.observer
         self._hits = hits
-        self._proxies = proxies
+        hops = dict.fromkeys(("x_for", "x_proto", "x_host"), proxies)
+        # Applied for its changes of the environment only.
+        self._proxy_fix = ProxyFix(_do_nothing, **hops) if proxies else None
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = self.answer(environ)
@@ -136,29 +140,18 @@ class Front:
 
     def answer(self, environ: Environ, read: Read = read_file) -> Answer | None:
         """The answer to a plain hit, or None. Applies the headers of trusted proxies (X-Forwarded-*) to `environ`."""
-        if self._proxies:
-            hops = dict.fromkeys(("x_for", "x_proto", "x_host"), self._proxies)
-            ProxyFix(_do_nothing, **hops)(environ, _do_nothing)  # type: ignore[arg-type]  # only its changes count
+        if self._proxy_fix is not None:
+            self._proxy_fix(environ, _do_nothing)
         return self._hits.answer(environ, read)
 
 
-def _do_nothing(*_: object) -> tuple[()]:
+def _do_nothing(*_: object) -> Any:  # noqa: ANN401 - both an application and its start_response
     return ()
 
 
 @lru_cache(64)
 def _status_line(status: int) -> str:
     return f"{status} {HTTP_STATUS_CODES[status]}"
-
-
-def _decoded(path: str) -> str:
-    """Decode a WSGI path (bytes given as Latin-1) from UTF-8; empty if it is not valid."""
-    if path.isascii():
-        return path
-    try:
-        return path.encode("latin-1").decode()
-    except UnicodeError:
-        return ""
 
 
 def _parameters(query: str) -> list[tuple[str, str]] | None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Request, Response, jsonify
+from flask import Response, jsonify
 
 from plotindex.errors import RootLostError
 from plotindex.index import CacheStatus, ScansBusyError
@@ -35,15 +35,3 @@ def respond_unavailable(error: ScansBusyError | RootLostError | OSError) -> Resp
 def respond_not_found(cache_status: CacheStatus = CacheStatus.MISS, message: str = NOT_FOUND) -> Response:
     """404, identical for a missing plot and for one that the caller may not see."""
     return respond_with_error(404, message, Cache_Status=f"plotindex; {cache_status}")
-
-
-def has_utf8_path(request: Request) -> bool:
-    """Whether the path is valid UTF-8. Werkzeug replaces invalid bytes, and the result could name another file."""
-    path: str = request.environ.get("PATH_INFO", "")
-    if path.isascii():
-        return True
-    try:
-        path.encode("latin-1").decode()
-    except UnicodeError:
-        return False
-    return True

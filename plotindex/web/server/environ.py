@@ -5,8 +5,9 @@ import sys
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from plotindex.web.wsgi import Environ
+
 Scope = dict[str, Any]
-Environ = dict[str, Any]
 
 
 class BadRequestError(Exception):

@@ -5,16 +5,15 @@ A body that does not fit one piece is sent as the client reads it, by no thread.
 
 import asyncio
 import io
-import json
-import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
-from plotindex.web.answers import CHUNK, Answer
+from plotindex.web.answers import CHUNK, Answer, Headers, error_answer
 from plotindex.web.direct_hits import Front
-from plotindex.web.server.environ import BadRequestError, Environ, Scope, environ_of
+from plotindex.web.server.environ import BadRequestError, Scope, environ_of
+from plotindex.web.wsgi import Environ
 
 BODY_SECONDS = 10.0
 """Timeout for a request's body."""
@@ -23,20 +22,10 @@ STALL_SECONDS = 20.0
 MAX_LARGE_BODIES = 64
 """Bodies of more than one piece that are sent at once: each holds some pieces in memory."""
 PIECE = 1 << 16
+CLOSE = ("Connection", "close")
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Body = Iterable[bytes]
-
-log = logging.getLogger(__name__)
-
-
-class WsgiAnswer(NamedTuple):
-    """What a WSGI application has answered."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: Body
 
 
 class Gateway:
@@ -63,16 +52,15 @@ class Gateway:
         try:
             environ = environ_of(scope)
         except BadRequestError as error:
-            await self._send_error(send, 400, str(error))
+            await self._send(error_answer(400, str(error), [CLOSE]), send)
             return
-        answer: Answer | WsgiAnswer | None
         answer = self._front.answer(environ, read_cached) if self._is_direct else None
         if answer is None:
             try:
                 async with asyncio.timeout(BODY_SECONDS):
                     await self._receive_body(environ, receive)
             except TimeoutError:
-                await self._send_error(send, 408, "The request's body did not arrive in time")
+                await self._send(error_answer(408, "The request's body did not arrive in time", [CLOSE]), send)
                 return
             except ConnectionResetError:
                 return
@@ -81,7 +69,7 @@ class Gateway:
                 return
         await self._send(answer, send)
 
-    async def _ask(self, environ: Environ, receive: Receive) -> Answer | WsgiAnswer | None:
+    async def _ask(self, environ: Environ, receive: Receive) -> Answer | None:
         """The application's answer; None if the client has gone before a thread was free."""
         waits = self._calls >= self._threads
         self._calls += 1
@@ -100,7 +88,7 @@ class Gateway:
             if gone is not None:
                 gone.cancel()
 
-    def _call(self, environ: Environ) -> Answer | WsgiAnswer:
+    def _call(self, environ: Environ) -> Answer:
         """Ask the application, in a thread."""
         if not self._is_direct:
             answer = self._front.answer(environ)
@@ -116,8 +104,8 @@ class Gateway:
         if size is not None and size <= CHUNK:
             pieces = [b"".join(body)]
             _close(body)
-            return WsgiAnswer(started[0], started[1], pieces)
-        return WsgiAnswer(started[0], started[1], body)
+            return Answer(started[0], started[1], pieces)
+        return Answer(started[0], started[1], body)
 
     async def _receive_body(self, environ: Environ, receive: Receive) -> None:
         """Read the body into the environment, not much more of it than the application accepts.
@@ -138,14 +126,14 @@ class Gateway:
         body.seek(0)
         environ["wsgi.input"] = body
 
-    async def _send(self, answer: Answer | WsgiAnswer, send: Send) -> None:
+    async def _send(self, answer: Answer, send: Send) -> None:
         body = answer.body
         try:
             if isinstance(body, list):
                 await self._send_head(send, answer.status, answer.headers)
                 await send({"type": "http.response.body", "body": body[0] if len(body) == 1 else b"".join(body)})
             elif self._large >= MAX_LARGE_BODIES:
-                await self._send_error(send, 503, "Too many downloads; retry later", [(b"retry-after", b"5")])
+                await self._send(error_answer(503, "Too many downloads; retry later", [("Retry-After", "5")]), send)
             else:
                 self._large += 1
                 try:
@@ -165,21 +153,11 @@ class Gateway:
                     await send({"type": "http.response.body", "body": piece[start : start + PIECE], "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _send_head(self, send: Send, status: int, headers: Iterable[tuple[str, str]]) -> None:
+    async def _send_head(self, send: Send, status: int, headers: Headers) -> None:
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        if self._closes_connections:
+        if self._closes_connections and CLOSE not in headers:
             encoded.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": encoded})
-
-    async def _send_error(
-        self, send: Send, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()
-    ) -> None:
-        body = json.dumps({"error": message}).encode() + b"\n"
-        head = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *headers]
-        if self._closes_connections or status != 503:
-            head.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": status, "headers": head})
-        await send({"type": "http.response.body", "body": body})
 
 
 def read_cached(fd: int, size: int) -> bytes:
@@ -209,7 +187,7 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _close(body: Body) -> None:
+def _close(body: Iterable[bytes]) -> None:
     close = getattr(body, "close", None)
     if close is not None:
         close()

@@ -12,9 +12,9 @@ from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.storage import Entry, Overview, SearchResult, SessionRow
 from plotindex.tree import Plot, PlotKey, clamp_int64, is_name
-from plotindex.web.errors import has_utf8_path
 from plotindex.web.templating import render_message, render_page
 from plotindex.web.views.lists import Viewer
+from plotindex.web.wsgi import decode_path
 
 SESSIONS_PER_PAGE = 20
 MAX_SEARCH_LENGTH = 100
@@ -97,7 +97,7 @@ class GalleryViews:
         viewer = self._get_viewer()
         if not isinstance(viewer, Viewer):
             return viewer
-        if not has_utf8_path(request):
+        if decode_path(request.environ) is None:
             return self._message("Page not found.", 404)
         try:
             return respond(viewer)

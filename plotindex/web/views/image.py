@@ -15,7 +15,8 @@ from plotindex.rendering.protocol import SVG_JOB, Outcome
 from plotindex.rendering.thumbnails import WIDTH_ERROR, WIDTHS, Thumbnails
 from plotindex.tree import OpenPlot, plot_from_stat
 from plotindex.web.answers import Answer, ImageRequest, answer_with_plot, answer_with_thumbnail
-from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
+from plotindex.web.errors import respond_not_found, respond_unavailable, respond_with_error
+from plotindex.web.wsgi import decode_path
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -61,7 +62,7 @@ def serve_plot(
     accel: str | None = None,
 ) -> Response:
     """The image of a key, 404, or 503 while it cannot be read. `accel`: see `answer_with_plot`."""
-    if not has_utf8_path(request):
+    if decode_path(request.environ) is None:
         return respond_not_found()
     arguments = request.args if request.environ.get("QUERY_STRING") else {}
     asked = ImageRequest(request.environ, arguments)

@@ -16,7 +16,8 @@ from plotindex.storage import ChangesPage, Entry, Listing, NameFilter, entries_o
 from plotindex.system import rfc3339
 from plotindex.tree import Plot, PlotKey, SessionFilter, is_name
 from plotindex.web.answers import REVALIDATE
-from plotindex.web.errors import has_utf8_path, respond_not_found, respond_unavailable, respond_with_error
+from plotindex.web.errors import respond_not_found, respond_unavailable, respond_with_error
+from plotindex.web.wsgi import decode_path
 
 MAX_PAGE_SIZE = 1_000
 DEFAULT_PAGE_SIZE = 100
@@ -111,7 +112,7 @@ class ListViews:
 
     def _plots(self, viewer: Viewer, session: str) -> Response:
         limit, after, query = _page_parameters(request)
-        if not has_utf8_path(request) or not is_name(session) or not viewer.allows(session):
+        if decode_path(request.environ) is None or not is_name(session) or not viewer.allows(session):
             return respond_not_found(message=NO_SESSION)
         page = self._lookup.read(lambda: self._listing.plots(session, limit, after, query, allows=viewer.allows))
         if page is not None:
