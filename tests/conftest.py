@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 from playwright.sync_api import Browser
 
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog

@@ -3,7 +3,7 @@
 May import: errors, system, tree.
 """
 
-from plotindex.config.loading import check_setting_names, load_settings, make_settings, parse_setting
+from plotindex.config.loader import check_setting_names, load_settings, make_settings, parse_setting
 from plotindex.config.parsers import OneOf
 from plotindex.config.reload import INDEXER_SETTINGS, SERVER_SETTINGS, ServiceSettings, SettingsReloader
 from plotindex.config.settings import PARSERS, SECRETS, Polling, Settings, default_text

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from plotindex.auth.keys import KeyFile
 from plotindex.auth.logins import Logins
 from plotindex.auth.tokens import Token, Tokens
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.tree.plots import PlotKey

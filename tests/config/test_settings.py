@@ -11,7 +11,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import PARSERS, Settings
 from plotindex.config.sources import variable_name
 from plotindex.errors import SettingsError

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from plotindex.index.liveness import require_indexer
 from plotindex.index.lookup import CacheStatus, Lookup

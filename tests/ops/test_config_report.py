@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import PARSERS
 from plotindex.ops.config_report import ConfigReport, report_config
 from tests.support.namespaces import mount, own_mounts

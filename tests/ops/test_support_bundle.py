@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plotindex.auth.tokens import Tokens
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from plotindex.ops.redaction import PathAlias, Redactor
 from plotindex.ops.support_bundle import SupportBundle

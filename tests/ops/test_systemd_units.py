@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from plotindex.errors import SettingsError
 from plotindex.ops.systemd.reachability import first_unreadable

@@ -22,7 +22,7 @@ from flask import Flask
 from PIL import Image
 
 from plotindex.auth.tokens import Tokens
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError
 from plotindex.rendering.cache import FileCache

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request
 
 from plotindex.auth.logins import Logins
 from plotindex.auth.tokens import Tokens
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from tests.support.processes import Service, answers, clean_environment, free_port
 

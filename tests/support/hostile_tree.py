@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from tests.support.processes import SVG, clean_environment, draw
 
 SECRET = b"top-secret-of-another"

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.index.factory import make_tree, prepare_catalog
 from plotindex.index.reconcile import reconcile
 from tests.support.hostile_requests import HOSTILE_REQUESTS, encode

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, jsonify, request
 
 from plotindex.auth.tokens import Tokens
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.errors import SettingsError
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog

@@ -15,7 +15,7 @@ from flask import Blueprint, Flask, g, jsonify, request
 from flask_cors import CORS
 
 from plotindex.auth.tokens import Tokens
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.tree.plots import PlotKey
 from plotindex.web import PlotIndex, create_app

@@ -13,7 +13,7 @@ import requests
 
 from plotindex.auth.logins import Logins
 from plotindex.auth.tokens import Tokens
-from plotindex.config.loading import load_settings
+from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from tests.support.hostile_requests import encode
 from tests.support.hostile_tree import UNUSUAL_NAMES, UNUSUAL_PROJECT, UNUSUAL_SESSION

@@ -12,7 +12,7 @@ from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.storage import Entry, Overview, SearchResult, SessionRow
 from plotindex.tree import Plot, PlotKey, clamp_int64, is_name
-from plotindex.web.templating import render_message, render_page
+from plotindex.web.pages import render_message, render_page
 from plotindex.web.views.lists import Viewer
 from plotindex.web.wsgi import decode_path
 

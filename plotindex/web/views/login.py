@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from plotindex.errors import SettingsError
 from plotindex.web.authentication import Authenticator, sent_by_browser
 from plotindex.web.login_throttle import LoginThrottle
-from plotindex.web.templating import render_message, render_page
+from plotindex.web.pages import render_message, render_page
 from plotindex.web.views.gallery import add_headers
 
 MAX_FORM_BYTES = 1_000
