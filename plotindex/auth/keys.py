@@ -1,4 +1,4 @@
-"""Keys that sign cookies and URLs. The newest signs; all are accepted, so that rotation logs nobody out."""
+"""Keys that sign cookies and URLs. The newest signs; all are accepted, so that logins survive two rotations."""
 
 import re
 import secrets

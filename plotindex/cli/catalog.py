@@ -36,7 +36,7 @@ NAMES_SECONDS = 0.1
 @click.option(
     "--allow-removals",
     is_flag=True,
-    help="Accept a project_pattern, suffixes or limits that leave out more than half of the catalogue.",
+    help="Accept a project_pattern, suffixes or limits that exclude more than half of the catalogue.",
 )
 @click.option("--adopt", is_flag=True, help="The root has moved: use its catalogue for this --root.")
 @click.option("--names", is_flag=True, help="Also complete the name search; an indexer does so in the background.")
@@ -54,8 +54,8 @@ def rebuild(
 ) -> None:
     """Update the catalogue to match the whole tree (full scan).
 
-    Works with and without a running indexer. Writes nothing if the root looks like a lost mount, or if other settings
-    leave out more than half of the catalogue.
+    Works with and without a running indexer. Writes nothing if the root looks like a lost mount, or if these settings
+    exclude more than half of the catalogue.
     """
     from plotindex.index import Options, make_tree, prepare_catalog, reconcile
     from plotindex.storage import Catalog, IndexUpdater, open_database
@@ -138,7 +138,7 @@ def migrate(config: Path | None, **options: str | None) -> None:
 
 
 def _check_removals(catalog: "Catalog", layout: "Layout") -> None:
-    """Check that these settings do not leave out more than half of the catalogue.
+    """Check that these settings do not exclude more than half of the catalogue.
 
     Raises:
         SettingsError: they do.

@@ -1,6 +1,6 @@
 """The program `plotindex`: all commands.
 
-Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is no; 2: wrong use or configuration.
+Results go to stdout, everything else to stderr. Exit 0: success; 1: no, or failed; 2: wrong use or settings.
 """
 
 import click
@@ -27,7 +27,7 @@ from plotindex.cli.tokens import key, token
 def main() -> None:
     """An indexed catalogue of plots: every image below ROOT/<session>/project_*/.
 
-    Results go to stdout, everything else to stderr. Exit 0: yes; 1: the answer is no; 2: wrong use or configuration.
+    Results go to stdout, everything else to stderr. Exit 0: success; 1: no, or failed; 2: wrong use or settings.
     Each setting is an option, an environment variable (PLOTINDEX_ + upper case) or a line of plotindex.toml, in this
     order of precedence.
     """

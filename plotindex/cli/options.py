@@ -11,16 +11,16 @@ from plotindex.config import default_text, option_name
 
 Command = Callable[..., Any]
 SETTINGS = {
-    "host": ("ADDRESS", "Address to listen on; 0.0.0.0 is every address of this machine."),
-    "port": ("PORT", "Port to listen on."),
+    "host": ("ADDRESS", "Server address; 0.0.0.0 is every address of this machine."),
+    "port": ("PORT", "Server port."),
     "url_prefix": ("PATH", "Path of the HTTP interface, before /plots."),
     "workers": ("NUMBER", "Number of server processes."),
     "threads": ("NUMBER", "Threads of each server process; a quarter of them may wait for changes."),
     "heal": ("on|off", "Whether the server corrects the catalogue when a request finds it out of date."),
-    "rescan_seconds": ("SECONDS", "Interval between rescans, which find changes that caused no event."),
+    "rescan_seconds": ("SECONDS", "Interval between full scans, which find changes without events."),
     "poll_seconds": ("SECONDS", "Polling interval for file systems without change events, such as NFS."),
     "polling": ("auto|always|never", "What to poll: file systems without change events; everything; nothing."),
-    "rescan_share": ("PERCENT", "Maximum share of one core for long rescans."),
+    "rescan_share": ("PERCENT", "Maximum percent of one core for rolling rescans."),
     "max_watches": ("NUMBER", "Maximum number of watched folders, if less than the kernel allows."),
     "max_plots_per_session": ("NUMBER", "Maximum number of indexed plots in a session."),
     "max_depth": ("NUMBER", "Maximum depth of indexed folders below a project."),
@@ -37,9 +37,12 @@ FILENAME_LIMITS = ("max_depth", "max_filename_bytes")
 SESSION_LIMITS = ("max_plots_per_session", "max_names_mb", *FILENAME_LIMITS)
 """The limits of the index."""
 
-ROOT = "Directory that holds the sessions, or PLOTINDEX_ROOT."
-DATABASE = "SQLAlchemy URL of the catalogue, or PLOTINDEX_DATABASE_URL.  [default: a file below PLOTINDEX_STATE_DIR]"
-CONFIG = "Configuration file, or PLOTINDEX_CONFIG.  [default: plotindex.toml, if it exists]"
+ROOT = "Root directory (environment: PLOTINDEX_ROOT)."
+DATABASE = (
+    "SQLAlchemy URL of the catalogue (environment: PLOTINDEX_DATABASE_URL).  "
+    "[default: a file below PLOTINDEX_STATE_DIR]"
+)
+CONFIG = "Configuration file (environment: PLOTINDEX_CONFIG).  [default: plotindex.toml, if it exists]"
 
 
 def setting_options(*names: str) -> Callable[[Command], Command]:

@@ -57,7 +57,7 @@ INDEXER_OPTIONS = (
 def run(config: Path | None, **options: str | None) -> None:
     """Index and serve in one command.
 
-    Prints a URL that logs a browser in, and a command that downloads a plot. Ctrl-C stops both.
+    Prints a login URL and a download command. Ctrl-C stops the indexer and the server.
     """
     from plotindex.cli.supervisor import ChildExitedError, run_both
     from plotindex.index import hold_indexer_lock, prepare_catalog

@@ -93,8 +93,8 @@ def revoke_token(config: Path | None, name: str, **options: str | None) -> None:
 def link_token(config: Path | None, name: str, **options: str | None) -> None:
     """Print a URL that logs a browser in with a token.
 
-    It works once, within ten minutes. It names --public-url, or the server that runs on this machine; of several, the
-    one started last: name another by --host and --port.
+    It works once, within ten minutes. It uses --public-url, else the server started last on this machine; --host and
+    --port select another one.
     """
     from plotindex.cli.urls import login_url
     from plotindex.ops.server_address import with_server_address
@@ -119,7 +119,7 @@ def key() -> None:
 def rotate_key(config: Path | None, end_all: bool, **options: str | None) -> None:
     """Sign with a new key from now on.
 
-    The previous two keys stay valid, so that nobody is logged out.
+    The previous two keys stay valid: with at most two rotations in 30 days, nobody is logged out.
     """
     settings = read_settings(config, options)
     keys = signing_keys(settings)
