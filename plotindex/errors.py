@@ -20,7 +20,10 @@ class UnusableDatabaseError(CatalogError, SettingsError):
 
 
 class DamagedDatabaseError(UnusableDatabaseError):
-    """The database is corrupt. The indexer quarantines and rebuilds it, if it is certainly plotindex's."""
+    """The database is corrupt. If it is certainly plotindex's, an indexer, rebuild or healing server quarantines it.
+
+    The indexer or a rebuild creates a new one.
+    """
 
 
 class UnsafePathError(PermissionError):

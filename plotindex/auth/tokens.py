@@ -1,7 +1,7 @@
-"""Bearer tokens: which sessions a program can see.
+"""Tokens: which sessions a program or a browser can see.
 
-Secrets are printed once; only their SHA-256 is stored. The file is reloaded when it changes, so that a revocation
-takes effect at once in every process.
+A program sends the secret (Bearer); a browser logs in by `plotindex token link`. Secrets are printed once; only their
+SHA-256 is stored. The file is reloaded when it changes, so that a revocation takes effect at once in every process.
 """
 
 import hashlib
@@ -172,12 +172,12 @@ def parse_tokens(content: bytes) -> dict[str, Token]:
     """The tokens in a token file, by name.
 
     Raises:
-        ValueError: the content is not a list of tokens.
+        ValueError: the content is not an object of tokens by name.
     """
     try:
         tokens = {name: Token(**fields) for name, fields in json.loads(content).items()}
     except (TypeError, AttributeError, RecursionError) as error:
-        raise ValueError("not a list of tokens") from error
+        raise ValueError("not an object of tokens by name") from error
     if not all(map(_has_valid_types, tokens.values())):
         raise ValueError("a field of a token has the wrong type")
     return tokens

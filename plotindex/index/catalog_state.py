@@ -17,7 +17,7 @@ class CatalogState(NamedTuple):
     is_maintained: bool = False
     """Whether an indexer keeps it up to date, by events or by polling."""
     is_root_lost: bool = False
-    """Whether all running indexers report that the root is lost."""
+    """Whether all running indexers report that the root is missing."""
     local_indexers: tuple[Heartbeat, ...] = ()
     """The running indexers, if all of them run on this host."""
 

@@ -114,7 +114,7 @@ class Lookup:
         return LookupResult(opened, cache_status)
 
     def open_hit(self, session: str, filename: str, project: str | None = None) -> OpenPlot | None:
-        """The plot that `open` would answer with, if the catalogue was read within a second and its row is right.
+        """The plot that `open` would return, if the cached state is fresh and the row matches the file.
 
         None otherwise. Never scans, heals, writes or waits for a lock; does not call the observer.
         """
@@ -204,7 +204,7 @@ class Lookup:
         return next(filter(None, (self.tree.open(key, copy.project) for copy in copies)), None)
 
     def _check_root(self) -> None:
-        """Raise RootLostError if the root is missing: plots below it are not known to be absent."""
+        """Raise RootLostError if the root is missing: its plots may still exist."""
         self._refresh_state()
         if self._is_root_lost():
             raise RootLostError("The plot folder is unavailable")
@@ -213,7 +213,7 @@ class Lookup:
         return self._state.is_root_lost or not self.tree.exists()
 
     def report_root(self) -> None:
-        """Log once that the root is missing, and once that it is back."""
+        """Log once that the root is missing, and once that it is available again."""
         problem = self._find_root_problem()
         if problem == self._root_problem:
             return
@@ -249,7 +249,7 @@ class Lookup:
         self._state = CatalogState()
         self._state_read_at = time.monotonic()
         if self._can_heal and isinstance(error, DamagedDatabaseError):
-            # Damage that only readers meet would stay unnoticed by the indexer; a missing catalogue it notices at once.
+            # The indexer may miss damage that only readers hit; it detects a missing catalogue itself.
             with suppress(CatalogError):
                 self.catalog.database.quarantine(HEAL_LOCK_SECONDS)
 
@@ -284,7 +284,7 @@ class Lookup:
         return self._scan(key, None, None) if project is None and self._scans.discard_found(key) else ()
 
     def _heal(self, plots: Sequence[Plot | None]) -> None:
-        """Reconcile these plots, unless the catalogue is locked or was just not writable."""
+        """Reconcile these plots, unless the catalogue is locked or a recent write failed."""
         is_beyond_limits = self.tree.layout.is_beyond_limits
         paths = {plot.path for plot in plots if plot and not is_beyond_limits(plot.filename)}
         if not paths or not self._can_heal or not self._state.is_usable or time.monotonic() < self._heal_not_before:

@@ -1,9 +1,10 @@
-"""Make the catalogue equal the tree within a scope. Plots are written in no other way.
+"""Make the catalogue equal the tree within a scope. Nothing else writes plots.
 
 A new file, a rename, a removed folder, a queue overflow, a rebuild and a healed miss differ only in their scope; the
 indexer's scheduler takes the same steps in slices. The scope is scanned without the write lock. Then the lock is
-always taken, the scan is compared with the rows as they are now, and each path that differs is checked on disk again
-before it is written. The last to check decides what is stored, so any number of writers converge.
+always taken, the scan is compared with the rows as they are now, and each difference is checked on disk again before it
+is written: new plots by the times of their folders, everything else path by path. The last to check decides what is
+stored, so any number of writers converge.
 """
 
 from collections import deque
@@ -81,7 +82,7 @@ def reconcile(
 
 
 def record_full_scan(tree: Tree, catalog: Catalog, options: Options = DEFAULT) -> None:
-    """Record that a full scan is complete: the catalogue now holds what this grammar allows."""
+    """Record that a full scan is complete: the catalogue is complete for this grammar."""
     with catalog.writing(options.timeout) as writer:
         writer.record_grammar(tree.layout)
         writer.trim_removals(keep=0) if options.rewrite else writer.trim_removals()
@@ -91,7 +92,7 @@ def list_sessions(tree: Tree, catalog: Catalog, report: Report, on_folder: Folde
     """Every session in the tree or in the catalogue; names that cannot be sessions are added to the report.
 
     Raises:
-        RootLostError: the root does not exist.
+        RootLostError: the root is missing.
         CatalogError: the catalogue cannot be read.
     """
     try:
@@ -131,7 +132,7 @@ def _prefetch(
 
 
 def _scan_in_batches(diffs: Iterable[ScopeDiff]) -> Iterator[deque[ScopeDiff]]:
-    """Batches of scanned diffs, each for one transaction. A large session ends its batch: memory never holds two."""
+    """Batches of scanned diffs, each for one transaction. A large session ends its batch, to limit memory."""
     batch: deque[ScopeDiff] = deque()
     plots = 0
     for diff in diffs:

@@ -81,7 +81,7 @@ class _Element:
     total: float | None = None
     """Effort with all that is drawn with it, once that is known."""
     is_open: bool = False
-    """While its total is being found: whoever comes here again goes in a circle."""
+    """While its total is being computed: a reference that leads here again is a cycle."""
 
 
 def judge(content: bytes) -> Outcome:
@@ -125,7 +125,7 @@ class _Reading:
 
         Raises:
             _SlowError: there is something of which it is not known what it costs.
-            ExpatError: it is no XML.
+            ExpatError: it is not XML.
         """
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True

@@ -20,7 +20,7 @@ THICK = 0.02
 """Of the canvas: a stroke that is thicker costs by its area."""
 CANVAS = 150.0
 MANY = 1e9
-"""As many of anything as nobody draws."""
+"""A number larger than in any real plot."""
 PNG_BASE64 = "data:image/png;base64,"
 SIDES = ("x1", "y1", "x2", "y2", "width", "height", "r", "rx", "ry")
 
@@ -54,7 +54,7 @@ def effort_of_outline(given: dict[str, str], canvas: float) -> float:
 
 
 def is_thick(given: dict[str, str], canvas: float) -> bool:
-    """Whether a stroke is thicker than lines of plots are, or nobody can tell."""
+    """Whether a stroke is thicker than the lines of plots, or of unknown thickness."""
     return _thickness(given, canvas) > THICK
 
 
@@ -66,7 +66,7 @@ def _thickness(given: dict[str, str], canvas: float) -> float:
 
 
 def enlarges(transform: str) -> bool:
-    """Whether a transformation makes things larger: nobody knows by how much when there are several."""
+    """Whether a transformation may enlarge: a part of it does, or is not understood."""
     parts, rest = leading_matches(TRANSFORM, transform)
     for kind, given in (part.groups() for part in parts):
         numbers = [abs(float(number)) for number in NUMBER.findall(given)]

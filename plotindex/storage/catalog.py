@@ -47,7 +47,7 @@ _LATEST_SESSIONS = Prepared(
 
 
 def _sessions_of_plots() -> Select[Any]:
-    """The sessions in the table of plots, by one step in an index for each."""
+    """The sessions in the table of plots, by one index seek for each."""
     steps = select(func.min(plot.c.session).label("name")).cte("steps", recursive=True)
     following = select(func.min(plot.c.session)).where(plot.c.session > steps.c.name).scalar_subquery()
     steps = steps.union_all(select(following).where(steps.c.name.is_not(None)))
@@ -119,7 +119,7 @@ class Catalog:
             return SessionRow(name, *row) if row else None
 
     def cutoff(self, name: str) -> str | None:
-        """The first filename of a session that is not indexed, or None."""
+        """A session's first filename that is not indexed, or None."""
         with self.database.reading() as connection:
             return read_truncation(connection, name).cut
 
@@ -147,13 +147,13 @@ class Catalog:
     def latest_sessions(
         self, skip: int = 0, limit: int = INT64_MAX, after: SessionRow | None = None
     ) -> list[SessionRow]:
-        """The sessions that have plots, by the mtime of their newest plot, the latest first, from behind `after`."""
+        """The sessions that have plots, by the mtime of their newest plot, the latest first, following `after`."""
         values = {"skip": skip, "most": limit, **_position_values(after)}
         with self.database.reading() as connection:
             return list(map(SessionRow._make, _LATEST_SESSIONS(connection, values)))
 
     def selected_sessions(self, allows: SessionFilter, after: SessionRow | None = None) -> list[SessionRow]:
-        """As `latest_sessions`, without those that SQL can tell the caller may not see: each is still to be checked."""
+        """`latest_sessions` minus the sessions that SQL can exclude; check `allows` for each result."""
         query = _BY_MTIME.where(is_visible(session.c.session, allows))
         with self.database.reading() as connection:
             return list(map(SessionRow._make, connection.execute(query, _position_values(after))))
@@ -232,7 +232,7 @@ class Catalog:
         Raises:
             SettingsError: it belongs to another root, and `adopt` is not given.
         """
-        # One process at a time: "" locks the row of the root, which is no session.
+        # One process at a time: "" (not a session) locks the row of the root.
         with self.writing(sessions=[""]) as writer:
             row = writer.connection.execute(select(catalogue.c.root)).first()
             if row is None:
@@ -263,7 +263,7 @@ class Catalog:
             write_heartbeat(self.database, writer.connection, heartbeat)
 
     def delete_dead_indexers(self, host: str) -> None:
-        """In a shared database, delete the heartbeats of dead indexers, so that nobody waits for their return."""
+        """In a shared database, delete dead indexers' heartbeats, so that hits are not `unwatched`."""
         if self.database.is_shared:
             with self.writing() as writer:
                 delete_dead(self.database, writer.connection, host)

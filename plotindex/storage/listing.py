@@ -86,7 +86,7 @@ class Listing:
         return int(row[0])
 
     def plots(self, name: str, limit: int, after: str = "", query: str = "", *, allows: Allows = ALL_SESSIONS) -> Page:
-        """The keys of a session whose filename matches `query`, by filename, from behind `after`."""
+        """The keys of a session whose filename matches `query`, by filename, following `after`."""
         # No name contains a NUL, which not every database can compare with.
         query_rows = select(*PLOT).where(plot.c.session == name, plot.c.filename > after.partition("\0")[0])
         names = NameFilter(query, self._search_seconds)
@@ -100,7 +100,7 @@ class Listing:
             return Page(clock, page, following or names.stopped_after)
 
     def sessions(self, allows: Allows, limit: int, after: str = "", query: str = "") -> SessionPage:
-        """The sessions that the caller may see and whose name matches `query`, by name, from behind `after`."""
+        """The sessions that the caller may see and whose name matches `query`, by name, following `after`."""
         allows = SessionFilter.of(allows)
         query_rows = select(session.c.session, session.c.plots, session.c.mtime_ns).where(
             session.c.session > after.partition("\0")[0], is_visible(session.c.session, allows)

@@ -23,7 +23,7 @@ plot = Table(
 Index("ix_plot_scope", plot.c.session, plot.c.project, plot.c.filename)
 
 
-# The current copy is the last entry of its key: one step in the index, for any number of copies.
+# The current copy is the last entry of its key: one index seek, for any number of copies.
 Index("ix_plot_current", plot.c.session, plot.c.filename, plot.c.mtime_ns, plot.c.project)
 Index("ix_plot_clock", plot.c.clock)
 
@@ -38,7 +38,7 @@ session = Table(
 )
 
 
-# Sessions that are not fully indexed: see truncation.py.
+# Sessions that are not fully indexed: see truncated_sessions.py.
 excess = Table(
     "excess",
     metadata,

@@ -28,7 +28,7 @@ _TRUNCATION = Prepared(
 
 
 def read_names_bytes(connection: Connection, session: str) -> int:
-    """Sum of the bytes of a session's indexed filenames, by a step over each."""
+    """Sum of the bytes of a session's indexed filenames, by reading each row."""
     query = select(func.coalesce(func.sum(_filename_length(connection)), 0)).where(plot.c.session == session)
     return int(connection.execute(query).scalar_one())
 

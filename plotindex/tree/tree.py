@@ -199,7 +199,7 @@ class Tree:
         try:
             fd = open_beneath(self._path, (session, project, *filename.split("/")))
         except OSError as error:
-            # Opening a device file may fail although it is no plot.
+            # Opening a device file may fail although it is not a plot.
             if error.errno in ABSENT_ERRNOS or self.stat_plot(session, project, filename) is None:
                 return None
             raise

@@ -126,7 +126,7 @@ class Barriers:
             self.self_test_passed = time.time()
 
     def _delete(self, name: str) -> None:
-        # The client may have deleted it; a folder is no barrier.
+        # The client may have deleted it; a folder is not a barrier.
         with suppress(OSError):
             _delete(self.folder / name)
 

@@ -31,7 +31,7 @@ class FullScan:
         `check` starts the integrity check of the database.
 
         Raises:
-            RootLostError: the root does not exist.
+            RootLostError: the root is missing.
             CatalogError: the catalogue cannot be read.
         """
         self._scheduler = scheduler

@@ -119,7 +119,7 @@ class RollingRescan:
             yield self._changed_sessions()
 
     def _changed_sessions(self) -> list[str]:
-        """The sessions that were created or removed; [""] if the root does not exist."""
+        """The sessions that were created or removed; [""] if the root is missing."""
         watches = self._scheduler.watcher.watches
         try:
             names = self._scheduler.tree.sessions(on_folder=watches.add)

@@ -1,4 +1,9 @@
-"""Fair scheduling between sessions: a busy session delays only itself."""
+"""Fair scheduling between sessions: a busy session delays only itself.
+
+A slice is the time for which one session is scanned before the next one. A turn is the slices of a session in one step;
+the young sessions share one turn. A step gives turns to sessions and writes what they found. A round covers the scopes
+that a session had queued at its start, in one or more turns.
+"""
 
 import time
 from collections import deque
@@ -22,14 +27,14 @@ WIDEN_SECONDS = 60.0
 """Least time between two rescans of a session that has room for more plots again."""
 MAX_BUSY = 10_000
 YOUNG_SECONDS = 30.0
-"""For how long at least, and twice as long at most, a session that had no watch before counts as young."""
+"""A session without a previous watch counts as young for this time up to twice this time."""
 SCAN_PLOTS = 4_000
 """Plots per step and rows per transaction during the first full scan."""
 STEP_CHANGES = 250
 """Rows per transaction while several sessions wait."""
 SHORT_SECONDS = 0.005
 SHORT_PLOTS = 50
-"""Limits of the busy sessions in a step while others have changes, which wait for one such turn at most."""
+"""Per-step limits of busy sessions while others have changes, so that these wait for one turn at most."""
 
 
 class StepResult(NamedTuple):
@@ -62,11 +67,11 @@ class FairScheduler:
         """The young sessions of this period and of the one before."""
         self._period_end = 0.0
         self._busy: dict[str, float] = {}
-        """Session -> when it last needed more than one slice."""
+        """Session -> end of its last turn that left work behind."""
         self._new_at = -BUSY_SECONDS
         self._widened: dict[str, float] = {}
         self.walk_process: WalkProcess | None = None
-        """Walks the sessions of a full scan, if there is one."""
+        """Walks ahead during an indexer's first full scan, if that has many sessions."""
         self.report = Report(delay=Histogram())
         """Results of all scans except full scans."""
 
@@ -100,7 +105,7 @@ class FairScheduler:
         return job.add([session])
 
     def tickets(self) -> list[Ticket]:
-        """Tickets for all that waits now."""
+        """Tickets for all queued scopes."""
         return [job.ticket() for job in self._jobs.values()]
 
     def step(self) -> StepResult:
@@ -121,7 +126,7 @@ class FairScheduler:
         return result
 
     def clear(self) -> None:
-        """Discard all that waits."""
+        """Discard all queued jobs."""
         for job in self._jobs.values():
             job.close()
         self._jobs.clear()
@@ -140,7 +145,7 @@ class FairScheduler:
         return job
 
     def _is_young(self, session: str, now: float) -> bool:
-        """Whether a session was not watched or polled until a moment ago."""
+        """Whether a session was first watched or polled recently."""
         if now >= self._period_end:
             self._young_names = set(), self._young_names[0]
             self._period_end = now + YOUNG_SECONDS

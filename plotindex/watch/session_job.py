@@ -64,7 +64,7 @@ class SessionJob:
         return self.ticket()
 
     def ticket(self) -> "Ticket":
-        """A ticket for all that is queued or being scanned."""
+        """A ticket for all scopes that are queued or being scanned."""
         return Ticket(self, self.rounds + self.in_round + bool(self.queued))
 
     def start_round(self, tree: Tree) -> None:
@@ -77,7 +77,7 @@ class SessionJob:
     def scan(self, tree: Tree, watches: Watches, report: Report, until: float, process: WalkProcess | None) -> int:
         """Scan until `time.monotonic()` reaches `until` or the job is full; return the increase in size.
 
-        `process` walks the sessions of a full scan.
+        `process` walks the sessions of an indexer's first full scan.
         """
 
         def on_folder(path: str, fd: int) -> None:

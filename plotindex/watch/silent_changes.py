@@ -26,7 +26,7 @@ class SilentChanges:
         self._links = HardLinks()
         self._query_at = self._incomplete_at = self._root_at = 0.0
         self.root_problem = ""
-        """Why the root is unreadable, with the fix; empty if it is readable or does not exist."""
+        """Why the root is unreadable, with the fix; empty if it is readable or missing."""
         self.queries = 0
         """Number of queries for other names."""
 
