@@ -1,4 +1,7 @@
-"""Confine this process for good: no files, network, other processes or privileges."""
+"""Confine this process for good: no privileges, and no files, TCP, abstract sockets or signals to other processes.
+
+Files are denied by chroot or Landlock, the rest as far as the kernel's Landlock supports it.
+"""
 
 import ctypes
 import os
@@ -27,7 +30,7 @@ CAPABILITY_VERSION = 0x20080522
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_VERSION = 1
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}
-"""Landlock version -> number of file access rights from it on, as bits from the lowest."""
+"""Landlock version -> number of file access rights that it supports (lowest bits)."""
 NET_RIGHTS, NET_VERSION = 0b11, 4
 """Bind and connect TCP."""
 SCOPES, SCOPES_VERSION = 0b11, 6
@@ -69,7 +72,7 @@ def confine(max_file_bytes: int, methods: Mapping[str, Callable[[], None]] | Non
 
 
 def confine_job(cpu_seconds: float, parent: int, keep: Collection[int] = ()) -> None:
-    """Confine the child that runs one job: CPU time, no processes, only the descriptors `keep` and needed system calls.
+    """Confine the child that runs one job: CPU time, no processes, only the descriptors in `keep`, few system calls.
 
     It is killed when `parent` ends.
 
@@ -133,7 +136,7 @@ def enter_empty_chroot() -> None:
 
 
 def apply_landlock() -> None:
-    """Deny everything that Landlock controls (landlock(7)).
+    """Deny everything that this kernel's Landlock supports (landlock(7)).
 
     Raises:
         OSError: the kernel has no Landlock.
@@ -153,7 +156,7 @@ def apply_landlock() -> None:
 
 
 METHODS: dict[str, Callable[[], None]] = {"chroot": enter_empty_chroot, "Landlock": apply_landlock}
-"""Each suffices. In this order: Landlock forbids creating the folder."""
+"""One is required; chroot alone denies only files. In this order: Landlock forbids creating the folder."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -1,6 +1,6 @@
 """Plain hits, answered before Flask: an image that the index has, for a caller who may see it.
 
-Everything else, every refusal included, is left to Flask, whose answer to a plain hit is the same.
+Flask answers everything else, including refusals; it would answer a plain hit identically.
 """
 
 import os

@@ -11,13 +11,13 @@ Scope = dict[str, Any]
 
 
 class BadRequestError(Exception):
-    """A request that no application may see; the message is for the client."""
+    """An invalid request, rejected with 400; the message is for the client."""
 
 
 def environ_of(scope: Scope) -> Environ:
     """The environment of a request, with an empty body.
 
-    A header whose name contains an underscore is dropped: in an environment it looks like one with hyphens, which a
+    A header whose name contains an underscore is dropped: WSGI maps it to the key of a header with hyphens, which a
     trusted proxy may have set.
 
     Raises:

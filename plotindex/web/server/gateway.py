@@ -1,6 +1,7 @@
 """Serve the application over ASGI: plain hits on the event loop, everything else by threads.
 
-A body that does not fit one piece is sent as the client reads it, by no thread.
+A larger body is sent as the client reads it; no thread waits for the client. With a catalogue on PostgreSQL or a root
+that is not on a local file system, plain hits run in threads, too.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ BODY_SECONDS = 10.0
 STALL_SECONDS = 20.0
 """Timeout for the client to read the next piece of a body."""
 MAX_LARGE_BODIES = 64
-"""Bodies of more than one piece that are sent at once: each holds some pieces in memory."""
+"""Maximum concurrent bodies of several pieces: each holds some pieces in memory."""
 PIECE = 1 << 16
 CLOSE = ("Connection", "close")
 
@@ -70,7 +71,7 @@ class Gateway:
         await self._send(answer, send)
 
     async def _ask(self, environ: Environ, receive: Receive) -> Answer | None:
-        """The application's answer; None if the client has gone before a thread was free."""
+        """The application's answer; None if the client left before a thread was free."""
         waits = self._calls >= self._threads
         self._calls += 1
         call = self._pool.submit(self._call, environ)
@@ -89,7 +90,7 @@ class Gateway:
                 gone.cancel()
 
     def _call(self, environ: Environ) -> Answer:
-        """Ask the application, in a thread."""
+        """Call the application in a thread."""
         if not self._is_direct:
             answer = self._front.answer(environ)
             if answer is not None:
@@ -108,7 +109,7 @@ class Gateway:
         return Answer(started[0], started[1], body)
 
     async def _receive_body(self, environ: Environ, receive: Receive) -> None:
-        """Read the body into the environment, not much more of it than the application accepts.
+        """Read the body into the environment; stop soon after the application's size limit.
 
         Raises:
             ConnectionResetError: the client is gone.
@@ -148,7 +149,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         while piece := await loop.run_in_executor(self._pool, next, pieces, b""):
             for start in range(0, len(piece), PIECE):
-                # Waits while the client does not read: what it has not read fills the socket's buffer.
+                # Waits while the client does not read and the socket's buffer is full.
                 async with asyncio.timeout(STALL_SECONDS):
                     await send({"type": "http.response.body", "body": piece[start : start + PIECE], "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -172,7 +173,7 @@ def read_cached(fd: int, size: int) -> bytes:
     except BlockingIOError:
         raise
     except OSError:
-        # The file system does not know the flag: tmpfs, whose files are in memory.
+        # The file system does not support the flag: tmpfs (files in memory).
         return os.pread(fd, size, 0)
     if count == size:
         return bytes(buffer)

@@ -45,7 +45,7 @@ class PipeEvent:
         self._read_fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def set(self) -> None:
-        # A full pipe is set.
+        # Full: already set.
         with suppress(BlockingIOError):
             os.write(self._write_fd, b"!")
 
@@ -59,7 +59,10 @@ class PipeEvent:
 
 
 class Master(MPServer):
-    """Serves until SIGTERM or SIGINT. SIGHUP reloads the settings and replaces the workers, one after the other."""
+    """Serves until SIGTERM or SIGINT.
+
+    SIGHUP reloads the settings and replaces the workers, one after the other; with a terminal it stops the server.
+    """
 
     def __init__(self, listener: socket.socket, reloader: SettingsReloader, notifier: SystemdNotifier) -> None:
         settings = reloader.settings
@@ -146,7 +149,7 @@ def _terminate(reference: "weakref.ref[WorkerProcess]") -> None:
 
 
 def _join(reference: "weakref.ref[WorkerProcess]", timeout: float | None = None) -> None:
-    """Wait for a worker. Its pipe closes a moment before it can be reaped, and Granian would kill it in between."""
+    """Wait for a worker. Its pipe closes before it can be reaped; Granian would kill it in between."""
     worker = reference()
     if worker is None or not wait([worker.inner.sentinel], timeout):
         return

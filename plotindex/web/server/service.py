@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def serve(reloader: SettingsReloader, notifier: SystemdNotifier) -> None:
-    """Serve until SIGTERM or SIGINT; on SIGHUP reload the settings.
+    """Serve until SIGTERM or SIGINT. SIGHUP reloads the settings or, with a terminal, stops the server.
 
     Raises:
         SettingsError: the address is in use or not available.
@@ -64,7 +64,7 @@ def load_application() -> Gateway:
     die_with_parent(signal.SIGKILL, master.pid if master else None)
     settings = load_settings({})
     configure_logs(settings.log_format)
-    # A thread of Python code lets the event loop go on after so many seconds.
+    # A request thread yields the GIL to the event loop after this time.
     sys.setswitchinterval(SWITCH_SECONDS)
     drain = Drain(asyncio.get_event_loop())
     app = create_app(settings, drain.is_requested)
@@ -72,12 +72,12 @@ def load_application() -> Gateway:
     assert isinstance(front, Front)
     gateway = Gateway(front, settings.threads + SCANS, app.config["MAX_CONTENT_LENGTH"], is_direct=_is_direct(settings))
     drain.on_stop_accepting = gateway.close_connections
-    # A process of multiprocessing does not run what atexit(3) has.
+    # multiprocessing children do not run `atexit` handlers.
     Finalize(None, front.observer.flush, exitpriority=1)
     return gateway
 
 
 def _is_direct(settings: Settings) -> bool:
-    """Whether a hit waits for nothing but this machine."""
+    """Whether a hit depends only on this machine."""
     mount = find_mount(settings.root)
     return not settings.is_shared and mount is not None and mount.fs_type in LOCAL_FS_TYPES

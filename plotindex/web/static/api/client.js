@@ -23,7 +23,7 @@ export function setStatus(kind, text = "", link = null) {
   }
 }
 
-/** Always asks the server: on the way back through the history a browser takes even a `no-cache` response from its cache. */
+/** Always revalidate: on Back, browsers use even a `no-cache` response from their cache. */
 export const REVALIDATE = { cache: "no-cache" };
 
 /** The JSON of a response; throws an Error with `status` for an error response. */

@@ -38,7 +38,7 @@ export function showStageZoom(stage) {
   showZoom(stage.isEmpty ? "Fit" : `${Math.round(stage.magnification * 100)} %`);
 }
 
-/** Handle keys: call the function of the first map that does not return false; not while the user types in a field. */
+/** Handle keys, except in text fields: try the maps in order until a function does not return false. */
 export function connectKeys(...maps) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;

@@ -70,7 +70,7 @@ async function loadWithRetries(url, filename) {
 async function failureReason(url) {
   try {
     const response = await fetch(url, { method: "HEAD" });
-    if (response.ok) return "Cannot display this file: it is damaged, or not the type that its suffix says.";
+    if (response.ok) return "Cannot display this file: it is damaged, or its suffix is wrong.";
     if (response.status === 404) return "This plot no longer exists.";
     if (response.status === 401) return "Your login has expired.";
     return "The server cannot send this plot now.";

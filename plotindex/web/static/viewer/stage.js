@@ -177,7 +177,7 @@ export class Stage {
     if (this.#pointers.size === 2) {
       const [one, other] = this.#pointers.values();
       const distance = Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
-      // Panzoom adds `step` per 80 pixels: makes the scale follow the distance of the fingers.
+      // Panzoom adds `step` per 80 pixels: with this value the scale follows the fingers.
       this.#panzoom.setOptions({ step: (80 * this.#state.scale) / Math.max(distance, 20) });
     }
   }
