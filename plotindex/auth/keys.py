@@ -85,7 +85,8 @@ class KeyFile:
             return parse_keys(read_private(self._file))
         except OSError as error:
             raise SettingsError(
-                f"The keys in {printable(str(self._file))} cannot be read ({error.strerror}): let this user read it."
+                f"The keys in {printable(str(self._file))} cannot be read ({error.strerror}): "
+                "make the file readable for this user (chmod, chown)."
             ) from error
         except ValueError:
             raise SettingsError(

@@ -89,7 +89,8 @@ class Logins:
         except OSError as error:
             file = printable(str(self._codes_file))
             raise SettingsError(
-                f"The codes in {file} cannot be read ({error.strerror}): let this user read it."
+                f"The codes in {file} cannot be read ({error.strerror}): "
+                "make the file readable for this user (chmod, chown)."
             ) from None
         now = time.time()
         if not isinstance(codes, dict) or not all(isinstance(entry, dict) for entry in codes.values()):

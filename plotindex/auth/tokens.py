@@ -152,7 +152,8 @@ class Tokens:
             return {}
         except OSError as error:
             raise SettingsError(
-                f"The tokens in {printable(str(self._file))} cannot be read ({error.strerror}): let this user read it."
+                f"The tokens in {printable(str(self._file))} cannot be read ({error.strerror}): "
+                "make the file readable for this user (chmod, chown)."
             ) from error
         except ValueError as error:
             raise PlotIndexError(

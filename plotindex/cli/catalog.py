@@ -94,7 +94,9 @@ def rebuild(
             "so now."
         )
     if "" in report.unreadable:
-        raise SettingsError(f"The root {settings.root} cannot be read: let this user read it.")
+        raise SettingsError(
+            f"The root {settings.root} cannot be read: make it readable for this user (chmod, setfacl)."
+        )
 
 
 @click.command(epilog=example("verify --root /srv/plots"))

@@ -45,7 +45,7 @@ def access_problems(root: Path) -> Iterator[str]:
     except OSError as error:
         yield f"Cannot check whether {INDEXER_USER} and {SERVER_USER} can run {shown} ({error.strerror}): {fix}"
     if not root.is_dir():
-        yield f"The root {printable(str(root))} does not exist yet: the services retry until it does."
+        yield f"The root {printable(str(root))} is missing: the services retry until it is available."
 
 
 def next_steps(settings: Settings, name: str, configured: UnitFile, environment: UnitFile, prefix: Path) -> str:

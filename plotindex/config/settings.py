@@ -154,14 +154,15 @@ class Settings:
         try:
             os.scandir(self.root).close()
         except FileNotFoundError:
-            raise SettingsError(f"The root {self.root} does not exist: create it, or name another --root.") from None
+            raise SettingsError(f"The root {self.root} is missing: create it, or name another --root.") from None
         except NotADirectoryError:
             raise SettingsError(
                 f"The root {self.root} is a file: name the directory that holds the sessions with --root."
             ) from None
         except OSError as error:
             raise SettingsError(
-                f"The root {self.root} cannot be read ({error.strerror}): let this user read it, or change --root."
+                f"The root {self.root} cannot be read ({error.strerror}): "
+                "make it readable for this user (chmod, setfacl), or change --root."
             ) from None
 
     def as_environment(self) -> dict[str, str]:

@@ -59,7 +59,8 @@ def from_file(environment: Mapping[str, str], config: Path | None) -> Iterator[R
         return
     except OSError as error:
         raise SettingsError(
-            f"{file} cannot be read ({error.strerror}): let this user read it, or name another one with --config."
+            f"{file} cannot be read ({error.strerror}): "
+            "make it readable for this user (chmod, chown), or name another one with --config."
         ) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{file} is not valid TOML: save it as UTF-8.") from None

@@ -99,7 +99,7 @@ def list_sessions(tree: Tree, catalog: Catalog, report: Report, on_folder: Folde
         names = tree.sessions(report.unsupported, on_folder)
     except OSError as error:
         if error.errno in ABSENT_ERRNOS:
-            raise RootLostError(root_lost_message(tree, "does not exist")) from error
+            raise RootLostError(root_lost_message(tree, "is missing")) from error
         report.unreadable[""] = error
         return []
     return sorted({*names, *catalog.sessions()})

@@ -136,7 +136,9 @@ def _read(file: Path) -> bytes | None:
         return None
     except OSError as error:
         shown = printable(str(file))
-        raise SettingsError(f"{shown} cannot be read ({error.strerror}): let this user read it.") from None
+        raise SettingsError(
+            f"{shown} cannot be read ({error.strerror}): make it readable for this user (chmod, chown)."
+        ) from None
 
 
 def _merge_logouts(now: bytes, then: bytes) -> bytes:

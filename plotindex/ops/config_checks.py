@@ -91,7 +91,7 @@ def _network_warnings(settings: Settings) -> Iterator[str]:
     if is_open and urlsplit(public or "").scheme != "https":
         yield (
             f"host {settings.host} accepts connections from other machines, which are not encrypted: put a proxy "
-            "with HTTPS in front, and set public_url to its address."
+            "with HTTPS in front, and set public_url to its URL."
         )
     if is_open and settings.proxies:
         yield (
@@ -99,7 +99,7 @@ def _network_warnings(settings: Settings) -> Iterator[str]:
             "listen where only the proxy can connect, such as host = 127.0.0.1."
         )
     if public is None and (is_open or settings.proxies):
-        yield "browsers that use a host name cannot log in: set public_url to the address they use."
+        yield "browsers that use a host name cannot log in: set public_url to the URL that they use."
     if not settings.proxies:
         one_client = "but with proxies = 0 all clients of the proxy count as one: set proxies to"
         if (public or "").startswith("https:"):
@@ -108,7 +108,7 @@ def _network_warnings(settings: Settings) -> Iterator[str]:
             yield f"x_accel_prefix needs nginx as a proxy, {one_client} 1."
     page = settings.url_prefix.split("/")[1] if settings.url_prefix else None
     if page in GALLERY_PAGES:
-        yield f"url_prefix {settings.url_prefix} is the address of a gallery page: set another, such as /api."
+        yield f"url_prefix {settings.url_prefix} is the path of a gallery page: set another, such as /api."
 
 
 def _polling_warnings(settings: Settings, given: Mapping[str, RawSetting]) -> Iterator[str]:

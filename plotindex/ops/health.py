@@ -70,12 +70,12 @@ def _indexer_trouble(beat: Heartbeat | None, lock: LockState | None, reported: s
         return reported
     if closed := IndexerStats.load(beat.measured).closed:
         what = "1 folder is not watched" if closed == 1 else f"{closed} folders are not watched"
-        return f"{what}: let the indexer read the folders that `plotindex doctor` lists."
+        return f"{what}: make the folders that `plotindex doctor` lists readable for the indexer (chmod, setfacl)."
     if beat.behind >= HEARTBEAT_SECONDS:
         return f"The indexer is {beat.behind:.0f} seconds behind: its log shows which session keeps it busy."
     return {
         "watching": None,
         "polling": None,
         "starting": "The indexer's first full scan is still running: try again when it is done.",
-        "lost": "The root is not there: mount it again or, if it is empty, run `plotindex rebuild --allow-empty`.",
+        "lost": "The root is missing: mount it again or, if it is empty, run `plotindex rebuild --allow-empty`.",
     }.get(beat.state, f"The indexer is {beat.state}: see its log.")

@@ -35,7 +35,9 @@ def explain_write_errors(path: Path) -> Iterator[None]:
     except UnsafePathError as error:
         raise SettingsError(str(error)) from None
     except OSError as error:
-        remedy = write_error_remedy(error, path.parent, "let this user write it, or set PLOTINDEX_STATE_DIR")
+        remedy = write_error_remedy(
+            error, path.parent, "make it writable for this user (chmod, chown), or set PLOTINDEX_STATE_DIR"
+        )
         raise SettingsError(f"{path.parent} cannot be written ({error.strerror}): {remedy}.") from None
 
 

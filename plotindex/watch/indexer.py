@@ -153,7 +153,7 @@ class Indexer:
             self._watcher.start()
         except OSError as error:
             if error.errno in ABSENT_ERRNOS:
-                lost = f"The root {printable(str(self._tree.root))} does not exist: mount it again."
+                lost = f"The root {printable(str(self._tree.root))} is missing: mount it again."
                 raise RootLostError(lost) from error
             self._polled.update(f"inotify is unavailable: {error.strerror}")
             self._retry_inotify_at = time.monotonic() + RETRY_INOTIFY_SECONDS

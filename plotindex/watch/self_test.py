@@ -44,6 +44,6 @@ class SelfTest:
             self._barriers.start_self_test()
         except OSError as error:
             folder = self._barriers.folder
-            fix = write_error_remedy(error, folder, "let the indexer's user write it")
+            fix = write_error_remedy(error, folder, "make it writable for the indexer's user (chmod, chown)")
             return f"The self-test cannot create a file in {printable(str(folder))} ({error.strerror}): {fix}."
         return ""

@@ -43,7 +43,7 @@ def test_a_locale_in_which_names_are_not_utf8(root: Path, environment: dict[str,
 def test_a_root_that_does_not_exist(refused: Refused, root: Path) -> None:
     root.rmdir()
     for commands in (["verify", "rebuild", "run"], ["watch"]):
-        refused(commands, f"The root {root} does not exist", "create it", "--root")
+        refused(commands, f"The root {root} is missing", "create it", "--root")
     assert not root.exists()
 
 
@@ -60,13 +60,13 @@ def test_a_root_with_too_long_a_name(refused: Refused) -> None:
 
 
 def test_a_root_with_an_odd_name_is_escaped(refused: Refused, tmp_path: Path) -> None:
-    refused(["rebuild"], r"odd\x1b[31m\u202e does not exist", options=("--root", tmp_path / "odd\x1b[31m\u202e"))
+    refused(["rebuild"], r"odd\x1b[31m\u202e is missing", options=("--root", tmp_path / "odd\x1b[31m\u202e"))
 
 
 def test_a_root_that_cannot_be_read(unprivileged: RunPlotindex, root: Path) -> None:
     root.chmod(0)
     for commands in (["verify", "rebuild"], ["watch"]):
-        assert_refused(unprivileged, commands, f"The root {root} cannot be read", "let this user")
+        assert_refused(unprivileged, commands, f"The root {root} cannot be read", "readable for this user")
 
 
 def test_a_root_below_a_folder_that_cannot_be_searched(unprivileged: RunPlotindex, root: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_root_that_can_no_longer_be_read_keeps_its_plots(
     before = all_plots(catalog)
     root.chmod(0)
     assert_refused(
-        unprivileged, ["rebuild", "rebuild --from-scratch --allow-empty", "verify"], str(root), "let this user"
+        unprivileged, ["rebuild", "rebuild --from-scratch --allow-empty", "verify"], str(root), "readable for this user"
     )
     assert all_plots(catalog) == before
 

@@ -131,7 +131,7 @@ def test_a_renamed_or_removed_root_keeps_its_rows_until_it_is_back_or_allowed_to
     with indexer() as running:
         before = all_plots(watched.catalog)
         root.rename(tmp_path / "away")
-        watched.is_lost_and_kept(before, "does not exist")
+        watched.is_lost_and_kept(before, "is missing")
         (tmp_path / "away").rename(root)
         watched.goes_on()
         before = all_plots(watched.catalog)
@@ -242,7 +242,9 @@ def test_an_unreadable_folder_keeps_its_rows_is_reported_and_recovers_after_chmo
     draw(root, "s/project_a/z.png")
     wait_until(lambda: "s/project_a/z.png" in plots_named(all_plots(watched.catalog)))
     wait_until(lambda: watched.catalog.heartbeats()[0].unwatched == 2)
-    assert "2 folders are not watched: let the indexer read" in str(watched.status().trouble)
+    assert "2 folders are not watched: make the folders that `plotindex doctor` lists readable" in str(
+        watched.status().trouble
+    )
     assert "errors     2 unreadable paths" in watched.status().as_text()
     for done in at_once(unprivileged, ["rebuild"], ["rebuild", "--from-scratch"]):
         assert done.returncode == 0, done.stderr

@@ -120,7 +120,7 @@ def test_all_errors_are_reported(tmp_path: Path) -> None:
     [broken] = report({}, {}, file).errors
     assert "is not valid TOML" in broken and 'root = "/srv/plots"' in broken
     [closed] = report({}, {}, tmp_path).errors
-    assert closed.startswith(f"{tmp_path} cannot be read (Is a directory): let this user read it")
+    assert closed.startswith(f"{tmp_path} cannot be read (Is a directory): make it readable for this user")
     [other] = report({"database": "mysql://x/y"}).errors
     assert "sqlite:////absolute/path" in other
 

@@ -40,7 +40,7 @@ def test_indexer_exits_and_names_the_fix_when_its_state_is_lost(
         harm(settings.state_folder)
         assert first.process.wait(10) == 1
         assert "was deleted or replaced while the indexer was running: restart `plotindex watch`" in first.stderr
-        assert "let this user write it" not in first.stderr
+        assert "writable for this user" not in first.stderr
         assert "Traceback" not in first.stderr
     with indexer():
         assert plotindex("sync").returncode == 0

@@ -28,10 +28,12 @@ def check_root(context: Context) -> Iterator[Finding]:
         status = root.stat()
     except OSError as error:
         if error.errno in ABSENT_ERRNOS:
-            yield bad("root", f"{shown} does not exist", "mount or create it, or set another --root")
+            yield bad("root", f"{shown} is missing", "mount or create it, or set another --root")
         else:
             yield bad(
-                "root", f"{shown} cannot be accessed ({error.strerror})", "let this user enter its parent folders"
+                "root",
+                f"{shown} cannot be accessed ({error.strerror})",
+                "make its parent folders searchable for this user (chmod, setfacl)",
             )
         return
     if not stat.S_ISDIR(status.st_mode):
@@ -40,7 +42,7 @@ def check_root(context: Context) -> Iterator[Finding]:
     try:
         os.scandir(root).close()
     except OSError as error:
-        remedy = f"chmod or setfacl: let this user read {shown}"
+        remedy = f"make {shown} readable for this user (chmod, setfacl)"
         yield bad("root", f"{shown} cannot be listed ({error.strerror})", remedy)
     else:
         yield ok("root", f"{shown} exists and is readable")
@@ -106,8 +108,8 @@ def check_identity(context: Context) -> Iterator[Finding]:
     else:
         yield bad(
             "root-identity",
-            f"The root is lost: it is {escape(now)}, was {escape(recorded)}, and has none of the catalogue's "
-            f"{len(sessions)} sessions. Nothing is deleted from the catalogue",
+            f"The root is not the recorded one: it is {escape(now)}, was {escape(recorded)}, and has none of the "
+            f"catalogue's {len(sessions)} sessions. Nothing is deleted from the catalogue",
             "mount it again or, if its plots are really gone, run `plotindex rebuild --allow-empty`",
         )
 
@@ -123,7 +125,7 @@ def check_folders(context: Context) -> Iterator[Finding]:
         "root-folders",
         f"{quantity(len(unreadable), 'folder')} cannot be read, so their plots are neither indexed nor served; "
         f"the first is {printable(path)} ({error.strerror})",
-        "let the user that runs plotindex read them",
+        "make them readable for the user that runs plotindex (chmod, setfacl)",
     )
 
 

@@ -36,7 +36,11 @@ def check_indexer(context: Context) -> Iterator[Finding]:
     if beat.is_recent and beat.is_healthy and stats.closed:
         which = f"{quantity(stats.closed, 'folder')} that its user may not read"
         seen = f"The indexer is {beat.state}, except {which}; it retries each every few seconds"
-        yield warn("indexer", seen, "let that user read the folders that root-folders lists when run as that user")
+        yield warn(
+            "indexer",
+            seen,
+            "make the folders that root-folders lists, run as that user, readable for that user (chmod, setfacl)",
+        )
         return
     try:
         trouble = read_status(context.catalog, context.settings.layout, lock=context.settings.indexer_lock).trouble

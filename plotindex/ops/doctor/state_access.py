@@ -56,7 +56,7 @@ def check_state(context: Context) -> Iterator[Finding]:
         found = list(exposure_findings("state-folder", stat_folder(above, [])))
         if not os.access(above, os.W_OK | os.X_OK):
             seen = f"The state folder {shown} does not exist, and {user_name(os.geteuid())} cannot create it"
-            remedy = f"let that user write {printable(str(above))}, or set PLOTINDEX_STATE_DIR"
+            remedy = f"make {printable(str(above))} writable for that user (chmod, chown), or set PLOTINDEX_STATE_DIR"
             found.append(bad("state-folder", seen, remedy))
         private = f"The state folder {shown} does not exist yet; no other user can create it"
     yield from found or [ok("state-folder", private)]

@@ -13,7 +13,7 @@ DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRA
 DAMAGED_MESSAGES = ("Could not decode to UTF-8", "'utf-8' codec", "malformed")
 REMEDIES = {
     sqlite3.SQLITE_FULL: "make room on its disk",
-    sqlite3.SQLITE_READONLY: "mount its disk for writing, or let this user write it",
+    sqlite3.SQLITE_READONLY: "mount its disk for writing, or make it writable for this user (chmod, chown)",
 }
 
 

@@ -43,7 +43,7 @@ class WriterQueue:
         except UnsafePathError as error:
             raise UnusableDatabaseError(str(error)) from None
         except OSError as error:
-            remedy = write_error_remedy(error, path.parent, "let this user write it")
+            remedy = write_error_remedy(error, path.parent, "make it writable for this user (chmod, chown)")
             raise CatalogError(f"The catalogue cannot be written at {path} ({error.strerror}): {remedy}.") from error
         try:
             yield fd

@@ -105,7 +105,7 @@ def page_guard(authenticator: Authenticator) -> Callable[[], Response | None]:
             return None
         return _message(
             "This form was sent by another site. Open the page yourself. "
-            "If you did, set PLOTINDEX_PUBLIC_URL to the address of this server.",
+            "If you did, set PLOTINDEX_PUBLIC_URL to the URL of this server.",
             403,
         )
 

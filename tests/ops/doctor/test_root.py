@@ -28,7 +28,7 @@ def test_lost_root_is_bad_and_one_that_shares_sessions_is_accepted(
     with own_mounts():
         mount("-t", "tmpfs", "none", root)
         (finding,) = findings_of(settings, "root-identity")
-        assert (finding.verdict, "The root is lost: it is tmpfs:" in finding.seen) == ("bad", True)
+        assert (finding.verdict, "The root is not the recorded one: it is tmpfs:" in finding.seen) == ("bad", True)
         assert "rebuild --allow-empty" in finding.remedy
         draw(root, "s/project_a/x.png")
         (finding,) = findings_of(settings, "root-identity")
