@@ -1,4 +1,4 @@
-"""Seal clocks: a caller can return one, but reads no number from it."""
+"""Encrypt clocks: a caller can return one, but reads no number from it."""
 
 import hmac
 import re
@@ -11,11 +11,11 @@ from plotindex.errors import SettingsError
 TAG_BYTES = 16
 CLOCK_BYTES = 8
 CLOCK_TEXT = re.compile(r"[A-Za-z0-9_-]{32}")
-"""The form of a sealed clock."""
+"""The form of an encrypted clock."""
 
 
 class ClockSealer:
-    """Seals clocks for callers. Equal clocks give equal texts, which other callers cannot use.
+    """Encrypts clocks for callers. Equal clocks give equal texts, which other callers cannot use.
 
     A synthetic IV (as in RFC 5297): the tag authenticates the clock, and gives the key stream that hides it.
     """
@@ -28,11 +28,11 @@ class ClockSealer:
         """The text of a clock for a caller."""
         keys = self._keys.load_or_create()
         if not keys:
-            raise SettingsError("There is no key to seal clocks with: set PLOTINDEX_SECRET_KEY.")
+            raise SettingsError("There is no key to encrypt clocks with: set PLOTINDEX_SECRET_KEY.")
         return self._seal(keys[0], clock, caller)
 
     def open(self, text: str, caller: str) -> int | None:
-        """The clock in a text; None if it was not sealed for this caller with one of the keys."""
+        """The clock in a text; None if it was not encrypted for this caller with one of the keys."""
         if not CLOCK_TEXT.fullmatch(text):
             return None
         sealed = urlsafe_b64decode(text)

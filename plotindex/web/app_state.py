@@ -72,7 +72,7 @@ class AppState:
 
 
 def _clock_keys(app: Flask, settings: Settings) -> Sequence[bytes]:
-    """The keys that seal clocks: the application's, or else those of the state folder."""
+    """The keys that encrypt clocks: the application's, or else those of the state folder."""
     keys = host_signing_keys(app, settings)
     if keys:
         return keys

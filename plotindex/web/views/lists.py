@@ -43,7 +43,7 @@ class Viewer(NamedTuple):
     """Identifies the caller; empty for those of a host."""
 
     def seal_clock(self, clock: int) -> str:
-        """The clock as the caller gets it."""
+        """The clock, encrypted for the caller."""
         return self.clock_sealer.seal(clock, self.name)
 
     def open_clock(self, text: str) -> int:
