@@ -111,6 +111,7 @@ class Shell:
     def here(self, line: str) -> str:
         """The line, with the places of this test."""
         places = {
+            "sudo -u plotindex ": "",
             "sudo ": "",
             "service install": f"service install --prefix {self._folder}/image",
             "/srv/plots": f"{self._folder}/plots",
