@@ -26,7 +26,7 @@ from plotindex.auth import (
 from plotindex.config import Settings
 
 OWN_SITES = {"same-origin", "none"}
-"""Values of Sec-Fetch-Site of a page of this server, and of an address that the user has typed."""
+"""Values of Sec-Fetch-Site of a page of this server, and of a URL typed by the user."""
 EMBEDDED = {"object", "embed"}
 """Values of Sec-Fetch-Dest of parts of a page that browsers load by a navigation."""
 EMBEDDING_POLICY = ("Cross-Origin-Resource-Policy", "same-origin")

@@ -27,7 +27,7 @@ from plotindex.tree.tree import Tree, TreeReader
 from tests.support.postgres import on_both_engines
 from tests.support.processes import all_plots, draw, wait_until
 
-# The package's face has a function of that name.
+# The package's API has a function of that name.
 module = import_module("plotindex.index.reconcile")
 
 

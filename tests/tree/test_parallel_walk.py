@@ -28,7 +28,7 @@ from tests.support.processes import draw, run_plotindex, wait_until
 from tests.tools.torture import folders_to_watch
 from tests.watch.test_watcher import Listening
 
-# The package's face has a function of that name.
+# The package's API has a function of that name.
 reconciling = import_module("plotindex.index.reconcile")
 
 
