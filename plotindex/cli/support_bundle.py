@@ -18,7 +18,7 @@ from plotindex.system import printable
 def support_bundle(config: Path | None, file: Path | None, names: bool, **options: str | None) -> None:
     """Collect information for a bug report in one archive.
 
-    Contains version, machine, settings, the output of status and doctor, counts and sizes. Never contains secrets, and
+    Contains version, machine, settings, the output of status and doctor, counts and sizes. Contains no secrets;
     names of plots only with --names. FILE defaults to a name with the time, in the current directory.
     """
     from plotindex.ops.support_bundle import SupportBundle, write_archive
