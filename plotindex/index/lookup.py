@@ -160,7 +160,7 @@ class Lookup:
         """Why answers may be outdated or slow, or None. Public: names no path, session or host."""
         self._refresh_state()
         if self._is_root_lost():
-            return "The root is not there"
+            return "The root is missing"
         if not self._state.is_usable:
             return "No readable catalogue of this root: every request scans the disk"
         if not self.tree.can_enter():
@@ -218,16 +218,16 @@ class Lookup:
         if problem == self._root_problem:
             return
         self._root_problem = problem
-        log.warning("The root %s %s", printable(str(self.tree.root)), problem or "is there again.")
+        log.warning("The root %s %s", printable(str(self.tree.root)), problem or "is available again.")
 
     def _find_root_problem(self) -> str:
         try:
             if not self.tree.exists():
-                return "does not exist, so no plot is found: mount or create it, or set another root."
+                return "is missing, so no plot is found: mount or create it, or set another root."
         except OSError as error:
-            return f"cannot be read ({error.strerror}): let this user enter its parent folders."
+            return f"cannot be read ({error.strerror}): make its parent folders searchable for this user."
         if self._state.is_root_lost:
-            return "is lost, as its indexer reports: mount it again, or see `plotindex status`."
+            return "is missing, as its indexer reports: mount it again, or see `plotindex status`."
         return ""
 
     def _refresh_state(self) -> None:

@@ -166,7 +166,7 @@ def test_degraded_reason(tree: Tree, catalog: Catalog) -> None:
     catalog.database.path.unlink()
     assert "No readable catalogue" in str(Lookup(tree, catalog).degraded_reason())
     shutil.rmtree(tree.root)
-    assert "root is not there" in str(Lookup(tree, catalog).degraded_reason())
+    assert "root is missing" in str(Lookup(tree, catalog).degraded_reason())
 
 
 def test_access_log_has_a_request_id_and_no_secret(server: StartService, tokens: Tokens, root: Path) -> None:

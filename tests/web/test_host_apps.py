@@ -314,7 +314,7 @@ def test_the_log_tells_that_the_root_is_missing_comes_and_goes(
     root.rmdir()
     app = host(root, tmp_path)
     PlotIndex(app, may_see=lambda _: True)
-    missing = f"The root {root} does not exist, so no plot is found: mount or create it, or set another root."
+    missing = f"The root {root} is missing, so no plot is found: mount or create it, or set another root."
 
     def logged() -> list[str]:
         return [record.getMessage() for record in caplog.records if "The root" in record.getMessage()]
@@ -330,7 +330,7 @@ def test_the_log_tells_that_the_root_is_missing_comes_and_goes(
     assert logged() == [missing]
     draw(root, "abc/project_a/x.png")
     wait_until(lambda: status(200) and len(logged()) == 2)
-    assert logged()[1:] == [f"The root {root} is there again."]
+    assert logged()[1:] == [f"The root {root} is available again."]
     root.rename(root.with_name("moved"))
     wait_until(lambda: status(503) and len(logged()) == 3)
     assert logged()[2:] == [missing]
