@@ -79,6 +79,7 @@ class Tokens:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._path = str(file)
         self._cached: tuple[tuple[int, ...] | None, dict[str, Token]] = None, {}
 
     def create(
@@ -135,7 +136,7 @@ class Tokens:
 
     def find(self, digest_or_id: str) -> Token | None:
         """The token whose secret has that SHA-256, or that has that id. Raises as `check` does."""
-        signature = file_signature(self._file)
+        signature = file_signature(self._path)
         cached = self._cached
         if signature != cached[0]:
             tokens = self._read().values()

@@ -18,7 +18,7 @@ class Prepared:
 
     def __init__(self, statement: Select[Any] | CompoundSelect[Any] | Update | Insert) -> None:
         self._statement = statement
-        self._compiled: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
+        self._compiled: dict[str, tuple[str, list[tuple[str, Any]]]] = {}
 
     def __call__(self, connection: Connection, values: Mapping[str, object]) -> Sequence[Any]:
         """Execute it; return its rows."""
@@ -36,6 +36,7 @@ class Prepared:
         """Its SQL and parameters for the driver."""
         if dialect.name not in self._compiled:
             compiled = self._statement.compile(dialect=dialect)
-            self._compiled[dialect.name] = str(compiled), list(compiled.positiontup or ()), compiled.params
-        text, order, constants = self._compiled[dialect.name]
-        return text, tuple([values[name] if name in values else constants[name] for name in order])
+            order = [(name, compiled.params[name]) for name in compiled.positiontup or ()]
+            self._compiled[dialect.name] = str(compiled), order
+        text, order = self._compiled[dialect.name]
+        return text, tuple([values.get(name, constant) for name, constant in order])

@@ -80,10 +80,11 @@ def read_private(path: Path) -> bytes:
         raise SettingsError(str(error)) from None
 
 
-def file_signature(path: Path) -> tuple[int, ...]:
+def file_signature(path: str | Path) -> tuple[int, ...]:
     """Inode, mtime and size of a file, which change when it is replaced or rewritten; empty if it does not exist."""
     try:
-        status = path.lstat()
+        # Not by a Path, which takes longer than the call: once for each request.
+        status = os.lstat(path)
     except FileNotFoundError:
         return ()
     return status.st_ino, status.st_mtime_ns, status.st_size

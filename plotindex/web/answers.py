@@ -114,11 +114,12 @@ def answer_with_plot(
     owned = True
     try:
         is_settled = plot.is_settled(now_ns)
-        headers = _plot_headers(plot, cache_status, request.arguments, is_final=is_settled and not is_fallback)
-        size = plot.size
+        version, size = plot.version, plot.size
+        is_final = is_settled and not is_fallback and request.arguments.get("v") == version
+        headers = _plot_headers(plot, version, cache_status, request.arguments, is_final=is_final)
         decision = Decision(OK, 0, size)
         if not CONDITIONS.isdisjoint(environ):
-            decision = evaluate(environ, Validators(plot.version, _seconds(plot), is_settled), size)
+            decision = evaluate(environ, Validators(version, _seconds(plot), is_settled), size)
         if decision.status not in (OK, PARTIAL):
             return _without_content(decision.status, headers, size, environ["REQUEST_METHOD"])
         if accel is not None and _may_nginx_send(environ, decision):
@@ -143,14 +144,16 @@ def answer_with_thumbnail(
 ) -> Answer | None:
     """A thumbnail: 200 or, by the request's conditions, 304 or 412. Without `result`: 304, 412 or None."""
     environ = request.environ
-    etag = f"{plot.version}-{width}"
+    version = plot.version
+    etag = f"{version}-{width}"
+    is_final = result is not None and result.is_final and request.arguments.get("v") == version
     content = result.content if result else b""
     filename = f"{plot.filename.removesuffix(plot.filename[-len(plot.suffix) :])}.webp"
     headers = [
         ("Content-Type", THUMBNAIL_TYPE),
         ("Content-Length", str(len(content))),
         ("ETag", f'"{etag}"'),
-        *_common_headers(plot, cache_status, request.arguments, filename, is_final=bool(result and result.is_final)),
+        *_common_headers(plot, cache_status, request.arguments, filename, is_final=is_final),
     ]
     if not CONDITIONS.isdisjoint(environ):
         # Thumbnails are small: always sent whole.
@@ -205,12 +208,14 @@ def _seconds(plot: Plot) -> int:
     return plot.mtime_ns // 1_000_000_000
 
 
-def _plot_headers(plot: Plot, cache_status: CacheStatus, arguments: Mapping[str, str], *, is_final: bool) -> Headers:
+def _plot_headers(
+    plot: Plot, version: str, cache_status: CacheStatus, arguments: Mapping[str, str], *, is_final: bool
+) -> Headers:
     suffix = plot.suffix
     headers = [
         ("Content-Type", MEDIA_TYPES[suffix]),
         ("Content-Length", str(plot.size)),
-        ("ETag", f'"{plot.version}"'),
+        ("ETag", f'"{version}"'),
         ("Accept-Ranges", "bytes"),
         *_common_headers(plot, cache_status, arguments, plot.filename, is_final=is_final),
     ]
@@ -222,11 +227,11 @@ def _plot_headers(plot: Plot, cache_status: CacheStatus, arguments: Mapping[str,
 def _common_headers(
     plot: Plot, cache_status: CacheStatus, arguments: Mapping[str, str], filename: str, *, is_final: bool
 ) -> Headers:
-    """Headers of both images and thumbnails. `is_final`: the answer to `?v=VERSION` will never change."""
+    """Headers of both images and thumbnails. `is_final`: the answer will never change."""
     headers = [
         ("Last-Modified", _date(_seconds(plot))),
         ("X-Content-Type-Options", "nosniff"),
-        ("Cache-Control", IMMUTABLE if is_final and arguments.get("v") == plot.version else REVALIDATE),
+        ("Cache-Control", IMMUTABLE if is_final else REVALIDATE),
         ("Cache-Status", f"plotindex; {cache_status}"),
     ]
     if "sig" in arguments or plot.suffix == ".svg":

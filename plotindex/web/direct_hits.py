@@ -81,9 +81,8 @@ class DirectHits:
         self, environ: Environ, session: str, filename: str, pairs: list[tuple[str, str]]
     ) -> Sequence[tuple[str, str]] | None:
         """The headers that the kind of access adds to an answer; None without access."""
-        if any(name == SIGNATURE_PARAMETER for name, _ in pairs) and self._authenticator.has_valid_signature(
-            session, filename, pairs
-        ):
+        is_signed = pairs and any(name == SIGNATURE_PARAMETER for name, _ in pairs)
+        if is_signed and self._authenticator.has_valid_signature(session, filename, pairs):
             return ()
         caller = self._authenticator.authenticate(environ)
         return caller.headers if caller is not None and caller.token.allows(session) else None

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 from flask import Flask, Response, request
@@ -61,12 +62,14 @@ class RequestObserver:
         self._pending: deque[Observation] = deque()
         self._wake = threading.Event()
         self._has_thread: bool = False
+        self._id_prefix = os.urandom(4).hex()
+        self._numbers = count()
 
     def start(self, environ: dict[str, Any]) -> None:
         """Note when the request came, and choose its id."""
         given = environ.get("HTTP_X_REQUEST_ID", "") if self._trusts_ids else ""
         environ[START_TIME] = time.perf_counter()
-        request_id.set(given if ID.fullmatch(given) else os.urandom(6).hex())
+        request_id.set(given if given and ID.fullmatch(given) else f"{self._id_prefix}{next(self._numbers):06x}")
 
     def finish(self, environ: Mapping[str, Any], endpoint: str, path: str, status: int, headers: Headers) -> None:
         """Observe an answer; without the query string, which contains login codes and signatures."""
@@ -112,8 +115,8 @@ class RequestObserver:
             self._record(observations)
 
     def _record(self, observations: Sequence[Observation]) -> None:
-        for (endpoint, status), count in Counter((o.endpoint, o.status) for o in observations if o.endpoint).items():
-            self._metrics.count_responses(endpoint, status, count)
+        for (endpoint, status), number in Counter((o.endpoint, o.status) for o in observations if o.endpoint).items():
+            self._metrics.count_responses(endpoint, status, number)
         hits = misses = 0
         for observation in observations:
             if observation.lookup is not None:

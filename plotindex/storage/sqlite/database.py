@@ -27,6 +27,7 @@ from plotindex.storage.urls import parse_file_url
 
 BUSY_SECONDS = 60.0
 """How long a writer waits for another program that holds the database."""
+DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError)
 _FREE_PAGES = ("freelist_count", "page_size")
 READ_SECONDS = 5.0
 """How long a reader waits for another program that holds the database exclusively."""
@@ -83,8 +84,8 @@ class SqliteDatabase(Database):
                 self._check_unchanged(driver_of(connection))
 
     def fetch_one(self, query: Prepared, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
-        idle = self._idle
-        with self._translated():
+        idle, opened = self._idle, self._opened
+        try:
             connection = idle.take()
             try:
                 row = connection.execute(*query.bind(self.reader.dialect, values)).fetchone()
@@ -92,6 +93,8 @@ class SqliteDatabase(Database):
                 connection.close()
                 self._check_unchanged(connection)
                 raise
+        except DRIVER_ERRORS as error:
+            raise self._translate(error, opened) from error
         if idle is self._idle:
             idle.give_back(connection)
         else:
@@ -211,12 +214,16 @@ class SqliteDatabase(Database):
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Raise errors of SQLAlchemy and the driver as CatalogError, and remember which file is damaged."""
+        """Raise errors of SQLAlchemy and the driver as CatalogError."""
         opened = self._opened
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
-            translated = translate(error, self.path, is_own=self._is_own)
-            if isinstance(translated, DamagedDatabaseError):
-                self._damaged = opened
-            raise translated from error
+        except DRIVER_ERRORS as error:
+            raise self._translate(error, opened) from error
+
+    def _translate(self, error: Exception, opened: FileId | None) -> CatalogError:
+        """The error to raise instead; remembers which file is damaged."""
+        translated = translate(error, self.path, is_own=self._is_own)
+        if isinstance(translated, DamagedDatabaseError):
+            self._damaged = opened
+        return translated

@@ -2,12 +2,22 @@
 
 import io
 import sys
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from plotindex.web.wsgi import Environ
 
 Scope = dict[str, Any]
+CONSTANTS = {
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.input_terminated": True,
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+}
 
 
 class BadRequestError(Exception):
@@ -26,25 +36,19 @@ def environ_of(scope: Scope) -> Environ:
     client, server = scope["client"], scope["server"]
     environ: Environ = {
         "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
         "PATH_INFO": _path(scope["raw_path"]),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": server[0],
         "SERVER_PORT": str(server[1]),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "REMOTE_ADDR": client[0],
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": io.BytesIO(),
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
+        **CONSTANTS,
     }
     for name, value in scope["headers"]:
         if b"_" not in name:
-            _add_header(environ, name.decode("latin-1"), value.decode("latin-1"))
+            _add_header(environ, _key_of(name), value.decode("latin-1"))
     return environ
 
 
@@ -52,10 +56,13 @@ def _path(raw: bytes) -> str:
     return (unquote_to_bytes(raw) if b"%" in raw else raw).decode("latin-1")
 
 
-def _add_header(environ: Environ, name: str, value: str) -> None:
-    key = name.upper().replace("-", "_")
-    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        key = f"HTTP_{key}"
+@lru_cache(256)
+def _key_of(name: bytes) -> str:
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+def _add_header(environ: Environ, key: str, value: str) -> None:
     if key not in environ:
         environ[key] = value
     elif key == "HTTP_HOST":

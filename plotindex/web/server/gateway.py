@@ -9,6 +9,7 @@ import io
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 from plotindex.web.answers import CHUNK, Answer, Headers, error_answer
@@ -155,10 +156,17 @@ class Gateway:
         await send({"type": "http.response.body", "body": b""})
 
     async def _send_head(self, send: Send, status: int, headers: Headers) -> None:
-        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        encoded = list(map(_encode, headers))
         if self._closes_connections and CLOSE not in headers:
             encoded.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": encoded})
+
+
+@lru_cache(1024)
+def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    """A header as ASGI expects it. Most are the same in many answers."""
+    name, value = header
+    return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
 def read_cached(fd: int, size: int) -> bytes:
