@@ -1,5 +1,7 @@
 """Fixture for tests of applications that use plotindex. pytest loads it when plotindex is installed.
 
+An application created after the fixture serves its root, whatever `root=`, `database=` or `app.config` say.
+
 def test_the_page_shows_the_newest(drawn_plots, client):
     drawn_plots.draw("abc123/project_a/hist.png")
     assert client.get("/api/smartstat/plots/abc123/hist.png").status_code == 200
@@ -9,8 +11,10 @@ import os
 import socket
 import time
 from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -58,9 +62,18 @@ class DrawnPlots:
 
 @pytest.fixture
 def drawn_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DrawnPlots:
-    """An empty root. PLOTINDEX_ROOT and PLOTINDEX_STATE_DIR are set for applications created after it."""
-    root = tmp_path / "plotindex-root"
+    """An empty root, served by applications created after it, with a state of its own."""
+    # Imported here, since pytest loads this module in every run.
+    from plotindex.web.host_app import read_settings  # noqa: PLC0415 - see above
+
+    root, state = tmp_path / "plotindex-root", tmp_path / "plotindex-state"
     root.mkdir()
+
+    def read_for_test(app: Any, given: Mapping[str, object]) -> "Settings":  # noqa: ANN401 - a Flask application
+        settings = read_settings(app, {**given, "root": root})
+        return replace(settings, database=None, state_dir=state)  # type: ignore[arg-type]  # None: a file of its own
+
+    monkeypatch.setattr("plotindex.web.extension.read_settings", read_for_test)
     monkeypatch.setenv("PLOTINDEX_ROOT", str(root))
-    monkeypatch.setenv("PLOTINDEX_STATE_DIR", str(tmp_path / "plotindex-state"))
+    monkeypatch.setenv("PLOTINDEX_STATE_DIR", str(state))
     return DrawnPlots(root)

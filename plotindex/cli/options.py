@@ -27,6 +27,7 @@ SETTINGS = {
     "max_filename_bytes": ("BYTES", "Maximum length of an indexed filename, with its folders below the project."),
     "max_names_mb": ("MB", "Maximum sum of the lengths of a session's indexed filenames."),
     "x_accel_prefix": ("PATH", "Path of nginx's internal location, if nginx sends the files (X-Accel-Redirect)."),
+    "frame_ancestors": ("ORIGINS", "Sites whose pages may frame the gallery: none, self, or origins."),
     "public_url": ("URL", "URL that browsers use, such as https://plots.example.org."),
     "proxies": ("NUMBER", "Number of trusted reverse proxies (X-Forwarded-For)."),
     "access_log": ("on|off", "Whether to log each request."),

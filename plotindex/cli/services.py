@@ -38,6 +38,7 @@ SERVER_OPTIONS = (
     "heal",
     "x_accel_prefix",
     "public_url",
+    "frame_ancestors",
     "proxies",
     "access_log",
 )

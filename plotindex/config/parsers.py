@@ -4,6 +4,7 @@ Each takes the name to call the setting by, and the value. All raise SettingsErr
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from plotindex.system import is_encodable, redact_url
 from plotindex.tree import MEDIA_TYPES, is_name
 
 MIN_KEY_LENGTH = 16
+FRAME_ANCESTOR = re.compile(r"'self'|https?://(\*\.)?[\w.-]+(:\d+)?", re.ASCII)
+"""A source of the directive frame-ancestors (CSP3 6.4.2)."""
 
 
 def text(name: str, value: Any) -> str:  # noqa: ANN401 - TOML and environment hold anything
@@ -90,6 +93,14 @@ def secret_keys(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - see
             "blanks: `openssl rand -hex 32` makes one."
         )
     return given
+
+
+def frame_ancestors(name: str, value: Any) -> str:  # noqa: ANN401 - see above
+    given = value.split() if isinstance(value, str) else value
+    words = [f"'{word}'" if word in ("self", "none") else word for word in given] if isinstance(given, list) else []
+    if not words or not (words == ["'none'"] or all(map(FRAME_ANCESTOR.fullmatch, words))):
+        raise SettingsError(f"{name} must be none, self, or origins such as https://portal.example.org, not {value!r}.")
+    return " ".join(words)
 
 
 def url(name: str, value: Any) -> str:  # noqa: ANN401 - see above

@@ -35,7 +35,8 @@ SERVER_SETTINGS = ServiceSettings(
     (
         *TREE_SETTINGS,
         *("url_prefix", "heal", "threads"),
-        *("thumbnails_mb", "x_accel_prefix", "public_url", "proxies", "secret_key", "access_log", "log_format"),
+        *("thumbnails_mb", "x_accel_prefix", "public_url", "frame_ancestors", "proxies", "secret_key"),
+        *("access_log", "log_format"),
     ),
     (*LOCATIONS, "host", "port", "workers"),
     "serve",

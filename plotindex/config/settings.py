@@ -60,6 +60,7 @@ class Settings:
     thumbnails_mb: int = _setting(parsers.integer(0, 10**6), 512)
     x_accel_prefix: str = _setting(parsers.url_path, "")
     public_url: str | None = _setting(parsers.url, None)
+    frame_ancestors: str = _setting(parsers.frame_ancestors, "'none'")
     proxies: int = _setting(parsers.integer(0, 10), 0)
     secret_key: tuple[str, ...] = _setting(parsers.secret_keys, ())
     access_log: bool = _setting(parsers.OneOf({"on": True, "off": False}), True)

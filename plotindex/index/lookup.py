@@ -27,7 +27,6 @@ HEAL_RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
-
 T = TypeVar("T")
 
 
@@ -76,7 +75,7 @@ class Lookup:
         self._scanner = scanner or tree
         self._state = CatalogState()
         self._state_read_at = -STATE_SECONDS
-        self._heal_not_before = 0.0
+        self._is_catalog_missing, self._heal_not_before = False, 0.0
         self._last_error = self._last_heal_error = self._root_problem = ""
 
     def open(self, session: str, filename: str, project: str | None = None) -> LookupResult:
@@ -232,11 +231,13 @@ class Lookup:
 
     def _refresh_state(self) -> None:
         now = time.monotonic()
-        if now - self._state_read_at < STATE_SECONDS:
+        is_new = self._is_catalog_missing and self.catalog.database.exists()
+        if now - self._state_read_at < STATE_SECONDS and not is_new:
             return
         try:
             self._state = read_catalog_state(self.tree, self.catalog)
             self._state_read_at = now
+            self._is_catalog_missing = False
         except CatalogError as error:
             self._fall_back_to_scans(error)
         self.report_root()
@@ -248,6 +249,7 @@ class Lookup:
             log.warning("Every request scans the disk: %s", error)
         self._state = CatalogState()
         self._state_read_at = time.monotonic()
+        self._is_catalog_missing = not self.catalog.database.exists()
         if self._can_heal and isinstance(error, DamagedDatabaseError):
             # The indexer may miss damage that only readers hit; it detects a missing catalogue itself.
             with suppress(CatalogError):

@@ -79,6 +79,10 @@ class Database(ABC):
     def mark_damaged(self) -> DamagedDatabaseError:
         """Record that the database returned nonsense; return the error to raise."""
 
+    def exists(self) -> bool:
+        """Whether the database file exists; True for a server."""
+        return self.file is None or self.file.exists()
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Version, schema and sizes, for a support bundle."""

@@ -113,7 +113,9 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
             token.id,
         )
 
-    pages = GalleryViews(lookup, viewer_of_page, prefix, "login.log_out").blueprint("gallery", "")
+    pages = GalleryViews(lookup, viewer_of_page, prefix, "login.log_out", settings.frame_ancestors).blueprint(
+        "gallery", ""
+    )
     pages.before_request(page_guard(authenticator))
     app.register_blueprint(pages)
     app.register_blueprint(login_blueprint(authenticator))

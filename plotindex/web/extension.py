@@ -8,20 +8,29 @@ from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
 
+from plotindex.config import Settings
 from plotindex.errors import SettingsError
 from plotindex.index import Lookup
 from plotindex.tree import PlotKey, SessionFilter
 from plotindex.web.app_state import AppState
 from plotindex.web.authentication import is_signed
 from plotindex.web.errors import respond_not_found
-from plotindex.web.host_app import read_settings, unused_blueprint_name, warn_about_existing_route
-from plotindex.web.shadow import shadow_view
+from plotindex.web.host_app import (
+    SessionCheck,
+    check_endpoint,
+    read_settings,
+    resolve,
+    unused_blueprint_name,
+    warn_about_existing_route,
+)
+from plotindex.web.shadow import ShadowView
 from plotindex.web.views.gallery import GalleryViews
 from plotindex.web.views.image import plot_url_rule, serve_plot
 from plotindex.web.views.lists import ListViews, Viewer, entry_to_json
 
 MAX_HOST_WAIT_SECONDS = 5.0
 """Shorter than in the server: after a wait, `may_see` is called again, but the decorator is not."""
+EXAMPLE_PATH = "/plots/session/plot.png"
 
 View = Callable[..., Any]
 
@@ -45,14 +54,16 @@ class PlotIndex:
         database: str | None = None,
         decorator: Callable[[View], View] | None = None,
         may_see: Callable[[str], bool] | None = None,
-        endpoint: str = "plotindex.plot",
+        endpoint: str | None = None,
         wait: int = 0,
         gallery: bool = False,
+        gallery_decorator: Callable[[View], View] | None = None,
         **settings: object,
     ) -> None:
         """At most `wait` requests may wait for changes at once. `settings`: as in plotindex.toml, such as url_prefix.
 
-        `gallery` adds the gallery below `{url_prefix}/gallery`.
+        `endpoint` is the name of the image route, by default plotindex.plot. `gallery` adds the gallery below
+        `{url_prefix}/gallery`; `gallery_decorator` wraps its pages instead of `decorator`.
 
         Raises:
             SettingsError: neither `decorator` nor `may_see` is given, or a setting is wrong.
@@ -63,18 +74,23 @@ class PlotIndex:
             )
         if gallery and may_see is None:
             raise SettingsError("gallery=True needs may_see=function, which selects the sessions to show.")
-        for name, value in (("decorator", decorator), ("may_see", may_see)):
+        if gallery_decorator is not None and not gallery:
+            raise SettingsError("gallery_decorator= needs gallery=True: without it there are no pages to wrap.")
+        functions = {"decorator": decorator, "may_see": may_see, "gallery_decorator": gallery_decorator}
+        for name, value in functions.items():
             if value is not None and not callable(value):
                 raise SettingsError(f"{name}= must be a function, not {value!r}.")
         given = {**settings, "root": root, "database": database}
         self._given = {name: value for name, value in given.items() if value is not None}
         self._decorator = decorator
-        self._may_see = may_see
+        self._gallery_decorator = gallery_decorator or decorator
+        self._may_see = SessionCheck(may_see) if may_see is not None else None
         self._endpoint = endpoint
         self._max_waiters = wait
         self._has_gallery = gallery
-        self._shadow_view: View | None = None
+        self._shadow_view: ShadowView | None = None
         self._states: dict[Flask, AppState] = {}
+        self._endpoints: dict[Flask, str] = {}
         if app is not None:
             self.init_app(app)
 
@@ -87,13 +103,17 @@ class PlotIndex:
             SettingsError: a setting is missing or wrong, or the URL prefix is in use.
         """
         settings = read_settings(app, self._given)
+        if self._endpoint is not None:
+            check_endpoint(app, self._endpoint)
         state = AppState.create(app, settings)
         extensions = app.extensions.setdefault("plotindex", {})
         if extensions.setdefault(settings.url_prefix, self) is not self or app in self._states:
             prefix = settings.url_prefix or "/"
             raise SettingsError(f"The application already has a PlotIndex at {prefix}: pass another url_prefix=.")
         self._states[app] = state
-        self._add_routes(app, settings.url_prefix, state.lookup)
+        self._endpoints[app] = self._add_routes(app, settings, state.lookup)
+        if self._shadow_view is not None:
+            self._mount(self._shadow_view)
 
     @property
     def lookup(self) -> Lookup:
@@ -161,13 +181,18 @@ class PlotIndex:
             OSError: there is no catalogue, and a folder cannot be read.
         """
         state = self._state()
-        return [entry_to_json(entry, state.url_signer.unsigned_path) for entry in state.entries(session_id)]
+        mounted_at = request.script_root if has_request_context() else ""
+
+        def plot_url(key: PlotKey, parameters: dict[str, str]) -> str:
+            return mounted_at + state.url_signer.unsigned_path(key, parameters)
+
+        return [entry_to_json(entry, plot_url) for entry in state.entries(session_id)]
 
     def shadow(self, old_view: View) -> View:
         """Keep serving the responses of `old_view`, and log each difference from plotindex.
 
-        Returns the view to mount instead of `old_view`. The plot routes of this extension use it too, also for signed
-        URLs.
+        Routes of `old_view` that the application has by now are compared; mount the returned view on later ones. The
+        plot routes of this extension use it too, also for signed URLs.
 
         Raises:
             SettingsError: `old_view` does not accept `session_id` and `filename`.
@@ -176,31 +201,39 @@ class PlotIndex:
             inspect.signature(old_view).bind(session_id="", filename="")
         except TypeError:
             raise SettingsError("The old view must accept the arguments session_id and filename.") from None
-        self._shadow_view = shadow_view(old_view, lambda: self.lookup)
+        self._shadow_view = ShadowView(old_view, lambda: self.lookup)
+        self._mount(self._shadow_view)
         return self._shadow_view
 
-    def _add_routes(self, app: Flask, prefix: str, lookup: Lookup) -> None:
+    def _mount(self, shadow: ShadowView) -> None:
+        for app, state in self._states.items():
+            shadow.mount(app, self._endpoints[app], f"{state.settings.url_prefix}{EXAMPLE_PATH}")
+
+    def _add_routes(self, app: Flask, settings: Settings, lookup: Lookup) -> str:
+        """Add the routes; return the endpoint of the image route."""
+        prefix = settings.url_prefix
         view: View = self._authorized_view
         if self._decorator is not None:
             view = self._decorator(view)
             if not callable(view):
                 raise SettingsError(f"decorator= must return a view, not {view!r}: give the decorator itself.")
-        blueprint, _, name = self._endpoint.rpartition(".")
-        pages = Blueprint(unused_blueprint_name(app, blueprint or "plotindex"), __name__)
-        target: Flask | Blueprint = pages if blueprint else app
+        pages = Blueprint(unused_blueprint_name(app, "plotindex"), __name__)
+        endpoint = self._endpoint or f"{pages.name}.plot"
         # An empty path part must not match: it is not part of a key.
         rule = plot_url_rule(app, prefix)
-        warn_about_existing_route(app, f"{prefix}/plots/session/plot.png")
-        target.add_url_rule(rule, name, self._accept_signed_url(view), methods=["GET"], merge_slashes=False)
+        warn_about_existing_route(app, f"{prefix}{EXAMPLE_PATH}")
+        # Not by a blueprint: the endpoint may belong to one of the application.
+        app.add_url_rule(rule, endpoint, self._accept_signed_url(view), methods=["GET"], merge_slashes=False)
         if self._may_see is not None:
             self._add_list_routes(
                 pages, prefix, ListViews(lookup, self._viewer, self._max_waiters, MAX_HOST_WAIT_SECONDS)
             )
         app.register_blueprint(pages)
         if self._has_gallery:
-            gallery = GalleryViews(lookup, self._viewer, prefix)
+            gallery = GalleryViews(lookup, self._viewer, prefix, frame_ancestors=settings.frame_ancestors)
             gallery_name = unused_blueprint_name(app, "plotindex_gallery")
-            app.register_blueprint(gallery.blueprint(gallery_name, f"{prefix}/gallery", self._decorator))
+            app.register_blueprint(gallery.blueprint(gallery_name, f"{prefix}/gallery", self._gallery_decorator))
+        return endpoint
 
     def _add_list_routes(self, pages: Blueprint, prefix: str, lists: ListViews) -> None:
         for rule, name, view in lists.routes(prefix):
@@ -217,13 +250,12 @@ class PlotIndex:
                 state = self._state()
                 if state.url_signer.verify(session_id, filename, request.args.items(multi=True)):
                     return self._serve(session_id, filename)
-            return guarded(session_id=session_id, filename=filename)
+            return resolve(guarded(session_id=session_id, filename=filename))
 
         return plot
 
     def _authorized_view(self, session_id: str, filename: str) -> Any:  # noqa: ANN401 - the old view's return value
-        # Anything but True denies: a decorator passed as `may_see` by mistake returns a function.
-        if self._may_see is not None and self._may_see(session_id) is not True:
+        if self._may_see is not None and not self._may_see(session_id):
             return respond_not_found()
         return self._serve(session_id, filename)
 
@@ -241,7 +273,7 @@ class PlotIndex:
         def plot_url(key: PlotKey, parameters: dict[str, str]) -> str:
             return request.script_root + state.url_signer.unsigned_path(key, parameters)
 
-        return Viewer(SessionFilter(lambda session: may_see(session) is True), plot_url, state.clock_sealer)
+        return Viewer(SessionFilter(may_see), plot_url, state.clock_sealer)
 
     def _state(self) -> AppState:
         """The state for the current application; outside an application context, for the only one."""

@@ -6,19 +6,22 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from flask import Response, current_app, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from plotindex.errors import PlotIndexError
 from plotindex.index import Lookup
 from plotindex.system import printable
 from plotindex.tree import MEDIA_TYPES, OpenPlot
+from plotindex.web.host_app import find_rule
 
 MAX_COMPARED_BYTES = 64 * 2**20
 """The content of larger responses is not compared."""
 FOUND_STATUSES = (200, 206, 304)
 SKIPPED_STATUSES = (401, 403)
 """Not compared: the old view has denied access."""
+
+View = Callable[..., Any]
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +35,47 @@ class OldResponse(NamedTuple):
     """None if not compared."""
 
 
-def shadow_view(old_view: Callable[..., Any], lookup: Callable[[], Lookup]) -> Callable[..., Any]:
+class ShadowView:
     """A view that returns the response of `old_view` and logs each difference from plotindex."""
 
-    @functools.wraps(old_view)
-    def view(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as `old_view`
+    def __init__(self, old_view: View, lookup: Callable[[], Lookup]) -> None:
+        functools.update_wrapper(self, old_view)
+        self._old_view = old_view
+        self._lookup = lookup
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as `old_view`
         try:
-            response = current_app.make_response(current_app.ensure_sync(old_view)(*args, **kwargs))
+            response = current_app.make_response(current_app.ensure_sync(self._old_view)(*args, **kwargs))
         except HTTPException as error:
-            _compare(lookup, OldResponse(error.code or 500, None, None))
+            _compare(self._lookup, OldResponse(error.code or 500, None, None))
             raise
-        _compare(lookup, _read_response(response))
+        _compare(self._lookup, _read_response(response))
         return response
 
-    return view
+    def mount(self, app: Flask, endpoint: str, path: str) -> None:
+        """Compare on each route of the old view, bare or decorated.
+
+        Warn if `path` is answered neither by such a route nor by `endpoint`.
+        """
+        for name, view in app.view_functions.items():
+            if not isinstance(view, ShadowView) and self._old_view in _unwrapped(view):
+                app.view_functions[name] = ShadowView(view, self._lookup)
+        rule = find_rule(app, path)
+        if rule and rule.endpoint != endpoint and not isinstance(app.view_functions[rule.endpoint], ShadowView):
+            log.warning(
+                "Nothing is compared: %s answers %s, and its view is not the old view. Give its view to shadow(), or "
+                "delete that route.",
+                rule.endpoint,
+                rule.rule,
+            )
+
+
+def _unwrapped(view: View) -> list[View]:
+    """A view, and the views that its decorators wrap (functools.wraps)."""
+    views = [view]
+    while (wrapped := getattr(views[-1], "__wrapped__", None)) is not None and wrapped not in views:
+        views.append(wrapped)
+    return views
 
 
 def _read_response(response: Response) -> OldResponse:

@@ -24,6 +24,7 @@ from plotindex.system.private_files import open_private, write_private
 from plotindex.system.private_folder import make_private_folder
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
+from tests import CHECKOUT
 from tests.support.namespaces import mount, own_mounts
 from tests.support.processes import Service, StartService, draw, run_plotindex, wait_until
 
@@ -125,6 +126,43 @@ def test_two_users_share_one_state_whatever_their_umask(
     ]
     assert not wrong
     assert {file.stat().st_uid for file in shared.rglob("*")} >= {INDEXER, SERVER, OPERATOR}
+
+
+APPLICATION = """
+from flask import Flask
+from plotindex.web import PlotIndex
+
+app = Flask("host")
+PlotIndex(app, root={root!r}, may_see=lambda session: True)
+answer = app.test_client().get("/api/smartstat/plots/s/first.png")
+print(answer.headers["Cache-Status"], app.test_client().get("/api/smartstat/plots/s").status_code)
+"""
+
+
+def test_an_application_and_an_indexer_of_two_users_share_the_catalogue_as_documented(
+    settings: Settings, root: Path, shared: Path, environment: dict[str, str], indexer: StartService
+) -> None:
+    [documented] = re.findall(
+        r"<!-- executed by tests/guarantees/test_two_users.py -->\n```sh\n(.*?)```",
+        (CHECKOUT / "docs/flask.md").read_text(),
+        re.S,
+    )
+    install, export, watch = documented.splitlines()
+    assert (export, watch) == ("export PLOTINDEX_STATE_DIR=/var/lib/plotindex", "plotindex watch --root /srv/plots")
+    shared.rmdir()
+    words = {"plotindex": str(INDEXER), "plots": str(GROUP), "/var/lib/plotindex": str(settings.state_dir)}
+    subprocess.run([words.get(word, word) for word in install.split()], check=True)
+    os.chown(root, INDEXER, GROUP)
+    draw_named(root, "s/first.png")
+    application = [*as_user(SERVER), sys.executable, "-c", APPLICATION.format(root=str(root))]
+
+    def answer() -> str:
+        done = subprocess.run(application, env=environment, capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    with indexer(prefix=as_user(INDEXER)):
+        wait_until(lambda: answer() == "plotindex; hit 200")
 
 
 @pytest.mark.parametrize("wall", ["permissions", "mount"])

@@ -34,6 +34,24 @@ def test_a_plot_is_found_by_scan_or_in_the_catalogue(drawn_plots, client):
     assert client.get(ADDRESS.replace("hist", "later")).data == b"later"
 
 
+def test_the_next_request_after_index_uses_the_catalogue(drawn_plots, client):
+    drawn_plots.draw("abc123/project_a/hist.png")
+    assert client.get(ADDRESS).headers["Cache-Status"] == "plotindex; fwd=miss"
+    assert client.get("/api/smartstat/plots").status_code == 503
+    drawn_plots.index()
+    assert client.get(ADDRESS).headers["Cache-Status"] == "plotindex; hit"
+    assert client.get("/api/smartstat/plots").status_code == 200
+
+
+def test_an_application_with_a_root_of_its_own_serves_the_drawn_plots(drawn_plots, tmp_path):
+    app = Flask("host")
+    app.config.update(PLOTINDEX_ROOT="/srv/configured", PLOTINDEX_DATABASE_URL="sqlite:////srv/configured.db")
+    PlotIndex(app, root="/srv/given", may_see=lambda session_id: True)
+    drawn_plots.draw("abc123/project_a/hist.png")
+    drawn_plots.index()
+    assert app.test_client().get(ADDRESS).headers["Cache-Status"] == "plotindex; hit"
+
+
 def test_lists_and_hits(drawn_plots, client):
     drawn_plots.draw("abc123/project_a/hist.png")
     drawn_plots.index()
@@ -62,4 +80,4 @@ def test_the_fixture_gives_each_test_of_a_host_a_root_of_its_own(tmp_path: Path)
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout
+    assert "5 passed" in done.stdout

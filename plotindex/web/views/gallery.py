@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, request, url_for
@@ -26,8 +27,9 @@ MAX_COMPARED = 4
 MAX_COPIES = 200
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "form-action 'self'; base-uri 'none'; frame-ancestors "
 )
+NO_FRAMES = "'none'"
 
 BLANK_PLOT = Plot("", "", "", 0, 0, 0, 0)
 """Template values for a card that a script fills in."""
@@ -51,8 +53,10 @@ class GalleryViews:
         get_viewer: Callable[[], Viewer | AnyResponse],
         api_prefix: str,
         logout_endpoint: str | None = None,
+        frame_ancestors: str = NO_FRAMES,
     ) -> None:
         """`get_viewer` returns the caller of the current request, or a response (login page, error)."""
+        self._frame_ancestors = frame_ancestors
         self._lookup = lookup
         self._overview = Overview(lookup.catalog)
         self._get_viewer = get_viewer
@@ -74,7 +78,7 @@ class GalleryViews:
             defaults = {} if "session_id" in rule else {"session_id": ""}
             guarded = guard(view) if guard else view
             pages.add_url_rule(rule, endpoint, guarded, methods=["GET"], merge_slashes=False, defaults=defaults)
-        pages.after_request(add_headers)
+        pages.after_request(partial(add_headers, frame_ancestors=self._frame_ancestors))
         return pages
 
     def sessions(self, session_id: str = "") -> AnyResponse:  # noqa: ARG002 - for the host's decorator
@@ -243,9 +247,9 @@ class GalleryViews:
         }
 
 
-def add_headers(response: Response) -> Response:
+def add_headers(response: Response, frame_ancestors: str = NO_FRAMES) -> Response:
     """Add the security and cache headers of pages and static files."""
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY + frame_ancestors
     # Not no-referrer: then browsers send `Origin: null` with forms.
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["X-Content-Type-Options"] = "nosniff"
