@@ -10,7 +10,7 @@ from plotindex.ops.probe import is_serving
 from plotindex.ops.request_counts import SHOWN_MINUTES, Counts
 from plotindex.storage import Catalog, Heartbeat, IndexerStats, Truncation
 from plotindex.system import format_age, host_port, printable
-from plotindex.tree import Layout
+from plotindex.tree import Layout, Tree, describe_misplaced
 
 PROBE_SECONDS = 0.5
 MAX_EXCESS = 20
@@ -133,6 +133,9 @@ def read_status(
     beats = catalog.heartbeats()
     beat = beats[0] if beats else None
     held = read_indexer_lock(lock) if lock else None
+    trouble = find_trouble(catalog, beats, held) or grammar_trouble(header.pattern, header.suffixes, layout)
+    if not trouble and not plots:
+        trouble = describe_misplaced(Tree(Path(header.root), layout)) or None
     return Status(
         root=header.root,
         database=catalog.database.shown,
@@ -145,7 +148,7 @@ def read_status(
         requests=requests,
         excess=[Excess(each, _limiting_settings(catalog, layout, each)) for each in catalog.truncations(MAX_EXCESS)],
         server=server,
-        trouble=find_trouble(catalog, beats, held) or grammar_trouble(header.pattern, header.suffixes, layout),
+        trouble=trouble,
     )
 
 

@@ -5,6 +5,7 @@ May import: errors, system.
 
 from plotindex.tree.globs import fold_case, glob_matcher, is_glob, literal_prefix, literal_runs, name_matcher
 from plotindex.tree.grammar import MEDIA_TYPES, Layout, is_name
+from plotindex.tree.misplaced import describe_misplaced
 from plotindex.tree.parallel_walk import MAX_PENDING_SESSIONS, ParallelWalk, WalkProcess, start_walk_process
 from plotindex.tree.plots import INT64_MAX, ROW_SORT_KEY, SETTLE_NS, Plot, PlotKey, Row, clamp_int64, newest_first
 from plotindex.tree.scanner import Scanner
@@ -43,6 +44,7 @@ __all__ = [
     "WalkProcess",
     "clamp_int64",
     "collapse",
+    "describe_misplaced",
     "fold_case",
     "glob_matcher",
     "is_glob",

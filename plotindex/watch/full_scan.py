@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from plotindex.index import Report, list_sessions, record_full_scan
 from plotindex.storage import IntegrityCheck
-from plotindex.tree import ScopeSet, start_walk_process
+from plotindex.tree import ScopeSet, describe_misplaced, start_walk_process
 from plotindex.watch.leader_role import Leadership
 from plotindex.watch.scheduler import FairScheduler
 from plotindex.watch.session_job import Ticket
@@ -180,6 +180,8 @@ class FullScanSchedule:
             return None
         if not scan.step():
             return None
+        if not scan.report.plots and (misplaced := describe_misplaced(self._scheduler.tree)):
+            log.warning("%s", misplaced)
         self.completed = self._started
         if self.completed >= self.required:
             self.required_at = None

@@ -62,14 +62,16 @@ class RequestObserver:
         self._pending: deque[Observation] = deque()
         self._wake = threading.Event()
         self._has_thread: bool = False
-        self._id_prefix = os.urandom(4).hex()
+        self._id_prefix = os.urandom(3).hex()
         self._numbers = count()
 
     def start(self, environ: dict[str, Any]) -> None:
         """Note when the request came, and choose its id."""
         given = environ.get("HTTP_X_REQUEST_ID", "") if self._trusts_ids else ""
         environ[START_TIME] = time.perf_counter()
-        request_id.set(given if given and ID.fullmatch(given) else f"{self._id_prefix}{next(self._numbers):06x}")
+        request_id.set(
+            given if given and ID.fullmatch(given) else f"{self._id_prefix}{next(self._numbers) & 0xFFFFFF:06x}"
+        )
 
     def finish(self, environ: Mapping[str, Any], endpoint: str, path: str, status: int, headers: Headers) -> None:
         """Observe an answer; without the query string, which contains login codes and signatures."""

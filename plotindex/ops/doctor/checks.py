@@ -11,6 +11,7 @@ from plotindex.ops.doctor.root import (
     check_folders,
     check_identity,
     check_mounts,
+    check_plots,
     check_root,
     check_symlinks,
 )
@@ -28,6 +29,7 @@ CHECKS: dict[str, Callable[[Context], Iterator[Finding]]] = {
     "root": check_root,
     "root-file-system": check_mounts,
     "root-identity": check_identity,
+    "plots": check_plots,
     "root-folders": check_folders,
     "symlinks": check_symlinks,
     "clock": check_clock,
@@ -47,7 +49,7 @@ CHECKS: dict[str, Callable[[Context], Iterator[Finding]]] = {
     "thumbnails": check_sandbox,
 }
 """Each check, by the name under which its failure is reported."""
-NEED_ROOT = {"root-file-system", "root-identity", "root-folders", "symlinks", "clock", "scripts"}
+NEED_ROOT = {"plots", "root-file-system", "root-identity", "root-folders", "symlinks", "clock", "scripts"}
 """Left out where there is no root: the check `root` says so."""
 
 

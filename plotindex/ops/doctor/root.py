@@ -18,6 +18,7 @@ from plotindex.system import (
     mounts_below,
     printable,
 )
+from plotindex.tree import describe_misplaced
 
 
 def check_root(context: Context) -> Iterator[Finding]:
@@ -46,6 +47,13 @@ def check_root(context: Context) -> Iterator[Finding]:
         yield bad("root", f"{shown} cannot be listed ({error.strerror})", remedy)
     else:
         yield ok("root", f"{shown} exists and is readable")
+
+
+def check_plots(context: Context) -> Iterator[Finding]:
+    """Check that images lie where the settings expect plots, as long as the catalogue has none."""
+    plots = context.catalog.counts()[1] if context.has_database else 0
+    seen, _, remedy = ("" if plots else describe_misplaced(context.tree)).removesuffix(".").rpartition("; ")
+    yield warn("plots", seen, remedy) if seen else ok("plots", f"The catalogue has {quantity(plots, 'plot')}")
 
 
 def check_mounts(context: Context) -> Iterator[Finding]:

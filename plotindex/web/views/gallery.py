@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import CacheStatus, Lookup, ScansBusyError
 from plotindex.storage import Entry, Overview, SearchResult, SessionRow
-from plotindex.tree import Plot, PlotKey, clamp_int64, is_name
+from plotindex.tree import Plot, PlotKey, clamp_int64, describe_misplaced, is_name
 from plotindex.web.pages import render_message, render_page
 from plotindex.web.views.lists import Viewer
 from plotindex.web.wsgi import decode_path
@@ -57,6 +58,7 @@ class GalleryViews:
     ) -> None:
         """`get_viewer` returns the caller of the current request, or a response (login page, error)."""
         self._frame_ancestors = frame_ancestors
+        self._searching = threading.Lock()
         self._lookup = lookup
         self._overview = Overview(lookup.catalog)
         self._get_viewer = get_viewer
@@ -134,6 +136,7 @@ class GalleryViews:
             page_number=page,
             pages=-(-count // SESSIONS_PER_PAGE),
             count=count,
+            misplaced="" if count or query or not allows.is_all else self._describe_misplaced(),
             sessions=[
                 (strip.row, [(plot, self._image_url(viewer, plot)) for plot in strip.latest]) for strip in strips
             ],
@@ -149,9 +152,18 @@ class GalleryViews:
         if row is None and not self._lookup.has_session(session):
             return self._message("Session not found.", 404)
         latest = [(plot, self._image_url(viewer, plot)) for plot in plots]
-        return self._render(
-            "session.html", clock=viewer.seal_clock(clock), session=session, plots=latest, row=row, blank=BLANK_PLOT
-        )
+        misplaced = "" if latest else self._describe_misplaced(session)
+        given = {"session": session, "plots": latest, "row": row, "blank": BLANK_PLOT, "misplaced": misplaced}
+        return self._render("session.html", clock=viewer.seal_clock(clock), **given)
+
+    def _describe_misplaced(self, session: str | None = None) -> str:
+        """Why an empty page is empty. One search of the disk at a time; other pages do without."""
+        if not self._searching.acquire(blocking=False):
+            return ""
+        try:
+            return describe_misplaced(self._lookup.tree, session)
+        finally:
+            self._searching.release()
 
     def _plot(self, viewer: Viewer, session: str, filename: str) -> Response:
         # Read before the plots: a change in between is then reported again, not missed.
