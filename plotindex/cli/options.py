@@ -43,6 +43,7 @@ DATABASE = (
     "SQLAlchemy URL of the catalogue (environment: PLOTINDEX_DATABASE_URL).  "
     "[default: a file below PLOTINDEX_STATE_DIR]"
 )
+PATTERN = f"Globs of the project folders, separated by blanks or commas.  [default: {default_text('project_pattern')}]"
 CONFIG = "Configuration file (environment: PLOTINDEX_CONFIG).  [default: plotindex.toml, if it exists]"
 
 
@@ -64,6 +65,7 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
 def common_options(command: Command) -> Command:
     """The options of every command."""
     for option in (
+        click.option("--project-pattern", metavar="GLOBS", help=PATTERN),
         click.option("--config", metavar="FILE", type=Path, shell_complete=completion.files, help=CONFIG),
         click.option("--database", metavar="URL", help=DATABASE),
         click.option("--root", metavar="FOLDER", shell_complete=completion.folders, help=ROOT),

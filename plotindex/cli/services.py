@@ -77,7 +77,8 @@ def run(config: Path | None, **options: str | None) -> None:
     stop = _stop_on_signals()
     commands = {"watch": [*INDEXER_OPTIONS, "log_format"], "serve": [*SERVER_OPTIONS, *FILENAME_LIMITS, "log_format"]}
     arguments = {
-        command: option_arguments(config, options, ("root", "database", *names)) for command, names in commands.items()
+        command: option_arguments(config, options, ("root", "database", "project_pattern", *names))
+        for command, names in commands.items()
     }
     try:
         run_both(settings, catalog, stop, arguments)

@@ -67,16 +67,23 @@ def url_path(name: str, value: Any) -> str:  # noqa: ANN401 - see above
     return given if given != "/" else ""
 
 
-def folder_pattern(name: str, value: Any) -> str:  # noqa: ANN401 - see above
-    given = text(name, value)
-    if not is_name(given):
-        raise SettingsError(f"{name} must match one folder name, such as project_*, not {value!r}.")
-    return given
+def folder_patterns(name: str, value: Any) -> str:  # noqa: ANN401 - see above
+    given = _words(value)
+    if not given or not all(isinstance(pattern, str) and is_name(pattern) for pattern in given):
+        raise SettingsError(f"{name} must be globs of folder names, such as project_* run_*, not {value!r}.")
+    return " ".join(dict.fromkeys(given))
+
+
+def _words(value: Any) -> Any:  # noqa: ANN401 - see above
+    """The words of a text, separated by blanks or commas; another list as it is; else an empty one."""
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return value if isinstance(value, list | tuple | set | frozenset) else []
 
 
 def suffixes(name: str, value: Any) -> frozenset[str]:  # noqa: ANN401 - see above
-    given = value.replace(",", " ").split() if isinstance(value, str) else value
-    if not isinstance(given, list | tuple | set | frozenset) or not given:
+    given = _words(value)
+    if not given:
         raise SettingsError(f"{name} must be a list of suffixes such as .png .svg, not {value!r}.")
     for suffix in given:
         if not isinstance(suffix, str) or suffix.lower() not in MEDIA_TYPES:

@@ -43,7 +43,7 @@ class Settings:
     host: str = _setting(parsers.text, "127.0.0.1")
     port: int = _setting(parsers.integer(1, 65535), 8517)
     url_prefix: str = _setting(parsers.url_path, "/api/smartstat")
-    project_pattern: str = _setting(parsers.folder_pattern, "project_*")
+    project_pattern: str = _setting(parsers.folder_patterns, "project_*")
     suffixes: frozenset[str] = _setting(parsers.suffixes, frozenset(MEDIA_TYPES))
     rescan_seconds: int = _setting(parsers.integer(1, 10**8), 3600)
     poll_seconds: int = _setting(parsers.integer(1, 10**8), 30)

@@ -38,6 +38,7 @@ class Layout:
     """The grammar that walks, events, scans and requests share."""
 
     project_pattern: str = "project_*"
+    """Globs, separated by blanks."""
     suffixes: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"})
     max_depth: int = 32
     """Folders between a project and an indexed plot, at most."""
@@ -54,9 +55,9 @@ class Layout:
     def __post_init__(self) -> None:
         endings = tuple(suffix for suffix in self.suffixes if suffix.rfind(".") == 0 and suffix == suffix.lower())
         object.__setattr__(self, "_endings", endings)
-        matches = glob_matcher(self.project_pattern)
+        matchers = [glob_matcher(pattern) for pattern in self.project_pattern.split()]
         # Called several times per plot, with few different names.
-        is_project = lru_cache(CACHED_NAMES)(lambda name: matches(name) and is_name(name))
+        is_project = lru_cache(CACHED_NAMES)(lambda name: is_name(name) and any(matches(name) for matches in matchers))
         object.__setattr__(self, "is_project", is_project)
 
     def has_suffix(self, name: str) -> bool:

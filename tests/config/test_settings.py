@@ -60,6 +60,9 @@ WRONG: list[tuple[str, object]] = [
     ("url_prefix", 1),
     ("project_pattern", "a/b"),
     ("project_pattern", ".."),
+    ("project_pattern", "project_* a/b"),
+    ("project_pattern", " , "),
+    ("project_pattern", ["project_*", 1]),
     ("public_url", "plots.example.org"),
     ("public_url", "http://[::1"),
     ("suffixes", ".pdf"),
@@ -291,3 +294,10 @@ def test_a_command_warns_if_the_services_of_its_root_use_another_state(
     assert f"`--config {services}/plotindex.toml` to use theirs" in str(hint())
     assert hint(PLOTINDEX_STATE_DIR="/elsewhere") is hint(PLOTINDEX_CONFIG=str(own)) is None
     assert service_state_hint(settings, {}, own) is None
+
+
+@pytest.mark.parametrize("given", ["run_* fig_*", "run_*,fig_*", " run_* , fig_*  run_*", ["run_*", "fig_*"]])
+def test_several_project_patterns_are_separated_by_blanks_or_commas(given: object) -> None:
+    settings = load({"root": "/srv", "project_pattern": given})
+    assert settings.project_pattern == "run_* fig_*"
+    assert [settings.layout.is_project(name) for name in ("run_1", "fig_1", "project_1")] == [True, True, False]

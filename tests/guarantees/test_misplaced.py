@@ -70,3 +70,20 @@ def test_nothing_is_said_of_a_tree_without_images(root: Path) -> None:
     draw(root, "s/project_a/x.png")
     assert describe_misplaced(Tree(root, Layout())) == ""
     assert describe_misplaced(Tree(root / "missing", Layout())) == ""
+
+
+def test_every_command_takes_the_pattern_of_another_tree(
+    runs: Path, indexer: StartService, server: StartService, plotindex: RunPlotindex
+) -> None:
+    draw(runs, "s0/fig_1/y.png")
+    pattern = ("--project-pattern", "run_*, fig_?")
+    plotindex("token", "create", "--name", "all", *pattern)
+    with indexer(*pattern), server(*pattern):
+        plotindex("sync", *pattern)
+        assert "31 plots in 2 sessions" in plotindex("status", *pattern).stdout
+        for command in ("verify", "find x.png", "wait s0 y.png", "rebuild", "doctor", "token list", "config"):
+            done = plotindex(*command.split(), *pattern)
+            assert done.returncode == 0, (command, done.stdout, done.stderr)
+        refused = plotindex("rebuild")
+        assert refused.returncode == 2
+        assert "The catalogue uses project_pattern 'run_* fig_?'" in plotindex("status").stderr

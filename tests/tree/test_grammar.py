@@ -103,6 +103,13 @@ def test_inode_numbers_fit_and_stay_different(one: int, other: int) -> None:
     assert (to_int64(one) == to_int64(other)) == (one == other)
 
 
+def test_a_project_matches_one_of_several_patterns() -> None:
+    layout = Layout("project_* run_[0-9]")
+    assert [layout.is_project(name) for name in ("project_a", "run_1", "run_a", "project_* run_1")] == [
+        *(True, True, False, True)
+    ]
+
+
 def test_the_project_pattern_matches_whole_names_only() -> None:
     assert LAYOUT.is_project("project_")
     assert LAYOUT.is_project("project_a\nb")
