@@ -23,6 +23,7 @@ from plotindex.tree import OpenPlot
 from plotindex.web.answers import Answer, ImageRequest, Read, answer_with_plot, answer_with_thumbnail, read_file
 from plotindex.web.authentication import Authenticator
 from plotindex.web.instrumentation import RequestObserver
+from plotindex.web.login_throttle import client_key
 from plotindex.web.wsgi import Environ, decode_path
 
 PARAMETERS = {"v", "project", "width", SIGNATURE_PARAMETER, EXPIRES_PARAMETER, TOKEN_ID_PARAMETER}
@@ -76,6 +77,14 @@ class DirectHits:
             answer.headers.extend(headers)
             self.observer.finish(environ, "plot", path, answer.status, answer.headers)
         return answer
+
+    def caller(self, environ: Environ) -> str:
+        """Whom a request counts for: its token or, for a signed URL, the client's address.
+
+        Not the headers as sent: a caller could be many by changing what the signature or cookie does not need.
+        """
+        caller = self._authenticator.authenticate(environ)
+        return f"token {caller.token.id}" if caller is not None else client_key(environ.get("REMOTE_ADDR"))
 
     def _authorize(
         self, environ: Environ, session: str, filename: str, pairs: list[tuple[str, str]]
@@ -142,6 +151,10 @@ class Front:
         if self._proxy_fix is not None:
             self._proxy_fix(environ, _do_nothing)
         return self._hits.answer(environ, read)
+
+    def caller(self, environ: Environ) -> str:
+        """Whom a request counts for, after `answer` has applied the headers of trusted proxies."""
+        return self._hits.caller(environ)
 
 
 def _do_nothing(*_: object) -> Any:  # noqa: ANN401 - both an application and its start_response

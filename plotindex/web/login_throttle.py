@@ -28,7 +28,7 @@ class LoginThrottle:
 
     def retry_after(self, address: str | None) -> float:
         """Seconds until the client may try again; 0 if it may now."""
-        count, last = self._failures.get(_client_key(address), FailureCount(0, 0.0))
+        count, last = self._failures.get(client_key(address), FailureCount(0, 0.0))
         if count < FREE_ATTEMPTS:
             return 0.0
         delay = min(MAX_DELAY_SECONDS, 2.0 ** min(count - FREE_ATTEMPTS, 10))
@@ -36,7 +36,7 @@ class LoginThrottle:
 
     def record_failure(self, address: str | None) -> None:
         """Count a failed login."""
-        client, now = _client_key(address), time.monotonic()
+        client, now = client_key(address), time.monotonic()
         with self._lock:
             previous = self._failures.pop(client, FailureCount(0, now))
             count = previous.failures if now - previous.last < RESET_SECONDS else 0
@@ -47,10 +47,11 @@ class LoginThrottle:
     def reset(self, address: str | None) -> None:
         """Clear the failures of a client, after a successful login."""
         with self._lock:
-            self._failures.pop(_client_key(address), None)
+            self._failures.pop(client_key(address), None)
 
 
-def _client_key(address: str | None) -> str:
+def client_key(address: str | None) -> str:
+    """What clients are told apart by: the address, or the /64 of an IPv6 address."""
     try:
         parsed = ip_address(address or "")
     except ValueError:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from plotindex.web.server.gateway import MAX_LARGE_BODIES
-from tests.support.processes import PNG, draw, wait_until
+from tests.support.processes import PNG, draw, run_plotindex, wait_until
 from tests.support.site import PREFIX, RawResponse, ServedSite, Site, served
 
 pytestmark = pytest.mark.slow
@@ -23,6 +23,8 @@ EACH = 20
 GONE = 60
 """Clients that send a request and go away."""
 LARGE = 50_000_000
+PART = 8_000_000
+HUGE = 1 << 36
 HIT = PREFIX + "/s/x.png"
 
 
@@ -31,6 +33,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
     folder = tmp_path_factory.mktemp("deadlines")
     draw(folder, "plots/s/project_a/x.png")
     os.truncate(draw(folder, "plots/s/project_a/large.png"), LARGE)
+    os.truncate(draw(folder, "plots/s/project_a/huge.png"), HUGE)
     with served(folder, PLOTINDEX_PROXIES="1") as shared:
         yield shared
 
@@ -56,8 +59,8 @@ def connect(site: Site) -> Iterator[Callable[[bytes], socket.socket]]:
         yield start
 
 
-def request(site: Site, path: str, *lines: str) -> bytes:
-    head = [f"GET {path} HTTP/1.1", f"Authorization: Bearer {site.token}", *lines]
+def request(site: Site, path: str, *lines: str, token: str | None = None) -> bytes:
+    head = [f"GET {path} HTTP/1.1", f"Authorization: Bearer {token or site.token}", *lines]
     return "\r\n".join(head).encode() + b"\r\n\r\n"
 
 
@@ -116,6 +119,51 @@ def test_beyond_the_bound_a_large_body_is_refused_and_a_hit_is_not(
     for reader in readers:
         reader.close()
     wait_until(lambda: connect(large).recv(12) == b"HTTP/1.1 200")
+
+
+def test_a_caller_who_downloads_slowly_keeps_no_other_from_downloading(
+    running: ServedSite, connect: Callable[[bytes], socket.socket]
+) -> None:
+    site = running.site
+    lines = (f"{PREFIX}/s/large.png", "Host: 127.0.0.1", "Connection: close", f"Range: bytes=-{PART}")
+    create = ["token", "create", "--session", "s", "--name"]
+    slow, other = (
+        run_plotindex([*create, name], running.environment, running.folder).stdout.strip() for name in ("slow", "other")
+    )
+    readers = []
+    for _ in range(MAX_LARGE_BODIES):
+        readers.append(connect(request(site, *lines, token=slow)))
+        assert readers[-1].recv(12) == b"HTTP/1.1 206"
+    assert len(response(connect(request(site, *lines, token=other))).body) == PART
+    # The oldest of the slow downloads has ended for it.
+    assert len(response(readers[0]).body) < PART
+
+
+def test_the_download_of_a_client_that_has_gone_ends(site: Site, connect: Callable[[bytes], socket.socket]) -> None:
+    worker = psutil.Process(site.pid).children()[0]
+
+    def is_read() -> bool:
+        return any(file.path.endswith("/huge.png") for file in worker.open_files())
+
+    with connect(request(site, f"{PREFIX}/s/huge.png", "Host: 127.0.0.1")) as reader:
+        assert reader.recv(12) == b"HTTP/1.1 200"
+        assert is_read()
+    wait_until(lambda: not is_read(), PROBE_SECONDS)
+
+
+def test_a_signed_url_makes_no_one_several_callers(
+    running: ServedSite, connect: Callable[[bytes], socket.socket]
+) -> None:
+    site = running.site
+    (url,) = [plot["url"] for plot in site.get("/s").json()["plots"] if plot["filename"] == "large.png"]
+    signed = [connect(request(site, url, "Host: 127.0.0.1", token=f"forged-{number}")) for number in range(2)]
+    assert all(reader.recv(12) == b"HTTP/1.1 200" for reader in signed)
+    lines = (f"{PREFIX}/s/large.png", "Host: 127.0.0.1", "Connection: close")
+    readers = [connect(request(site, *lines)) for _ in range(MAX_LARGE_BODIES - 2)]
+    assert all(reader.recv(12) == b"HTTP/1.1 200" for reader in readers)
+    taken = [connect(request(site, url, "Host: 127.0.0.1", "Connection: close", token="forged")) for _ in range(31)]
+    # Half of all places are then the address's.
+    assert sorted(one.recv(12) for one in taken) == [b"HTTP/1.1 200"] * 30 + [b"HTTP/1.1 503"]
 
 
 def test_a_connection_that_does_nothing_is_gone_in_time_and_holds_nobody_up(

@@ -9,11 +9,13 @@ import io
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 from plotindex.web.answers import CHUNK, Answer, Headers, error_answer
 from plotindex.web.direct_hits import Front
+from plotindex.web.server.downloads import Download, DownloadEndedError, Downloads
 from plotindex.web.server.environ import BadRequestError, Scope, environ_of
 from plotindex.web.wsgi import Environ
 
@@ -41,7 +43,7 @@ class Gateway:
         self._threads = threads
         self._calls = 0
         self._max_body = max_body
-        self._large = 0
+        self._downloads = Downloads(MAX_LARGE_BODIES)
         self._closes_connections = False
 
     def close_connections(self) -> None:
@@ -69,7 +71,10 @@ class Gateway:
             answer = await self._ask(environ, receive)
             if answer is None:
                 return
-        await self._send(answer, send)
+        if isinstance(answer.body, list):
+            await self._send(answer, send)
+        else:
+            await self._send_large(answer, environ, receive, send)
 
     async def _ask(self, environ: Environ, receive: Receive) -> Answer | None:
         """The application's answer; None if the client left before a thread was free."""
@@ -129,29 +134,35 @@ class Gateway:
         environ["wsgi.input"] = body
 
     async def _send(self, answer: Answer, send: Send) -> None:
-        body = answer.body
-        try:
-            if isinstance(body, list):
-                await self._send_head(send, answer.status, answer.headers)
-                await send({"type": "http.response.body", "body": body[0] if len(body) == 1 else b"".join(body)})
-            elif self._large >= MAX_LARGE_BODIES:
-                await self._send(error_answer(503, "Too many downloads; retry later", [("Retry-After", "5")]), send)
-            else:
-                self._large += 1
-                try:
-                    await self._send_head(send, answer.status, answer.headers)
-                    await self._send_pieces(send, iter(body))
-                finally:
-                    self._large -= 1
-        finally:
-            _close(body)
+        """Send an answer with its body in memory."""
+        body: Any = answer.body
+        await self._send_head(send, answer.status, answer.headers)
+        await send({"type": "http.response.body", "body": body[0] if len(body) == 1 else b"".join(body)})
 
-    async def _send_pieces(self, send: Send, pieces: Iterator[bytes]) -> None:
+    async def _send_large(self, answer: Answer, environ: Environ, receive: Receive, send: Send) -> None:
+        # Granian discards what is sent to a client that is gone: without this, the whole file would be read for it.
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            caller = await asyncio.get_running_loop().run_in_executor(self._pool, self._front.caller, environ)
+            with self._downloads.place(caller) as download:
+                if download is None:
+                    await self._send(error_answer(503, "Too many downloads; retry later", [("Retry-After", "5")]), send)
+                    return
+                gone.add_done_callback(lambda _: download.end())
+                await self._send_head(send, answer.status, answer.headers)
+                # Granian closes the connection of a body that is shorter than promised.
+                with suppress(DownloadEndedError):
+                    await self._send_pieces(send, iter(answer.body), download)
+        finally:
+            gone.cancel()
+            _close(answer.body)
+
+    async def _send_pieces(self, send: Send, pieces: Iterator[bytes], download: Download) -> None:
         loop = asyncio.get_running_loop()
         while piece := await loop.run_in_executor(self._pool, next, pieces, b""):
             for start in range(0, len(piece), PIECE):
                 # Waits while the client does not read and the socket's buffer is full.
-                async with asyncio.timeout(STALL_SECONDS):
+                async with download.step(STALL_SECONDS):
                     await send({"type": "http.response.body", "body": piece[start : start + PIECE], "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
