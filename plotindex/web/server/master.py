@@ -4,13 +4,18 @@ Granian opens one socket per worker (SO_REUSEPORT); connections queued in it are
 socket survives every worker.
 """
 
+import asyncio
+import logging
 import multiprocessing
 import os
 import socket
 import time
 import weakref
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from mmap import mmap
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -36,6 +41,10 @@ EXIT_SECONDS = 1.0
 """Timeout for the kernel to end a worker that has closed its files."""
 OVERLAP_SECONDS = 1.0
 """How long a new worker and the old one both accept connections."""
+RETRY_SECONDS = (0.1, 0.5, 2.0)
+"""Delays before another start of a worker that exited before it could serve; after the last, the server exits."""
+
+log = logging.getLogger(__name__)
 
 
 class PipeEvent:
@@ -82,14 +91,13 @@ class Master(MPServer):
             port=settings.port,
             workers=settings.workers,
             log_level=LogLevels.warning,
-            respawn_failed_workers=True,
             respawn_interval=OVERLAP_SECONDS,
             workers_kill_timeout=STOP_SECONDS,
         )
         self.main_loop_interrupt = PipeEvent()  # type: ignore[assignment]  # has the methods of an event that it calls
         # Relies on private behaviour of the pinned Granian (pyproject.toml): `_init_shared_socket` creates the workers'
         # socket; `_spawn_worker` creates the worker that `terminate` and `join` are called on; `_reload` returns when
-        # all workers are replaced; `shutdown` stops them.
+        # all workers are replaced; `shutdown` stops them, and exits with 1 if `interrupt_children` is not empty.
         self.on_reload(self._reload_settings)
         # Workers inherit the socket, and the settings through the environment.
         multiprocessing.set_start_method("fork", force=True)
@@ -108,12 +116,43 @@ class Master(MPServer):
         super().shutdown(exit_code)
 
     def _spawn_worker(self, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - as Granian
+        # Memory shared with the worker.
+        is_serving = mmap(-1, 1)
+        options["callback_loader"] = partial(_load, options["callback_loader"], is_serving)
         worker: WorkerProcess = super()._spawn_worker(*args, **options)
+        worker.is_serving = is_serving  # type: ignore[attr-defined]  # Granian chooses the class
         # Weak: a reference cycle would keep the pipes of exited workers open.
         reference = weakref.ref(worker)
         worker.terminate = partial(_terminate, reference)  # type: ignore[method-assign]  # Granian chooses the class
         worker.join = partial(_join, reference)  # type: ignore[method-assign]  # as before
         return worker
+
+    def _serve_loop(self, *args: Any) -> None:  # noqa: ANN401 - as Granian
+        """Until a signal to stop: reload, and start another worker for one that exited.
+
+        Granian's own loop ends the server when a worker is killed twice within seconds.
+        """
+        failures = Counter[int]()
+        while not self.interrupt_signal:
+            self.main_loop_interrupt.wait()
+            self.main_loop_interrupt.clear()
+            if self.reload_signal:
+                self._reload(*args)
+            self.interrupt_children.clear()
+            for worker in [worker for worker in self.wrks if not worker.is_alive()]:
+                failures[worker.idx] = 0 if _has_served(worker) else failures[worker.idx] + 1
+                if failures[worker.idx] > len(RETRY_SECONDS):
+                    log.error(
+                        "A worker exited %s times before it could serve (exit code %s); stopping. "
+                        "Fix the cause logged above, then start plotindex again.",
+                        *(failures[worker.idx], worker.inner.exitcode),
+                    )
+                    self.interrupt_children.append(worker.idx)
+                    return
+                if failures[worker.idx]:
+                    self.main_loop_interrupt.wait(RETRY_SECONDS[failures[worker.idx] - 1])
+                if not self.interrupt_signal:
+                    self._respawn_workers([worker.idx], *args)
 
     def _init_shared_socket(self) -> None:
         self._ssp = self._sso = None
@@ -133,6 +172,17 @@ class Master(MPServer):
         finally:
             self.workers_kill_timeout = STOP_SECONDS
             self._notifier.notify_reloaded()
+
+
+def _load(load: Callable[[], Any], is_serving: mmap) -> Any:  # noqa: ANN401 - as Granian
+    """The application, in a worker process, which serves once its event loop runs."""
+    application = load()
+    asyncio.get_event_loop().call_soon(is_serving.write_byte, 1)
+    return application
+
+
+def _has_served(worker: WorkerProcess) -> bool:
+    return bool(worker.is_serving[0])  # type: ignore[attr-defined]  # set when it was spawned
 
 
 def _terminate(reference: "weakref.ref[WorkerProcess]") -> None:
