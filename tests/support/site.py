@@ -1,7 +1,7 @@
 """A served root and a client with a token, which can also send malformed requests."""
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,10 +82,13 @@ def served(folder: Path, **variables: str) -> Iterator[ServedSite]:
 
 
 @contextmanager
-def serving(folder: Path, environment: Mapping[str, str], log: str) -> Iterator[Service]:
-    """`plotindex serve` on a free port, answering; its output goes to `log`.stdout and .stderr in `folder`."""
+def serving(folder: Path, environment: Mapping[str, str], log: str, prefix: Sequence[str] = ()) -> Iterator[Service]:
+    """`plotindex serve` on a free port, answering; its output goes to `log`.stdout and .stderr in `folder`.
+
+    `prefix` is a command that executes the other one.
+    """
     port = free_port()
-    service = Service(["serve", "--port", str(port)], environment, folder, folder / log)
+    service = Service(["serve", "--port", str(port)], environment, folder, folder / log, prefix)
     try:
         service.url = f"http://127.0.0.1:{port}"
         service.wait_for(lambda: answers(service.url))

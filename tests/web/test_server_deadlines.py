@@ -1,6 +1,7 @@
 """Deadlines and bounds of the server's connections, over raw sockets and with the real times."""
 
 import os
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from plotindex.web.server.gateway import MAX_LARGE_BODIES
 from tests.support.processes import PNG, draw, run_plotindex, wait_until
-from tests.support.site import PREFIX, RawResponse, ServedSite, Site, served
+from tests.support.site import PREFIX, RawResponse, ServedSite, Site, served, serving
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +23,8 @@ EACH = 20
 """Connections that do the same."""
 GONE = 60
 """Clients that send a request and go away."""
+MANY = 5000
+"""Connections of one client."""
 LARGE = 50_000_000
 PART = 8_000_000
 HUGE = 1 << 36
@@ -34,7 +37,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
     draw(folder, "plots/s/project_a/x.png")
     os.truncate(draw(folder, "plots/s/project_a/large.png"), LARGE)
     os.truncate(draw(folder, "plots/s/project_a/huge.png"), HUGE)
-    with served(folder, PLOTINDEX_PROXIES="1") as shared:
+    with served(folder, PLOTINDEX_PROXIES="1", PLOTINDEX_MAX_FILENAME_BYTES="4096") as shared:
         yield shared
 
 
@@ -57,6 +60,15 @@ def connect(site: Site) -> Iterator[Callable[[bytes], socket.socket]]:
             return connection
 
         yield start
+
+
+@pytest.fixture
+def raised_limit() -> Iterator[None]:
+    """This process may have MANY connections."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], MANY + 1000), limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def request(site: Site, path: str, *lines: str, token: str | None = None) -> bytes:
@@ -164,6 +176,41 @@ def test_a_signed_url_makes_no_one_several_callers(
     taken = [connect(request(site, url, "Host: 127.0.0.1", "Connection: close", token="forged")) for _ in range(31)]
     # Half of all places are then the address's.
     assert sorted(one.recv(12) for one in taken) == [b"HTTP/1.1 200"] * 30 + [b"HTTP/1.1 503"]
+
+
+def test_a_signed_url_of_the_longest_name_fits_and_a_larger_head_is_refused(
+    running: ServedSite, connect: Callable[[bytes], socket.socket]
+) -> None:
+    site = running.site
+    name = "/".join(["\N{SNOWMAN}" * 80] * 15) + ".png"
+    assert 3600 < len(name.encode()) < 4096
+    draw(site.root, f"s/project_a/{name}")
+    assert run_plotindex(["rebuild"], running.environment, running.folder).returncode == 0
+    (url,) = [plot["url"] for plot in site.get("/s").json()["plots"] if plot["filename"] == name]
+    assert len(url) > 10_000
+    lines = ("Host: 127.0.0.1", "Connection: close", f"Referer: {site.url}{url}")
+    assert response(connect(request(site, url, *lines, token="none"))).body == PNG
+    for size, status in ((20_000, 200), (100_000, 431)):
+        head = request(site, HIT, "Host: 127.0.0.1", "Connection: close", f"X-Large: {'x' * size}")
+        with connect(head[:50_000]) as sender:
+            assert response(sender).status == status
+
+
+def test_thousands_of_connections_keep_no_other_client_waiting(
+    running: ServedSite, raised_limit: None, connect: Callable[[bytes], socket.socket]
+) -> None:
+    site = running.site
+    prefix = ("sh", "-c", 'ulimit -Sn 1024 && exec "$@"', "sh")
+    with serving(running.folder, running.environment, "many", prefix) as service, ExitStack() as stack:
+        address = ("127.0.0.1", int(service.url.rpartition(":")[2]))
+        for _ in range(MANY):
+            stack.enter_context(socket.create_connection(address)).sendall(b"GET / HTTP/1.1\r\nX: ")
+        for path in ("/healthz", HIT, HIT):
+            began = time.monotonic()
+            with socket.create_connection(address, PROBE_SECONDS) as probe:
+                probe.sendall(request(site, path, "Host: 127.0.0.1", "Connection: close"))
+                assert response(probe).status == 200
+            assert time.monotonic() - began < PROBE_SECONDS
 
 
 def test_a_connection_that_does_nothing_is_gone_in_time_and_holds_nobody_up(

@@ -28,11 +28,12 @@ from granian.server.mp import MPServer, WorkerProcess
 from plotindex.config import PARSERS, Settings, SettingsReloader, variable_name
 from plotindex.system import SystemdNotifier, has_terminal
 from plotindex.web.server.drain import DRAIN_SIGNAL
+from plotindex.web.server.sockets import allow_connections
 
 HEAD_MILLISECONDS = 10_000
 """Timeout for a request's head; also for the next request on an open connection."""
-MAX_CONNECTIONS = 4096
-"""Open connections of one worker, the idle ones too; more wait in the backlog."""
+MAX_HEAD_BYTES = 1 << 15
+"""More is 431. A signed URL of a name of 4 KB, percent-encoded, has 13 KB, and may be the Referer, too."""
 STOP_SECONDS = 10
 """Timeout for a worker's open requests when the service stops."""
 RELOAD_SECONDS = 30
@@ -85,8 +86,8 @@ class Master(MPServer):
             interface=Interfaces.ASGINL,
             loop=Loops.uvloop,
             http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=HEAD_MILLISECONDS),
-            backpressure=MAX_CONNECTIONS,
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_MILLISECONDS, max_buffer_size=MAX_HEAD_BYTES),
+            backpressure=allow_connections(),
             address=settings.host,
             port=settings.port,
             workers=settings.workers,

@@ -1,16 +1,32 @@
 """The listening socket: bound here, or passed by systemd (sd_listen_fds(3))."""
 
 import os
+import resource
 import socket
 from collections.abc import MutableMapping
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
 
+FILES = resource.RLIMIT_NOFILE
 SD_LISTEN_FDS_START = 3
 BACKLOG = 1024
 STALL_MILLISECONDS = 20_000
 """Timeout for a client to acknowledge what was sent or, with a full window, to read (tcp(7), TCP_USER_TIMEOUT)."""
+MAX_CONNECTIONS = 16_384
+"""Open connections of one worker, the idle ones too; more wait in the backlog."""
+OTHER_FILES = 256
+"""Descriptors of a worker for everything but connections."""
+
+
+def allow_connections() -> int:
+    """Raise the limit of open files, if necessary and possible; return how many connections a worker may have."""
+    wanted = MAX_CONNECTIONS + OTHER_FILES
+    soft, hard = (wanted if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(FILES))
+    if soft < wanted:
+        soft = min(wanted, hard)
+        resource.setrlimit(FILES, (soft, resource.getrlimit(FILES)[1]))
+    return min(MAX_CONNECTIONS, max(soft - OTHER_FILES, soft // 2))
 
 
 def listen(settings: Settings, environment: MutableMapping[str, str] = os.environ) -> socket.socket:
