@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 
 from plotindex.errors import PlotIndexError
+from plotindex.system import FairSlots
 from plotindex.tree import Plot, PlotKey
 
 RESULT_SECONDS = 1.0
@@ -16,8 +17,6 @@ RESULT_SECONDS = 1.0
 MAX_RESULTS = 10_000
 MAX_RESULT_COPIES = 16
 MAX_CONCURRENT_SCANS = 2
-FAIR_SECONDS = 3.0
-"""How long after another session was refused no session may run all scans: longer than `Retry-After`."""
 
 Scan = Callable[[], Sequence[Plot]]
 Result = Future[Sequence[Plot]]
@@ -34,8 +33,7 @@ class ScanLimiter:
         self._lock = threading.Lock()
         # By digest: callers choose how long a name is.
         self._results: OrderedDict[bytes, tuple[float, Result]] = OrderedDict()
-        self._running: list[str] = []
-        self._fair_until = 0.0
+        self._slots = FairSlots(MAX_CONCURRENT_SCANS)
 
     def run(self, key: PlotKey, scan: Scan) -> Sequence[Plot]:
         """The copies that `scan` finds, or the cached or running scan of the same key; at most MAX_RESULT_COPIES.
@@ -61,13 +59,11 @@ class ScanLimiter:
         Raises:
             ScansBusyError: too many are running.
         """
-        with self._lock:
-            self._start(session)
+        self._start(session)
         try:
             yield
         finally:
-            with self._lock:
-                self._running.remove(session)
+            self._slots.release(session)
 
     def discard_found(self, key: PlotKey) -> bool:
         """Drop the cached result if it names copies; return whether it did."""
@@ -80,14 +76,8 @@ class ScanLimiter:
             return is_found
 
     def _start(self, session: str) -> None:
-        now = time.monotonic()
-        is_running = session in self._running
-        is_full = len(self._running) >= MAX_CONCURRENT_SCANS
-        if is_full and not is_running:
-            self._fair_until = now + FAIR_SECONDS
-        if is_full or (is_running and now < self._fair_until):
+        if not self._slots.take(session):
             raise ScansBusyError("Too many scans are running; retry in one second")
-        self._running.append(session)
 
     def _run(self, session: str, digest: bytes, scan: Scan, result: Result) -> None:
         try:
@@ -99,8 +89,7 @@ class ScanLimiter:
             result.set_exception(error)
             raise
         finally:
-            with self._lock:
-                self._running.remove(session)
+            self._slots.release(session)
 
     def _drop_old_results(self) -> None:
         now = time.monotonic()

@@ -11,7 +11,7 @@ from plotindex.config import Settings
 from plotindex.rendering.cache import FileCache, cache_key
 from plotindex.rendering.protocol import MAX_SVG_BYTES, SVG_JOB, Outcome, is_webp
 from plotindex.rendering.renderer_client import RendererClient
-from plotindex.system import call_after_fork
+from plotindex.system import FairSlots, call_after_fork
 from plotindex.tree import OpenPlot, plot_from_stat
 
 FAILURE_SECONDS = 86_400.0
@@ -39,7 +39,7 @@ class Thumbnails:
     """The thumbnails of one root. Opens nothing before the first request. Thread-safe."""
 
     def __init__(self, settings: Settings, max_waiting: int) -> None:
-        """At most `max_waiting` callers wait for the renderer; others get BUSY at once."""
+        """At most `max_waiting` callers wait for the renderer, shared between sessions; others get BUSY at once."""
         self._cache = FileCache(
             settings.thumbnails_folder, settings.thumbnails_mb * MEGABYTE, settings.make_state_folder
         )
@@ -58,8 +58,8 @@ class Thumbnails:
 
     def render(self, opened: OpenPlot, job: str) -> RenderResult:
         """The result for this version; concurrent calls for one key share a job. BUSY if too many callers wait."""
-        slots = self._slots
-        if not slots.acquire(blocking=False):
+        slots, session = self._slots, opened.plot.session
+        if not slots.take(session):
             return UNAVAILABLE
         try:
             key = cache_key(opened.plot, job)
@@ -80,7 +80,7 @@ class Thumbnails:
                     del self._running[key]
             return result
         finally:
-            slots.release()
+            slots.release(session)
 
     def _render(self, opened: OpenPlot, job: str, key: str) -> RenderResult:
         plot, fd = opened
@@ -122,7 +122,7 @@ class Thumbnails:
     def _reset(self) -> None:
         """Start without running jobs: in a forked child, these run in threads of the parent."""
         self._lock = threading.Lock()
-        self._slots = threading.Semaphore(self._max_waiting)
+        self._slots = FairSlots(self._max_waiting)
         self._running: dict[str, Future[RenderResult]] = {}
 
 

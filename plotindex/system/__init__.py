@@ -3,6 +3,7 @@
 May import: errors.
 """
 
+from plotindex.system.fair_slots import FairSlots
 from plotindex.system.flock import acquire_lock
 from plotindex.system.humanize import format_age, format_size, parse_duration, rfc3339
 from plotindex.system.logs import AccessLog, AccessRecord, configure_logs, request_id
@@ -62,6 +63,7 @@ __all__ = [
     "RELIABLE_CTIME_FS_TYPES",
     "AccessLog",
     "AccessRecord",
+    "FairSlots",
     "Mount",
     "MountMonitor",
     "PrivateFolder",

@@ -28,6 +28,7 @@ from plotindex.errors import PlotIndexError
 from plotindex.rendering.cache import FileCache
 from plotindex.rendering.protocol import SVG_JOB, Outcome
 from plotindex.rendering.thumbnails import WIDTHS, Thumbnails
+from plotindex.system import closing_fd
 from plotindex.tree.plots import Plot, PlotKey
 from plotindex.tree.tree import OpenPlot, Tree
 from plotindex.web import PlotIndex, create_app
@@ -348,6 +349,41 @@ def test_concurrent_requests_share_one_job(
     assert sorted(one.outcome for one in made) == [Outcome.BUSY, *[Outcome.RENDERED] * 5]
     assert thumbnails.cached(opened, "160") in made
     thumbnails.renderer.close()
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_a_session_with_costly_plots_leaves_the_renderer_to_others(
+    settings: Settings, tree: Tree, root: Path, monkeypatch: pytest.MonkeyPatch, slots: int
+) -> None:
+    thumbnails, gate, jobs = Thumbnails(settings, slots), threading.Event(), []
+
+    def wait_at_gate(job: str, _plot: int) -> tuple[Outcome, bytes]:
+        jobs.append(job)
+        gate.wait(20)
+        return Outcome.FAILED, b""
+
+    def render(session: str, filename: str, width: str) -> Outcome:
+        opened = tree.open(PlotKey(session, filename), "project_a")
+        assert opened is not None
+        with closing_fd(opened.fd):
+            return thumbnails.render(opened, width).outcome
+
+    monkeypatch.setattr(thumbnails.renderer, "run", wait_at_gate)
+    for name in ("busy/project_a/0.png", "busy/project_a/1.png", "other/project_a/x.png"):
+        draw(root, name)
+    with ThreadPoolExecutor(8) as pool:
+        costly = [pool.submit(render, "busy", "0.png", width) for width in WIDTHS[:slots]]
+        wait_until(lambda: len(jobs) == slots)
+        assert render("other", "x.png", "160") is Outcome.BUSY
+        gate.set()
+        assert {one.result() for one in costly} == {Outcome.FAILED}
+        gate.clear()
+        more = [pool.submit(render, "busy", "1.png", width) for width in WIDTHS]
+        wait_until(lambda: sum(one.done() for one in more) == len(WIDTHS) - slots + 1)
+        theirs = pool.submit(render, "other", "x.png", "160")
+        wait_until(lambda: len(jobs) == 2 * slots)
+        gate.set()
+        assert theirs.result() is Outcome.FAILED
 
 
 def test_a_plot_that_changes_during_the_job_has_no_thumbnail(
