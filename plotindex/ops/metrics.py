@@ -4,9 +4,11 @@ Several worker processes share their counters by files in PROMETHEUS_MULTIPROC_D
 """
 
 import os
+from collections import Counter as Totals
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 from prometheus_client.exposition import choose_encoder
@@ -17,12 +19,12 @@ from prometheus_client.metrics_core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from plotindex import __version__
 from plotindex.errors import CatalogError
 from plotindex.index import CacheStatus
+from plotindex.ops.counter_files import CounterFiles, CounterKey
 from plotindex.storage import BUCKETS, Catalog, Heartbeat, IndexerStats, wal_bytes
 from plotindex.storage import Histogram as StoredHistogram
 
@@ -36,8 +38,10 @@ class Metrics:
     """Counters of one server's worker processes."""
 
     def __init__(self) -> None:
-        # The library chose it on import, perhaps before the variable was set.
-        values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # untyped library
+        folder = os.environ.get(MULTIPROC_VARIABLE)
+        self._files = CounterFiles(Path(folder)) if folder else None
+        # The library would map its own files in that folder.
+        values.ValueClass = values.MutexValue
         self._registry = CollectorRegistry()
         lookups = Histogram(
             "plotindex_lookup_duration_seconds",
@@ -74,16 +78,38 @@ class Metrics:
             counter = self._by_route[route, code] = self._responses.labels(route, code)
         counter.inc(count)
 
+    def publish(self) -> None:
+        """Let the other processes see the counters of this one."""
+        if self._files is not None:
+            self._files.write(self._counters())
+
     def exposition(self, catalog: Catalog, accept: str) -> tuple[str, bytes]:
         """Content type and body of /metrics, for all workers, in the format of the Accept header."""
         registry = CollectorRegistry()
-        if MULTIPROC_VARIABLE in os.environ:
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped library
-        else:
-            registry.register(_FunctionCollector(self._registry.collect))
+        registry.register(_FunctionCollector(self._collect))
         registry.register(_FunctionCollector(partial(_collect_catalogue, catalog)))
         encode, content_type = choose_encoder(accept)
         return content_type, encode(registry)
+
+    def _counters(self) -> dict[CounterKey, float]:
+        return {
+            CounterKey(family.name, sample.name, tuple(sample.labels.items())): sample.value
+            for family in self._registry.collect()
+            for sample in family.samples
+            if not sample.name.endswith("_created")
+        }
+
+    def _collect(self) -> Iterator[Metric]:
+        """The counters of all processes."""
+        totals = Totals(self._counters())
+        for counters in self._files.read_others() if self._files is not None else ():
+            totals.update(counters)
+        for family in self._registry.collect():
+            total = Metric(family.name, family.documentation, family.type)
+            for key, value in totals.items():
+                if key.family == family.name:
+                    total.add_sample(key.name, dict(key.labels), value)
+            yield total
 
 
 class _FunctionCollector(Collector):

@@ -130,6 +130,8 @@ class RequestObserver:
             self._metrics.count_scan(seconds)
         if hits or misses or scans:
             self._recent.count(hits, misses, len(scans))
+        if observations:
+            self._metrics.publish()
         if self._log is not None:
             self._log.write(observation.access for observation in observations if observation.access is not None)
 

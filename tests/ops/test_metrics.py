@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import promql_parser
+import psutil
 import pytest
 import requests
 import yaml
@@ -27,7 +28,7 @@ from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.tables import indexer
 from plotindex.tree.tree import Tree
 from tests import CHECKOUT
-from tests.support.processes import Index, RunPlotindex, Service, StartService, draw, wait_until
+from tests.support.processes import Index, RunPlotindex, Service, StartService, answers, draw, wait_until
 
 MONITORING = CHECKOUT / "docs/monitoring"
 HOSTILE = "secret session\x1b[31m"
@@ -121,6 +122,39 @@ def test_metrics_need_a_token_and_a_metrics_token_opens_no_plot(
         assert metrics.get(secret, "/api/smartstat/plots").json()["sessions"] == []
 
 
+def test_a_removed_or_damaged_folder_of_counters_fails_no_metrics_and_no_start(
+    server: StartService, tokens: Tokens, root: Path, index: Index, tmp_path: Path
+) -> None:
+    draw(root, "s/project_a/x.png")
+    index()
+    (temporary := tmp_path / "tmp").mkdir()
+    hits = 'plotindex_lookup_duration_seconds_count{source="unwatched"}'
+    with server("--workers", "2", env={"TMPDIR": str(temporary)}) as serving:
+        metrics, secret = MetricsClient(serving.url, tokens), tokens.create("all")
+
+        def hit() -> float:
+            """The hits of both workers, after one more."""
+            assert metrics.get(secret, "/api/smartstat/plots/s/x.png").status_code == 200
+            return metrics[hits]
+
+        wait_until(lambda: hit() > 3)
+        (folder,) = temporary.glob("plotindex-*")
+        shutil.rmtree(folder)
+        # A cleaner of /tmp has deleted it: each worker writes its counters again.
+        wait_until(lambda: hit() > 6 and len(list(folder.glob("*.json"))) == 2)
+        for file in folder.iterdir():
+            os.truncate(file, 7)
+        for number, content in enumerate((b"", b"[[1]]", b"{}", b"3", b"[null]", b"\xff" * 9000)):
+            (folder / f"{number}-damaged.json").write_bytes(content)
+        os.mkfifo(folder / "9-damaged.json")
+        assert hit() > 0
+        shutil.rmtree(folder)
+        for worker in psutil.Process(serving.pid).children():
+            worker.kill()
+        serving.wait_for(lambda: answers(serving.url))
+        wait_until(lambda: hit() > 0)
+
+
 def test_older_versions_can_read_tokens(tokens: Tokens, settings: Settings) -> None:
     tokens.create("all")
     (kept,) = json.loads((settings.state_folder / "tokens.json").read_text()).values()
@@ -184,7 +218,7 @@ def test_access_log_has_a_request_id_and_no_secret(server: StartService, tokens:
         if access_log == "on":
             pattern = r".* INFO 127\.0\.0\.1 GET /api/smartstat/plots/s/x\.png 200 \d+ [\d.]+ ms fwd=miss "
             assert re.fullmatch(pattern + r"\[given-by-the-proxy\]", lines[-2]), lines
-            assert re.fullmatch(r".* GET /login 200 \d+ [\d.]+ ms \[[0-9a-f]{12}\]", lines[-1]), lines
+            assert re.fullmatch(r".* GET /login 200 \d+ [\d.]+ ms \[[0-9a-f]{14}\]", lines[-1]), lines
         else:
             assert not [line for line in lines if "GET" in line]
 
