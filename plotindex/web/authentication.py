@@ -1,6 +1,7 @@
 """Authentication of requests: bearer tokens (programs), cookies (browsers), signed URLs (`<img>`)."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from ipaddress import ip_address
@@ -32,6 +33,8 @@ EMBEDDED = {"object", "embed"}
 EMBEDDING_POLICY = ("Cross-Origin-Resource-Policy", "same-origin")
 """Header of answers to a cookie: also where browsers send no Sec-Fetch-Site, over plain HTTP."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
+HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:(?P<port>[0-9]{0,5}))?", re.ASCII)
+MAX_PORT = 65_535
 
 Environ = Mapping[str, Any]
 
@@ -85,7 +88,7 @@ class Authenticator:
 
     def is_trusted_host(self, environ: Environ) -> bool:
         """Whether the Host header names this server (protection against DNS rebinding)."""
-        host = _hostname(f"//{environ.get('HTTP_HOST', '')}")
+        host = _hostname(environ.get("HTTP_HOST", ""))
         return host in self._hosts or _is_ip_address(host)
 
     def is_same_origin(self, request: Request) -> bool:
@@ -154,11 +157,12 @@ def _origin(address: str) -> tuple[str, str, int] | None:
     return (parts.scheme, parts.hostname, port) if parts.hostname and port else None
 
 
-def _hostname(address: str) -> str:
-    try:
-        return (urlsplit(address).hostname or "").removesuffix(".")
-    except ValueError:
+def _hostname(host: str) -> str:
+    """The name in a Host header, in lower case; empty unless all of it is a name and perhaps a port (RFC 9110 7.2)."""
+    match = HOST.fullmatch(host)
+    if match is None or int(match["port"] or 0) > MAX_PORT:
         return ""
+    return match["name"].strip("[]").removesuffix(".").lower()
 
 
 def _is_ip_address(host: str) -> bool:

@@ -4,8 +4,9 @@ import re
 import stat
 import time
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
 
 import pytest
 from flask import Flask
@@ -221,7 +222,23 @@ def test_only_known_hosts_log_in_and_are_sent_pages(load: Load, tokens: Tokens) 
         ("evil.example", False),
         ("127.0.0.1.evil.example", False),
         ("plots.example.org.evil.example", False),
+        ("LOCALHOST.:8517", True),
         ("[::1", False),
+        ("[localhost]", False),
+        ("localhost:8517.evil.example", False),
+        ("localhost:evil.example", False),
+        ("localhost:99999", False),
+        ("localhost:-1", False),
+        ("localhost:85:17", False),
+        ("evil.example@localhost", False),
+        ("localhost@evil.example", False),
+        ("localhost/.evil.example", False),
+        ("localhost?.evil.example", False),
+        ("localhost#.evil.example", False),
+        ("localhost\\.evil.example", False),
+        ("localhost, evil.example", False),
+        ("local\thost", False),
+        ("", False),
     ):
         headers = {"Host": host, "Cookie": f"__Host-{cookie_name(settings)}={cookie}"}
         client = create_app(settings).test_client(use_cookies=False)
@@ -229,6 +246,61 @@ def test_only_known_hosts_log_in_and_are_sent_pages(load: Load, tokens: Tokens) 
         assert (pages.status_code, lists.status_code) == ((503, 200) if known else (421, 401)), host
         lists.close()
         assert client.post("/login", data={"code": "x"}, headers=headers).status_code == (401 if known else 421)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/%2fevil.example",
+            "/%5cevil.example",
+        ),
+        *(
+            "/\t/evil.example",
+            "\t//evil.example",
+            "/\n/evil.example",
+            "/\r\nLocation: //evil.example",
+            " //evil.example",
+        ),
+        *("https:evil.example", "https:/evil.example", "https://evil.example", "HTTPS://evil.example", "javascript:x"),
+        *(
+            "@evil.example",
+            ".evil.example",
+            "evil.example",
+            "/.//evil.example",
+            "/..//evil.example",
+            "/\u2044/evil.example",
+        ),
+        *(
+            "/session/s?next=//evil.example",
+            "//localhost@evil.example",
+            "/@evil.example",
+            ":80@evil.example",
+            "?x",
+            "#x",
+        ),
+    ],
+)
+def test_a_login_leads_to_no_other_server(load: Load, tokens: Tokens, address: str) -> None:
+    settings, token = load(), holder(tokens, "web")
+    client = create_app(settings).test_client()
+    for sent in (address, quote(address, safe="")):
+        query = {"code": Logins.from_settings(settings).create_code(token), "next": sent}
+        page = client.get("/login", query_string=query, base_url="http://localhost").text
+        answer = client.post("/login", query_string=query, base_url="http://localhost")
+        assert answer.status_code == 303
+        targets = [
+            answer.headers["Location"],
+            *map(unescape, re.findall(r'(?:href|action|src|content)="([^"]*)"', page)),
+        ]
+        for target in targets:
+            # As browsers read it: https://url.spec.whatwg.org/#url-parsing.
+            read = re.sub(r"[\t\r\n]", "", target.strip()).replace("\\", "/")
+            assert urlsplit(urljoin("http://localhost/login", read)).netloc == "localhost", target
 
 
 def cookie_name(settings: Settings) -> str:
