@@ -51,7 +51,7 @@ class PrivateFolder:
             fd = os.open(name, flags | ENTRY_FLAGS, dir_fd=self.fd)
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise self._unsafe(name, "is a symlink, which is not followed: delete it") from None
+                raise self.link_error(name) from None
             if error.errno in NOT_REGULAR_ERRNOS:
                 raise self._not_regular(name) from None
             raise
@@ -204,6 +204,18 @@ class PrivateFolder:
     def stat(self, name: str) -> os.stat_result:
         """The status of an entry, following no symlink. Raises OSError."""
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+
+    def check(self, name: str) -> os.stat_result:
+        """The status of a file that another program opens by its path; raises as `open`."""
+        status = self.stat(name)
+        if stat.S_ISLNK(status.st_mode):
+            raise self.link_error(name)
+        self._check(name, status)
+        return status
+
+    def link_error(self, name: str) -> UnsafePathError:
+        """The error for an entry that is, or a moment ago was, a symlink."""
+        return self._unsafe(name, "is a symlink, which is not followed: delete it")
 
     def _check(self, name: str, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):

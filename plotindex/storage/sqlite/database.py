@@ -18,7 +18,7 @@ from plotindex.storage.sqlite import wal
 from plotindex.storage.sqlite.disk_space import DiskSpace
 from plotindex.storage.sqlite.engine import begin_with_timeout, make_engine
 from plotindex.storage.sqlite.errors import damaged, missing, translate
-from plotindex.storage.sqlite.file import FileId, create_file, describe_file, file_id, quarantine
+from plotindex.storage.sqlite.file import FileId, create_file, describe, file_id, quarantine
 from plotindex.storage.sqlite.open_files import OpenFiles
 from plotindex.storage.sqlite.read_only import ReadConnection, is_in_wal_mode
 from plotindex.storage.sqlite.writer_queue import WriterQueue
@@ -169,7 +169,8 @@ class SqliteDatabase(Database):
             return "wal" if mode == "delete" and is_in_wal_mode(self.path) else mode
 
     def describe(self) -> dict[str, Any]:
-        return describe_file(self.path)
+        with self.reading(is_long=True) as connection:
+            return {**describe(driver_of(connection)), "journal_mode": self.journal_mode()}
 
     def close(self) -> None:
         # A new pool: connections in use return to the old one, and are closed then.

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Engine, Transaction, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
+from plotindex.storage.sqlite.connect import connect
 from plotindex.storage.sqlite.disk_space import reserve_bytes
 from plotindex.storage.sqlite.errors import is_busy
-from plotindex.storage.sqlite.file import prepare, quoted
-from plotindex.storage.sqlite.read_only import READ_WRITE, ReadConnection, read_mode
+from plotindex.storage.sqlite.read_only import READ_WRITE, read_mode
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES
 from plotindex.storage.statements import driver_of
 
@@ -36,9 +36,7 @@ def make_engine(url: URL, busy_timeout: float, *, read_only: bool, prefer_immuta
     def open_file(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> sqlite3.Connection:
         # A reader opens the file for writing where it may, but query_only refuses every write.
         mode, stamp = read_mode(path, prefer_immutable=prefer_immutable) if read_only else (READ_WRITE, None)
-        if mode == READ_WRITE:
-            prepare(path)
-        connection = sqlite3.connect(f"file:{quoted(path)}?{mode}", uri=True, factory=ReadConnection, **parameters)
+        connection = connect(path, mode, **parameters)
         connection.stamp = stamp
         return connection
 

@@ -4,12 +4,13 @@ import logging
 import os
 import sqlite3
 import stat
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from plotindex.errors import CatalogError, SettingsError, UnsafePathError, UnusableDatabaseError
-from plotindex.system import open_private_folder, printable
+from plotindex.errors import CatalogError, SettingsError, UnsafePathError
+from plotindex.system import PrivateFolder, open_private_folder, printable
 
 DAMAGE_SUFFIX = ".damaged"
 COMPANIONS = ("", "-wal", "-shm")
@@ -40,12 +41,13 @@ def create_file(path: Path) -> None:
         # Only a new file is opened here: closing any descriptor of one that SQLite has open in this process would
         # drop SQLite's own locks on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
         with open_private_folder(path.parent) as folder:
-            folder.create(path.name, 0o660)
+            try:
+                folder.create(path.name, 0o660)
+            except FileExistsError:
+                if not os.access(path.name, os.R_OK | os.W_OK, dir_fd=folder.fd, follow_symlinks=False):
+                    raise _cannot_open(path, "Permission denied") from None
     except UnsafePathError as error:
         raise SettingsError(str(error)) from None
-    except FileExistsError:
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise _cannot_open(path, "Permission denied") from None
     except FileNotFoundError:
         raise SettingsError(
             f"The folder {path.parent} for the database does not exist: create it, or name another --database."
@@ -54,47 +56,30 @@ def create_file(path: Path) -> None:
         raise _cannot_open(path, error.strerror) from None
 
 
-def prepare(path: Path) -> None:
-    """Prepare the database's files for SQLite, which opens them by their names.
-
-    In a folder that a group can write, create the log and the shared memory with the group's access: SQLite would grant
-    it a moment after their creation, and fail another user in between. (It does so for a new, empty database.)
+@contextmanager
+def open_database_folder(path: Path) -> Iterator[tuple[PrivateFolder, str]]:
+    """The folder of a database, and the database's name there; a symlink of root's or this user's is followed once.
 
     Raises:
-        UnusableDatabaseError: the database, or a symlink on the way to it, is another user's link.
+        UnsafePathError: a symlink on the way is another user's.
+        OSError: the folder cannot be opened.
     """
-    try:
-        _prepare(path)
-    except UnsafePathError as error:
-        raise UnusableDatabaseError(str(error)) from None
-    except OSError:
-        # SQLite reports what it cannot do.
-        return
-
-
-def _prepare(path: Path) -> None:
     with open_private_folder(path.parent) as folder:
-        try:
-            status = folder.stat(path.name)
-        except FileNotFoundError:
+        target = _read_own_link(folder, path.name)
+        if target is None:
+            yield folder, path.name
             return
-        _refuse_links(path, status, folder.stat(".").st_uid)
-        if folder.is_group_writable and status.st_size:
-            for name in (path.name + companion for companion in COMPANIONS[1:]):
-                if not folder.has(name):
-                    with suppress(FileExistsError):
-                        folder.create(name, status.st_mode & 0o660)
+    with open_private_folder((path.parent / target).parent) as folder:
+        yield folder, target.name
 
 
-def _refuse_links(path: Path, status: os.stat_result, folder_owner: int) -> None:
-    if stat.S_ISLNK(status.st_mode):
-        is_own = status.st_uid in (0, os.geteuid())
-    else:
-        is_own = status.st_nlink == 1 or status.st_uid == folder_owner
-    if not is_own:
-        raise UnusableDatabaseError(
-            f"{printable(str(path))} is a link of another user: delete it, and run `plotindex rebuild`."
-        )
+def _read_own_link(folder: PrivateFolder, name: str) -> Path | None:
+    try:
+        status = folder.stat(name)
+        is_own = stat.S_ISLNK(status.st_mode) and status.st_uid in (0, os.geteuid())
+        return Path(os.readlink(name, dir_fd=folder.fd)) if is_own else None
+    except OSError:
+        return None
 
 
 def _cannot_open(path: Path, reason: str | None) -> SettingsError:
@@ -119,19 +104,13 @@ def quarantine(path: Path) -> None:
     log.warning("The database %s was damaged; it is kept as %s.", *(printable(str(place)) for place in (path, aside)))
 
 
-def describe_file(path: Path) -> dict[str, Any]:
+def describe(connection: sqlite3.Connection) -> dict[str, Any]:
     """The schema, the number of rows of each table, and some pragmas."""
-    with closing(sqlite3.connect(f"file:{quoted(path)}?mode=ro", uri=True, timeout=2)) as connection:
-        schema = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
-        tables = [name for name, sql in schema if sql and sql.startswith("CREATE TABLE")]
-        pragmas = ("page_count", "page_size", "freelist_count", "journal_mode", "auto_vacuum")
-        return {
-            "schema": dict(schema),
-            "rows": {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables},  # noqa: S608 - names of its own tables
-            **{name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas},
-        }
-
-
-def quoted(path: Path) -> str:
-    """A path inside an SQLite URI (https://www.sqlite.org/uri.html)."""
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    schema = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+    tables = [name for name, sql in schema if sql and sql.startswith("CREATE TABLE")]
+    pragmas = ("page_count", "page_size", "freelist_count", "auto_vacuum")
+    return {
+        "schema": dict(schema),
+        "rows": {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables},  # noqa: S608 - names of its own tables
+        **{name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas},
+    }

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.errors import CatalogError
-from plotindex.system import permission_denied_error
+from plotindex.storage.sqlite.file import open_database_folder
+from plotindex.system import closing_fd, permission_denied_error
 
 SETTLE_NS = 2 * 10**9
 """A file changed more recently may change again without another mtime."""
@@ -91,8 +92,8 @@ def is_in_wal_mode(database: Path) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    with database.open("rb") as file:
-        return file.read(20)[18:] == b"\2\2"
+    with open_database_folder(database) as (folder, name), closing_fd(folder.open(name, os.O_RDONLY)) as fd:
+        return os.pread(fd, 2, 18) == b"\2\2"
 
 
 def _can_write(database: Path) -> bool:
