@@ -16,7 +16,8 @@ from plotindex.storage.schema import SCHEMA
 from plotindex.storage.search.name_search import SearchResult
 from plotindex.storage.search.updater import IndexUpdater
 from plotindex.storage.sqlite.database import READ_SECONDS, SqliteDatabase
-from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES, wal_bytes, wal_problem
+from plotindex.storage.sqlite.disk_space import wal_bytes
+from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, max_wal_bytes, wal_problem
 from plotindex.storage.stats import BUCKETS, Histogram, IndexerStats
 from plotindex.storage.truncated_sessions import Truncation
 from plotindex.storage.urls import check_url
@@ -26,7 +27,6 @@ __all__ = [
     "BUCKETS",
     "HEARTBEAT_SECONDS",
     "KEPT_WAL_BYTES",
-    "MAX_WAL_BYTES",
     "READ_SECONDS",
     "SCHEMA",
     "Catalog",
@@ -53,6 +53,7 @@ __all__ = [
     "entries_of",
     "filenames",
     "find_plots",
+    "max_wal_bytes",
     "open_database",
     "page_of",
     "project_names",

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from plotindex.ops.status import read_status
 from plotindex.rendering.cache import FileCache
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import wal
+from plotindex.storage.sqlite.disk_space import wal_bytes
 from plotindex.tree.grammar import Layout
 from plotindex.tree.tree import Tree
+from tests.support.namespaces import small_disk_at
 from tests.support.processes import draw
 
 MEGABYTE = 1 << 20
@@ -37,12 +40,71 @@ def test_endless_reader_cannot_grow_the_log_beyond_its_bound(
                 touch_all(root)
                 reconcile(tree, catalog, [""])
         assert database.pinned_wal_bytes() >= MEGABYTE / 2
-        assert wal.wal_bytes(database.path) < 4 * MEGABYTE, "a transaction more than the bound, and no two"
+        assert wal_bytes(database.path) < 4 * MEGABYTE, "a transaction more than the bound, and no two"
         assert "end that program" in str(read_status(catalog, Layout()).trouble)
         reader.execute("COMMIT")
     reconcile(tree, catalog, [""])
     assert database.pinned_wal_bytes() == 0
     assert {plot.mtime_ns for plot in catalog.plots("s")} == {any_of(root).stat().st_mtime_ns}
+
+
+@pytest.fixture
+def state_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MB for the state."""
+    with small_disk_at(tmp_path / "state", "size=24m") as folder:
+        yield folder
+
+
+@pytest.mark.parametrize("others_bytes", [0, 10 * MEGABYTE])
+def test_a_log_that_an_endless_reader_pinned_is_emptied_once_the_reader_has_gone(
+    state_disk: Path, tree: Tree, catalog: Catalog, root: Path, others_bytes: int
+) -> None:
+    (state_disk / "others").write_bytes(bytes(others_bytes))
+    draw(root, "s/project_a/x.png")
+    reconcile(tree, catalog, [""])
+    refusals = set()
+    with closing(sqlite3.connect(catalog.database.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM plot").fetchone()
+        for number in range(40):
+            # New plots in place of the former, as a flood of scripts does.
+            for plot in (root / "s/project_a").iterdir():
+                plot.unlink()
+            for plot in range(400):
+                (root / "s/project_a" / f"{number}-{plot}-{'long' * 50}.png").touch()
+            try:
+                reconcile(tree, catalog, [""])
+            except CatalogError as error:
+                refusals.add(str(error))
+    assert any("a program holds a read transaction open: end that program" in refusal for refusal in refusals)
+    reconcile(tree, catalog, [""])
+    assert {plot.filename for plot in catalog.plots("s")} == {plot.name for plot in (root / "s/project_a").iterdir()}
+
+
+def test_a_log_that_the_disk_has_no_room_to_empty_is_replaced_with_the_database(
+    state_disk: Path, tree: Tree, catalog: Catalog, root: Path
+) -> None:
+    draw(root, "s/project_a/x.png")
+    reconcile(tree, catalog, [""])
+    path = catalog.database.path
+    catalog.database.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM plot").fetchone()
+        with closing(sqlite3.connect(path)) as older:
+            older.execute("PRAGMA journal_mode = WAL")
+            older.execute("CREATE TABLE of_an_older_version AS SELECT zeroblob(9000000)")
+            older.commit()
+        disk = os.statvfs(state_disk)
+        with (state_disk / "others").open("wb") as others:
+            os.posix_fallocate(others.fileno(), 0, (disk.f_bavail - 2) * disk.f_frsize)
+    assert wal_bytes(path) > 8 * MEGABYTE
+    with pytest.raises(CatalogError, match="plotindex rebuild"):
+        reconcile(tree, catalog, [""])
+    catalog.initialise(str(root), tree.layout)
+    reconcile(tree, catalog, [""])
+    assert [plot.filename for plot in catalog.plots("s")] == ["x.png"]
+    assert not list(path.parent.glob("*.damaged*"))
 
 
 def touch_all(root: Path) -> None:

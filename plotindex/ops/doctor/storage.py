@@ -9,7 +9,7 @@ from typing import NamedTuple
 from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
 from plotindex.ops.doctor.context import Context
 from plotindex.ops.doctor.findings import Finding, bad, ok, proc_missing, quantity, split_remedy, warn
-from plotindex.storage import KEPT_WAL_BYTES, MAX_WAL_BYTES, SCHEMA, SqliteDatabase
+from plotindex.storage import KEPT_WAL_BYTES, SCHEMA, SqliteDatabase, max_wal_bytes
 from plotindex.system import LOCAL_FS_TYPES, NETWORK_FS_TYPES, Mount, escape, find_mount, format_size, printable
 
 MEGABYTE = 1 << 20
@@ -104,20 +104,20 @@ def database_mount_finding(folder: Path, mount: Mount) -> Finding:
 
 def check_log(context: Context) -> Iterator[Finding]:
     """Check that no reader keeps the database's log from being truncated."""
-    if context.catalog.database.file:
-        yield log_finding(context.wal_bytes, printable(context.catalog.database.shown))
+    if file := context.catalog.database.file:
+        yield log_finding(context.wal_bytes, max_wal_bytes(file), printable(str(file)))
 
 
-def log_finding(length: int, database: str) -> Finding:
+def log_finding(length: int, bound: int, database: str) -> Finding:
     """The finding for the length of the write-ahead log."""
     seen = f"The database's log (WAL) has {format_size(length)}"
-    if length <= KEPT_WAL_BYTES:
+    if length <= min(KEPT_WAL_BYTES, bound):
         return ok("database-log", seen)
     seen = f"{seen}: a program reads in one transaction that never ends"
     remedy = f"`fuser -v {quote(database)}` shows who has it open: stop what is not plotindex, then restart the server"
-    if length > MAX_WAL_BYTES:
+    if length > bound:
         return bad("database-log", f"{seen}, and indexing has stopped", remedy)
-    return warn("database-log", f"{seen}; at {format_size(MAX_WAL_BYTES)} indexing stops", remedy)
+    return warn("database-log", f"{seen}; at {format_size(bound)} indexing stops", remedy)
 
 
 class Room(NamedTuple):

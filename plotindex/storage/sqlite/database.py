@@ -51,7 +51,7 @@ class SqliteDatabase(Database):
         super().__init__(url, url.database)
         self.file = self.path = Path(url.database)
         self.queue = WriterQueue(self.path)
-        self._disk_space = DiskSpace(self.path, self._free_bytes)
+        self._disk_space = DiskSpace(self.path, self._room_inside)
         self.reader = make_engine(url, busy_timeout, read_only=True, prefer_immutable=prefer_immutable)
         self.writer = make_engine(url, busy_timeout, read_only=False)
         self._idle: ConnectionPool[ReadConnection] = ConnectionPool(self.reader)
@@ -68,9 +68,8 @@ class SqliteDatabase(Database):
         sessions: Collection[str] = (),  # noqa: ARG002 - one lock is for all of them
     ) -> Iterator[Connection]:
         with self._translated(), self.queue.turn(timeout), self._connected_writer() as connection:
-            wal.limit_size(connection, self.path)
-            if self._disk_space.is_short:
-                wal.reuse(connection)
+            if not wal.limit_size(connection, self.path):
+                raise self.mark_damaged()
             with begin_with_timeout(connection, BUSY_SECONDS if timeout is None else timeout):
                 yield connection
 
@@ -151,15 +150,15 @@ class SqliteDatabase(Database):
     def space_problem(self, growth: int = 0) -> str:
         return self._disk_space.problem(growth)
 
-    def _free_bytes(self) -> int:
-        """Bytes of the pages in the file that rows have left."""
+    def _room_inside(self) -> int:
+        """Bytes of the pages in the file that rows have left, less those that only the log has."""
         with self.reading() as connection:
             pages, size = (connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in _FREE_PAGES)
-            return int(pages) * int(size)
+            return int(pages) * int(size) - wal.unwritten_bytes(driver_of(connection), self.path)
 
     def pinned_wal_bytes(self) -> int:
         with self._translated(), self.queue.turn(), self._connected_writer() as connection:
-            return wal.checkpoint(connection, "PASSIVE")
+            return wal.remaining_bytes(connection)
 
     def journal_mode(self) -> str:
         """The journal mode: "wal", once a writer has opened the database."""

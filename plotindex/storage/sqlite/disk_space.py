@@ -24,29 +24,44 @@ def reserve_bytes(folder: Path) -> int:
     return min(MAX_RESERVE_BYTES, int(disk.f_blocks * disk.f_frsize * RESERVE_SHARE))
 
 
+def free_bytes(folder: Path) -> int:
+    """Free bytes on the disk of a folder, for users other than root. Raises OSError."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def file_bytes(file: Path) -> int:
+    """Size of a file; 0 if there is none."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def wal_bytes(database: Path) -> int:
+    """Size of the log."""
+    return file_bytes(database.with_name(f"{database.name}-wal"))
+
+
 class DiskSpace:
     """Whether the disk of a database has room for new rows."""
 
-    def __init__(self, database: Path, free_bytes_inside: Callable[[], int]) -> None:
-        """`free_bytes_inside` counts the bytes in the database file that new rows can take."""
+    def __init__(self, database: Path, room_inside: Callable[[], int]) -> None:
+        """`room_inside` counts the bytes in the file that new rows can take, less those that a checkpoint adds."""
         self._database = database
-        self._free_bytes_inside = free_bytes_inside
+        self._room_inside = room_inside
         self._resume_bytes = 0
         """Bytes that must be free before rows are added again; 0 while they are added."""
-        self.is_short = False
-        """Whether less than the reserve was free on the disk when last checked."""
 
     def problem(self, growth: int = 0) -> str:
         """Why no rows that take `growth` bytes may be added, with the fix; empty if they may."""
         folder = self._database.parent
         try:
-            disk, reserve = os.statvfs(folder), reserve_bytes(folder)
+            free, reserve = free_bytes(folder), reserve_bytes(folder)
         except OSError:
             return ""
-        free = disk.f_bavail * disk.f_frsize
-        self.is_short = free < reserve
         needed = max(reserve + growth, self._resume_bytes)
-        if free >= needed or free + self._free_bytes_inside() >= needed:
+        if free - wal_bytes(self._database) >= needed or free + self._room_inside() >= needed:
             self._resume_bytes = 0
             return ""
         self._resume_bytes = max(needed, int(reserve * RESUME_FACTOR))

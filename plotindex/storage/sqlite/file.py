@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plotindex.errors import CatalogError, SettingsError, UnsafePathError
+from plotindex.storage.sqlite.disk_space import free_bytes, reserve_bytes
 from plotindex.system import PrivateFolder, open_private_folder, printable
 
 DAMAGE_SUFFIX = ".damaged"
@@ -87,7 +88,9 @@ def _cannot_open(path: Path, reason: str | None) -> SettingsError:
 
 
 def quarantine(path: Path) -> None:
-    """Rename a damaged database, replacing an earlier one. Nothing in this process may have it open.
+    """Rename a damaged database, replacing an earlier one; delete it if its disk is full.
+
+    Nothing in this process may have it open.
 
     Raises:
         CatalogError: the system refuses.
@@ -99,9 +102,13 @@ def quarantine(path: Path) -> None:
                 folder.delete(aside.name + companion)
                 with suppress(FileNotFoundError):
                     folder.rename(path.name + companion, aside.name + companion)
+            is_kept = free_bytes(path.parent) >= reserve_bytes(path.parent)
+            for companion in () if is_kept else COMPANIONS:
+                folder.delete(aside.name + companion)
     except OSError as error:
         raise CatalogError(f"The damaged database {path} cannot be renamed ({error.strerror}).") from error
-    log.warning("The database %s was damaged; it is kept as %s.", *(printable(str(place)) for place in (path, aside)))
+    kept = f"it is kept as {printable(str(aside))}" if is_kept else "it is deleted, because its disk is full"
+    log.warning("The database %s was damaged; %s.", printable(str(path)), kept)
 
 
 def describe(connection: sqlite3.Connection) -> dict[str, Any]:

@@ -1,66 +1,100 @@
 """The write-ahead log of an SQLite database (https://www.sqlite.org/wal.html): its size, and the bound on it."""
 
+import os
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from plotindex.errors import CatalogError
+from plotindex.storage.sqlite.disk_space import file_bytes, free_bytes, reserve_bytes, wal_bytes
 from plotindex.storage.statements import driver_of
 
 KEPT_WAL_BYTES = 1 << 26
 """Size to which the log is truncated after a checkpoint."""
 MAX_WAL_BYTES = 1 << 30
 """Nothing is appended to a larger log: a reader that never ends would let it fill the disk."""
+MAX_WAL_SHARE = 1 / 4
+"""The same, of a small disk."""
 
 
-def wal_bytes(database: Path) -> int:
-    """Size of the log."""
+def max_wal_bytes(database: Path) -> int:
+    """The bound on the log."""
     try:
-        return database.with_name(f"{database.name}-wal").stat().st_size
+        disk = os.statvfs(database.parent)
     except OSError:
-        return 0
+        return MAX_WAL_BYTES
+    return min(MAX_WAL_BYTES, int(disk.f_blocks * disk.f_frsize * MAX_WAL_SHARE))
 
 
 def is_large(database: Path) -> bool:
     """Whether the log has reached half of its bound."""
-    return wal_bytes(database) > MAX_WAL_BYTES // 2
+    return wal_bytes(database) > max_wal_bytes(database) // 2
 
 
 def wal_problem(database: Path) -> str | None:
     """What is wrong with a log beyond its bound, and the remedy; or None."""
-    size = wal_bytes(database)
-    if size <= MAX_WAL_BYTES:
-        return None
+    return _pinned(database) if wal_bytes(database) > max_wal_bytes(database) else None
+
+
+def limit_size(connection: Connection, database: Path) -> bool:
+    """Let the next transaction overwrite a log that is beyond its bound, or whose disk is nearly full.
+
+    A checkpoint must always have room for the pages that only the log has: without it the log would stay for good.
+    Return False if it has none, although the log is large: then only a new database helps.
+
+    Raises:
+        CatalogError: a reader still needs the log.
+        sqlite3.Error: the disk is full.
+    """
+    problem = wal_problem(database)
+    if not problem and _has_room(connection, database, 1):
+        return True
+    try:
+        is_pinned, _ = _checkpoint(connection, "TRUNCATE" if problem else "RESTART")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL and is_large(database):
+            return False
+        raise
+    # Removals may take half of the reserve while the log cannot be emptied.
+    if is_pinned and (wal_problem(database) or not _has_room(connection, database, 1 / 2)):
+        raise CatalogError(_pinned(database))
+    return True
+
+
+def unwritten_bytes(driver: sqlite3.Connection, database: Path) -> int:
+    """By how much a checkpoint extends the database."""
+    (pages,), (size,) = (driver.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    return max(0, int(pages * size) - file_bytes(database))
+
+
+def remaining_bytes(connection: Connection) -> int:
+    """Checkpoint the log as far as readers allow; return how many bytes remain."""
+    _, remaining = _checkpoint(connection, "PASSIVE")
+    return remaining
+
+
+def _has_room(connection: Connection, database: Path, share: float) -> bool:
+    """Whether this share of the reserve is free besides the room for a checkpoint."""
+    try:
+        beyond = free_bytes(database.parent) - reserve_bytes(database.parent) * share
+    except OSError:
+        # SQLite reports it.
+        return True
+    return beyond >= wal_bytes(database) or beyond >= unwritten_bytes(driver_of(connection), database)
+
+
+def _pinned(database: Path) -> str:
     return (
-        f"The log of the database {database} has grown to {size >> 20} MB, because a program holds a read transaction "
-        "open: end that program (`fuser -v` on the database names it)."
+        f"The log of the database {database} has grown to {wal_bytes(database) >> 20} MB, because a program holds a "
+        "read transaction open: end that program (`fuser -v` on the database names it)."
     )
 
 
-def limit_size(connection: Connection, database: Path) -> None:
-    """Truncate a log that has grown beyond its bound.
-
-    Raises:
-        CatalogError: a reader still needs it.
-    """
-    if wal_problem(database):
-        checkpoint(connection, "TRUNCATE")
-        if problem := wal_problem(database):
-            raise CatalogError(problem)
-
-
-def reuse(connection: Connection) -> None:
-    """Let the next transaction overwrite the log, if readers and the disk allow it, instead of appending."""
-    with suppress(sqlite3.Error):
-        checkpoint(connection, "RESTART")
-
-
-def checkpoint(connection: Connection, mode: str) -> int:
-    """Copy the log into the database as far as readers allow; return how many bytes remain."""
+def _checkpoint(connection: Connection, mode: str) -> tuple[bool, int]:
+    """Copy the log into the database; return whether a reader prevents a part of it, and how many bytes remain."""
     driver = driver_of(connection)
     driver.execute("PRAGMA busy_timeout = 0")
-    _, logged, done = driver.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    is_busy, logged, done = driver.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
     (page,) = driver.execute("PRAGMA page_size").fetchone()
-    return int(max(0, logged - done) * page)
+    return bool(is_busy), int(max(0, logged - done) * page)

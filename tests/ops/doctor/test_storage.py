@@ -169,10 +169,10 @@ def test_database_on_a_network_file_system_is_bad(fs_type: str, verdict: str) ->
 def test_pinned_log_is_reported(settings: Settings, database: Path) -> None:
     (finding,) = findings_of(settings, "database-log")
     assert finding.verdict == "ok"
-    assert log_finding(KEPT_WAL_BYTES, "x").verdict == "ok"
-    finding = log_finding(KEPT_WAL_BYTES + 1, "/x/catalog.db")
+    assert log_finding(KEPT_WAL_BYTES, MAX_WAL_BYTES, "x").verdict == "ok"
+    finding = log_finding(KEPT_WAL_BYTES + 1, MAX_WAL_BYTES, "/x/catalog.db")
     assert (finding.verdict, "`fuser -v /x/catalog.db`" in finding.remedy) == ("warn", True)
-    assert log_finding(MAX_WAL_BYTES + 1, "x").verdict == "bad"
+    assert log_finding(MAX_WAL_BYTES + 1, MAX_WAL_BYTES, "x").verdict == "bad"
 
 
 def test_full_disk_is_bad(tiny_disk: Path, settings: Settings, database: Path) -> None:
