@@ -8,14 +8,13 @@ import secrets
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.system import PrivateFolder, call_after_fork, make_private_folder, open_private_folder
+from plotindex.system import call_after_fork, make_private_folder, open_private_folder, opened_files
 
 RING_MINUTES = 16
 SHOWN_MINUTES = 5
@@ -88,7 +87,7 @@ class RequestCounter:
 def read_counts(folder: Path) -> Counts | None:
     """The counts of all servers in the last SHOWN_MINUTES; None if there are none."""
     since = int(time.time() // 60) - SHOWN_MINUTES
-    slots = [counts for *_, fd in _opened_files(folder) for minute, *counts in _read_slots(fd) if minute > since]
+    slots = [counts for *_, fd in opened_files(folder, NAME) for minute, *counts in _read_slots(fd) if minute > since]
     return Counts(*map(sum, zip(*slots, strict=True))) if slots else None
 
 
@@ -103,20 +102,6 @@ def _create(folder: Path) -> int:
         os.close(fd)
 
 
-def _opened_files(folder: Path) -> Iterator[tuple[PrivateFolder, str, int]]:
-    """The folder, and the name and descriptor of each file that can be read; closed after the step."""
-    with suppress(OSError), open_private_folder(folder) as opened:
-        for name in filter(NAME.fullmatch, opened.names()):
-            try:
-                fd = opened.open(name, os.O_RDONLY)
-            except OSError:
-                continue
-            try:
-                yield opened, name, fd
-            finally:
-                os.close(fd)
-
-
 def _read_slots(fd: int) -> list[tuple[int, ...]]:
     try:
         content = os.read(fd, RING_MINUTES * SLOT.size)
@@ -128,7 +113,7 @@ def _read_slots(fd: int) -> list[tuple[int, ...]]:
 def _remove_expired(folder: Path) -> None:
     """Remove the files of dead processes without recent counts."""
     oldest = int(time.time() // 60) - EXPIRED_MINUTES
-    for opened, name, fd in _opened_files(folder):
+    for opened, name, fd in opened_files(folder, NAME):
         with suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if all(minute < oldest for minute, *_ in _read_slots(fd)):

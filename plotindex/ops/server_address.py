@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import socket
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
-from plotindex.system import make_private_folder, open_private
+from plotindex.system import make_private_folder, open_private, open_private_folder, opened_files
 
 MAX_BYTES = 1024
 NAME = re.compile(r"\d+-[0-9a-f]{8}")
@@ -38,20 +37,20 @@ class Record(NamedTuple):
 def recorded(settings: Settings, host: str, port: int) -> Iterator[None]:
     """Record the address of this server, if the state folder is writable."""
     folder = settings.servers_folder
-    file, fd = folder / f"{os.getpid()}-{secrets.token_hex(4)}", -1
+    name, fd = f"{os.getpid()}-{secrets.token_hex(4)}", -1
     try:
         settings.make_state_folder()
         make_private_folder(folder)
         _remove_dead(folder)
-        fd = _create(file, Record(time.time(), socket.gethostname(), host, port))
+        fd = _create(folder / name, Record(time.time(), socket.gethostname(), host, port))
     except (OSError, SettingsError) as error:
         log.info("`plotindex status` and `token link` cannot see the address of this server: %s", error)
     try:
         yield
     finally:
         if fd >= 0:
-            with suppress(OSError):
-                file.unlink()
+            with suppress(OSError), open_private_folder(folder) as opened:
+                opened.delete(name)
             os.close(fd)
 
 
@@ -59,7 +58,7 @@ def with_server_address(settings: Settings, options: Mapping[str, object | None]
     """The settings, with the address of the latest server that lives on this host, unless an option names one."""
     if options.get("host") or options.get("port"):
         return settings
-    records = [record for file in _files(settings.servers_folder) if (record := _read_living(file))]
+    records = [record for *_, fd in opened_files(settings.servers_folder, NAME) if (record := _read_living(fd))]
     here = [record for record in records if record.node == socket.gethostname()]
     return replace(settings, host=max(here).host, port=max(here).port) if here else settings
 
@@ -76,9 +75,9 @@ def _create(file: Path, record: Record) -> int:
         os.close(fd)
 
 
-def _read_living(file: Path) -> Record | None:
+def _read_living(fd: int) -> Record | None:
     """The record of a server that lives."""
-    with suppress(OSError, ValueError, KeyError, TypeError), _open_regular(file) as fd:
+    with suppress(OSError, ValueError, KeyError, TypeError):
         if not _is_locked(fd, fcntl.LOCK_SH):
             return None
         stored: dict[str, Any] = json.loads(os.pread(fd, MAX_BYTES, 0))
@@ -87,10 +86,10 @@ def _read_living(file: Path) -> Record | None:
 
 
 def _remove_dead(folder: Path) -> None:
-    for file in _files(folder):
-        with suppress(OSError), _open_regular(file) as fd:
+    for opened, name, fd in opened_files(folder, NAME):
+        with suppress(OSError):
             if not _is_locked(fd, fcntl.LOCK_EX):
-                file.unlink()
+                opened.delete(name)
 
 
 def _is_locked(fd: int, operation: int) -> bool:
@@ -100,21 +99,3 @@ def _is_locked(fd: int, operation: int) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        return [file for file in folder.iterdir() if NAME.fullmatch(file.name)]
-    except OSError:
-        return []
-
-
-@contextmanager
-def _open_regular(file: Path) -> Iterator[int]:
-    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(f"{file} is not a regular file")
-        yield fd
-    finally:
-        os.close(fd)

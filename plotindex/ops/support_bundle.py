@@ -8,6 +8,7 @@ import platform
 import re
 import socket
 import sqlite3
+import stat
 import sys
 import tarfile
 import time
@@ -29,7 +30,7 @@ from plotindex.ops.request_counts import read_counts
 from plotindex.ops.server_address import with_server_address
 from plotindex.ops.status import read_status
 from plotindex.storage import Catalog
-from plotindex.system import escape
+from plotindex.system import escape, open_private_folder
 
 REVEALING_CHECKS = {"root-file-system", "root-folders", "symlinks", "clock"}
 """Checks of doctor whose findings contain names from below the root."""
@@ -75,7 +76,7 @@ class SupportBundle:
                 "doctor.json": lambda: [self._finding(context, found._asdict()) for found in run_checks(context)],
                 "metrics.txt": lambda: str(Metrics().exposition(catalog, "")[1], "utf-8"),
                 "database.json": catalog.database.describe,
-                "state.json": lambda: list(_describe_files(self._settings.state_folder)),
+                "state.json": lambda: _describe_files(self._settings.state_folder),
             }
             return {"README.txt": README, **{name: _render(make, redactor) for name, make in makers.items()}}
 
@@ -131,7 +132,7 @@ class SupportBundle:
 def _render(make: Callable[[], Any], redactor: Redactor | None) -> str:
     try:
         content = make()
-    except (PlotIndexError, OSError, sqlite3.Error) as error:
+    except (PlotIndexError, OSError) as error:
         content = {"unavailable": str(error)}
     content = redactor.redact(content) if redactor else content
     return content if isinstance(content, str) else json.dumps(content, indent=2)
@@ -157,13 +158,14 @@ def _about() -> dict[str, Any]:
 def _describe_files(folder: Path) -> "list[dict[str, Any]]":
     """Mode, owner and size of each file in the state folder, and the number of files in each subfolder."""
     described = []
-    for path in sorted([folder, *folder.iterdir()]):
-        status = path.lstat()
-        entry = {"name": "." if path == folder else path.name, "mode": oct(status.st_mode), "size": status.st_size}
-        entry |= {"user": status.st_uid, "group": status.st_gid}
-        if path.is_dir() and path != folder:
-            entry["files"] = len(os.listdir(path))
-        described.append(entry)
+    with open_private_folder(folder) as opened:
+        for name in [".", *sorted(opened.names())]:
+            status = opened.stat(name)
+            entry = {"name": name, "mode": oct(status.st_mode), "size": status.st_size}
+            entry |= {"user": status.st_uid, "group": status.st_gid}
+            if stat.S_ISDIR(status.st_mode) and name != ".":
+                entry["files"] = len(opened.names(name))
+            described.append(entry)
     return described
 
 

@@ -3,12 +3,13 @@
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from plotindex.errors import WRITE_ERROR_REMEDIES, SettingsError, UnsafePathError
-from plotindex.system.private_folder import open_private_folder
+from plotindex.system.private_folder import PrivateFolder, open_private_folder
 
 
 @contextmanager
@@ -88,6 +89,20 @@ def file_signature(path: str | Path) -> tuple[int, ...]:
     except FileNotFoundError:
         return ()
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def opened_files(folder: Path, names: re.Pattern[str]) -> Iterator[tuple[PrivateFolder, str, int]]:
+    """The folder, and the name and descriptor of each file with such a name that can be read; closed after the step."""
+    with suppress(OSError), open_private_folder(folder) as opened:
+        for name in filter(names.fullmatch, opened.names()):
+            try:
+                fd = opened.open(name, os.O_RDONLY)
+            except OSError:
+                continue
+            try:
+                yield opened, name, fd
+            finally:
+                os.close(fd)
 
 
 def open_private(path: Path) -> int:

@@ -157,9 +157,9 @@ class PrivateFolder:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.fd)
 
-    def names(self) -> list[str]:
-        """The names of its entries. Raises OSError."""
-        fd = os.open(".", FOLDER_FLAGS, dir_fd=self.fd)
+    def names(self, subfolder: str = ".") -> list[str]:
+        """The names of its entries, or of those of a folder in it. Raises OSError."""
+        fd = os.open(subfolder, FOLDER_FLAGS, dir_fd=self.fd)
         try:
             return os.listdir(fd)
         finally:

@@ -1,6 +1,7 @@
 """The address of a running server, as other commands find it."""
 
 import json
+import os
 import re
 import signal
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_damaged_records_are_ignored(settings: Settings, content: str) -> None:
         assert re.fullmatch(r"\d+-[0-9a-f]{8}", file.name)
         file.write_text(content)
         assert address_in(settings) == (settings.host, settings.port)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give links to other users")
+def test_records_behind_another_users_link_are_neither_read_nor_removed(settings: Settings, tmp_path: Path) -> None:
+    with recorded(settings, "127.0.0.2", 8601):
+        outside = settings.servers_folder.rename(tmp_path / "outside")
+        (outside / "1-01234567").touch()
+        settings.servers_folder.symlink_to(outside)
+        os.lchown(settings.servers_folder, 51_201, 51_201)
+        assert address_in(settings) == (settings.host, settings.port)
+    assert len(list(outside.iterdir())) == 2
 
 
 def test_a_server_without_a_writable_state_folder_still_serves(settings: Settings) -> None:

@@ -1,7 +1,9 @@
 """The support bundle: its content, and what it must not contain."""
 
 import json
+import os
 import socket
+import sqlite3
 import stat
 import tarfile
 import time
@@ -102,6 +104,24 @@ def test_bundle_hides_paths_of_settings_and_host(
     assert (documents["file"], values["url_prefix"][0]) == ("CONFIG", "/api/smartstat")
     named = SupportBundle(settings, {}, config, names=True).files()
     assert str(place) in named["settings.json"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give links to other users")
+def test_bundle_of_another_users_state_follows_no_link(settings: Settings, catalog: Catalog, tmp_path: Path) -> None:
+    catalog.database.close()
+    outside = tmp_path / "outside"
+    (outside / "folder/file").mkdir(parents=True)
+    with closing(sqlite3.connect(outside / "other.db")) as other:
+        other.execute("CREATE TABLE payroll (x)")
+    catalog.database.path.unlink()
+    for name, target in (("catalog.db", "other.db"), ("link", "folder")):
+        (settings.state_folder / name).symlink_to(outside / target)
+        os.lchown(settings.state_folder / name, 51_201, 51_201)
+    found = SupportBundle(settings, {}, None, names=True).files()
+    assert "payroll" not in "".join(found.values())
+    assert "catalog.db is a symlink" in json.loads(found["database.json"])["unavailable"]
+    assert [entry.get("files") for entry in json.loads(found["state.json"]) if entry["name"] == "link"] == [None]
+    assert sorted(path.name for path in outside.iterdir()) == ["folder", "other.db"]
 
 
 @on_postgresql

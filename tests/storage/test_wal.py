@@ -70,8 +70,8 @@ def test_a_log_that_an_endless_reader_pinned_is_emptied_once_the_reader_has_gone
             # New plots in place of the former, as a flood of scripts does.
             for plot in (root / "s/project_a").iterdir():
                 plot.unlink()
-            for plot in range(400):
-                (root / "s/project_a" / f"{number}-{plot}-{'long' * 50}.png").touch()
+            for name in (f"{number}-{plot}-{'long' * 50}.png" for plot in range(400)):
+                (root / "s/project_a" / name).touch()
             try:
                 reconcile(tree, catalog, [""])
             except CatalogError as error:

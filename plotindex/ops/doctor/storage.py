@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
@@ -10,7 +11,16 @@ from plotindex.errors import CatalogError, LockTimeoutError, SettingsError
 from plotindex.ops.doctor.context import Context
 from plotindex.ops.doctor.findings import Finding, bad, ok, proc_missing, quantity, split_remedy, warn
 from plotindex.storage import KEPT_WAL_BYTES, SCHEMA, SqliteDatabase, max_wal_bytes
-from plotindex.system import LOCAL_FS_TYPES, NETWORK_FS_TYPES, Mount, escape, find_mount, format_size, printable
+from plotindex.system import (
+    LOCAL_FS_TYPES,
+    NETWORK_FS_TYPES,
+    Mount,
+    escape,
+    find_mount,
+    format_size,
+    open_private_folder,
+    printable,
+)
 
 MEGABYTE = 1 << 20
 MIN_INODES, LOW_INODES = 100, 10_000
@@ -153,9 +163,8 @@ def _missing_thumbnail_bytes(context: Context) -> int:
     """How much the thumbnails may still grow up to `thumbnails_mb`."""
     folder = context.settings.thumbnails_folder
     cached = 0
-    if folder.is_dir():
-        with os.scandir(folder) as entries:
-            cached = sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in entries)
+    with suppress(OSError), open_private_folder(folder) as opened:
+        cached = sum(opened.stat(name).st_blocks * 512 for name in opened.names())
     return max(0, context.settings.thumbnails_mb * MEGABYTE - cached)
 
 
