@@ -9,7 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from plotindex.errors import WRITE_ERROR_REMEDIES, SettingsError, UnsafePathError
+from plotindex.system.humanize import format_size
 from plotindex.system.private_folder import PrivateFolder, open_private_folder
+from plotindex.system.text import printable
+
+MAX_BYTES = 1 << 23
+"""Of a state file that is read as a whole: some 20,000 tokens. A larger one would fill the memory."""
 
 
 @contextmanager
@@ -60,8 +65,11 @@ def write_private(path: Path, content: bytes) -> None:
     """Replace a file's content atomically. The caller must be the only writer.
 
     Raises:
-        SettingsError: the folder is not writable, or the disk is full; the file is unchanged.
+        SettingsError: the folder is not writable, the disk is full, or the content too long; the file is unchanged.
     """
+    if len(content) > MAX_BYTES:
+        limit = format_size(MAX_BYTES)
+        raise SettingsError(f"{printable(str(path))} cannot grow beyond {limit}: remove entries, such as old tokens.")
     with explain_write_errors(path), open_private_folder(path.parent) as folder:
         folder.remove_temporary(path.name)
         folder.replace(path.name, content)
@@ -71,14 +79,18 @@ def read_private(path: Path) -> bytes:
     """The content of a state file.
 
     Raises:
-        SettingsError: it may be another user's trap, as `PrivateFolder.open` says.
+        SettingsError: it may be another user's trap, as `PrivateFolder.open` says, or is larger than any state file.
         OSError: it cannot be read.
     """
     try:
         with open_private_folder(path.parent) as folder, os.fdopen(folder.open(path.name, os.O_RDONLY), "rb") as file:
-            return file.read()
+            if os.fstat(file.fileno()).st_size <= MAX_BYTES and len(content := file.read(MAX_BYTES + 1)) <= MAX_BYTES:
+                return content
     except UnsafePathError as error:
         raise SettingsError(str(error)) from None
+    raise SettingsError(
+        f"{printable(str(path))} is damaged (larger than {format_size(MAX_BYTES)}): restore it, or remove it."
+    )
 
 
 def file_signature(path: str | Path) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from plotindex.ops.request_counts import RequestCounter, read_counts
 from plotindex.rendering.cache import FileCache
 from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.storage.sqlite.writer_queue import WriterQueue
-from plotindex.system.private_files import open_private, read_private, write_private
+from plotindex.system.private_files import MAX_BYTES, open_private, read_private, write_private
 from plotindex.system.private_folder import make_private_folder
 from plotindex.watch.barriers import Barriers, create_barrier
 from tests.support.other_users import reachable_folder
@@ -168,6 +168,19 @@ def test_files_of_members_are_read_where_the_group_shares_the_folder(
     else:
         with pytest.raises(PlotIndexError, match="belongs to"):
             read_private(file)
+
+
+def test_a_state_file_is_neither_read_nor_written_beyond_its_bound(owned: Settings) -> None:
+    file = owned.state_folder / "tokens.json"
+    write_private(file, b"x" * MAX_BYTES)
+    assert len(read_private(file)) == MAX_BYTES
+    with pytest.raises(PlotIndexError, match=r"cannot grow beyond 8\.4 MB: remove entries"):
+        write_private(file, b"x" * (MAX_BYTES + 1))
+    assert len(read_private(file)) == MAX_BYTES
+    os.truncate(file, 1 << 26)
+    for read in (lambda: read_private(file), Tokens.from_settings(owned).list, lambda: make_backup(owned)):
+        with pytest.raises(PlotIndexError, match=r"tokens\.json is damaged \(larger than 8\.4 MB\): restore it, or"):
+            read()
 
 
 def test_a_file_left_by_a_killed_writer_is_deleted_by_the_next(owned: Settings) -> None:
