@@ -41,6 +41,10 @@ MAX_KEYS = 10_000
 """With more candidates a scan of all rows finds the first plot sooner."""
 MAX_PROJECT_KEYS = 100_000
 KEYS_PER_QUERY = 1_000
+MAX_RUNS = 8
+"""Literal parts of a text that narrow its search, the longest ones."""
+MAX_RUN_DEPTH = 8
+"""Components of a path in each of these: databases limit the terms of a query."""
 
 _copy = plot.alias()
 _CURRENT = (
@@ -81,7 +85,7 @@ def _candidate_keys(database: Database, text: str) -> set[PlotKey] | None:
     Each part lies in the filename, which the search by name finds; or in the session and project, or across their
     end, which few projects have.
     """
-    runs = [run for run in literal_runs(text) if run.removeprefix("/")]
+    runs = _narrowing_runs(text)
     if not trigrams_of(runs) or not all(map(can_be_in_name, runs)):
         return None
     projects = zip(runs, _projects_with(database, runs), strict=True)
@@ -96,6 +100,14 @@ def _candidate_keys(database: Database, text: str) -> set[PlotKey] | None:
             if len(keys) > MAX_PROJECT_KEYS:
                 return None
     return keys
+
+
+def _narrowing_runs(text: str) -> list[str]:
+    """Literal substrings of every path that matches `text`, in order, and few."""
+    shortened = ("/".join(run.split("/")[:MAX_RUN_DEPTH]) for run in literal_runs(text))
+    runs = [run for run in shortened if run.removeprefix("/")]
+    longest = sorted(range(len(runs)), key=lambda at: len(runs[at]))[-MAX_RUNS:]
+    return [runs[at] for at in sorted(longest)]
 
 
 def _projects_with(database: Database, runs: Sequence[str]) -> list[list[tuple[str, str]]]:

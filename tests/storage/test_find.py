@@ -132,9 +132,22 @@ def test_candidate_keys_miss_no_plot(
             assert IndexUpdater(Catalog(database)).run(60)
         patch.setattr(finding, "MAX_PROJECTS", most)
         patch.setattr(finding, "MAX_KEYS", most)
+        patch.setattr(finding, "MAX_RUNS", max(most, 1))
+        patch.setattr(finding, "MAX_RUN_DEPTH", max(most, 1))
         for text in texts:
             found = {one.plot for one in find_plots(database, PlotFilter(text))}
             assert found == {one for one in plots if is_so_called(one, text)}, text
+
+
+@on_both_engines
+def test_globs_and_texts_of_thousands_of_parts_are_answered(new_database: NewDatabase, engine: str) -> None:
+    filename = "/".join(["abcd" * 30] * 20) + ".png"
+    with new_database(engine) as database:
+        fill(database, [Plot("s", "project_a", filename, 1, 1, 1, 1)])
+        for text in ("abc*" * 2000, "ab/cd/" * 3000, "*abc/" * 2000, "a" * 39_000):
+            assert list(find_plots(database, PlotFilter(text))) == []
+        for text in ("*abc" * 500 + "*", "abcd*" * 600 + "g", "*cd/ab" * 19 + "*", f"*/{filename[:2000]}*", filename):
+            assert [one.plot.filename for one in find_plots(database, PlotFilter(text))] == [filename]
 
 
 def test_long_text_has_few_candidate_keys(root: Path, index: Index, catalog: Catalog) -> None:
