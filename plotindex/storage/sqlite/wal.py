@@ -48,7 +48,7 @@ def limit_size(connection: Connection, database: Path) -> bool:
         sqlite3.Error: the disk is full.
     """
     problem = wal_problem(database)
-    if not problem and _has_room(connection, database, 1):
+    if not problem and _has_room(connection, database):
         return True
     try:
         is_pinned, _ = _checkpoint(connection, "TRUNCATE" if problem else "RESTART")
@@ -56,8 +56,7 @@ def limit_size(connection: Connection, database: Path) -> bool:
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL and is_large(database):
             return False
         raise
-    # Removals may take half of the reserve while the log cannot be emptied.
-    if is_pinned and (wal_problem(database) or not _has_room(connection, database, 1 / 2)):
+    if is_pinned and (wal_problem(database) or not _has_room(connection, database, is_pinned=True)):
         raise CatalogError(_pinned(database))
     return True
 
@@ -74,14 +73,19 @@ def remaining_bytes(connection: Connection) -> int:
     return remaining
 
 
-def _has_room(connection: Connection, database: Path, share: float) -> bool:
-    """Whether this share of the reserve is free besides the room for a checkpoint."""
+def _has_room(connection: Connection, database: Path, *, is_pinned: bool = False) -> bool:
+    """Whether the reserve is free besides the room for a checkpoint.
+
+    Half of it while the log is pinned: removals go on. As much as a small log has, which a reader pins for a moment.
+    """
     try:
-        beyond = free_bytes(database.parent) - reserve_bytes(database.parent) * share
+        free, reserve = free_bytes(database.parent), reserve_bytes(database.parent)
     except OSError:
         # SQLite reports it.
         return True
-    return beyond >= wal_bytes(database) or beyond >= unwritten_bytes(driver_of(connection), database)
+    log = wal_bytes(database)
+    beyond = free - (min(reserve // 2, log) if is_pinned else reserve)
+    return beyond >= log or beyond >= unwritten_bytes(driver_of(connection), database)
 
 
 def _pinned(database: Path) -> str:
