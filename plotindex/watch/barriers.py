@@ -8,11 +8,11 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from plotindex.errors import CatalogError
-from plotindex.system import open_private_folder, write_error_remedy
+from plotindex.system import ABSENT_ERRNOS, PrivateFolder, open_private_folder, write_error_remedy
 from plotindex.watch.session_job import Ticket
 
 POLL_SECONDS = 0.005
@@ -126,22 +126,21 @@ class Barriers:
             self.self_test_passed = time.time()
 
     def _delete(self, name: str) -> None:
-        # The client may have deleted it; a folder is not a barrier.
-        with suppress(OSError):
-            _delete(self.folder / name)
+        with suppress(OSError), open_private_folder(self.folder) as folder:
+            _delete(folder, name)
 
 
 def create_barrier(folder: Path, name: str) -> Path:
     """Create a barrier. Raises OSError."""
-    file = folder / name
     with open_private_folder(folder) as opened:
         os.close(opened.open_new(name, 0o660))
-    return file
+    return folder / name
 
 
-def _delete(file: Path) -> None:
-    with open_private_folder(file.parent) as folder:
-        folder.delete(file.name)
+def _delete(folder: PrivateFolder, name: str) -> None:
+    # The client may have deleted it; a folder is not a barrier.
+    with suppress(OSError):
+        folder.delete(name)
 
 
 def wait_for_sync(folder: Path, timeout: float, require_indexer: Callable[[], None]) -> bool:
@@ -150,27 +149,43 @@ def wait_for_sync(folder: Path, timeout: float, require_indexer: Callable[[], No
     `require_indexer` is called each second, and raises if no indexer runs.
 
     Raises:
-        CatalogError: the barrier cannot be created, or its folder was deleted.
+        CatalogError: the barrier cannot be created, or its folder was deleted or replaced.
     """
     require_indexer()
     deadline = time.monotonic() + timeout
-    try:
-        file = create_barrier(folder, f"sync-{os.getpid()}-{secrets.token_hex(8)}")
-    except OSError as error:
-        fix = write_error_remedy(error, folder, "run this as the indexer's user")
-        raise CatalogError(f"Cannot create a barrier file in {folder} ({error.strerror}): {fix}.") from None
-    check_at = time.monotonic() + CHECK_SECONDS
-    try:
-        while os.path.lexists(file):
+    name = f"sync-{os.getpid()}-{secrets.token_hex(8)}"
+    with ExitStack() as stack:
+        try:
+            # Held open: a folder that replaces it has another inode.
+            opened = stack.enter_context(open_private_folder(folder))
+            os.close(opened.open_new(name, 0o660))
+        except OSError as error:
+            raise _cannot_create(folder, error) from None
+        stack.callback(_delete, opened, name)
+        check_at = time.monotonic() + CHECK_SECONDS
+        while opened.has(name):
             if time.monotonic() >= deadline:
                 return False
             if time.monotonic() >= check_at:
+                _require_same(folder, opened)
                 require_indexer()
                 check_at = time.monotonic() + CHECK_SECONDS
             time.sleep(POLL_SECONDS)
-    finally:
-        with suppress(OSError):
-            _delete(file)
-    if not folder.exists():
-        raise CatalogError(f"{folder} was deleted while waiting: run `plotindex sync` again.")
+        _require_same(folder, opened)
     return True
+
+
+def _require_same(folder: Path, opened: PrivateFolder) -> None:
+    """Raise CatalogError if the path does not lead to the opened folder any more: its barriers mean nothing."""
+    with suppress(OSError):
+        if os.path.samestat(folder.stat(), opened.stat(".")):
+            return
+    raise CatalogError(f"{folder} was deleted or replaced while waiting: run `plotindex sync` again.")
+
+
+def _cannot_create(folder: Path, error: OSError) -> CatalogError:
+    if error.errno in ABSENT_ERRNOS:
+        fix = "run `plotindex sync` again: a running indexer creates the folder within seconds"
+    else:
+        fix = write_error_remedy(error, folder, "run this as the indexer's user")
+    return CatalogError(f"Cannot create a barrier file in {folder} ({error.strerror}): {fix}.")

@@ -47,7 +47,7 @@ HEADER = struct.Struct("iIII")
 """inotify(7): watch descriptor, mask, cookie, length of the name that follows."""
 BARRIER_MASK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_ONLYDIR)
 CHECK_SECONDS = 1.0
-"""Interval of the check that the root is still the watched directory."""
+"""Interval of the check that the root and the barrier folder are still the watched directories."""
 OVERFLOW_LOG_SECONDS = 60.0
 READ_BYTES = 1 << 20
 """Enough for the kernel's whole queue in one read."""
@@ -131,8 +131,9 @@ class TreeEmitter(EventEmitter, WatchCallback):
         self._watches = watches
         self._barrier_folder = barriers
         self._barrier_wd = -1
-        self._root: tuple[int, int] | None = None
-        self._root_checked = 0.0
+        self._folders: list[tuple[Path, tuple[int, int], str]] = []
+        """The watched root and barrier folder: path, device and inode, name."""
+        self._checked = 0.0
         self._log_overflow_at = 0.0
         self.buffer = ChangeQueue()
         self.reader: InotifyReader | None = None
@@ -141,7 +142,8 @@ class TreeEmitter(EventEmitter, WatchCallback):
         """Why no more changes are reported; the observer must be replaced."""
 
     def on_thread_start(self) -> None:
-        self._root = self._stat_root()
+        for folder, name in ((self._tree.root, "root"), (self._barrier_folder, "barrier folder")):
+            self._folders.append((folder, _identity(folder), name))
         self.reader = InotifyReader()
         self.reader.start()
         path = os.fsencode(self._barrier_folder)
@@ -158,15 +160,15 @@ class TreeEmitter(EventEmitter, WatchCallback):
             self.reader.stop()
 
     def queue_events(self, timeout: float) -> None:
-        """Forward what has arrived, and check the root. Called in a loop by watchdog's thread."""
+        """Forward what has arrived, and check the folders. Called in a loop by watchdog's thread."""
         changes = self.buffer.take(timeout)
         if not self.should_keep_running():
             return
         if any(changes):
             self.queue_event(ChangesEvent(changes))
-        if not self.failure and time.monotonic() >= self._root_checked + CHECK_SECONDS:
-            self._check_root()
-            self._root_checked = time.monotonic()
+        if not self.failure and time.monotonic() >= self._checked + CHECK_SECONDS:
+            self._check_folders()
+            self._checked = time.monotonic()
 
     def on_event(self, event: InotifyEvent) -> None:
         """Report the entry of a watched folder. Called by the reader."""
@@ -204,21 +206,16 @@ class TreeEmitter(EventEmitter, WatchCallback):
             self.failure = reason
             self.buffer.put([""])
 
-    def _check_root(self) -> None:
+    def _check_folders(self) -> None:
         if self.reader is None or not self.reader.is_alive():
             self.fail(f"the inotify reader thread died ({self.reader and self.reader.error!r})")
             return
-        try:
-            root = self._stat_root()
-        except OSError as error:
-            self.fail(f"cannot stat the root ({error.strerror})")
-            return
-        if root != self._root:
-            self.fail("the root was replaced by another directory")
-
-    def _stat_root(self) -> tuple[int, int]:
-        status = self._tree.root.stat()
-        return status.st_dev, status.st_ino
+        for folder, identity, name in self._folders:
+            try:
+                if _identity(folder) != identity:
+                    self.fail(f"the {name} was replaced by another directory")
+            except OSError as error:
+                self.fail(f"cannot stat the {name} ({error.strerror})")
 
     def _can_matter(self, path: str, is_folder: int) -> bool:
         """Whether a file may be a plot, or a folder may contain plots."""
@@ -256,6 +253,11 @@ class TreeObserver(BaseObserver):
         for thread in (self.emitter.reader, self.emitter, self):
             if thread is not None and thread.is_alive():
                 thread.join()
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 @lru_cache(64)

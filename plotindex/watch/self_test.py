@@ -3,7 +3,7 @@
 import logging
 import time
 
-from plotindex.system import printable, write_error_remedy
+from plotindex.system import ABSENT_ERRNOS, printable, write_error_remedy
 from plotindex.watch.barriers import Barriers
 from plotindex.watch.watcher import Watcher
 
@@ -45,5 +45,7 @@ class SelfTest:
         except OSError as error:
             folder = self._barriers.folder
             fix = write_error_remedy(error, folder, "make it writable for the indexer's user (chmod, chown)")
+            if error.errno in ABSENT_ERRNOS:
+                fix = "the indexer creates it again"
             return f"The self-test cannot create a file in {printable(str(folder))} ({error.strerror}): {fix}."
         return ""

@@ -4,10 +4,16 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from plotindex.errors import CatalogError
 from plotindex.config.settings import Settings
 from plotindex.storage.catalog import Catalog
+from plotindex.watch.barriers import wait_for_sync
 from tests.guarantees.test_convergence import plots_by_hand
 from tests.support.processes import RunPlotindex, StartService, all_plots, draw, wait_until
 
@@ -68,13 +74,49 @@ def test_what_was_asked_before_the_indexer_started_is_answered_after_its_first_l
         assert all_plots(catalog) == plots_by_hand(root)
 
 
-def test_a_barrier_folder_that_is_deleted_is_recreated(
-    root: Path, catalog: Catalog, indexer: StartService, plotindex: RunPlotindex, settings: Settings
+def rename(folder: Path) -> None:
+    folder.rename(folder.with_name("renamed"))
+
+
+def replace(folder: Path) -> None:
+    rename(folder)
+    folder.mkdir(mode=0o700)
+
+
+@pytest.mark.parametrize("harm", [shutil.rmtree, rename, replace])
+def test_a_barrier_folder_that_is_deleted_renamed_or_replaced_is_watched_again(
+    root: Path,
+    catalog: Catalog,
+    indexer: StartService,
+    plotindex: RunPlotindex,
+    settings: Settings,
+    harm: Callable[[Path], None],
 ) -> None:
     with indexer() as running:
-        shutil.rmtree(settings.barrier_folder)
-        wait_until(lambda: "the barrier folder was deleted" in running.stderr)
+        harm(settings.barrier_folder)
+        wait_until(lambda: "the barrier folder" in running.stderr)
         wait_until(settings.barrier_folder.exists)
         draw(root, "s/project_a/x.png")
         assert plotindex("sync").returncode == 0
         assert all_plots(catalog) == plots_by_hand(root)
+
+
+@pytest.mark.parametrize("harm", [shutil.rmtree, rename, replace])
+def test_a_sync_does_not_succeed_because_its_folder_was_deleted_renamed_or_replaced(
+    settings: Settings, harm: Callable[[Path], None]
+) -> None:
+    folder = settings.barrier_folder
+    folder.mkdir(parents=True, mode=0o700)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait_for_sync, folder, 10, lambda: None)
+        wait_until(lambda: list(folder.iterdir()))
+        harm(folder)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with pytest.raises(CatalogError, match="was deleted or replaced while waiting"):
+            waiting.result()
+
+
+def test_sync_without_its_folder_says_who_creates_it(settings: Settings) -> None:
+    settings.make_state_folder()
+    with pytest.raises(CatalogError, match="run `plotindex sync` again: a running indexer creates the folder"):
+        wait_for_sync(settings.barrier_folder, 1, lambda: None)
