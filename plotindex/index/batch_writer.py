@@ -108,7 +108,7 @@ def _compare(diffs: deque[ScopeDiff], writer: Writer, batch: DifferenceBatch, ma
 
 
 def _confirm(new: NewRows, batch: DifferenceBatch, reader: TreeReader) -> list[Row]:
-    """The new rows whose folders still have the same names; the others become mismatches.
+    """The new rows whose folders still have the same names; the others become mismatches if they still have a folder.
 
     A file rewritten since the scan is left to the next scan, which compares it with the row written here.
     """
@@ -117,9 +117,13 @@ def _confirm(new: NewRows, batch: DifferenceBatch, reader: TreeReader) -> list[R
     changed = {folder for folder, stamp in stamps if not (stamp and reader.is_unchanged(diff.session, folder, stamp))}
     if not changed:
         return new.rows
+    absent = {folder for folder in changed if reader.is_absent(diff.session, folder)}
     confirmed = []
     for row in new.rows:
-        if f"{row[1]}/{row[2]}".rpartition("/")[0] in changed:
+        folder = f"{row[1]}/{row[2]}".rpartition("/")[0]
+        if folder in absent:
+            continue
+        if folder in changed:
             batch.add_mismatch(diff.mismatch((row[2], row[1]), None))
         else:
             confirmed.append(row)

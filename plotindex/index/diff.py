@@ -21,7 +21,8 @@ from plotindex.tree import (
 )
 
 PAGE_ROWS = 2_000
-"""Rows read and compared at once."""
+"""Rows read and compared at once, at most."""
+MIN_PAGE_ROWS = 100
 MIN_ROWS_PER_FOLDER = 10
 """From so many rows a folder on, checking every folder is faster than selecting the folders of the rows."""
 
@@ -93,6 +94,7 @@ class ScopeDiff:
         self._rewrite = options.rewrite
         self._found: list[Row] = []
         self._position: tuple[str, str] | None = None
+        self._page_rows = PAGE_ROWS
         self._has_recorded_limits = False
         self._cutoff: str | None = None
 
@@ -138,10 +140,10 @@ class ScopeDiff:
         Returns whether all is compared, and the number of rows compared.
         """
         self._apply_limits(writer, batch)
-        stored = writer.rows(self.scope, self._position, PAGE_ROWS)
+        stored = writer.rows(self.scope, self._position, self._page_rows)
         start = bisect_right(self._found, self._position, key=ROW_SORT_KEY) if self._position else 0
-        found = self._found[start : start + PAGE_ROWS]
-        full_pages = [page for page in (stored, found) if len(page) == PAGE_ROWS]
+        found = self._found[start : start + self._page_rows]
+        full_pages = [page for page in (stored, found) if len(page) == self._page_rows]
         end = min((ROW_SORT_KEY(page[-1]) for page in full_pages), default=None)
         if found and not stored:
             new = found[: max(0, batch.room)]
@@ -151,7 +153,11 @@ class ScopeDiff:
             if len(new) < len(found):
                 return False, len(new)
         elif (self._rewrite or stored != found) and not self._add_mismatches(stored, found, end, batch):
+            # The next transaction reads the rest of this page again.
+            self._page_rows = max(MIN_PAGE_ROWS, self._page_rows // 2)
             return False, len(stored)
+        else:
+            self._page_rows = min(PAGE_ROWS, self._page_rows * 2)
         self._position = end
         return end is None, len(stored) + len(found)
 

@@ -265,6 +265,11 @@ class TreeReader:
         self._open_folder((session, *folder.split("/")))
         return not isinstance(self._fd, OSError) and read_stamp(self._fd) == stamp
 
+    def is_absent(self, session: str, folder: str) -> bool:
+        """Whether a folder, relative to the session, is absent: then so are its entries."""
+        self._open_folder((session, *folder.split("/")))
+        return isinstance(self._fd, OSError) and self._fd.errno in ABSENT_ERRNOS
+
     def stat(self, session: str, project: str, filename: str) -> os.stat_result:
         """The status of that path, following no symlink.
 
