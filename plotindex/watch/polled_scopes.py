@@ -6,6 +6,8 @@ from plotindex.config import Polling
 from plotindex.system import LOCAL_FS_TYPES, Mount, MountMonitor, escape, mounts_below, printable
 from plotindex.tree import Tree, is_within
 
+LINKED = "more hard links than are tracked"
+
 log = logging.getLogger(__name__)
 
 
@@ -21,6 +23,8 @@ class PolledScopes:
         """Why there are no events at all."""
         self.scopes: dict[str, str] = {}
         """Scope -> why it is polled."""
+        self.linked: set[str] = set()
+        """Sessions with too many hard links: events report one name of a changed file."""
         self.update()
 
     def take_mount_changes(self) -> list[str]:
@@ -41,11 +45,14 @@ class PolledScopes:
 
     def covers(self, path: str) -> bool:
         """Whether a path is polled."""
-        return bool(self.scopes) and is_within(path, self.scopes)
+        return (bool(self.scopes) and is_within(path, self.scopes)) or (
+            bool(self.linked) and path.partition("/")[0] in self.linked
+        )
 
     def describe(self) -> str | None:
         """One line for `status`, or None if nothing is polled."""
-        named = [f"{printable(path) or 'the root'} ({reason})" for path, reason in sorted(self.scopes.items())]
+        reasons = {**dict.fromkeys(self.linked, LINKED), **self.scopes}
+        named = [f"{printable(path) or 'the root'} ({reason})" for path, reason in sorted(reasons.items())]
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         return ", ".join(named[:3]) + more if named else None
 

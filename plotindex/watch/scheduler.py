@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from plotindex.index import Report, write_batch
 from plotindex.storage import Catalog, Change, Histogram
-from plotindex.tree import HardLinkedPlot, Row, Tree, WalkProcess
+from plotindex.tree import Row, Tree, WalkProcess
+from plotindex.watch.hardlinks import LinkScan
 from plotindex.watch.session_job import STEP_PLOTS, SessionJob, Ticket
 from plotindex.watch.watcher import Watcher
 
@@ -43,9 +44,7 @@ class StepResult(NamedTuple):
     changes: list[Change]
     added: list[Row]
     """New plots, except those among the changes."""
-    linked: list[HardLinkedPlot]
-    linked_reported: list[HardLinkedPlot]
-    """Those found by any scan but a full scan."""
+    linked: list[LinkScan]
 
 
 class FairScheduler:
@@ -117,7 +116,7 @@ class FairScheduler:
         if self._new or self._young:
             self._new_at = now
         is_short = now - self._new_at < BUSY_SECONDS
-        result = StepResult([], [], [], [])
+        result = StepResult([], [], [])
         self._serve(self._new, STEP_SECONDS, STEP_PLOTS, result)
         max_plots = SCAN_PLOTS if self.walk_process else STEP_PLOTS
         self._serve(self._others, *((SHORT_SECONDS, SHORT_PLOTS) if is_short else (STEP_SECONDS, max_plots)), result)
@@ -170,6 +169,7 @@ class FairScheduler:
             watches, slice_end = self.watcher.watches, min(until, now + SLICE_SECONDS)
             scanned = job.scan(self.tree, watches, self.report, slice_end, self.walk_process)
             plots += scanned
+            result.linked.extend(job.take_linked())
             if job.is_scanning and not job.is_full:
                 again.append(job)
             if self.walk_process and plots and not scanned:
@@ -184,9 +184,6 @@ class FairScheduler:
         diffs = deque(sorted((diff for job in served.values() for diff in job.diffs), key=lambda diff: diff.plots))
         if not diffs:
             return
-        for diff in diffs:
-            result.linked.extend(diff.hard_linked)
-            result.linked_reported.extend(diff.hard_linked if diff.report is self.report else ())
         usual = STEP_PLOTS * 2 if len(self._jobs) == 1 else STEP_CHANGES
         max_changes = usual if max_plots == STEP_PLOTS else max_plots
         finished, changes, added, roomy = write_batch(diffs, self.tree, self.catalog, max_changes)

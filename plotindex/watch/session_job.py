@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from plotindex.index import Report, ScopeDiff
 from plotindex.tree import MAX_SCOPES_PER_SESSION, Scope, Tree, WalkProcess, collapse
+from plotindex.watch.hardlinks import LinkScan
 from plotindex.watch.watched_folders import Watches
 
 STEP_PLOTS = 500
@@ -25,11 +26,15 @@ class SessionJob:
         """When the oldest queued scope was added, by `time.monotonic()`."""
         self.scan_report: Report | None = None
         """The report of the full scan that requested the whole session, if one did."""
+        self.served_at: float | None = None
+        """When its last turn ended; None before the first one."""
         self.rounds = 0
         """Number of completed rounds."""
         self.diffs: deque[ScopeDiff] = deque()
         """Diffs to be written."""
         self.scopes: list[str] = []
+        self.linked: list[LinkScan] = []
+        """The hard links of finished scans."""
         self.entered: set[str] = set()
         self.unreadable: dict[str, OSError] = {}
         self._started_at = 0.0
@@ -96,12 +101,23 @@ class SessionJob:
                 if not self._current.scan(until):
                     break
                 self.unreadable.update(self._current.unreadable_folders)
+                self._add_linked(self._current, is_reported=self._current.report is report)
                 self.diffs.append(self._current)
                 self._size += self._current.plots + 1
                 self._current = None
                 if time.monotonic() >= until:
                     break
         return self._size - before
+
+    def take_linked(self) -> list[LinkScan]:
+        """Remove and return the hard links of finished scans."""
+        linked, self.linked = self.linked, []
+        return linked
+
+    def _add_linked(self, diff: ScopeDiff, *, is_reported: bool) -> None:
+        # That of a whole session without any may start the tracking again.
+        if diff.hard_linked or diff.scope.project is None:
+            self.linked.append(LinkScan(diff.scope, diff.hard_linked, is_reported))
 
     def remove(self, written: Collection[ScopeDiff]) -> None:
         self.diffs = deque(diff for diff in self.diffs if diff not in written)

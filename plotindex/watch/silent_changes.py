@@ -1,5 +1,6 @@
 """Changes that no event reports, and that the rolling rescan does not cover: mounts, the root's mode, hard links."""
 
+import logging
 import time
 from collections.abc import Iterator
 
@@ -7,6 +8,8 @@ from plotindex.system import ABSENT_ERRNOS, printable
 from plotindex.watch.hardlinks import HardLinks
 from plotindex.watch.polled_scopes import PolledScopes
 from plotindex.watch.scheduler import FairScheduler, StepResult
+
+log = logging.getLogger(__name__)
 
 LINKS_SECONDS = 1.0
 LINKS_PER_SECOND = 200
@@ -24,6 +27,7 @@ class SilentChanges:
         self._scheduler = scheduler
         self._polled = polled
         self._links = HardLinks()
+        polled.linked = self._links.untracked
         self._query_at = self._incomplete_at = self._root_at = 0.0
         self.root_problem = ""
         """Why the root is unreadable, with the fix; empty if it is readable or missing."""
@@ -45,8 +49,8 @@ class SilentChanges:
             if before and not self.root_problem:
                 yield ""
         if self._links.incomplete_count and now >= self._incomplete_at:
-            self._incomplete_at = now + max(LINKS_SECONDS, self._links.incomplete_count / LINKS_PER_SECOND)
-            yield from self._links.take_incomplete(now, is_recent=False)
+            self._incomplete_at = now + LINKS_SECONDS
+            yield from self._links.take_incomplete(LINKS_PER_SECOND)
         if self._links.unresolved and (is_awaited or now >= self._query_at):
             yield from self._links.resolve(self._scheduler.catalog.plots_by_inode(self._links.unresolved))
             self.queries += 1
@@ -54,10 +58,12 @@ class SilentChanges:
 
     def before_barrier(self, *, is_external: bool) -> Iterator[str]:
         """The scopes to reconcile before a barrier is removed; the indexer's own barriers test events alone."""
-        yield from self._links.take_incomplete(time.monotonic(), is_recent=True)
-        if is_external and self._polled.everything:
+        if not is_external:
+            return
+        yield from self._links.take_recent(time.monotonic())
+        if self._polled.everything:
             yield ""
-        elif is_external:
+        else:
             snapshots = self._scheduler.watcher.watches.snapshots
             for session in filter(None, snapshots.sessions()):
                 yield from snapshots.scopes(session)
@@ -65,9 +71,12 @@ class SilentChanges:
     def add(self, result: StepResult) -> list[str]:
         """Track the hard links of a step; return the other names of the changed files."""
         now = time.monotonic()
-        self._links.add(result.linked_reported, now, is_reported=True)
-        self._links.add(result.linked, now, is_reported=False)
-        return self._links.affected(result.changes, result.added)
+        for scan in result.linked:
+            self._links.add(scan, now)
+        switched = self._links.take_switched()
+        for session in switched & self._links.untracked:
+            log.warning("%s has more hard links than are tracked: it is polled, too.", printable(session))
+        return [*switched, *self._links.affected(result.changes, result.added)]
 
     def finish_full_scan(self) -> None:
         self._links.resolve_all()
