@@ -35,7 +35,8 @@ def read_catalog_state(tree: Tree, catalog: Catalog) -> CatalogState:
     if is_usable:
         catalog.database.mark_as_own()
     recent = tuple(heartbeat for heartbeat in heartbeats if heartbeat.is_recent)
-    states = {heartbeat.state for heartbeat in recent if heartbeat.behind < HEARTBEAT_SECONDS}
+    # Sessions that are late by their own changes make hits `unwatched`, but not the service unready.
+    states = {heartbeat.state for heartbeat in recent if heartbeat.others_behind < HEARTBEAT_SECONDS}
     is_of_grammar = header.matches(tree.layout)
     return CatalogState(
         is_usable=is_usable,

@@ -71,8 +71,8 @@ def _indexer_trouble(beat: Heartbeat | None, lock: LockState | None, reported: s
     if closed := IndexerStats.load(beat.measured).closed:
         what = "1 folder is not watched" if closed == 1 else f"{closed} folders are not watched"
         return f"{what}: make the folders that `plotindex doctor` lists readable for the indexer (chmod, setfacl)."
-    if beat.behind >= HEARTBEAT_SECONDS:
-        return f"The indexer is {beat.behind:.0f} seconds behind: its log shows which session keeps it busy."
+    if beat.others_behind >= HEARTBEAT_SECONDS:
+        return f"The indexer is {beat.others_behind:.0f} seconds behind in many sessions: see its log and its disk."
     return {
         "watching": None,
         "polling": None,

@@ -167,6 +167,11 @@ def _collect_indexer(beat: Heartbeat) -> Iterator[Metric]:
         ("unwatched_folders", "Folders that are polled instead of watched.", beat.unwatched),
         ("pending_scopes", "Scopes that wait to be reconciled.", beat.pending),
         ("behind_seconds", "Age of the oldest pending scope.", beat.behind),
+        (
+            "others_behind_seconds",
+            "The same, except in sessions that are late by their own changes.",
+            beat.others_behind,
+        ),
         ("missed_plots", "Plots found by the last full scan that the watcher had missed.", beat.missed),
         ("missed_folders", "Unwatched folders found by the last full scan.", beat.missed_folders),
         ("unreadable_paths", "Unreadable paths; their plots are kept.", beat.unreadable),

@@ -8,7 +8,7 @@ from plotindex.index import indexer_state, read_indexer_lock
 from plotindex.ops.health import find_trouble, grammar_trouble
 from plotindex.ops.probe import is_serving
 from plotindex.ops.request_counts import SHOWN_MINUTES, Counts
-from plotindex.storage import Catalog, Heartbeat, IndexerStats, Truncation
+from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat, IndexerStats, Truncation
 from plotindex.system import format_age, host_port, printable
 from plotindex.tree import Layout, Tree, describe_misplaced
 
@@ -78,6 +78,8 @@ class Status:
             "log_pinned_bytes": self.stats.pinned,
             "elected": self.stats.elected,
             "closed": self.stats.closed,
+            "others_behind": self.indexer.others_behind,
+            "busy": self.stats.busy or None,
             "parts": _coverage(self.indexer, self.stats),
         }
 
@@ -93,7 +95,7 @@ class Status:
                 f"indexer    {_describe_indexer(beat)}",
                 f"watching   {beat.watched} folders of at most {beat.watch_limit}; {beat.unwatched} unwatched; "
                 f"queue overflows: {beat.overflows}; watcher restarts: {beat.replaced}",
-                f"pending    {beat.pending} changes, the oldest for {beat.behind:.0f} s",
+                f"pending    {_describe_pending(beat, self.stats)}",
                 f"full scan  {_describe_scan(beat, self.stats)}",
                 f"self-test  {f'passed {format_age(beat.proven * 1e9)}' if beat.proven else 'not run yet'}",
                 f"errors     {beat.unreadable} unreadable paths, {beat.odd} unsupported names or times",
@@ -180,6 +182,13 @@ def _describe_indexer(beat: Heartbeat) -> str:
     if elected is None or state in NOT_RUNNING:
         return text
     return f"{text}; {'leader: runs the rescans' if elected else 'follower'}"
+
+
+def _describe_pending(beat: Heartbeat, stats: IndexerStats) -> str:
+    text = f"{beat.pending} changes, the oldest for {beat.behind:.0f} s"
+    if beat.behind < HEARTBEAT_SECONDS or not stats.busy:
+        return text
+    return f"{text} in {printable(stats.busy)}; other sessions {beat.others_behind:.0f} s"
 
 
 def _describe_scan(beat: Heartbeat, stats: IndexerStats) -> str:

@@ -116,7 +116,7 @@ class SupportBundle:
         if not self._names:
             status["left_out"] = len(status["left_out"])
             status["beside"] = len(status["beside"])
-            status["indexer"] = {**(status["indexer"] or {}), "host": HIDDEN, "polled": HIDDEN}
+            status["indexer"] = {**(status["indexer"] or {}), "host": HIDDEN, "polled": HIDDEN, "busy": HIDDEN}
         return status
 
     def _finding(self, context: Context, found: dict[str, str]) -> dict[str, str]:

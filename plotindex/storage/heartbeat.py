@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from plotindex.storage.database import Database
+from plotindex.storage.stats import IndexerStats
 from plotindex.storage.tables import indexer
 from plotindex.system import is_alive
 
@@ -53,6 +54,12 @@ class Heartbeat(NamedTuple):
     def is_recent(self) -> bool:
         """Whether the heartbeat is younger than HEARTBEAT_SECONDS."""
         return abs(time.time() - self.heartbeat) < HEARTBEAT_SECONDS
+
+    @property
+    def others_behind(self) -> float:
+        """`behind` without sessions that are late by their own changes; an older version does not tell these apart."""
+        others = IndexerStats.load(self.measured).others_behind
+        return self.behind if others is None else others
 
     @property
     def is_healthy(self) -> bool:

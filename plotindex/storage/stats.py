@@ -87,8 +87,12 @@ class IndexerStats:
     files_age: float = 0.0
     """Staleness in seconds of in-place writes."""
 
+    others_behind: float | None = None
+    """Age in seconds of the oldest change that waits, except in sessions that are late by their own changes."""
     elected: bool | None = None
     """Whether this indexer is the leader; None if it is the only one."""
+    busy: str = ""
+    """The session whose changes wait longest."""
 
     def dump(self) -> str:
         """JSON for the catalogue."""
@@ -105,9 +109,10 @@ class IndexerStats:
             stored = None
         if not isinstance(stored, dict):
             stored = {}
-        numbers = {each.name: stored[each.name] for each in fields(cls)[2:-1] if _is_number(stored.get(each.name))}
+        numbers = {each.name: stored[each.name] for each in fields(cls)[2:-2] if _is_number(stored.get(each.name))}
         stats = cls(Histogram.from_json(stored.get("reconcile")), Histogram.from_json(stored.get("delay")), **numbers)
         stats.elected = stored["elected"] if isinstance(stored.get("elected"), bool) else None
+        stats.busy = stored["busy"] if isinstance(stored.get("busy"), str) else ""
         return stats
 
 

@@ -65,6 +65,11 @@ class Barriers:
         """Whether a barrier waits for the hard-link query alone."""
         return any(batch.query is not None for batch in self._batches)
 
+    @property
+    def self_test_unreported(self) -> float | None:
+        """When the self-test under way started, if its event has not arrived yet."""
+        return None if self.has_internal(self._arrived) else self.self_test_started
+
     def start_self_test(self) -> None:
         """Create a barrier. Raises OSError."""
         for name in self.unreported():
@@ -88,6 +93,10 @@ class Barriers:
     def has_external(self, names: Iterable[str]) -> bool:
         """Whether one of these is not a self-test."""
         return not all(name.startswith(SELF_TEST) for name in names)
+
+    def has_internal(self, names: Iterable[str]) -> bool:
+        """Whether one of these is a self-test."""
+        return any(name.startswith(SELF_TEST) for name in names)
 
     def add(self, names: Iterable[str], tickets: Iterable[Ticket], scan: int) -> None:
         """Remove these barriers when the tickets are done and the full scan with that number is complete."""

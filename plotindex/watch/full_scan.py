@@ -38,6 +38,8 @@ class FullScan:
         self.report = Report()
         self.started = time.monotonic()
         self.ended: float | None = None
+        self.required_at: float | None = None
+        """When the events were lost that it makes up for."""
         catalog, watches = scheduler.catalog, scheduler.watcher.watches
         # What is unwatched was not missed by the watcher.
         self._reported = ScopeSet([*scheduler.scopes(), *watches.snapshots.sessions()])
@@ -55,6 +57,15 @@ class FullScan:
         self._missed_folders: list[str] = []
         if is_first:
             scheduler.walk_process = start_walk_process(scheduler.tree, len(self._names))
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether it only waits for busy sessions: those that left work behind after a turn."""
+        return (
+            not self._names
+            and self._scheduler.walk_process is None
+            and all(ticket.job.served_at is not None for ticket in self._tickets if not ticket.is_done)
+        )
 
     def add_reported(self, paths: Iterable[str]) -> None:
         """Record scopes reported by the watcher: differences within them were not missed."""
@@ -114,6 +125,9 @@ class FullScanSchedule:
         self.required = 1
         """Number of the full scan that makes up for lost events; the first one does for all before the start."""
         self.required_at: float | None = None
+        """When events were first lost that no full scan started since makes up for."""
+        self.behind_since: float | None = None
+        """When events were first lost that no complete full scan makes up for."""
         self.missed: tuple[int, int] | None = None
         """Number of plots and folders missed by the watcher, from the last full scan that was not required."""
         self.missed_total = 0
@@ -121,6 +135,10 @@ class FullScanSchedule:
     @property
     def is_running(self) -> bool:
         return self._current is not None and self._current.ended is None
+
+    @property
+    def is_required(self) -> bool:
+        return self.completed < self.required
 
     @property
     def seconds_to_next(self) -> float:
@@ -136,13 +154,14 @@ class FullScanSchedule:
         """Require a full scan that starts from now on, since events were lost or are not available."""
         self.required = self._started + 1
         self.required_at = self.required_at or time.monotonic()
+        self.behind_since = self.behind_since or self.required_at
         self._due = 0.0
         self.add_reported([""])
 
     def restart(self) -> None:
         """Abort the current full scan and require another one."""
         self.close()
-        self._current = None
+        self._current, self.required_at = None, self.behind_since
         self.require()
 
     def close(self) -> None:
@@ -156,14 +175,27 @@ class FullScanSchedule:
 
     def start_if_due(self) -> bool:
         """Start a full scan if one is due; return whether it is the required one. Raises as `FullScan` does."""
-        if self._current is not None or time.monotonic() < self._due:
+        if time.monotonic() < self._due or (self._current is not None and not self._is_superseded):
             return False
         self._due = time.monotonic() + self._seconds
         if not self._leadership.is_leader and self.required <= self._started:
             return False
         self._started += 1
         self._current = FullScan(self._scheduler, self._check, is_first=not self.completed)
+        self._current.required_at, self.required_at = self.required_at, None
         return self._started == self.required
+
+    @property
+    def _is_superseded(self) -> bool:
+        """Whether another full scan is required, and the current one waits for busy sessions: others need not wait."""
+        return self.required > self._started and self.is_running and bool(self._current and self._current.is_held_up)
+
+    @property
+    def delayed_since(self) -> float | None:
+        """When events were first lost that no full scan has made up for yet, except in busy sessions."""
+        scan = self._current
+        running = scan.required_at if scan and self.is_running and not scan.is_held_up else None
+        return running or self.required_at
 
     def step(self) -> FullScan | None:
         """Continue the current full scan; return it when it has just completed."""
@@ -183,8 +215,7 @@ class FullScanSchedule:
         if not scan.report.plots and (misplaced := describe_misplaced(self._scheduler.tree)):
             log.warning("%s", misplaced)
         self.completed = self._started
-        if self.completed >= self.required:
-            self.required_at = None
+        self.behind_since = self.required_at
         if self.completed == self.required:
             # Differences are expected after lost events: do not count them as missed.
             self._current = None

@@ -14,6 +14,7 @@ from plotindex.tree import ScopeSet, Tree
 from plotindex.watch.barriers import Barriers
 from plotindex.watch.catalog_recovery import CatalogRecovery
 from plotindex.watch.changes import Changes
+from plotindex.watch.delays import delay_of_others, longest_delay
 from plotindex.watch.full_scan import FullScan, FullScanSchedule
 from plotindex.watch.heartbeat import HeartbeatWriter
 from plotindex.watch.leader_role import Leadership
@@ -226,7 +227,7 @@ class Indexer:
         is_off = self._recovery.space_problem or self._heartbeats.last.state == "starting"
         if self._polled.no_events:
             self._self_test.problem = ""
-        elif not is_off and self._self_test.step(is_busy=bool(self._scheduler)):
+        elif not is_off and self._self_test.step(is_busy=self._is_busy or self._full_scans.is_required):
             self._restart_watcher("self-test timed out")
 
     @property
@@ -273,6 +274,8 @@ class Indexer:
     def _write_heartbeat(self, state: str) -> None:
         watches, missed = self._watcher.watches, self._full_scans.missed
         watches.read_limit()
+        waiting = self._scheduler, self._full_scans, self._barriers
+        self._stats.others_behind, self._stats.busy = delay_of_others(*waiting), self._scheduler.slowest
         self._rolling.fill(self._stats)
         self._stats.missed = self._full_scans.missed_total
         heartbeat = self._heartbeats.last._replace(
@@ -284,7 +287,7 @@ class Indexer:
             pending=self._watcher.pending + self._scheduler.pending,
             unreadable=len(self._path_errors.unreadable),
             odd=len(self._path_errors.unsupported),
-            behind=self._delay(),
+            behind=longest_delay(*waiting),
             proven=self._barriers.self_test_passed,
             polled=self._polled.describe(),
             missed=missed[0] if missed else None,
@@ -292,8 +295,3 @@ class Indexer:
             measured=self._stats.dump(),
         )
         self._heartbeats.write(heartbeat, self._self_test.problem)
-
-    def _delay(self) -> float:
-        """Seconds since the oldest scope, required full scan or self-test started to wait."""
-        since = [moment for moment in (self._full_scans.required_at, self._barriers.self_test_started) if moment]
-        return max([self._scheduler.delay, *(time.monotonic() - moment for moment in since)])

@@ -89,6 +89,21 @@ class FairScheduler:
         now = time.monotonic()
         return max((now - job.waiting_since for job in self._jobs.values()), default=0.0)
 
+    @property
+    def turn_delay(self) -> float:
+        """Seconds for which a session has waited for a turn, except young ones.
+
+        If this is short, a session waits long because of its own changes alone.
+        """
+        now = time.monotonic()
+        jobs = (job for job in self._jobs.values() if not job.is_young)
+        return max((now - max(job.waiting_since, job.served_at or 0.0) for job in jobs), default=0.0)
+
+    @property
+    def slowest(self) -> str:
+        """The session whose scopes have waited longest; "" if none waits."""
+        return min(self._jobs.values(), key=lambda job: job.waiting_since).session if self._jobs else ""
+
     def scopes(self) -> list[str]:
         """All scopes that are queued or being scanned."""
         return [path for job in self._jobs.values() for path in (*job.queued, *(job.scopes if job.in_round else ()))]
@@ -204,6 +219,7 @@ class FairScheduler:
                 self.add({session: [session]}, is_rescan=True)
 
     def _requeue(self, job: SessionJob) -> None:
+        job.served_at = time.monotonic()
         if not job.in_round:
             self.watcher.watches.prune(job.scopes, job.entered, job.unreadable)
             job.rounds += 1
@@ -214,8 +230,7 @@ class FairScheduler:
             self._young.append(job)
             return
         self._others.append(job)
-        now = time.monotonic()
-        self._busy[job.session] = now
+        now = self._busy[job.session] = job.served_at
         if len(self._busy) > MAX_BUSY:
             self._busy = {name: when for name, when in self._busy.items() if now - when < BUSY_SECONDS}
 

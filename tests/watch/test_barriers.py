@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from plotindex.errors import CatalogError
 from plotindex.config.settings import Settings
+from plotindex.errors import CatalogError
 from plotindex.storage.catalog import Catalog
 from plotindex.watch.barriers import wait_for_sync
 from tests.guarantees.test_convergence import plots_by_hand
