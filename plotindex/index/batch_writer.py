@@ -1,7 +1,7 @@
 """One transaction of a reconcile: compare scanned scopes with the rows, check what differs again, and write it."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ def _write_batch(
         completed = _compare(diffs, writer, batch, min(max_changes * ROWS_PER_CHANGE, MAX_COMPARED_ROWS))
         confirmed = [(new.diff.report, _confirm(new, batch, reader)) for new in batch.new]
         added = [(report, rows) for report, rows in confirmed if rows]
-        checked = list(_check_again(batch.mismatches, reader, options))
+        checked = list(_check_again(batch.mismatches.values(), reader, options))
         new = [*chain.from_iterable(rows for _, rows in added), *(each.after for each, _ in checked if not each.before)]
         if new and (problem := catalog.database.space_problem(_growth(new))):
             # Removals go on: they make room.
@@ -130,7 +130,9 @@ def _confirm(new: NewRows, batch: DifferenceBatch, reader: TreeReader) -> list[R
     return confirmed
 
 
-def _check_again(mismatches: list[Mismatch], reader: TreeReader, options: Options) -> Iterator[tuple[Change, Report]]:
+def _check_again(
+    mismatches: Iterable[Mismatch], reader: TreeReader, options: Options
+) -> Iterator[tuple[Change, Report]]:
     """The change at each path that differs now, and the report that it belongs to."""
     # Sorted by folder, so that each folder is opened once.
     for session, project, filename, row, is_excluded, report in sorted(mismatches, key=lambda mismatch: mismatch[:3]):

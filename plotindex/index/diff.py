@@ -53,13 +53,14 @@ class DifferenceBatch:
     """The differences that one transaction handles."""
 
     def __init__(self, max_changes: int) -> None:
-        self.mismatches: list[Mismatch] = []
+        self.mismatches: dict[tuple[str, str, str], Mismatch] = {}
+        """By path: a lowered cutoff and the comparison may both find one. The later one knows the cutoff."""
         self.new: list[NewRows] = []
         self.room = max_changes
         """How many more differences fit."""
 
     def add_mismatch(self, mismatch: Mismatch) -> None:
-        self.mismatches.append(mismatch)
+        self.mismatches[mismatch[:3]] = mismatch
         self.room -= 1
 
     def add_new(self, new: NewRows) -> None:

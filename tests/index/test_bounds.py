@@ -117,6 +117,18 @@ def widened(scopes: set[str], by: int) -> set[str]:
     return scopes
 
 
+def test_a_plot_beyond_a_lowered_cutoff_is_removed_once(root: Path, new_database: NewDatabase) -> None:
+    tree = Tree(root, Layout(max_plots=1))
+    draw(root, "t/project_a/b.png")
+    with fresh_catalog(new_database, tree) as catalog:
+        reconcile(tree, catalog, [""])
+        draw(root, "t/project_a/a.png")
+        # Not the whole session: that scan would set the cutoff, instead of lowering it.
+        reconcile(tree, catalog, ["t/project_a"])
+        assert [plot.filename for plot in catalog.plots("t")] == ["a.png"]
+        assert list(differences(tree, catalog)) == []
+
+
 @hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(1, 6),
