@@ -3,7 +3,7 @@
 import json
 import random
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from os import scandir
@@ -50,6 +50,23 @@ COLUMNS = [
     "CPU / at 1",
     "requests/s / at 1",
 ]
+CONCURRENCY = [1, 4, 64]
+"""Connections of the second table."""
+CONCURRENT_PROJECTS = 100
+CONCURRENT_NAMES = ["known path", "plotindex"]
+CONCURRENT_COLUMNS = [
+    "connections",
+    "application",
+    "requests/s",
+    "p50 ms",
+    "p99 ms",
+    "CPU us",
+    "CPU / known path",
+    "quartiles",
+    "requests/s / known path",
+    "p50 / known path",
+    "p99 / known path",
+]
 
 
 class Server(NamedTuple):
@@ -81,7 +98,17 @@ def serving() -> None:
                 for server in servers
             }
             samples = in_turn(ROUNDS, measures)
+            concurrent = in_turn(
+                ROUNDS,
+                {
+                    (connections, server.name): partial(sample, site, server, CONCURRENT_PROJECTS, connections)
+                    for connections in CONCURRENCY
+                    for server in servers
+                    if server.name in CONCURRENT_NAMES
+                },
+            )
     _print(samples, listed_at)
+    _print_concurrent(concurrent)
 
 
 def _session(projects: int) -> str:
@@ -133,7 +160,7 @@ def started_server(site: BenchmarkSite, name: str, token: str) -> Iterator[Serve
         yield Server(name, process, port, token)
 
 
-def sample(site: BenchmarkSite, server: Server, projects: int) -> Sample:
+def sample(site: BenchmarkSite, server: Server, projects: int, connections: int = CONNECTIONS) -> Sample:
     """Request the plot of the session with that many projects for a short time."""
     session = _session(projects)
     job = Job(
@@ -141,7 +168,7 @@ def sample(site: BenchmarkSite, server: Server, projects: int) -> Sample:
         path=f"/api/smartstat/plots/{session}/{PLOT}",
         token=server.token,
         seconds=SECONDS,
-        connections=CONNECTIONS,
+        connections=connections,
         file=str(asked_plot(site.root / session)),
         header=HIT if server.name == "plotindex" else None,
     )
@@ -172,12 +199,11 @@ def measure(site: BenchmarkSite, job: Job, servers: Sequence[psutil.Process]) ->
 
 
 def _print(samples: Samples, listed_at: dict[int, int]) -> None:
-    busiest = max(sample.load.cpu_seconds / sample.load.seconds for some in samples.values() for sample in some)
     print_table(
         f"Serving one plot of {PLOT_BYTES:,} bytes: the replaced glob, a path known beforehand (send_from_directory), "
         f"and plotindex with its token.\n  The same server, {THREADS} threads, {CONNECTIONS} connections; "
         f"{ROUNDS} rounds in turn of {SECONDS:g} s; medians, ratios within each round.\n"
-        f"  CPU is the server's, per request. The load generator used at most {busiest:.0%} of one CPU.",
+        f"  CPU is the server's, per request. The load generator used at most {_busiest(samples):.0%} of one CPU.",
         COLUMNS,
         [_row(samples, projects, name, listed_at[projects]) for projects, name in samples],
     )
@@ -205,3 +231,40 @@ def _row(samples: Samples, projects: int, name: str, listed_at: int) -> list[str
         f"{median_ratio(cpu, [sample.cpu_us for sample in at_one]):,.2f}",
         f"{median_ratio(rate, [sample.rate for sample in at_one]):.3f}",
     ]
+
+
+def _print_concurrent(samples: Samples) -> None:
+    print_table(
+        f"The same plot in the session of {CONCURRENT_PROJECTS} projects, by the number of connections: a path known "
+        f"beforehand, and plotindex.\n  {ROUNDS} rounds in turn of {SECONDS:g} s; medians, ratios within each round. "
+        f"CPU is the server's, per request.\n"
+        f"  The load generator used at most {_busiest(samples):.0%} of one CPU.",
+        CONCURRENT_COLUMNS,
+        [_concurrent_row(samples, connections, name) for connections, name in samples],
+    )
+
+
+def _concurrent_row(samples: Samples, connections: int, name: str) -> list[str]:
+    mine, known = samples[connections, name], samples[connections, "known path"]
+
+    def ratios(value: Callable[[Sample], float]) -> tuple[list[float], list[float]]:
+        return list(map(value, mine)), list(map(value, known))
+
+    cpu, rate = ratios(lambda sample: sample.cpu_us), ratios(lambda sample: sample.rate)
+    p50, p99 = ratios(lambda sample: sample.load.p50), ratios(lambda sample: sample.load.p99)
+    low, high = ratio_quartiles(*cpu)
+    return [
+        f"{connections}",
+        name,
+        f"{median(rate[0]):,.0f}",
+        f"{median(p50[0]) * 1000:.2f}",
+        f"{median(p99[0]) * 1000:.2f}",
+        f"{median(cpu[0]):,.0f}",
+        f"{median_ratio(*cpu):.2f}",
+        f"{low:.2f}-{high:.2f}",
+        *(f"{median_ratio(*both):.2f}" for both in (rate, p50, p99)),
+    ]
+
+
+def _busiest(samples: Samples) -> float:
+    return max(sample.load.cpu_seconds / sample.load.seconds for some in samples.values() for sample in some)
