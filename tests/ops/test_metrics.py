@@ -218,7 +218,7 @@ def test_access_log_has_a_request_id_and_no_secret(server: StartService, tokens:
         if access_log == "on":
             pattern = r".* INFO 127\.0\.0\.1 GET /api/smartstat/plots/s/x\.png 200 \d+ [\d.]+ ms fwd=miss "
             assert re.fullmatch(pattern + r"\[given-by-the-proxy\]", lines[-2]), lines
-            assert re.fullmatch(r".* GET /login 200 \d+ [\d.]+ ms \[[0-9a-f]{14}\]", lines[-1]), lines
+            assert re.fullmatch(r".* GET /login 200 \d+ [\d.]+ ms \[[0-9a-f]{12}\]", lines[-1]), lines
         else:
             assert not [line for line in lines if "GET" in line]
 
