@@ -74,6 +74,15 @@ def folder_patterns(name: str, value: Any) -> str:  # noqa: ANN401 - see above
     return " ".join(dict.fromkeys(given))
 
 
+def ignored_names(name: str, value: Any) -> str:  # noqa: ANN401 - see above
+    # An empty variable counts as unset; "/" is no name.
+    given = [] if value in ("", "/") else _words(value)
+    is_list = isinstance(value, str | list | tuple | set | frozenset)
+    if not is_list or not all(isinstance(glob, str) and is_name(glob) for glob in given):
+        raise SettingsError(f"{name} must be globs of names, such as .* *~, or / for none, not {value!r}.")
+    return " ".join(dict.fromkeys(given))
+
+
 def _words(value: Any) -> Any:  # noqa: ANN401 - see above
     """The words of a text, separated by blanks or commas; another list as it is; else an empty one."""
     if isinstance(value, str):

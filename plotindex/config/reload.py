@@ -23,7 +23,7 @@ class ServiceSettings(NamedTuple):
 
 LOCATIONS = ("root", "database", "state_dir")
 TREE_SETTINGS = (
-    *("project_pattern", "suffixes"),
+    *("project_pattern", "suffixes", "ignore"),
     *("max_plots_per_session", "max_names_mb", "max_depth", "max_filename_bytes"),
 )
 INDEXER_SETTINGS = ServiceSettings(

@@ -45,6 +45,7 @@ class Settings:
     url_prefix: str = _setting(parsers.url_path, "/api/smartstat")
     project_pattern: str = _setting(parsers.folder_patterns, "project_*")
     suffixes: frozenset[str] = _setting(parsers.suffixes, frozenset(MEDIA_TYPES))
+    ignore: str = _setting(parsers.ignored_names, Layout.ignore)
     rescan_seconds: int = _setting(parsers.integer(1, 10**8), 3600)
     poll_seconds: int = _setting(parsers.integer(1, 10**8), 30)
     polling: str = _setting(parsers.OneOf({"auto": "auto", "always": "always", "never": "never"}), "auto")
@@ -69,7 +70,7 @@ class Settings:
     @property
     def layout(self) -> Layout:
         limits = self.max_depth, self.max_plots_per_session, self.max_filename_bytes, self.max_names_mb << 20
-        return Layout(self.project_pattern, self.suffixes, *limits)
+        return Layout(self.project_pattern, self.suffixes, self.ignore, *limits)
 
     @property
     def state_folder(self) -> Path:
@@ -178,7 +179,7 @@ def _as_text(value: object) -> str:
         return "on" if value else "off"
     if isinstance(value, frozenset):
         return " ".join(sorted(value))
-    # An empty variable counts as unset, so an empty path is written as "/".
+    # An empty variable counts as unset, so an empty path, or an empty list of names, is written as "/".
     return " ".join(value) if isinstance(value, tuple) else str(value) or "/"
 
 

@@ -119,6 +119,7 @@ class ScopeDiff:
         self._found, self._walk.rows = self._walk.rows, []
         self._found.sort(key=ROW_SORT_KEY)
         self.report.plots += self.plots
+        self.report.ignored += self._walk.ignored
         self.report.unreadable.update(self._walk.unreadable)
         self.report.unsupported.update(self._walk.unsupported)
         return True

@@ -20,6 +20,7 @@ from plotindex.index.root_identity import root_lost_message
 from plotindex.storage import Catalog, IntegrityCheck
 from plotindex.system import ABSENT_ERRNOS
 from plotindex.tree import (
+    IGNORED,
     MAX_PENDING_SESSIONS,
     ROOT_SCOPE,
     FolderCallback,
@@ -96,12 +97,15 @@ def list_sessions(tree: Tree, catalog: Catalog, report: Report, on_folder: Folde
         CatalogError: the catalogue cannot be read.
     """
     try:
-        names = tree.sessions(report.unsupported, on_folder)
+        left_out: dict[str, str] = {}
+        names = tree.sessions(left_out, on_folder)
     except OSError as error:
         if error.errno in ABSENT_ERRNOS:
             raise RootLostError(root_lost_message(tree, "is missing")) from error
         report.unreadable[""] = error
         return []
+    report.ignored += sum(reason == IGNORED for reason in left_out.values())
+    report.unsupported.update({name: reason for name, reason in left_out.items() if reason != IGNORED})
     return sorted({*names, *catalog.sessions()})
 
 

@@ -26,6 +26,8 @@ class Report:
     """Path -> error. The rows at or below an unreadable path are kept."""
     unsupported: dict[str, str] = field(default_factory=dict)
     """Path -> why it is not indexed, or not with its own time."""
+    ignored: int = 0
+    """Folders and plots that `ignore` leaves out."""
     delay: Histogram | None = None
     """Seconds from the last change of each added or changed file to its row; None if not measured."""
 

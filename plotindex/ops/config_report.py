@@ -123,7 +123,9 @@ def _setting(name: str, settings: Settings | None, values: Mapping[str, Any], gi
         return Setting(name, _as_json(value), "default", None)
     if name not in values:
         return Setting(name, None, given.source, given.location, is_invalid=True)
-    value = NOT_SHOWN if name in SECRETS else _as_json(values[name])
+    # Empty instead of a default: "/" in the file.
+    parsed = "/" if values[name] == "" and _DEFAULTS[name] else values[name]
+    value = NOT_SHOWN if name in SECRETS else _as_json(parsed)
     return Setting(name, value, given.source, given.location)
 
 

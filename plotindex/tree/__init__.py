@@ -7,15 +7,26 @@ from plotindex.tree.globs import fold_case, glob_matcher, is_glob, literal_prefi
 from plotindex.tree.grammar import MEDIA_TYPES, Layout, is_name
 from plotindex.tree.misplaced import describe_misplaced
 from plotindex.tree.parallel_walk import MAX_PENDING_SESSIONS, ParallelWalk, WalkProcess, start_walk_process
-from plotindex.tree.plots import INT64_MAX, ROW_SORT_KEY, SETTLE_NS, Plot, PlotKey, Row, clamp_int64, newest_first
+from plotindex.tree.plots import (
+    INT64_MAX,
+    ROW_SORT_KEY,
+    SETTLE_NS,
+    Plot,
+    PlotKey,
+    Row,
+    clamp_int64,
+    newest_first,
+    plot_from_stat,
+)
 from plotindex.tree.scanner import Scanner
 from plotindex.tree.scopes import MAX_SCOPES_PER_SESSION, ROOT_SCOPE, Scope, ScopeSet, collapse, is_within
 from plotindex.tree.session_filter import ALL_SESSIONS, NO_SESSIONS, Allows, SessionFilter
-from plotindex.tree.tree import OpenPlot, Tree, TreeReader
-from plotindex.tree.walk import FolderCallback, FolderStamp, HardLinkedPlot, Walk, plot_from_stat, sum_names_bytes
+from plotindex.tree.tree import IGNORED, OpenPlot, Tree, TreeReader
+from plotindex.tree.walk import FolderCallback, FolderStamp, HardLinkedPlot, Walk, sum_names_bytes
 
 __all__ = [
     "ALL_SESSIONS",
+    "IGNORED",
     "INT64_MAX",
     "MAX_PENDING_SESSIONS",
     "MAX_SCOPES_PER_SESSION",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from plotindex.system import is_encodable
-from plotindex.tree.globs import glob_matcher
+from plotindex.tree.globs import glob_matcher, literal_prefix
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import ROOT_SCOPE, Scope
 
@@ -40,6 +40,8 @@ class Layout:
     project_pattern: str = "project_*"
     """Globs, separated by blanks."""
     suffixes: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"})
+    ignore: str = ".[!.]* __MACOSX @eaDir lost+found"
+    """Globs of the names of folders and files that are left out, separated by blanks."""
     max_depth: int = 32
     """Folders between a project and an indexed plot, at most."""
     max_plots: int = 100_000
@@ -51,14 +53,27 @@ class Layout:
     is_project: Callable[[str], bool] = field(init=False, repr=False, compare=False)
     """Whether a folder of that name is a project."""
     _endings: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _ignored_prefixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _matches_ignore: Callable[[str], bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         endings = tuple(suffix for suffix in self.suffixes if suffix.rfind(".") == 0 and suffix == suffix.lower())
         object.__setattr__(self, "_endings", endings)
-        matchers = [glob_matcher(pattern) for pattern in self.project_pattern.split()]
+        object.__setattr__(self, "_ignored_prefixes", tuple(map(literal_prefix, self.ignore.split())))
+        object.__setattr__(self, "_matches_ignore", lru_cache(CACHED_NAMES)(_any_matcher(self.ignore)))
+        matches = _any_matcher(self.project_pattern)
         # Called several times per plot, with few different names.
-        is_project = lru_cache(CACHED_NAMES)(lambda name: is_name(name) and any(matches(name) for matches in matchers))
+        is_project = lru_cache(CACHED_NAMES)(lambda name: self.is_indexable(name) and matches(name))
         object.__setattr__(self, "is_project", is_project)
+
+    def is_ignored(self, name: str) -> bool:
+        """Whether `ignore` leaves out folders and files of that name, and everything below."""
+        # Fast path: called for every name.
+        return name.startswith(self._ignored_prefixes) and self._matches_ignore(name)
+
+    def is_indexable(self, name: str) -> bool:
+        """Whether `name` is valid as one component of an indexed path, and not ignored."""
+        return is_name(name) and not self.is_ignored(name)
 
     def has_suffix(self, name: str) -> bool:
         """Whether `name` ends with one of the suffixes, in any case; `.png` alone does not."""
@@ -83,7 +98,7 @@ class Layout:
     def parse_key(self, session: str, filename: str) -> PlotKey | None:
         """The key of a session and filename, or None if no plot can have it."""
         parts = filename.split("/")
-        if is_name(session) and all(map(is_name, parts)) and self.has_suffix(parts[-1]):
+        if self.is_indexable(session) and all(map(self.is_indexable, parts)) and self.has_suffix(parts[-1]):
             return PlotKey(session, filename)
         return None
 
@@ -93,8 +108,14 @@ class Layout:
             return ROOT_SCOPE
         session, _, rest = path.partition("/")
         project, _, below = rest.partition("/")
-        if not is_name(session) or (rest and not self.is_project(project)):
+        if not self.is_indexable(session) or (rest and not self.is_project(project)):
             return None
-        if below and not all(map(is_name, below.split("/"))):
+        if below and not all(map(self.is_indexable, below.split("/"))):
             return None
         return Scope(session, project or None, below or None)
+
+
+def _any_matcher(globs: str) -> Callable[[str], bool]:
+    """A predicate for names that match one of several globs, separated by blanks."""
+    matchers = [glob_matcher(glob) for glob in globs.split()]
+    return lambda name: any(matches(name) for matches in matchers)

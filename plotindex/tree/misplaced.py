@@ -54,6 +54,8 @@ class _Search:
                     if time.monotonic() > self._deadline:
                         self.is_complete = False
                         break
+                    if self._tree.layout.is_ignored(entry.name):
+                        continue
                     if entry.is_dir(follow_symlinks=False):
                         is_project = len(place) == 1 and self._tree.layout.is_project(entry.name)
                         if not is_project and len(place) <= MAX_DEPTH:

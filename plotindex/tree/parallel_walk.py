@@ -222,4 +222,4 @@ class ParallelWalk(Walk):
 
     def _reset(self) -> None:
         self.rows, self.hard_linked, self.stamps, self.unstamped = [], [], {}, []
-        self.cutoff, self.truncated, self.excluded = None, 0, 0
+        self.cutoff, self.truncated, self.excluded, self.ignored = None, 0, 0, 0

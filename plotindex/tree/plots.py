@@ -1,5 +1,6 @@
 """Value types: a plot, its key, its row, and the order of copies. No I/O."""
 
+import os
 from collections.abc import Iterable
 from hashlib import blake2b
 from operator import itemgetter
@@ -68,3 +69,9 @@ def clamp_int64(nanoseconds: int) -> int:
 def to_int64(inode: int) -> int:
     """Map an unsigned 64-bit inode number to a signed one, which SQL can store."""
     return inode if inode <= INT64_MAX else inode - 2**64
+
+
+def plot_from_stat(session: str, project: str, filename: str, status: os.stat_result) -> Plot:
+    """A plot with its numbers clamped to what SQL can store."""
+    mtime_ns, ctime_ns = clamp_int64(status.st_mtime_ns), clamp_int64(status.st_ctime_ns)
+    return Plot(session, project, filename, status.st_size, mtime_ns, ctime_ns, to_int64(status.st_ino))

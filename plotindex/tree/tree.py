@@ -24,11 +24,12 @@ from plotindex.system import (
     open_folder_beneath,
     stat_beneath,
 )
-from plotindex.tree.grammar import Layout, is_name
-from plotindex.tree.plots import Plot, PlotKey, newest_first
+from plotindex.tree.grammar import Layout
+from plotindex.tree.plots import Plot, PlotKey, newest_first, plot_from_stat
 from plotindex.tree.scopes import Scope
-from plotindex.tree.walk import NOT_UTF8, FolderCallback, FolderStamp, Walk, plot_from_stat, read_stamp
+from plotindex.tree.walk import NOT_UTF8, FolderCallback, FolderStamp, Walk, read_stamp
 
+IGNORED = "its name is ignored"
 FS_TYPE_SECONDS = 1.0
 """How long a device's file system type is cached: device numbers are reused."""
 
@@ -96,8 +97,8 @@ class Tree:
             return False
         return True
 
-    def sessions(self, unsupported: dict[str, str] | None = None, on_folder: FolderCallback | None = None) -> list[str]:
-        """Names of the sessions, sorted; directories with invalid names are added to `unsupported`.
+    def sessions(self, left_out: dict[str, str] | None = None, on_folder: FolderCallback | None = None) -> list[str]:
+        """Names of the sessions, sorted; other directories are added to `left_out`, with the reason.
 
         `on_folder` is called with the root before it is listed.
 
@@ -112,10 +113,10 @@ class Tree:
                 for entry in entries:
                     if not entry.is_dir(follow_symlinks=False):
                         continue
-                    if is_name(entry.name):
+                    if self.layout.is_indexable(entry.name):
                         names.append(entry.name)
-                    elif unsupported is not None:
-                        unsupported[entry.name] = NOT_UTF8
+                    elif left_out is not None:
+                        left_out[entry.name] = IGNORED if self.layout.is_ignored(entry.name) else NOT_UTF8
         return sorted(names)
 
     def has_session(self, session: str) -> bool:
@@ -126,7 +127,7 @@ class Tree:
         """
         try:
             with self.folder((session,), FOLDER_PATH_FLAGS):
-                return True
+                return not self.layout.is_ignored(session)
         except OSError as error:
             if error.errno in ABSENT_ERRNOS:
                 return False

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from plotindex.system import ABSENT_ERRNOS, FOLDER_FLAGS, is_encodable, open_folder_beneath
 from plotindex.tree.grammar import Layout
-from plotindex.tree.plots import INT64_MAX, INT64_MIN, SETTLE_NS, Plot, Row, clamp_int64, to_int64
+from plotindex.tree.plots import INT64_MAX, INT64_MIN, SETTLE_NS, Plot, Row, plot_from_stat
 from plotindex.tree.scopes import Scope
 
 NOT_UTF8 = "its name is not UTF-8"
@@ -25,7 +25,6 @@ StatFunction = Callable[[str, str, str], os.stat_result]
 """(session, project, filename) -> status."""
 FolderCallback = Callable[[str, int], None]
 """Called with each folder's path and descriptor, before it is listed."""
-
 
 WalkSteps = Generator[bool, None, None]
 """Yields after each step: `WAITING` if only another process can make progress."""
@@ -80,6 +79,8 @@ class Walk:
         self.hard_linked: list[HardLinkedPlot] = []
         self.excluded = 0
         """Number of folders and plots beyond `max_depth` or `max_filename_bytes`."""
+        self.ignored = 0
+        """Number of folders and plots that `ignore` leaves out."""
         self.cutoff: str | None = None
         """The first filename that was dropped, beyond `max_plots` or `max_names_bytes`."""
         self.truncated = 0
@@ -113,6 +114,8 @@ class Walk:
 
     def _walk(self, session: str, scope: Scope) -> WalkSteps:
         try:
+            if self._layout.is_ignored(session):  # of a catalogue with another `ignore`
+                return
             if scope.project is None:
                 projects: list[str] = []
                 yield from self._list_projects(session, projects)
@@ -135,6 +138,8 @@ class Walk:
                         yield not WAITING
                     if self._layout.is_project(entry.name) and entry.is_dir(follow_symlinks=False):
                         names.append(entry.name)
+                    elif self._layout.is_ignored(entry.name):
+                        self.ignored += entry.is_dir(follow_symlinks=False)
                     elif not is_encodable(entry.name) and entry.is_dir(follow_symlinks=False):
                         self.unsupported[f"{session}/{entry.name}"] = NOT_UTF8
 
@@ -169,7 +174,7 @@ class Walk:
     def _list_folder(self, session: str, project: str, folder: str, project_fd: int, folders: list[str]) -> WalkSteps:
         """Add the plots directly in `folder`; append its subfolders to `folders`."""
         path = f"{session}/{project}/{folder}"
-        has_suffix, folders_only = self._layout.has_suffix, self._folders_only
+        has_suffix, is_ignored, folders_only = self._layout.has_suffix, self._layout.is_ignored, self._folders_only
         may_exceed = self._layout.is_beyond_limits(folder + "x" * NAME_MAX)
         with open_folder_beneath(folder.split("/")[:-1], project_fd) as fd:
             self._call_on_folder(path.rstrip("/"), fd)
@@ -181,18 +186,18 @@ class Walk:
                     statuses: list[tuple[str, os.stat_result]] = []
                     for entry in step:
                         name = entry.name
-                        if entry.is_dir(follow_symlinks=False):
-                            if name.isascii() or is_encodable(name):
-                                folders.append(f"{folder}{name}/")
-                            else:
-                                self.unsupported[path + name] = NOT_UTF8
-                        elif not folders_only and has_suffix(name):
-                            if not (name.isascii() or is_encodable(name)):
-                                self.unsupported[path + name] = NOT_UTF8
-                                continue
-                            if may_exceed and self._layout.is_beyond_limits(folder + name):
-                                self.excluded += 1
-                                continue
+                        is_folder = entry.is_dir(follow_symlinks=False)
+                        if not is_folder and (folders_only or not has_suffix(name)):
+                            continue
+                        if is_ignored(name):
+                            self.ignored += 1
+                        elif not (name.isascii() or is_encodable(name)):
+                            self.unsupported[path + name] = NOT_UTF8
+                        elif is_folder:
+                            folders.append(f"{folder}{name}/")
+                        elif may_exceed and self._layout.is_beyond_limits(folder + name):
+                            self.excluded += 1
+                        else:
                             try:
                                 statuses.append((folder + name, entry.stat(follow_symlinks=False)))
                             except OSError as error:
@@ -292,9 +297,3 @@ def read_stamp(fd: int) -> FolderStamp:
 
 def _stamp_of(status: os.stat_result) -> FolderStamp:
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
-
-
-def plot_from_stat(session: str, project: str, filename: str, status: os.stat_result) -> Plot:
-    """A plot with its numbers clamped to what SQL can store."""
-    mtime_ns, ctime_ns = clamp_int64(status.st_mtime_ns), clamp_int64(status.st_ctime_ns)
-    return Plot(session, project, filename, status.st_size, mtime_ns, ctime_ns, to_int64(status.st_ino))

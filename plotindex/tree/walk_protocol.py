@@ -21,7 +21,8 @@ def arguments_for(tree: Tree, *, for_requests: bool) -> list[str | bytes]:
     layout = tree.layout
     limits = map(str, (layout.max_depth, layout.max_plots, layout.max_filename_bytes, layout.max_names_bytes))
     purpose = FOR_REQUESTS if for_requests else FOR_INDEX
-    return [purpose, os.fsencode(tree.root), layout.project_pattern, " ".join(sorted(layout.suffixes)), *limits]
+    grammar = layout.project_pattern, " ".join(sorted(layout.suffixes)), layout.ignore
+    return [purpose, os.fsencode(tree.root), *grammar, *limits]
 
 
 def pack(walk: Walk) -> bytes:
@@ -29,7 +30,8 @@ def pack(walk: Walk) -> bytes:
     unreadable = {path: error.errno for path, error in walk.unreadable.items()}
     hard_linked = [(tuple(plot), links) for plot, links in walk.hard_linked]
     folders = unreadable, list(walk.unreadable_folders), walk.unsupported, walk.stamps, walk.unstamped, hard_linked
-    return marshal.dumps((*folders, walk.excluded, walk.cutoff, walk.truncated, sorted(walk.rows, key=_sort_key)))
+    rows = sorted(walk.rows, key=_sort_key)
+    return marshal.dumps((*folders, walk.excluded, walk.ignored, walk.cutoff, walk.truncated, rows))
 
 
 def unpack(response: bytes, walk: Walk) -> None:
@@ -42,7 +44,7 @@ def unpack(response: bytes, walk: Walk) -> None:
     walk.unreadable_folders.update({path: errors[path] for path in folders})
     walk.unsupported.update(unsupported)
     walk.hard_linked = [HardLinkedPlot(Plot._make(plot), links) for plot, links in hard_linked]
-    walk.excluded, walk.cutoff, walk.truncated, walk.rows = results
+    walk.excluded, walk.ignored, walk.cutoff, walk.truncated, walk.rows = results
 
 
 def pack_copies(copies: list[Plot], error: OSError | None = None) -> bytes:

@@ -23,7 +23,7 @@ NICENESS = 10
 """Of a process that scans for requests: hits, which take no scan, go first."""
 
 
-def main(purpose: str, root: str, pattern: str, suffixes: str, *limits: str) -> None:
+def main(purpose: str, root: str, pattern: str, suffixes: str, ignore: str, *limits: str) -> None:
     # The parent ends this process by closing its stdin, or by dying.
     if purpose == FOR_REQUESTS:
         # No signal: the kernel would send it when the thread ends that started this process.
@@ -34,7 +34,7 @@ def main(purpose: str, root: str, pattern: str, suffixes: str, *limits: str) -> 
         signal.signal(number, signal.SIG_IGN)
     # Nothing here makes reference cycles, and searching for them takes a tenth of the time.
     gc.disable()
-    layout = Layout(pattern, frozenset(suffixes.split()), *map(int, limits))
+    layout = Layout(pattern, frozenset(suffixes.split()), ignore, *map(int, limits))
     tree = Tree(Path(root), layout)
     serve_requests(tree, sys.stdin.buffer, sys.stdout.buffer, is_bounded=purpose == FOR_INDEX)
 

@@ -219,10 +219,12 @@ class TreeEmitter(EventEmitter, WatchCallback):
 
     def _can_matter(self, path: str, is_folder: int) -> bool:
         """Whether a file may be a plot, or a folder may contain plots."""
-        parts, layout = path.split("/", 2), self._tree.layout
+        parts, name, layout = path.split("/", 2), path.rpartition("/")[2], self._tree.layout
+        if layout.is_ignored(name):
+            return False
         if is_folder:
             return len(parts) < 2 or layout.is_project(parts[1])
-        return len(parts) == 3 and layout.is_project(parts[1]) and layout.has_suffix(path.rpartition("/")[2])
+        return len(parts) == 3 and layout.is_project(parts[1]) and layout.has_suffix(name)
 
     def _add_watch(self, fd: int, number: int) -> int:
         assert self.reader is not None

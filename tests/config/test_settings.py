@@ -63,6 +63,11 @@ WRONG: list[tuple[str, object]] = [
     ("project_pattern", "project_* a/b"),
     ("project_pattern", " , "),
     ("project_pattern", ["project_*", 1]),
+    ("ignore", "a/b"),
+    ("ignore", ["/", ".*"]),
+    ("ignore", [".."]),
+    ("ignore", 1),
+    ("ignore", True),
     ("public_url", "plots.example.org"),
     ("public_url", "http://[::1"),
     ("suffixes", ".pdf"),
@@ -218,6 +223,25 @@ def test_a_child_process_reads_the_same_settings(
         }
     )
     assert load_settings({}, settings.as_environment()) == settings
+
+
+@pytest.mark.parametrize("given", [[], (), "/", ".* tmp*", ".*, tmp*", [".*", "tmp*", ".*"]])
+def test_child_processes_inherit_the_ignored_names(given: object) -> None:
+    settings = load_settings({"root": "/srv/plots", "ignore": given}, {})
+    assert settings.ignore == ("" if given in ([], (), "/") else ".* tmp*")
+    assert load_settings({}, settings.as_environment()) == settings
+    assert settings.layout.is_ignored(".git") == bool(settings.ignore)
+
+
+def test_an_empty_list_in_the_file_ignores_nothing_and_config_prints_it(
+    plotindex: RunPlotindex, root: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "plotindex.toml"
+    file.write_text("ignore = []\n")
+    printed = plotindex("config").stdout
+    assert 'ignore = "/"' in printed
+    file.write_text(printed)
+    assert load_settings({"root": str(root)}, {}, file).ignore == ""
 
 
 def test_a_named_file_replaces_the_default_one_in_every_process(

@@ -23,14 +23,15 @@ from tests.support.postgres import NewDatabase, on_both_engines
 from tests.support.processes import all_plots
 
 SESSIONS, PROJECTS, NAMES = ["s", "s-1"], ["project_a", "project_b", "other"], ["sub", "sub0", "x.png", "y.SVG"]
+IGNORED, LIKE_IGNORED = [".git", "@eaDir", "lost+found", ".x.png"], ["..x.png", "@eaDir.png"]
 BEGINNING = [
     f"{s}/{p}/{n}" for s in SESSIONS for p in PROJECTS for n in ("x.png", "sub/x.png", "sub/sub/y.SVG", "sub0/x.png")
-]
-entries = st.lists(st.sampled_from(NAMES), max_size=3).map("/".join)
+] + ["s/project_a/.git/x.png", ".git/project_a/x.png", "s/project_b/sub/.x.png", "s/project_b/..x.png"]
+entries = st.lists(st.sampled_from([*NAMES, *NAMES, *IGNORED, *LIKE_IGNORED]), max_size=3).map("/".join)
 paths = st.builds(
     lambda session, project, entry: "/".join(filter(None, [session, project, entry])),
-    st.sampled_from(SESSIONS),
-    st.sampled_from([*PROJECTS, ""]),
+    st.sampled_from([*SESSIONS, *SESSIONS, ".git"]),
+    st.sampled_from([*PROJECTS, *PROJECTS, "", ".project_a"]),
     entries,
 )
 Step = tuple[str, str, str, int]
@@ -97,6 +98,8 @@ def plots_by_hand(root: Path) -> set[Plot]:
         for name in files:
             path = (Path(place) / name).relative_to(root)
             status = (root / path).lstat()
+            if any(part in IGNORED or part.startswith(".project") for part in path.parts):
+                continue
             suffix = path.suffix.lower() in {".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"}
             if stat.S_ISREG(status.st_mode) and suffix and len(path.parts) > 2 and path.parts[1].startswith("project_"):
                 numbers = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, to_int64(status.st_ino))
@@ -166,7 +169,9 @@ def assert_same_answers(tree: Tree, catalog: Catalog) -> None:
     """Index and scan answer alike for every key that there is, and for some that there are not."""
     plots = plots_by_hand(tree.root)
     keys = {PlotKey(plot.session, plot.filename) for plot in plots} | {
-        PlotKey(session, name) for session in SESSIONS for name in ("x.png", "sub/x.png", "gone.png")
+        PlotKey(session, name)
+        for session in [*SESSIONS, ".git"]
+        for name in ("x.png", "sub/x.png", "gone.png", ".x.png", "sub/.x.png", ".git/x.png")
     }
     for key in keys:
         expected = current_by_hand(plots, key)

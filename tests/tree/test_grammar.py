@@ -1,6 +1,7 @@
 """The grammar of paths, keys and scopes."""
 
 import re
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import example, given
@@ -12,9 +13,21 @@ from plotindex.tree.plots import INT64_MAX, INT64_MIN, PlotKey, clamp_int64, to_
 from plotindex.tree.scopes import collapse, is_within
 
 LAYOUT = Layout()
+ALL_NAMES = Layout(ignore="")
 
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=20).filter(
-    lambda name: name not in (".", "..")
+
+def is_left_out(name: str) -> bool:
+    """Whether the default of `ignore` leaves a name out, by the words of its documentation."""
+    return (name[0] == "." and name[1:2] != ".") or name in ("__MACOSX", "@eaDir", "lost+found")
+
+
+every_name = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=20
+).filter(lambda name: name not in (".", ".."))
+names = every_name.filter(lambda name: not is_left_out(name))
+left_out = st.one_of(
+    st.sampled_from([".git", ".ipynb_checkpoints", "@eaDir", "__MACOSX", "lost+found", ".~tmp~", ".stversions"]),
+    names.filter(lambda name: name[0] != ".").map(".{}".format),
 )
 plot_names = st.builds(str.__add__, names, st.sampled_from([*sorted(LAYOUT.suffixes), ".PNG", ".Jpg"]))
 filenames = st.builds(lambda folders, name: "/".join([*folders, name]), st.lists(names, max_size=4), plot_names)
@@ -46,6 +59,9 @@ def test_a_valid_key_parses_and_joins_back_to_itself(session: str, filename: str
 def test_a_parsed_key_has_no_part_that_leads_elsewhere(session: str, filename: str) -> None:
     key = LAYOUT.parse_key(session, filename)
     parts = [session, *filename.split("/")]
+    if any(map(is_left_out, filter(None, parts))):
+        assert key is None
+        return
     hostile = any(part in ("", ".", "..") or re.search("[/\0\ud800-\udfff]", part) for part in parts)
     has_suffix = re.search(r"[^/]\.(png|jpe?g|svg|gif|webp)\Z", filename, re.IGNORECASE | re.ASCII) is not None
     assert (key is not None) == (not hostile and has_suffix)
@@ -101,6 +117,39 @@ def test_times_are_clamped_to_64_bits(nanoseconds: int) -> None:
 def test_inode_numbers_fit_and_stay_different(one: int, other: int) -> None:
     assert INT64_MIN <= to_int64(one) <= INT64_MAX
     assert (to_int64(one) == to_int64(other)) == (one == other)
+
+
+@given(names, filenames, left_out, st.data())
+@example("s", "x.png", ".git", None)
+def test_an_ignored_name_is_never_part_of_a_path(
+    session: str, filename: str, name: str, data: st.DataObject | None
+) -> None:
+    layout, parts = Layout("*"), [session, "project_a", *filename.split("/")]
+    at = data.draw(st.integers(0, len(parts) - 1)) if data else 0
+    parts[at] = f"{name}.png" if at == len(parts) - 1 and name[0] == "." else name
+    path = "/".join(parts)
+    assert layout.parse_scope(path) is None
+    assert layout.parse_key(parts[0], "/".join(parts[1:])) is None
+    assert layout.parse_scope("/".join(parts[:at])) is not None
+    assert not layout.is_project(name)
+    assert str(Layout("*", ignore="").parse_scope(path)) == path
+
+
+@given(every_name)
+@example("..x.png")
+@example("...")
+@example(".x.png.AbC123")
+@example("lost+found.png")
+@example(".\n")
+def test_the_default_ignores_one_leading_dot_and_three_names(name: str) -> None:
+    assert LAYOUT.is_ignored(name) == is_left_out(name)
+    assert not ALL_NAMES.is_ignored(name)
+
+
+@given(st.lists(st.sampled_from(["*~", "tmp?", "[ab]*", "x", "*.part.*", "é*"]), max_size=4), every_name)
+def test_a_name_is_ignored_if_one_of_the_globs_matches_it(globs: list[str], name: str) -> None:
+    for each in (name, f"{name}~", "tmp1", f"a{name}", f"{name}.part.{name}"):
+        assert Layout(ignore=" ".join(globs)).is_ignored(each) == any(fnmatchcase(each, glob) for glob in globs)
 
 
 def test_a_project_matches_one_of_several_patterns() -> None:

@@ -46,7 +46,7 @@ def walk_process(tree: Tree) -> Iterator[WalkProcess]:
 def results(walk: Walk) -> dict[str, object]:
     assert walk.advance()
     errors = {path: (error.errno, error.strerror) for path, error in walk.unreadable.items()}
-    names = ("unsupported", "stamps", "folders", "excluded", "cutoff", "truncated", "hard_linked")
+    names = ("unsupported", "stamps", "folders", "excluded", "ignored", "cutoff", "truncated", "hard_linked")
     return {"rows": sorted(walk.rows), "errors": errors, **{name: getattr(walk, name) for name in names}}
 
 
@@ -57,6 +57,8 @@ def results(walk: Walk) -> dict[str, object]:
         Layout(max_plots=5, max_depth=1),
         Layout(max_filename_bytes=20, max_names_bytes=60),
         Layout("*", frozenset({".svg"})),
+        Layout("*", ignore=""),
+        Layout("*", ignore="late.* a"),
     ],
 )
 def test_a_walk_process_returns_what_a_walk_returns(root: Path, tmp_path: Path, layout: Layout) -> None:
