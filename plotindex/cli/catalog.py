@@ -36,7 +36,7 @@ NAMES_SECONDS = 0.1
 @click.option(
     "--allow-removals",
     is_flag=True,
-    help="Accept a project_pattern, suffixes or limits that exclude more than half of the catalogue.",
+    help="Accept a project_pattern, suffixes, ignore or limits that exclude more than half of the catalogue.",
 )
 @click.option("--adopt", is_flag=True, help="The root has moved: use its catalogue for this --root.")
 @click.option("--names", is_flag=True, help="Also complete the name search; an indexer does so in the background.")
@@ -152,7 +152,7 @@ def _check_removals(catalog: "Catalog", layout: "Layout") -> None:
     header = catalog.header()
     excluded, total = count_excluded(catalog, layout)
     if excluded * 2 > total:
-        why = grammar_trouble(header.pattern, header.suffixes, layout) or "A limit is lower than before."
+        why = grammar_trouble(header, layout) or "A limit is lower than before."
         raise SettingsError(
             f"{why} A rebuild would remove {excluded} of {total} plots, so nothing was changed: if they should go, "
             "run it with --allow-removals."

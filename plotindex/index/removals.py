@@ -1,6 +1,7 @@
 """How many plots of the catalogue another grammar leaves out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from plotindex.storage import Catalog
 from plotindex.tree import Layout
@@ -11,12 +12,16 @@ DEFAULT_LAYOUT = Layout()
 def count_excluded(catalog: Catalog, layout: Layout) -> tuple[int, int]:
     """The number of plots that this grammar and its limits leave out, and of all plots.
 
-    Reads every row only if the grammar is another one, or a limit is below its default.
+    Reads every row only if the grammar is another one, or a limit is below its default. An upgrade adopts the default
+    `ignore`, so it does not count for a catalogue of a version without that setting.
 
     Raises:
         CatalogError: the catalogue cannot be read.
     """
-    is_same = catalog.header().matches(layout) and not _has_lower_limits(layout)
+    header = catalog.header()
+    if header.ignore is None and layout.ignore == DEFAULT_LAYOUT.ignore:
+        layout = replace(layout, ignore="")
+    is_same = header.matches(layout) and not _has_lower_limits(layout)
     excluded = total = 0
     for row in catalog.latest_sessions():
         left_out = 0 if is_same else sum(_excluded(catalog, layout, row.session))
@@ -32,5 +37,5 @@ def _has_lower_limits(layout: Layout) -> bool:
 
 def _excluded(catalog: Catalog, layout: Layout, session: str) -> Iterator[bool]:
     for plot in catalog.plots(session):
-        is_included = layout.is_project(plot.project) and layout.has_suffix(plot.filename.rpartition("/")[2])
+        is_included = layout.is_project(plot.project) and layout.parse_key(plot.session, plot.filename)
         yield not is_included or layout.is_beyond_limits(plot.filename)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plotindex.config import variable_name
 from plotindex.index import LockState, indexer_problem
-from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Heartbeat, IndexerStats, wal_problem
+from plotindex.storage import HEARTBEAT_SECONDS, Catalog, Header, Heartbeat, IndexerStats, grammar_of, wal_problem
 from plotindex.system import has_no_inodes, printable
 from plotindex.tree import Layout
 
@@ -24,13 +24,16 @@ def find_trouble(catalog: Catalog, beats: list[Heartbeat], lock: LockState | Non
     return trouble or next(filter(None, map(_silence_elsewhere, beats[1:])), None)
 
 
-def grammar_trouble(pattern: str, suffixes: str, layout: Layout) -> str | None:
-    """How the catalogue's project_pattern or suffixes differ from those of `layout`; None if they do not."""
-    for name, used, given in (
-        ("project_pattern", pattern, layout.project_pattern),
-        ("suffixes", suffixes, " ".join(sorted(layout.suffixes))),
-    ):
-        if used != given:
+def grammar_trouble(header: Header, layout: Layout) -> str | None:
+    """How the catalogue's project_pattern, suffixes or ignore differ from those of `layout`; None if they do not."""
+    for column, value in grammar_of(layout).items():
+        recorded = getattr(header, column)
+        if recorded is None:
+            return "The catalogue is of a version without the setting ignore: run `plotindex rebuild`."
+        if recorded != value:
+            name = "project_pattern" if column == "pattern" else column
+            # In a variable, "/" ignores nothing.
+            used, given = recorded or "/", value or "/"
             fix = printable(f"{variable_name(name)}={shlex.quote(used)}")
             return f"The catalogue uses {name} '{printable(used)}', this command '{printable(given)}'. Set {fix}."
     return None

@@ -135,7 +135,7 @@ def read_status(
     beats = catalog.heartbeats()
     beat = beats[0] if beats else None
     held = read_indexer_lock(lock) if lock else None
-    trouble = find_trouble(catalog, beats, held) or grammar_trouble(header.pattern, header.suffixes, layout)
+    trouble = find_trouble(catalog, beats, held) or grammar_trouble(header, layout)
     if not trouble and not plots:
         trouble = describe_misplaced(Tree(Path(header.root), layout)) or None
     return Status(

@@ -4,6 +4,7 @@ May import: errors, system, tree. Other packages do not import SQLAlchemy.
 """
 
 from plotindex.storage.catalog import Catalog, SessionRow
+from plotindex.storage.catalog_header import Header, grammar_of
 from plotindex.storage.database import Database
 from plotindex.storage.factory import open_database
 from plotindex.storage.find import FoundPlot, PlotFilter, filenames, find_plots, project_names, session_names
@@ -35,6 +36,7 @@ __all__ = [
     "Database",
     "Entry",
     "FoundPlot",
+    "Header",
     "Heartbeat",
     "Histogram",
     "IndexUpdater",
@@ -53,6 +55,7 @@ __all__ = [
     "entries_of",
     "filenames",
     "find_plots",
+    "grammar_of",
     "max_wal_bytes",
     "open_database",
     "page_of",

@@ -236,8 +236,7 @@ class Catalog:
         with self.writing(sessions=[""]) as writer:
             row = writer.connection.execute(select(catalogue.c.root)).first()
             if row is None:
-                pattern, suffixes = grammar_of(layout)
-                values = {"root": root, "pattern": pattern, "suffixes": suffixes}
+                values = {"root": root, **grammar_of(layout)}
                 clocks = dict.fromkeys(("clock", "born", "trimmed"), now_us)
                 writer.connection.execute(insert(catalogue).values(**values, **clocks))
             elif row[0] != root and adopt:

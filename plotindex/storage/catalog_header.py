@@ -20,18 +20,21 @@ class Header(NamedTuple):
     clock: int
     born: int
     trimmed: int
+    ignore: str | None
+    """None in a catalogue migrated from a version without this setting, until its next full scan."""
 
     def matches(self, layout: Layout) -> bool:
         """Whether the catalogue was built with this grammar."""
-        return (self.pattern, self.suffixes) == grammar_of(layout)
+        return all(getattr(self, name) == value for name, value in grammar_of(layout).items())
 
 
 _HEADER = Prepared(select(*(catalogue.c[name] for name in Header._fields)))
 
 
-def grammar_of(layout: Layout) -> tuple[str, str]:
-    """The columns `pattern` and `suffixes`."""
-    return layout.project_pattern, " ".join(sorted(layout.suffixes))
+def grammar_of(layout: Layout) -> dict[str, str]:
+    """The columns that record a grammar."""
+    suffixes = " ".join(sorted(layout.suffixes))
+    return {"pattern": layout.project_pattern, "suffixes": suffixes, "ignore": layout.ignore}
 
 
 def read_header(connection: Connection) -> Header | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The newest revision in migrations/versions."""
 
 

@@ -108,6 +108,7 @@ catalogue = Table(
     Column("clock", BigInteger, nullable=False),
     Column("born", BigInteger, nullable=False),
     Column("trimmed", BigInteger, nullable=False),
+    Column("ignore", Text),
 )
 
 indexer = Table(

@@ -94,8 +94,7 @@ class Writer:
 
     def record_grammar(self, layout: Layout) -> None:
         """Store the grammar that the catalogue is now complete for."""
-        pattern, suffixes = grammar_of(layout)
-        self.connection.execute(update(catalogue).values(pattern=pattern, suffixes=suffixes))
+        self.connection.execute(update(catalogue).values(**grammar_of(layout)))
 
     def expire_cursors(self, now_us: int) -> None:
         """Expire every cursor, also one ahead of the clock, which may have seen commits that are lost."""

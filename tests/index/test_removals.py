@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import update
 
 from plotindex.storage.catalog import Catalog
+from plotindex.storage.schema import migrations_folder
+from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.storage.tables import catalogue
 from tests.support.processes import Index, RunPlotindex, all_plots, draw
 
@@ -20,10 +24,13 @@ def drawn(root: Path, index: Index) -> Path:
     return root
 
 
+ALL_NAMES = {"PLOTINDEX_IGNORE": "/"}
 MISTYPED = [
     {"PLOTINDEX_PROJECT_PATTERN": "projct_*"},
     {"PLOTINDEX_SUFFIXES": ".svg"},
     {"PLOTINDEX_MAX_PLOTS_PER_SESSION": "2"},
+    {"PLOTINDEX_IGNORE": "[0-5].png"},
+    {"PLOTINDEX_IGNORE": "s"},
 ]
 
 
@@ -66,3 +73,33 @@ def test_new_default_suffixes_are_adopted_without_asking(
     assert plotindex("rebuild").returncode == 0
     assert len(all_plots(catalog)) == 8
     assert ".svg" in catalog.header().suffixes
+
+
+def test_an_upgrade_adopts_the_default_ignore_without_asking(root: Path, plotindex: RunPlotindex) -> None:
+    for path in ("s/project_a/x.png", ".git/project_a/x.png", *(f"s/project_a/@eaDir/{n}.png" for n in range(4))):
+        draw(root, path)
+    assert "6 plots" in plotindex("rebuild", env=ALL_NAMES).stdout
+    refused = plotindex("rebuild")
+    assert (refused.returncode, "would remove 5 of 6 plots" in refused.stderr) == (2, True)
+    assert "The catalogue uses ignore '/', this command '.[!.]*" in refused.stderr
+    assert "Set PLOTINDEX_IGNORE=/." in refused.stderr
+    downgrade(root)
+    other = plotindex("rebuild", env={"PLOTINDEX_IGNORE": "[!z]*"})
+    assert (other.returncode, "would remove 6 of 6 plots" in other.stderr) == (2, True)
+    downgrade(root)
+    done = plotindex("rebuild")
+    assert (done.returncode, "1 sessions" not in done.stdout and "5 removed" in done.stdout) == (0, True), done
+    assert plotindex("verify").returncode == 0
+    assert plotindex("rebuild").returncode == 0
+
+
+def downgrade(root: Path) -> None:
+    """Leave the catalogue of the root as the version before the setting `ignore` did."""
+    [file] = (root.parent / "state").glob("*/catalog.db")
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    database = SqliteDatabase(file)
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0005")
+    database.close()
