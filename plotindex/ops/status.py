@@ -80,6 +80,7 @@ class Status:
             "closed": self.stats.closed,
             "others_behind": self.indexer.others_behind,
             "busy": self.stats.busy or None,
+            "ignored": self.stats.ignored,
             "parts": _coverage(self.indexer, self.stats),
         }
 
@@ -100,6 +101,8 @@ class Status:
                 f"self-test  {f'passed {format_age(beat.proven * 1e9)}' if beat.proven else 'not run yet'}",
                 f"errors     {beat.unreadable} unreadable paths, {beat.odd} unsupported names or times",
             ]
+            if self.stats.ignored:
+                lines.append(f"ignored    {self.stats.ignored} folders or plots, by the setting ignore")
             lines += [f"other      {_describe_indexer(other)}" for other in self.others]
             if self.stats.rolled_folders:
                 lines.append(f"rolling    {_describe_rolling(self.stats)}")

@@ -74,6 +74,8 @@ class IndexerStats:
     """Bytes of the write-ahead log that a reader keeps from being truncated."""
     closed: int = 0
     """Folders that the indexer may not read."""
+    ignored: int = 0
+    """Folders and plots that `ignore` leaves out, at the last full scan."""
     rolled_sessions: int = 0
     """Sessions covered by the rolling rescan."""
     rolled_folders: int = 0

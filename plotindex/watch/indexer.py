@@ -201,6 +201,7 @@ class Indexer:
         self._silent.finish_full_scan()
         report = scan.report
         self._stats.rescan = round(time.monotonic() - scan.started, 3)
+        self._stats.ignored = report.ignored
         self._path_errors.clear()
         self._path_errors.add(report)
         if "" in report.unreadable:

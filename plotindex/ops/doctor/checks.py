@@ -10,6 +10,7 @@ from plotindex.ops.doctor.kernel import check_inotify, check_open_files
 from plotindex.ops.doctor.root import (
     check_folders,
     check_identity,
+    check_ignored,
     check_mounts,
     check_plots,
     check_root,
@@ -31,6 +32,7 @@ CHECKS: dict[str, Callable[[Context], Iterator[Finding]]] = {
     "root-identity": check_identity,
     "plots": check_plots,
     "root-folders": check_folders,
+    "ignored": check_ignored,
     "symlinks": check_symlinks,
     "clock": check_clock,
     "inotify-watches": check_inotify,
@@ -49,7 +51,7 @@ CHECKS: dict[str, Callable[[Context], Iterator[Finding]]] = {
     "thumbnails": check_sandbox,
 }
 """Each check, by the name under which its failure is reported."""
-NEED_ROOT = {"plots", "root-file-system", "root-identity", "root-folders", "symlinks", "clock", "scripts"}
+NEED_ROOT = {"plots", "root-file-system", "root-identity", "root-folders", "ignored", "symlinks", "clock", "scripts"}
 """Left out where there is no root: the check `root` says so."""
 
 

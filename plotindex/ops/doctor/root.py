@@ -137,6 +137,16 @@ def check_folders(context: Context) -> Iterator[Finding]:
     )
 
 
+def check_ignored(context: Context) -> Iterator[Finding]:
+    """Count what the setting `ignore` leaves out."""
+    survey = context.survey
+    seen = "No folder or plot is ignored"
+    if survey.ignored:
+        count, first = survey.ignored, printable(survey.first_ignored)
+        seen = f"The setting ignore leaves out {count} folders or plots, such as {first}"
+    yield ok("ignored", seen)
+
+
 def check_symlinks(context: Context) -> Iterator[Finding]:
     """Check for symlinks, which plotindex does not follow."""
     survey = context.survey

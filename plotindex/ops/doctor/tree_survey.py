@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from plotindex.system import ABSENT_ERRNOS
-from plotindex.tree import Layout, Tree, is_name
+from plotindex.tree import Layout, Tree
 
 MAX_SYMLINKS = 1_000
 
@@ -33,6 +33,10 @@ class Survey:
     """Folder -> the error when listing it."""
     owners: dict[int, set[int]] = field(default_factory=dict)
     """User id -> group ids of the sessions and projects that belong to that user."""
+    ignored: int = 0
+    """Folders and plots that `ignore` leaves out."""
+    first_ignored: str = ""
+    """One of them."""
     newest: tuple[int, str] = (0, "")
     """The latest ctime of a folder in ns, and that folder."""
 
@@ -76,7 +80,11 @@ def _survey_folder(tree: Tree, parts: tuple[str, ...], seen: Survey) -> list[tup
             place = (*parts, entry.name)
             # The entry may vanish meanwhile, or lead where this user has no access.
             with suppress(OSError):
-                if not entry.is_symlink():
+                if tree.layout.is_ignored(entry.name):
+                    if _is_left_out(tree.layout, place, entry):
+                        seen.ignored += 1
+                        seen.first_ignored = seen.first_ignored or "/".join(place)
+                elif not entry.is_symlink():
                     if entry.is_dir(follow_symlinks=False) and _may_hold_plots(tree.layout, place):
                         folders.append(place)
                         if len(place) <= 2:
@@ -98,8 +106,15 @@ def _kind(layout: Layout, place: tuple[str, ...], entry: "os.DirEntry[str]") -> 
     return "plot" if len(place) > 2 and entry.is_file() and layout.has_suffix(entry.name) else None
 
 
+def _is_left_out(layout: Layout, place: tuple[str, ...], entry: "os.DirEntry[str]") -> bool:
+    """Whether an ignored entry is a folder, or would be a plot."""
+    if entry.is_dir(follow_symlinks=False):
+        return True
+    return len(place) > 2 and layout.has_suffix(entry.name) and entry.is_file(follow_symlinks=False)
+
+
 def _may_hold_plots(layout: Layout, place: tuple[str, ...]) -> bool:
     name = place[-1]
     if len(place) == 2:
         return layout.is_project(name)
-    return is_name(name) and (len(place) == 1 or not layout.is_beyond_limits("/".join(place[2:]) + "/"))
+    return layout.is_indexable(name) and (len(place) == 1 or not layout.is_beyond_limits("/".join(place[2:]) + "/"))

@@ -83,7 +83,7 @@ def test_unreadable_root_fails_only_its_checks(unprivileged: RunPlotindex, root:
     findings = [Finding(**finding) for finding in json.loads(done.stdout)]
     assert [finding.check for finding in findings if finding.verdict == "bad"] == ["root"]
     unseen = {finding.check for finding in findings if finding.seen.startswith("could not be checked: ")}
-    assert unseen == {"root-folders", "symlinks", "clock", "inotify-watches", "scripts"}
+    assert unseen == {"root-folders", "ignored", "symlinks", "clock", "inotify-watches", "scripts"}
     assert {finding.check for finding in findings if finding.verdict == "ok"} > {"database", "disk-space", "port"}
 
 
