@@ -74,7 +74,9 @@ class SessionJob:
 
     def start_round(self, tree: Tree) -> None:
         self.scopes = collapse(self.queued)
-        parsed = map(tree.layout.parse_scope, self.scopes)
+        # A full scan removes a session of the catalogue that is ignored now.
+        is_full_scan = self.scopes == [self.session] and self.scan_report is not None
+        parsed = [Scope(self.session)] if is_full_scan else map(tree.layout.parse_scope, self.scopes)
         self._scopes_left = deque(scope for scope in parsed if scope is not None and scope.session)
         self._started_at, self.queued = self.queued_at, set()
         self.entered, self.unreadable = set(), {}

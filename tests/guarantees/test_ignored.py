@@ -12,6 +12,7 @@ from plotindex.config.settings import Settings
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
+from tests.index.test_removals import downgrade
 from tests.support.processes import Index, RunPlotindex, StartService, all_plots, draw, free_port, wait_until
 
 IGNORED = [
@@ -91,6 +92,18 @@ def test_events_and_requests_leave_out_ignored_names_and_status_and_doctor_count
         assert "ignored    10 folders or plots, by the setting ignore" in status.stdout
         assert json.loads(plotindex("status", "--json").stdout)["indexer"]["ignored"] == 10
         assert "The setting ignore leaves out 10 folders or plots, such as " in plotindex("doctor").stdout
+
+
+def test_an_indexer_adopts_the_default_for_a_catalogue_of_an_older_version(
+    root: Path, indexer: StartService, plotindex: RunPlotindex
+) -> None:
+    draw_all(root)
+    assert "15 plots" in plotindex("rebuild", env={"PLOTINDEX_IGNORE": "/"}).stdout
+    downgrade(root)
+    with indexer():
+        status = plotindex("status")
+        assert (status.returncode, "indexed    4 plots in 1 sessions" in status.stdout) == (0, True), status
+        assert plotindex("verify").returncode == 0
 
 
 def test_an_empty_list_indexes_and_serves_every_name(

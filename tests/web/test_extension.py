@@ -57,6 +57,16 @@ def test_decorator_guards_the_plots(plots: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+def test_an_empty_list_serves_names_that_are_ignored_by_default(plots: Path, tmp_path: Path) -> None:
+    draw(plots, "abc123/project_a/.cache/.y.png")
+    for ignore, status in ((None, 404), ([], 200), ("/", 200), (".y.*", 404), (["*.svg"], 200)):
+        app = Flask("host")
+        PlotIndex(app, **options(plots, tmp_path), may_see=lambda _session: True, ignore=ignore)
+        answer = app.test_client().get("/api/smartstat/plots/abc123/.cache/.y.png")
+        assert answer.status_code == status, ignore
+        answer.close()
+
+
 def test_hit_with_a_catalogue(plots: Path, tmp_path: Path, tree: Tree, catalog: Catalog) -> None:
     reconcile(tree, catalog, [""])
     app = Flask("host")
