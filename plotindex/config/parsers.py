@@ -69,8 +69,8 @@ def url_path(name: str, value: Any) -> str:  # noqa: ANN401 - see above
 
 def folder_patterns(name: str, value: Any) -> str:  # noqa: ANN401 - see above
     given = _words(value)
-    if not given or not all(isinstance(pattern, str) and is_name(pattern) for pattern in given):
-        raise SettingsError(f"{name} must be globs of folder names, such as project_* run_*, not {value!r}.")
+    if not given or not all(isinstance(pattern, str) and (pattern == "." or is_name(pattern)) for pattern in given):
+        raise SettingsError(f"{name} must be globs of folder names, such as project_* run_*, or `.`, not {value!r}.")
     return " ".join(dict.fromkeys(given))
 
 

@@ -11,7 +11,7 @@ from plotindex.index.report import DEFAULT, Options, Report
 from plotindex.index.root_identity import check_root
 from plotindex.index.session_limits import SessionLimits
 from plotindex.storage import Catalog, Change, Writer
-from plotindex.tree import Plot, Row, Tree, TreeReader, sum_names_bytes
+from plotindex.tree import Plot, Row, Tree, TreeReader, join_path, sum_names_bytes
 
 ROWS_PER_CHANGE = 8
 """Rows compared in one transaction, for each change that it may write."""
@@ -139,7 +139,7 @@ def _check_again(
         try:
             plot = None if is_excluded else reader.stat_plot(session, project, filename)
         except OSError as error:
-            report.unreadable[f"{session}/{project}/{filename}"] = error
+            report.unreadable[join_path(session, project, filename)] = error
             continue
         if plot != row or (options.rewrite and plot):
             yield Change(row and Plot._make(row), plot), report

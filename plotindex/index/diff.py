@@ -18,6 +18,7 @@ from plotindex.tree import (
     Walk,
     WalkProcess,
     is_within,
+    join_path,
 )
 
 PAGE_ROWS = 2_000
@@ -196,8 +197,7 @@ class ScopeDiff:
 
     def _differs(self, position: tuple[str, str], found: Row | None, row: Row | None) -> bool:
         if found is None and self._walk.unreadable:
-            path = f"{self.session}/{position[1]}/{position[0]}"
-            return not is_within(path, self._walk.unreadable)
+            return not is_within(join_path(self.session, position[1], position[0]), self._walk.unreadable)
         return self._rewrite or found != row
 
     def _apply_limits(self, writer: Writer, batch: DifferenceBatch) -> None:

@@ -95,7 +95,7 @@ class Lookup:
 
     def _open(self, session: str, filename: str, project: str | None) -> LookupResult:
         key = self.tree.layout.parse_key(session, filename)
-        if key is None or (project is not None and not self.tree.layout.is_project(project)):
+        if key is None or (project is not None and not self.tree.layout.can_hold(project, filename)):
             return LookupResult(None, CacheStatus.MISS)
         self._refresh_state()
         row = self._read_row(key, project)
@@ -119,7 +119,7 @@ class Lookup:
         """
         key = self.tree.layout.parse_key(session, filename)
         is_fresh = time.monotonic() - self._state_read_at < STATE_SECONDS
-        if not is_fresh or key is None or (project is not None and not self.tree.layout.is_project(project)):
+        if not is_fresh or key is None or (project is not None and not self.tree.layout.can_hold(project, filename)):
             return None
         row = self._read_row(key, project)
         opened = self.tree.open(key, row.project) if row is not None else None

@@ -112,11 +112,11 @@ def list_sessions(tree: Tree, catalog: Catalog, report: Report, on_folder: Folde
 def _expand(scopes: Iterable[str], tree: Tree, catalog: Catalog, report: Report) -> Iterator[Scope]:
     """The scopes, each within one session: the root becomes its sessions."""
     for path in scopes:
-        scope = tree.layout.parse_scope(path)
-        if scope == ROOT_SCOPE:
-            yield from map(Scope, list_sessions(tree, catalog, report))
-        elif scope is not None:
-            yield scope
+        for scope in tree.layout.scopes_at(path):
+            if scope == ROOT_SCOPE:
+                yield from map(Scope, list_sessions(tree, catalog, report))
+            else:
+                yield scope
 
 
 def _prefetch(

@@ -37,5 +37,5 @@ def _has_lower_limits(layout: Layout) -> bool:
 
 def _excluded(catalog: Catalog, layout: Layout, session: str) -> Iterator[bool]:
     for plot in catalog.plots(session):
-        is_included = layout.is_project(plot.project) and layout.parse_key(plot.session, plot.filename)
+        is_included = layout.can_hold(plot.project, plot.filename) and layout.parse_key(plot.session, plot.filename)
         yield not is_included or layout.is_beyond_limits(plot.filename)

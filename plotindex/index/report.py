@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from plotindex.storage import Change, Histogram
-from plotindex.tree import Row
+from plotindex.tree import Row, join_path
 
 MAX_DIFFERING = 10_000
 """Paths listed in a report."""
@@ -50,7 +50,7 @@ class Report:
             now = time.time()
             self.delay.observe_all([now - row[5] / 1e9 for row in rows])
         room = max(0, MAX_DIFFERING - len(self.differing))
-        self.differing += ["/".join(row[:3]) for row in rows[:room]]
+        self.differing += [join_path(*row[:3]) for row in rows[:room]]
 
     def describe(self) -> str:
         return (

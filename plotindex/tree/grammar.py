@@ -1,15 +1,16 @@
 """The grammar of paths: sessions, projects, plots, keys and scopes. No I/O.
 
 ROOT/<session>/<project>/<filename>        filename may contain folders: sub/hist.svg
+ROOT/<session>/<filename>                  project ".", if that is one of the patterns
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from plotindex.system import is_encodable
 from plotindex.tree.globs import glob_matcher, literal_prefix
-from plotindex.tree.plots import PlotKey
+from plotindex.tree.plots import SESSION_PROJECT, PlotKey
 from plotindex.tree.scopes import ROOT_SCOPE, Scope
 
 MEDIA_TYPES = {
@@ -38,7 +39,7 @@ class Layout:
     """The grammar that walks, events, scans and requests share."""
 
     project_pattern: str = "project_*"
-    """Globs, separated by blanks."""
+    """Globs, separated by blanks; `.` for plots directly in the session."""
     suffixes: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"})
     ignore: str = ".[!.]* __MACOSX @eaDir lost+found"
     """Globs of the names of folders and files that are left out, separated by blanks."""
@@ -51,7 +52,7 @@ class Layout:
     max_names_bytes: int = 64 << 20
     """Sum of the bytes of the filenames of one session's indexed plots, at most."""
     is_project: Callable[[str], bool] = field(init=False, repr=False, compare=False)
-    """Whether a folder of that name is a project."""
+    """Whether a folder of that name is a project; `.` is one if it is a pattern."""
     _endings: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _ignored_prefixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _matches_ignore: Callable[[str], bool] = field(init=False, repr=False, compare=False)
@@ -60,10 +61,15 @@ class Layout:
         endings = tuple(suffix for suffix in self.suffixes if suffix.rfind(".") == 0 and suffix == suffix.lower())
         object.__setattr__(self, "_endings", endings)
         object.__setattr__(self, "_ignored_prefixes", tuple(map(literal_prefix, self.ignore.split())))
-        object.__setattr__(self, "_matches_ignore", lru_cache(CACHED_NAMES)(_any_matcher(self.ignore)))
-        matches = _any_matcher(self.project_pattern)
+        object.__setattr__(self, "_matches_ignore", lru_cache(CACHED_NAMES)(_any_matcher(self.ignore.split())))
+        patterns = self.project_pattern.split()
+        matches = _any_matcher(pattern for pattern in patterns if pattern != SESSION_PROJECT)
+
         # Called several times per plot, with few different names.
-        is_project = lru_cache(CACHED_NAMES)(lambda name: self.is_indexable(name) and matches(name))
+        @lru_cache(CACHED_NAMES)
+        def is_project(name: str) -> bool:
+            return name in patterns if name == SESSION_PROJECT else self.is_indexable(name) and matches(name)
+
         object.__setattr__(self, "is_project", is_project)
 
     def is_ignored(self, name: str) -> bool:
@@ -74,6 +80,21 @@ class Layout:
     def is_indexable(self, name: str) -> bool:
         """Whether `name` is valid as one component of an indexed path, and not ignored."""
         return is_name(name) and not self.is_ignored(name)
+
+    @property
+    def has_session_project(self) -> bool:
+        """Whether plots may lie directly in a session: in project `.`."""
+        return self.is_project(SESSION_PROJECT)
+
+    def can_hold(self, project: str, path: str) -> bool:
+        """Whether `project` is one, and holds what lies at `path` below it; a folder ends with a slash.
+
+        Project `.` does not hold the folders that are projects themselves.
+        """
+        if project != SESSION_PROJECT:
+            return self.is_project(project)
+        first, slash, _ = path.partition("/")
+        return self.has_session_project and not (slash and self.is_project(first))
 
     def has_suffix(self, name: str) -> bool:
         """Whether `name` ends with one of the suffixes, in any case; `.png` alone does not."""
@@ -108,14 +129,25 @@ class Layout:
             return ROOT_SCOPE
         session, _, rest = path.partition("/")
         project, _, below = rest.partition("/")
-        if not self.is_indexable(session) or (rest and not self.is_project(project)):
+        if rest and self.has_session_project and not self.is_project(project):
+            project, below = SESSION_PROJECT, rest
+        if not self.is_indexable(session) or (rest and not self.can_hold(project, below)):
             return None
         if below and not all(map(self.is_indexable, below.split("/"))):
             return None
         return Scope(session, project or None, below or None)
 
+    def scopes_at(self, path: str) -> Iterator[Scope]:
+        """The scopes of a path relative to the root: two where both a project and a plot of project `.` can be."""
+        scope = self.parse_scope(path)
+        if scope is None:
+            return
+        yield scope
+        if scope.project not in (None, SESSION_PROJECT) and scope.path is None and self.has_session_project:
+            yield Scope(scope.session, SESSION_PROJECT, scope.project)
 
-def _any_matcher(globs: str) -> Callable[[str], bool]:
-    """A predicate for names that match one of several globs, separated by blanks."""
-    matchers = [glob_matcher(glob) for glob in globs.split()]
+
+def _any_matcher(globs: Iterable[str]) -> Callable[[str], bool]:
+    """A predicate for names that match one of several globs."""
+    matchers = [glob_matcher(glob) for glob in globs]
     return lambda name: any(matches(name) for matches in matchers)

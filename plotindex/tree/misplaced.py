@@ -23,6 +23,8 @@ def describe_misplaced(tree: Tree, session: str | None = None) -> str:
         return ""
     if session is None and any(map(tree.layout.is_project, sessions)):
         return f"The root is a session itself, with folders that match {pattern}; set the root to the folder above it."
+    if tree.layout.has_session_project:
+        return ""
     counts = [count for name in sessions if (count := search.images_in(name))]
     if not counts:
         return ""

@@ -1,4 +1,4 @@
-"""Value types: a plot, its key, its row, and the order of copies. No I/O."""
+"""Value types: a plot, its key, its row, its path, and the order of copies. No I/O."""
 
 import os
 from collections.abc import Iterable
@@ -7,6 +7,8 @@ from operator import itemgetter
 from typing import NamedTuple
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+SESSION_PROJECT = "."
+"""The project of the plots directly in a session. Paths leave it out."""
 SETTLE_NS = 2_000_000_000
 """A file changed more recently may change again within one tick of its clock, and keep its version."""
 
@@ -38,7 +40,7 @@ class Plot(NamedTuple):
 
     @property
     def path(self) -> str:
-        return f"{self.session}/{self.project}/{self.filename}"
+        return join_path(*self[:3])
 
     @property
     def suffix(self) -> str:
@@ -56,6 +58,17 @@ class Plot(NamedTuple):
         return now_ns - self.ctime_ns > SETTLE_NS
 
 
+def join_path(session: str, project: str, filename: str) -> str:
+    """A path relative to the root."""
+    return f"{session}/{filename}" if project == SESSION_PROJECT else f"{session}/{project}/{filename}"
+
+
+def plot_from_stat(session: str, project: str, filename: str, status: os.stat_result) -> Plot:
+    """A plot with its numbers clamped to what SQL can store."""
+    mtime_ns, ctime_ns = clamp_int64(status.st_mtime_ns), clamp_int64(status.st_ctime_ns)
+    return Plot(session, project, filename, status.st_size, mtime_ns, ctime_ns, to_int64(status.st_ino))
+
+
 def newest_first(copies: Iterable[Plot]) -> list[Plot]:
     """Sort the copies of a key: newest mtime first, then greatest project name. The first is the current copy."""
     return sorted(copies, key=lambda copy: (copy.mtime_ns, copy.project), reverse=True)
@@ -69,9 +82,3 @@ def clamp_int64(nanoseconds: int) -> int:
 def to_int64(inode: int) -> int:
     """Map an unsigned 64-bit inode number to a signed one, which SQL can store."""
     return inode if inode <= INT64_MAX else inode - 2**64
-
-
-def plot_from_stat(session: str, project: str, filename: str, status: os.stat_result) -> Plot:
-    """A plot with its numbers clamped to what SQL can store."""
-    mtime_ns, ctime_ns = clamp_int64(status.st_mtime_ns), clamp_int64(status.st_ctime_ns)
-    return Plot(session, project, filename, status.st_size, mtime_ns, ctime_ns, to_int64(status.st_ino))

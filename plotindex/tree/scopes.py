@@ -3,6 +3,8 @@
 from collections.abc import Container, Iterable
 from typing import NamedTuple
 
+from plotindex.tree.plots import SESSION_PROJECT
+
 
 class Scope(NamedTuple):
     """An entry of the tree and everything below it; all None is the root."""
@@ -12,7 +14,8 @@ class Scope(NamedTuple):
     path: str | None = None
 
     def __str__(self) -> str:
-        return "/".join(part for part in self if part is not None)
+        parts = (self.session, self.path) if self.path and self.project == SESSION_PROJECT else self
+        return "/".join(part for part in parts if part is not None)
 
 
 ROOT_SCOPE = Scope()

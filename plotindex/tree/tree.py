@@ -25,7 +25,7 @@ from plotindex.system import (
     stat_beneath,
 )
 from plotindex.tree.grammar import Layout
-from plotindex.tree.plots import Plot, PlotKey, newest_first, plot_from_stat
+from plotindex.tree.plots import SESSION_PROJECT, Plot, PlotKey, newest_first, plot_from_stat
 from plotindex.tree.scopes import Scope
 from plotindex.tree.walk import NOT_UTF8, FolderCallback, FolderStamp, Walk, read_stamp
 
@@ -164,8 +164,12 @@ class Tree:
         if self.layout.parse_key(*key) is None:
             return []
         parts = key.filename.split("/")
-        copies = []
+        copies: list[Plot] = []
         first_error: OSError | None = None
+        try:
+            copies += filter(None, [self.stat_plot(key.session, SESSION_PROJECT, key.filename)])
+        except OSError as error:
+            first_error = error
         try:
             with self.folder((key.session,)) as session_fd, os.scandir(session_fd) as entries:
                 for entry in entries:
@@ -195,7 +199,7 @@ class Tree:
             OSError: it cannot be opened.
         """
         session, filename = key
-        if not self.layout.is_project(project):
+        if not self.layout.can_hold(project, filename):
             return None
         try:
             fd = open_beneath(self._path, (session, project, *filename.split("/")))
@@ -238,7 +242,7 @@ class TreeReader:
     def stat_plot(self, session: str, project: str, filename: str) -> Plot | None:
         """As `Tree.stat_plot`."""
         layout = self.tree.layout
-        if not (layout.is_project(project) and layout.parse_key(session, filename)):
+        if not (layout.can_hold(project, filename) and layout.parse_key(session, filename)):
             return None
         try:
             status = self.stat(session, project, filename)

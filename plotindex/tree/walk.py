@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from plotindex.system import ABSENT_ERRNOS, FOLDER_FLAGS, is_encodable, open_folder_beneath
 from plotindex.tree.grammar import Layout
-from plotindex.tree.plots import INT64_MAX, INT64_MIN, SETTLE_NS, Plot, Row, plot_from_stat
+from plotindex.tree.plots import INT64_MAX, INT64_MIN, SESSION_PROJECT, SETTLE_NS, Plot, Row, join_path, plot_from_stat
 from plotindex.tree.scopes import Scope
 
 NOT_UTF8 = "its name is not UTF-8"
@@ -117,7 +117,7 @@ class Walk:
             if self._layout.is_ignored(session):  # of a catalogue with another `ignore`
                 return
             if scope.project is None:
-                projects: list[str] = []
+                projects = [SESSION_PROJECT] if self._layout.has_session_project else []
                 yield from self._list_projects(session, projects)
                 for project in projects:
                     yield from self._walk_project(session, project, "")
@@ -145,7 +145,7 @@ class Walk:
 
     def _walk_entry(self, session: str, project: str, path: str) -> WalkSteps:
         status = self._stat(session, project, path)
-        if S_ISDIR(status.st_mode):
+        if S_ISDIR(status.st_mode) and self._layout.can_hold(project, path + "/"):
             yield from self._walk_project(session, project, path + "/")
         elif S_ISREG(status.st_mode) and self._layout.has_suffix(path.rpartition("/")[2]):
             if self._layout.is_beyond_limits(path):
@@ -163,21 +163,23 @@ class Walk:
                     if self._layout.is_beyond_limits(below):
                         self.excluded += 1
                         continue
-                    path = f"{session}/{project}/{below}".rstrip("/")
+                    path = join_path(session, project, below).rstrip("/")
                     try:
                         yield from self._list_folder(session, project, below, project_fd, pending)
                     except OSError as error:
                         self._record_folder_error(path, error)
         except OSError as error:
-            self._record_folder_error(f"{session}/{project}", error)
+            self._record_folder_error(join_path(session, project, "").rstrip("/"), error)
 
     def _list_folder(self, session: str, project: str, folder: str, project_fd: int, folders: list[str]) -> WalkSteps:
         """Add the plots directly in `folder`; append its subfolders to `folders`."""
-        path = f"{session}/{project}/{folder}"
+        path = join_path(session, project, folder)
         has_suffix, is_ignored, folders_only = self._layout.has_suffix, self._layout.is_ignored, self._folders_only
+        has_others = project == SESSION_PROJECT and not folder
         may_exceed = self._layout.is_beyond_limits(folder + "x" * NAME_MAX)
         with open_folder_beneath(folder.split("/")[:-1], project_fd) as fd:
-            self._call_on_folder(path.rstrip("/"), fd)
+            if not (has_others and self.scope.project is None):
+                self._call_on_folder(path.rstrip("/"), fd)
             links = self._stamp(f"{project}/{folder}"[:-1] if folder else project, fd)
             if folders_only and links == LEAF_FOLDER_LINKS:
                 return
@@ -189,8 +191,11 @@ class Walk:
                         is_folder = entry.is_dir(follow_symlinks=False)
                         if not is_folder and (folders_only or not has_suffix(name)):
                             continue
+                        if is_folder and has_others and self._layout.is_project(name):
+                            continue
                         if is_ignored(name):
-                            self.ignored += 1
+                            # Folders of a session are counted where its projects are listed.
+                            self.ignored += not (is_folder and has_others)
                         elif not (name.isascii() or is_encodable(name)):
                             self.unsupported[path + name] = NOT_UTF8
                         elif is_folder:
@@ -216,7 +221,7 @@ class Walk:
             if not (INT64_MIN <= mtime_ns <= INT64_MAX and INT64_MIN <= ctime_ns <= INT64_MAX and inode <= INT64_MAX):
                 row = plot_from_stat(session, project, filename, status)
                 if row[4] != mtime_ns:
-                    self.unsupported[f"{session}/{project}/{filename}"] = TIME_OUT_OF_RANGE
+                    self.unsupported[join_path(session, project, filename)] = TIME_OUT_OF_RANGE
             add(row)
             if links > 1:
                 self.hard_linked.append(HardLinkedPlot(Plot._make(row), links))

@@ -223,8 +223,10 @@ class TreeEmitter(EventEmitter, WatchCallback):
         if layout.is_ignored(name):
             return False
         if is_folder:
-            return len(parts) < 2 or layout.is_project(parts[1])
-        return len(parts) == 3 and layout.is_project(parts[1]) and layout.has_suffix(name)
+            return len(parts) < 2 or layout.has_session_project or layout.is_project(parts[1])
+        in_project = len(parts) == 3 and layout.is_project(parts[1])
+        in_session = len(parts) > 1 and layout.has_session_project
+        return (in_project or in_session) and layout.has_suffix(name)
 
     def _add_watch(self, fd: int, number: int) -> int:
         assert self.reader is not None

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Collection, Iterable
+from itertools import chain
 from typing import NamedTuple
 
 from plotindex.index import Report, ScopeDiff
@@ -76,8 +77,9 @@ class SessionJob:
         self.scopes = collapse(self.queued)
         # A full scan removes a session of the catalogue that is ignored now.
         is_full_scan = self.scopes == [self.session] and self.scan_report is not None
-        parsed = [Scope(self.session)] if is_full_scan else map(tree.layout.parse_scope, self.scopes)
-        self._scopes_left = deque(scope for scope in parsed if scope is not None and scope.session)
+        scopes = chain.from_iterable(map(tree.layout.scopes_at, self.scopes))
+        parsed = [Scope(self.session)] if is_full_scan else scopes
+        self._scopes_left = deque(scope for scope in parsed if scope.session)
         self._started_at, self.queued = self.queued_at, set()
         self.entered, self.unreadable = set(), {}
 

@@ -320,6 +320,13 @@ def test_a_command_warns_if_the_services_of_its_root_use_another_state(
     assert service_state_hint(settings, {}, own) is None
 
 
+@pytest.mark.parametrize("given", [".", "project_* .", "., project_*", [".", "project_*"]])
+def test_a_dot_among_the_project_patterns_is_the_session_itself(given: object) -> None:
+    layout = load({"root": "/srv", "project_pattern": given}).layout
+    assert layout.has_session_project
+    assert layout.is_project("project_a") == (given != ".")
+
+
 @pytest.mark.parametrize("given", ["run_* fig_*", "run_*,fig_*", " run_* , fig_*  run_*", ["run_*", "fig_*"]])
 def test_several_project_patterns_are_separated_by_blanks_or_commas(given: object) -> None:
     settings = load({"root": "/srv", "project_pattern": given})

@@ -5,7 +5,7 @@ import random
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tests.support.processes import all_plots
 
 SESSIONS, PROJECTS, NAMES = ["s", "s-1"], ["project_a", "project_b", "other"], ["sub", "sub0", "x.png", "y.SVG"]
 IGNORED, LIKE_IGNORED = [".git", "@eaDir", "lost+found", ".x.png"], ["..x.png", "@eaDir.png"]
+PATTERNS = ["project_*", ".", "project_* .", "project_* s* ."]
 BEGINNING = [
     f"{s}/{p}/{n}" for s in SESSIONS for p in PROJECTS for n in ("x.png", "sub/x.png", "sub/sub/y.SVG", "sub0/x.png")
 ] + ["s/project_a/.git/x.png", ".git/project_a/x.png", "s/project_b/sub/.x.png", "s/project_b/..x.png"]
@@ -31,7 +32,7 @@ entries = st.lists(st.sampled_from([*NAMES, *NAMES, *IGNORED, *LIKE_IGNORED]), m
 paths = st.builds(
     lambda session, project, entry: "/".join(filter(None, [session, project, entry])),
     st.sampled_from([*SESSIONS, *SESSIONS, ".git"]),
-    st.sampled_from([*PROJECTS, *PROJECTS, "", ".project_a"]),
+    st.sampled_from([*PROJECTS, *PROJECTS, "", "project_c.png", ".project_a"]),
     entries,
 )
 Step = tuple[str, str, str, int]
@@ -90,7 +91,15 @@ STEPS: dict[str, Callable[[Path, str, str, int], None]] = {
 }
 
 
-def plots_by_hand(root: Path) -> set[Plot]:
+def place_by_hand(parts: Sequence[str], pattern: str) -> tuple[str, str] | None:
+    """The project and filename of a file below a root."""
+    begins = tuple(glob[:-1] for glob in pattern.split() if glob != ".")
+    if len(parts) > 2 and begins and parts[1].startswith(begins):
+        return parts[1], "/".join(parts[2:])
+    return (".", "/".join(parts[1:])) if len(parts) > 1 and "." in pattern.split() else None
+
+
+def plots_by_hand(root: Path, pattern: str = "project_*") -> set[Plot]:
     """What is a plot below a root, found without any code of the product."""
     found = set()
     for place, folders, files in os.walk(root):
@@ -101,9 +110,10 @@ def plots_by_hand(root: Path) -> set[Plot]:
             if any(part in IGNORED or part.startswith(".project") for part in path.parts):
                 continue
             suffix = path.suffix.lower() in {".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"}
-            if stat.S_ISREG(status.st_mode) and suffix and len(path.parts) > 2 and path.parts[1].startswith("project_"):
+            place_in = place_by_hand(path.parts, pattern)
+            if stat.S_ISREG(status.st_mode) and suffix and place_in:
                 numbers = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, to_int64(status.st_ino))
-                found.add(Plot(path.parts[0], path.parts[1], "/".join(path.parts[2:]), *numbers))
+                found.add(Plot(path.parts[0], *place_in, *numbers))
     return found
 
 
@@ -111,7 +121,7 @@ def plots_by_hand(root: Path) -> set[Plot]:
 def fresh_catalog(new_database: NewDatabase, tree: Tree, engine: str = "sqlite") -> Iterator[Catalog]:
     with new_database(engine) as database:
         catalog = Catalog(database)
-        catalog.record_root(str(tree.root), Layout(), 1)
+        catalog.record_root(str(tree.root), tree.layout, 1)
         yield catalog
 
 
@@ -121,17 +131,17 @@ def current_by_hand(plots: set[Plot], key: PlotKey) -> Plot | None:
 
 
 @on_both_engines
-@settings(max_examples=28, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(steps, min_size=1, max_size=25), st.randoms(use_true_random=False))
+@settings(max_examples=56, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(PATTERNS), st.lists(steps, min_size=1, max_size=25), st.randoms(use_true_random=False))
 def test_reconciling_what_changed_equals_a_rebuild_and_a_scan(
-    new_database: NewDatabase, engine: str, changes: list[Step], chance: random.Random
+    new_database: NewDatabase, engine: str, pattern: str, changes: list[Step], chance: random.Random
 ) -> None:
     if engine != "sqlite":
         # What can go wrong with another engine does so in a few steps.
         changes = changes[:6]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        tree = Tree(root)
+        tree = Tree(root, Layout(pattern))
         for number, path in enumerate(BEGINNING):
             write(root, path, "", number % 5)
         with fresh_catalog(new_database, tree, engine) as catalog:
@@ -152,7 +162,7 @@ def test_reconciling_what_changed_equals_a_rebuild_and_a_scan(
                 else:
                     for scope in scopes:
                         reconcile(tree, catalog, [scope if chance.random() < 0.8 else scope.rpartition("/")[0]])
-                assert all_plots(catalog) == plots_by_hand(root)
+                assert all_plots(catalog) == plots_by_hand(root, pattern)
             assert_same_answers(tree, catalog)
             assert list(differences(tree, catalog)) == []
             assert reconcile(tree, catalog, [""]).differences == 0
@@ -161,13 +171,13 @@ def test_reconciling_what_changed_equals_a_rebuild_and_a_scan(
                 assert all_plots(rebuilt) == all_plots(catalog)
                 assert rebuilt.counts() == catalog.counts()
             reconcile(tree, catalog, [""], Options(rewrite=True))
-            assert all_plots(catalog) == plots_by_hand(root)
+            assert all_plots(catalog) == plots_by_hand(root, pattern)
             assert list(differences(tree, catalog)) == []
 
 
 def assert_same_answers(tree: Tree, catalog: Catalog) -> None:
     """Index and scan answer alike for every key that there is, and for some that there are not."""
-    plots = plots_by_hand(tree.root)
+    plots = plots_by_hand(tree.root, tree.layout.project_pattern)
     keys = {PlotKey(plot.session, plot.filename) for plot in plots} | {
         PlotKey(session, name)
         for session in [*SESSIONS, ".git"]
@@ -177,6 +187,7 @@ def assert_same_answers(tree: Tree, catalog: Catalog) -> None:
         expected = current_by_hand(plots, key)
         assert catalog.current(key) == expected
         assert next(iter(tree.find(key)), None) == expected
-        for project in PROJECTS:
+        for project in (*PROJECTS, "."):
             copy = next((p for p in plots if (p.session, p.filename, p.project) == (*key, project)), None)
             assert catalog.copy(key, project) == copy
+            assert tree.stat_plot(key.session, project, key.filename) == copy

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plotindex.system.text import printable
 from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import INT64_MAX, INT64_MIN, PlotKey, clamp_int64, to_int64
-from plotindex.tree.scopes import collapse, is_within
+from plotindex.tree.scopes import Scope, collapse, is_within
 
 LAYOUT = Layout()
 ALL_NAMES = Layout(ignore="")
@@ -156,6 +156,62 @@ def test_a_project_matches_one_of_several_patterns() -> None:
     layout = Layout("project_* run_[0-9]")
     assert [layout.is_project(name) for name in ("project_a", "run_1", "run_a", "project_* run_1")] == [
         *(True, True, False, True)
+    ]
+
+
+mixed_names = st.one_of(names, names.map("project_{}".format), st.just("sub"), st.just("project_a"))
+mixed_paths = st.lists(mixed_names, min_size=1, max_size=4).map("/".join)
+mixed_layouts = st.sampled_from([LAYOUT, Layout("."), Layout("project_* ."), Layout(". *"), Layout("sub")])
+
+
+@given(mixed_layouts, mixed_names, mixed_paths)
+def test_a_path_belongs_to_at_most_one_project(layout: Layout, session: str, path: str) -> None:
+    project, _, below = f"{path}/x.png".partition("/")
+    assert not (layout.can_hold(".", f"{path}/x.png") and layout.can_hold(project, below))
+
+
+@given(mixed_layouts, mixed_names, mixed_paths)
+def test_a_path_is_the_name_of_its_scopes(layout: Layout, session: str, path: str) -> None:
+    for scope in layout.scopes_at(f"{session}/{path}"):
+        assert str(scope) == f"{session}/{path}"
+        assert scope in layout.scopes_at(str(scope))
+        assert layout.can_hold(scope.project or "", scope.path or "")
+
+
+SCOPES: dict[str, dict[str, list[tuple[str | None, ...]]]] = {
+    ".": {
+        "s": [("s", None, None)],
+        "s/x.png": [("s", ".", "x.png")],
+        "s/sub/x.png": [("s", ".", "sub/x.png")],
+        "s/project_a/x.png": [("s", ".", "project_a/x.png")],
+        "s/./sub/x.png": [("s", ".", "sub/x.png")],
+        "s/.": [("s", ".", None)],
+        "s/././x.png": [],
+        "s/../x.png": [],
+        "s//x.png": [],
+    },
+    "project_* .": {
+        "s/sub": [("s", ".", "sub")],
+        "s/sub/project_a/x.png": [("s", ".", "sub/project_a/x.png")],
+        "s/project_a/x.png": [("s", "project_a", "x.png")],
+        "s/project_a.png": [("s", "project_a.png", None), ("s", ".", "project_a.png")],
+        "s/./project_a/x.png": [],
+        "s/./project_a.png": [("s", ".", "project_a.png")],
+    },
+    "project_*": {"s/.": [], "s/./x.png": [], "s/x.png": [], "s/./project_a/x.png": []},
+}
+
+
+@pytest.mark.parametrize("pattern", SCOPES)
+def test_a_path_outside_of_the_other_projects_lies_in_the_project_of_the_session(pattern: str) -> None:
+    layout = Layout(pattern)
+    for path, scopes in SCOPES[pattern].items():
+        assert list(layout.scopes_at(path)) == [Scope(*scope) for scope in scopes], path
+
+
+def test_the_session_is_a_project_only_if_the_pattern_says_so() -> None:
+    assert [Layout(pattern).is_project(".") for pattern in (".", "a .", "*", "?", "project_*")] == [
+        *(True, True, False, False, False)
     ]
 
 
