@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, Select, Text, and_, bindparam, column, func, or_, select, true, values
+from sqlalchemy import CTE, ColumnElement, Select, Text, and_, bindparam, case, column, func, or_, select, true, values
 
 from plotindex.storage.database import Database
 from plotindex.storage.rows import OF_PROJECT, PLOT
@@ -11,7 +11,7 @@ from plotindex.storage.search.name_search import NameSearch
 from plotindex.storage.search.trigrams import can_be_in_name, trigrams_of
 from plotindex.storage.tables import plot, session
 from plotindex.system import is_encodable
-from plotindex.tree import Plot, PlotKey, glob_matcher, is_glob, literal_runs
+from plotindex.tree import SESSION_PROJECT, Plot, PlotKey, glob_matcher, is_glob, literal_runs
 
 
 class PlotFilter(NamedTuple):
@@ -112,7 +112,7 @@ def _narrowing_runs(text: str) -> list[str]:
 
 def _projects_with(database: Database, runs: Sequence[str]) -> list[list[tuple[str, str]]]:
     """For each run the projects, with their sessions, whose path contains it or ends with its beginning."""
-    path = _PROJECTS.c.session + "/" + _PROJECTS.c.project + "/"
+    path = _path_of_project(_PROJECTS.c.session, _PROJECTS.c.project)
     have = []
     for run in runs:
         beginnings = [run[: at + 1] for at, sign in enumerate(run) if at and sign == "/"]
@@ -142,6 +142,11 @@ def _queries_for(query: Select[Any], keys: Iterable[PlotKey]) -> Iterator[Select
         yield query.where(plot.c.session == given.c.session, plot.c.filename == given.c.filename)
 
 
+def _path_of_project(session: ColumnElement[str], project: ColumnElement[str]) -> ColumnElement[str]:
+    """The beginning of the paths of its plots."""
+    return session + "/" + case((project == SESSION_PROJECT, ""), else_=project + "/")
+
+
 def _each_project() -> CTE:
     """Every session with each of its projects, and with None, by one step in an index for each."""
     first = select(func.min(plot.c.project)).where(plot.c.session == session.c.session).scalar_subquery()
@@ -158,7 +163,7 @@ _FILENAMES = select(plot.c.filename).where(plot.c.session == bindparam("of_sessi
 
 def _conditions(wanted: PlotFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.text and not is_glob(wanted.text):
-        path = plot.c.session + "/" + plot.c.project + "/" + plot.c.filename
+        path = _path_of_project(plot.c.session, plot.c.project) + plot.c.filename
         yield path.icontains(wanted.text, autoescape=True)
     if wanted.session is not None:
         yield plot.c.session == wanted.session

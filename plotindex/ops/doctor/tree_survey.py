@@ -102,19 +102,22 @@ def _kind(layout: Layout, place: tuple[str, ...], entry: "os.DirEntry[str]") -> 
     if entry.is_dir():
         if not _may_hold_plots(layout, place):
             return None
-        return {1: "session", 2: "project"}.get(len(place), "folder of plots")
-    return "plot" if len(place) > 2 and entry.is_file() and layout.has_suffix(entry.name) else None
+        kinds = {1: "session", 2: "project" if layout.is_project(entry.name) else "folder of plots"}
+        return kinds.get(len(place), "folder of plots")
+    may_be_plot = len(place) > (1 if layout.has_session_project else 2)
+    return "plot" if may_be_plot and entry.is_file() and layout.has_suffix(entry.name) else None
 
 
 def _is_left_out(layout: Layout, place: tuple[str, ...], entry: "os.DirEntry[str]") -> bool:
     """Whether an ignored entry is a folder, or would be a plot."""
     if entry.is_dir(follow_symlinks=False):
         return True
-    return len(place) > 2 and layout.has_suffix(entry.name) and entry.is_file(follow_symlinks=False)
+    may_be_plot = len(place) > (1 if layout.has_session_project else 2)
+    return may_be_plot and layout.has_suffix(entry.name) and entry.is_file(follow_symlinks=False)
 
 
 def _may_hold_plots(layout: Layout, place: tuple[str, ...]) -> bool:
-    name = place[-1]
-    if len(place) == 2:
-        return layout.is_project(name)
-    return layout.is_indexable(name) and (len(place) == 1 or not layout.is_beyond_limits("/".join(place[2:]) + "/"))
+    if len(place) == 1:
+        return layout.is_indexable(place[0])
+    scope = layout.parse_scope("/".join(place))
+    return scope is not None and not layout.is_beyond_limits(f"{scope.path}/" if scope.path else "")
