@@ -24,8 +24,11 @@ def describe_misplaced(tree: Tree, session: str | None = None) -> str:
     if session is None and any(map(tree.layout.is_project, sessions)):
         return f"The root is a session itself, with folders that match {pattern}; set the root to the folder above it."
     if tree.layout.has_session_project:
-        return ""
-    counts = [count for name in sessions if (count := search.images_in(name))]
+        # Every image in a session is a plot.
+        if session is not None or not search.images_in((), depth=-1):
+            return ""
+        return "The root is a session itself, with images in it; set the root to the folder above it."
+    counts = [count for name in sessions if (count := search.images_in((name,)))]
     if not counts:
         return ""
     more = "" if search.is_complete else "More than "
@@ -45,10 +48,10 @@ class _Search:
         self._deadline = time.monotonic() + MAX_SECONDS
         self.is_complete = True
 
-    def images_in(self, session: str) -> int:
-        """Images in a session, outside its projects."""
+    def images_in(self, folder: tuple[str, ...], depth: int = MAX_DEPTH) -> int:
+        """Images in a session, outside its projects; or in the root."""
         images = 0
-        pending: list[tuple[str, ...]] = [(session,)]
+        pending = [folder]
         while pending and self.is_complete:
             place = pending.pop()
             with suppress(OSError), self._tree.folder(place) as fd, os.scandir(fd) as entries:
@@ -60,7 +63,7 @@ class _Search:
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         is_project = len(place) == 1 and self._tree.layout.is_project(entry.name)
-                        if not is_project and len(place) <= MAX_DEPTH:
+                        if not is_project and len(place) <= depth:
                             pending.append((*place, entry.name))
                     elif self._tree.layout.has_suffix(entry.name) and entry.is_file(follow_symlinks=False):
                         images += 1

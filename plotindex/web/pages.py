@@ -9,6 +9,7 @@ from flask import Response, url_for
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from plotindex.system import format_age, format_size, rfc3339
+from plotindex.tree import SESSION_PROJECT
 
 
 def render_page(blueprint: str, template: str, /, **values: object) -> Response:
@@ -40,6 +41,11 @@ def format_utc(mtime_ns: int) -> str:
     return f"{datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def project_label(project: str) -> str:
+    """The name of a project for readers."""
+    return "session folder" if project == SESSION_PROJECT else project
+
+
 def pluralize(count: int, noun: str, plural: str | None = None) -> str:
     """A count with its noun: `1,234 plots`. Default plural: with an `s`."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
@@ -55,4 +61,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(ago=format_age, utc=format_utc, size=format_size, rfc3339=rfc3339, pluralize=pluralize)
+    environment.filters.update(label=project_label)
     return environment

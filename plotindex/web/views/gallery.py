@@ -230,10 +230,10 @@ class GalleryViews:
 
     def _copy(self, viewer: Viewer, path: str) -> Plot | None:
         """The copy at `SESSION/PROJECT/FILENAME`, if it exists and the viewer may see it."""
-        session, _, rest = path.partition("/")
-        project, _, filename = rest.partition("/")
-        key = self._lookup.tree.layout.parse_key(session, filename)
-        entry = self._overview.entry(key) if key and viewer.allows(session) else None
+        layout = self._lookup.tree.layout
+        session, project, filename = next((scope for scope in layout.scopes_at(path) if scope.path), ("", "", ""))
+        key = layout.parse_key(session or "", filename or "")
+        entry = self._overview.entry(key) if key and viewer.allows(key.session) else None
         return next((copy for copy in entry.copies if copy.project == project), None) if entry else None
 
     def _image_url(self, viewer: Viewer, plot: Plot) -> str:

@@ -45,7 +45,8 @@ export function focusOnSlash(field) {
 
 export const sleep = (duration) => new Promise((done) => setTimeout(done, duration));
 
-/** SESSION/PROJECT/FILENAME, which identifies a copy. */
-export const pathOf = (copy) => `${copy.session}/${copy.project}/${copy.filename}`;
+/** SESSION/PROJECT/FILENAME, which identifies a copy; without the project `.`. */
+export const pathOf = ({ session, project, filename }) =>
+  [session, ...(project === "." ? [] : [project]), filename].join("/");
 
 export const encodePath = (name) => name.split("/").map(encodeURIComponent).join("/");

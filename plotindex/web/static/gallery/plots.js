@@ -1,5 +1,7 @@
 // The plots of a session: filter, sort, group. Independent of the page.
 
+import { projectLabel } from "../shared/format.js";
+
 const names = new Intl.Collator(undefined, { numeric: true });
 const byName = (a, b) => names.compare(a.filename, b.filename) || (a.filename < b.filename ? -1 : 1);
 const ORDERS = {
@@ -10,7 +12,7 @@ const ORDERS = {
 };
 const GROUP_KEYS = {
   folder: (entry) => entry.filename.slice(0, Math.max(0, entry.filename.lastIndexOf("/"))),
-  project: (entry) => entry.project,
+  project: (entry) => projectLabel(entry.project),
 };
 
 /** Entries of the list API, by filename. */

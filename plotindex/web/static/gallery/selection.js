@@ -70,9 +70,9 @@ function createItem(path) {
   const name = document.createElement("span");
   const [, project, ...rest] = path.split("/");
   name.dir = "auto";
-  name.textContent = rest.join("/");
+  name.textContent = rest.join("/") || project;
   button.type = "button";
-  button.title = `Remove ${project}/${rest.join("/")}`;
+  button.title = `Remove ${[project, ...rest].join("/")}`;
   button.setAttribute("aria-label", button.title);
   button.append(name, " ✕");
   button.addEventListener("click", () => setSelected(path, false));

@@ -3,7 +3,7 @@
 import { followPage } from "../api/refresh.js";
 import { encodePath } from "../api/client.js";
 import { connectCopyButtons, connectZoom, showNote, connectKeys, showStageZoom } from "../viewer/controls.js";
-import { startTimeUpdates, pluralize, setTime } from "../shared/format.js";
+import { startTimeUpdates, pluralize, projectLabel, setTime } from "../shared/format.js";
 import { isSvg, loadAllWhenVisible } from "../gallery/thumbnails.js";
 import { loadOrder, restoreBackLink } from "../gallery/order.js";
 import { confirmSlowSvg, loadImage, setPlaceholder } from "../viewer/image_loader.js";
@@ -104,7 +104,7 @@ async function update(page) {
     if (document.getElementById("note").textContent) showNote("");
     return;
   }
-  if (await show()) showNote(isOtherCopy ? `Updated just now by ${current.project}` : "Updated just now");
+  if (await show()) showNote(isOtherCopy ? `Updated just now by ${projectLabel(current.project)}` : "Updated just now");
 }
 
 /** Replace a part of the page; keeps the focus. */

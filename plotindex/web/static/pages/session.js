@@ -1,7 +1,7 @@
 // The page of a session: all its plots, updated live.
 
 import { api, fetchJson, encodePath, focusOnSlash, gallery, pathOf, setStatus, sleep } from "../api/client.js";
-import { startTimeUpdates, pluralize, setTime, formatSize } from "../shared/format.js";
+import { startTimeUpdates, pluralize, projectLabel, setTime, formatSize } from "../shared/format.js";
 import { Grid } from "../gallery/grid.js";
 import { cancelLoad, loadWhenVisible, loadAllWhenVisible } from "../gallery/thumbnails.js";
 import { showLoginExpired, followChanges } from "../api/changes.js";
@@ -40,8 +40,8 @@ function updateCard(card, entry) {
   card.querySelector(".open").href = plotPage + encodePath(entry.filename);
   card.querySelector(".name").title = entry.filename;
   card.querySelector(".name bdi").textContent = entry.filename;
-  card.querySelector(".project").textContent = entry.project;
-  card.querySelector(".project").title = entry.project;
+  card.querySelector(".project").textContent = projectLabel(entry.project);
+  card.querySelector(".project").title = projectLabel(entry.project);
   card.querySelector(".bytes").textContent = formatSize(entry.size);
   setTime(card.querySelector("time"), entry.mtime);
   card.querySelector(".pick .unseen").textContent = `Compare ${entry.filename}`;

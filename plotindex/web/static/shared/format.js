@@ -13,6 +13,9 @@ export function formatSize(bytes) {
 
 export const pluralize = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
+/** The name of a project for readers. */
+export const projectLabel = (project) => (project === "." ? "session folder" : project);
+
 /** Milliseconds since the epoch of an RFC 3339 time with nine decimals: browsers need not parse more than three. */
 export const toMilliseconds = (time) => Date.parse(`${time.slice(0, 23)}Z`);
 

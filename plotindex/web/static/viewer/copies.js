@@ -1,6 +1,6 @@
 // The compared copies, read from the page's figures.
 
-import { toMilliseconds } from "../shared/format.js";
+import { projectLabel, toMilliseconds } from "../shared/format.js";
 import { isSvg } from "../gallery/thumbnails.js";
 
 const timeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -19,7 +19,8 @@ export function readCopies(figures, isOneName) {
   const hasSeveralSessions = new Set(figures.map(({ dataset }) => dataset.session)).size > 1;
   return figures.map((figure) => {
     const { path, session, project, filename, version, image, size, mtime } = figure.dataset;
-    const label = isOneName ? project : [filename, project, ...(hasSeveralSessions ? [session] : [])].join(" · ");
+    const name = projectLabel(project);
+    const label = isOneName ? name : [filename, name, ...(hasSeveralSessions ? [session] : [])].join(" · ");
     const formattedTime = timeFormat.format(toMilliseconds(mtime));
     const copy = { path, session, project, filename, version, image, mtime, label, formattedTime };
     // The id in the page's URL.
