@@ -43,7 +43,10 @@ DATABASE = (
     "SQLAlchemy URL of the catalogue (environment: PLOTINDEX_DATABASE_URL).  "
     "[default: a file below PLOTINDEX_STATE_DIR]"
 )
-PATTERN = f"Globs of the project folders, separated by blanks or commas.  [default: {default_text('project_pattern')}]"
+PATTERN = (
+    "Globs of the project folders, separated by blanks or commas; `.` for plots directly in a session.  "
+    f"[default: {default_text('project_pattern')}]"
+)
 CONFIG = "Configuration file (environment: PLOTINDEX_CONFIG).  [default: plotindex.toml, if it exists]"
 
 
