@@ -36,8 +36,10 @@ from tests.support.processes import Index, RunPlotindex, draw
 HOUR_NS = 3600 * 10**9
 NOW_NS = 1_800_000_000 * 10**9
 names = st.sampled_from(["a", "ab", "b", "A%", "ä", "a_"])
-rows = st.lists(st.tuples(names, names, names, st.integers(0, 5)), unique_by=lambda row: row[:3], max_size=20)
-parts = st.sampled_from(["", "a", "B", "%", "_", "a*", "*/b", "[ab]", "ä", "?"])
+rows = st.lists(
+    st.tuples(names, names | st.just("."), names, st.integers(0, 5)), unique_by=lambda row: row[:3], max_size=20
+)
+parts = st.sampled_from(["", "a", "B", ".", "b/a", "%", "_", "a*", "*/b", "[ab]", "ä", "?"])
 moments = st.none() | st.integers(0, 6)
 
 
@@ -98,7 +100,7 @@ def is_so_called(one: Plot, text: str) -> bool:
 
 paths = st.tuples(
     st.sampled_from(["run_1", "Run_12", "b", "project_1"]),
-    st.sampled_from(["project_1", "project_run_1", "pro_ä", "Hist"]),
+    st.sampled_from(["project_1", "project_run_1", "pro_ä", "Hist", "."]),
     st.sampled_from(["hist.png", "sub/HIST.png", "project_1/x.png", "un_1/a.png", "hist_Ä%.png", 'Ä"b.png']),
 )
 

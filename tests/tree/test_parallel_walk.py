@@ -59,6 +59,8 @@ def results(walk: Walk) -> dict[str, object]:
         Layout("*", frozenset({".svg"})),
         Layout("*", ignore=""),
         Layout("*", ignore="late.* a"),
+        Layout("."),
+        Layout("project_* ."),
     ],
 )
 def test_a_walk_process_returns_what_a_walk_returns(root: Path, tmp_path: Path, layout: Layout) -> None:

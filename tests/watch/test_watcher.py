@@ -17,6 +17,7 @@ from watchdog.observers import inotify_c
 
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import ScopeSet, collapse, is_within
 from plotindex.tree.tree import Tree
@@ -130,6 +131,26 @@ def test_what_can_be_no_plot_is_not_told(listening: Listening, root: Path) -> No
     (root / os.fsdecode(b"s/project_a/\xff.png")).write_bytes(b"")
     draw(root, "s/project_a/last.png")
     assert listening.drain() == {"s/project_a/last.png"}
+
+
+@pytest.mark.parametrize("pattern", [".", "project_* ."])
+def test_what_lies_directly_in_a_session_is_told(root: Path, catalog: Catalog, tmp_path: Path, pattern: str) -> None:
+    (root / "s/sub").mkdir(parents=True)
+    listening = Listening(Tree(root, Layout(pattern)), catalog, tmp_path / "barriers")
+    listening.start()
+    draw(root, "s/x.png")
+    draw(root, "s/notes.txt")
+    draw(root, "x.png")
+    draw(root, "s/sub/y.png")
+    assert listening.drain() == {"s/x.png", "s/sub/y.png"}
+    (root / "s/sub").rename(root / "s/project_sub")
+    assert listening.drain() == {"s/sub", "s/project_sub"}
+    draw(root, "s/project_sub/z.png")
+    assert listening.drain() == {"s/project_sub/z.png"}
+    folders = {folder.stat().st_ino for folder in (root, root / "s", root / "s/project_sub")}
+    assert listening.watched_inodes() == folders
+    assert len(listening.watcher.watches) == 3
+    listening.watcher.stop()
 
 
 def test_reading_plots_causes_no_event(listening: Listening, root: Path, tree: Tree) -> None:
