@@ -129,7 +129,7 @@ class Layout:
             return ROOT_SCOPE
         session, _, rest = path.partition("/")
         project, _, below = rest.partition("/")
-        if rest and self.has_session_project and not self.is_project(project):
+        if rest and not self.is_project(project) and self.has_session_project:
             project, below = SESSION_PROJECT, rest
         if not self.is_indexable(session) or (rest and not self.can_hold(project, below)):
             return None

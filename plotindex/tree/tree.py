@@ -167,7 +167,8 @@ class Tree:
         copies: list[Plot] = []
         first_error: OSError | None = None
         try:
-            copies += filter(None, [self.stat_plot(key.session, SESSION_PROJECT, key.filename)])
+            if self.layout.has_session_project:
+                copies += filter(None, [self.stat_plot(key.session, SESSION_PROJECT, key.filename)])
         except OSError as error:
             first_error = error
         try:
