@@ -12,6 +12,8 @@ from plotindex.tree.plots import (
     ROW_SORT_KEY,
     SESSION_PROJECT,
     SETTLE_NS,
+    HardLinkedPlot,
+    OpenPlot,
     Plot,
     PlotKey,
     Row,
@@ -19,12 +21,13 @@ from plotindex.tree.plots import (
     join_path,
     newest_first,
     plot_from_stat,
+    sum_names_bytes,
 )
 from plotindex.tree.scanner import Scanner
 from plotindex.tree.scopes import MAX_SCOPES_PER_SESSION, ROOT_SCOPE, Scope, ScopeSet, collapse, is_within
 from plotindex.tree.session_filter import ALL_SESSIONS, NO_SESSIONS, Allows, SessionFilter
-from plotindex.tree.tree import IGNORED, OpenPlot, Tree, TreeReader
-from plotindex.tree.walk import FolderCallback, FolderStamp, HardLinkedPlot, Walk, sum_names_bytes
+from plotindex.tree.tree import IGNORED, Tree, TreeReader
+from plotindex.tree.walk import FolderCallback, FolderStamp, Walk
 
 __all__ = [
     "ALL_SESSIONS",

@@ -23,6 +23,8 @@ class PlotKey(NamedTuple):
 Row = tuple[str, str, str, int, int, int, int]
 """The fields of a `Plot`; making millions of named tuples would take seconds."""
 
+filename_of = itemgetter(2)
+"""The filename of a row."""
 ROW_SORT_KEY = itemgetter(2, 1)
 """(filename, project) of a row: the order of a session's rows, in the catalogue too."""
 
@@ -56,6 +58,25 @@ class Plot(NamedTuple):
     def is_settled(self, now_ns: int) -> bool:
         """Whether any further change will change the version."""
         return now_ns - self.ctime_ns > SETTLE_NS
+
+
+class OpenPlot(NamedTuple):
+    """A plot and the descriptor of its checked file."""
+
+    plot: Plot
+    fd: int
+
+
+class HardLinkedPlot(NamedTuple):
+    """A plot whose file has several names, and its number of hard links."""
+
+    plot: Plot
+    link_count: int
+
+
+def sum_names_bytes(rows: Iterable[Row]) -> int:
+    """Sum of the bytes of the rows' filenames."""
+    return len("".join(map(filename_of, rows)).encode())
 
 
 def join_path(session: str, project: str, filename: str) -> str:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from plotindex.system import (
     ABSENT_ERRNOS,
@@ -25,20 +24,13 @@ from plotindex.system import (
     stat_beneath,
 )
 from plotindex.tree.grammar import Layout
-from plotindex.tree.plots import SESSION_PROJECT, Plot, PlotKey, newest_first, plot_from_stat
+from plotindex.tree.plots import SESSION_PROJECT, OpenPlot, Plot, PlotKey, newest_first, plot_from_stat
 from plotindex.tree.scopes import Scope
 from plotindex.tree.walk import NOT_UTF8, FolderCallback, FolderStamp, Walk, read_stamp
 
 IGNORED = "its name is ignored"
 FS_TYPE_SECONDS = 1.0
 """How long a device's file system type is cached: device numbers are reused."""
-
-
-class OpenPlot(NamedTuple):
-    """A plot and the descriptor of its checked file."""
-
-    plot: Plot
-    fd: int
 
 
 class Tree:

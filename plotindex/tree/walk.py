@@ -6,13 +6,24 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import accumulate, islice
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from stat import S_ISDIR, S_ISREG
-from typing import NamedTuple
 
 from plotindex.system import ABSENT_ERRNOS, FOLDER_FLAGS, is_encodable, open_folder_beneath
 from plotindex.tree.grammar import Layout
-from plotindex.tree.plots import INT64_MAX, INT64_MIN, SESSION_PROJECT, SETTLE_NS, Plot, Row, join_path, plot_from_stat
+from plotindex.tree.plots import (
+    INT64_MAX,
+    INT64_MIN,
+    SESSION_PROJECT,
+    SETTLE_NS,
+    HardLinkedPlot,
+    Plot,
+    Row,
+    filename_of,
+    join_path,
+    plot_from_stat,
+    sum_names_bytes,
+)
 from plotindex.tree.scopes import Scope
 
 NOT_UTF8 = "its name is not UTF-8"
@@ -36,13 +47,6 @@ NAME_MAX = 255
 """Bytes of one name, at most (limits.h)."""
 LEAF_FOLDER_LINKS = 2
 """st_nlink of a folder without subfolders, on file systems that count their ".."."""
-
-
-class HardLinkedPlot(NamedTuple):
-    """A plot whose file has several names, and its number of hard links."""
-
-    plot: Plot
-    link_count: int
 
 
 class Walk:
@@ -175,7 +179,7 @@ class Walk:
         """Add the plots directly in `folder`; append its subfolders to `folders`."""
         path = join_path(session, project, folder)
         has_suffix, is_ignored, folders_only = self._layout.has_suffix, self._layout.is_ignored, self._folders_only
-        has_others = project == SESSION_PROJECT and not folder
+        has_others, is_project = project == SESSION_PROJECT and not folder, self._layout.is_project
         may_exceed = self._layout.is_beyond_limits(folder + "x" * NAME_MAX)
         with open_folder_beneath(folder.split("/")[:-1], project_fd) as fd:
             if not (has_others and self.scope.project is None):
@@ -189,9 +193,7 @@ class Walk:
                     for entry in step:
                         name = entry.name
                         is_folder = entry.is_dir(follow_symlinks=False)
-                        if not is_folder and (folders_only or not has_suffix(name)):
-                            continue
-                        if is_folder and has_others and self._layout.is_project(name):
+                        if has_others and is_project(name) if is_folder else folders_only or not has_suffix(name):
                             continue
                         if is_ignored(name):
                             # Folders of a session are counted where its projects are listed.
@@ -243,7 +245,7 @@ class Walk:
         """Drop the rows from the first filename on that is beyond the bounds of a session."""
         rows, layout = self.rows, self._layout
         if len(rows) > layout.max_plots or names_bytes > layout.max_names_bytes:
-            rows.sort(key=_filename_of)
+            rows.sort(key=filename_of)
             sums = accumulate(len(row[2].encode()) for row in rows[: layout.max_plots])
             within = bisect_right(list(sums), layout.max_names_bytes)
             cutoff = rows[within][2]
@@ -286,12 +288,6 @@ class Walk:
             self.unreadable[path] = error
 
 
-def sum_names_bytes(rows: Iterable[Row]) -> int:
-    """Sum of the bytes of the rows' filenames."""
-    return len("".join(map(_filename_of, rows)).encode())
-
-
-_filename_of = itemgetter(2)
 _fields_of = attrgetter("st_mode", "st_nlink", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 
 

@@ -4,9 +4,9 @@ import marshal
 import os
 import struct
 
-from plotindex.tree.plots import Plot, Row
+from plotindex.tree.plots import HardLinkedPlot, Plot, Row
 from plotindex.tree.tree import Tree
-from plotindex.tree.walk import HardLinkedPlot, Walk
+from plotindex.tree.walk import Walk
 
 LENGTH = struct.Struct("=Q")
 """Precedes each request and response: its length in bytes."""

@@ -29,8 +29,8 @@ from plotindex.rendering.cache import FileCache
 from plotindex.rendering.protocol import SVG_JOB, Outcome
 from plotindex.rendering.thumbnails import WIDTHS, Thumbnails
 from plotindex.system import closing_fd
-from plotindex.tree.plots import Plot, PlotKey
-from plotindex.tree.tree import OpenPlot, Tree
+from plotindex.tree.plots import OpenPlot, Plot, PlotKey
+from plotindex.tree.tree import Tree
 from plotindex.web import PlotIndex, create_app
 from tests.support.images import BLUE, GREEN, RED, UNDECODABLE, UNUSUAL_IMAGES, encoded, halves
 from tests.support.processes import SVG as SMALL_SVG

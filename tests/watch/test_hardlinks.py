@@ -8,10 +8,9 @@ import pytest
 from plotindex.config.settings import Settings
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.writer import Change
-from plotindex.tree.plots import Plot
+from plotindex.tree.plots import HardLinkedPlot, Plot
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree
-from plotindex.tree.walk import HardLinkedPlot
 from plotindex.watch import hardlinks
 from plotindex.watch import scheduler as scheduler_module
 from plotindex.watch.barriers import wait_for_sync
