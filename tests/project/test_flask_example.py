@@ -45,6 +45,7 @@ CASES = [
     Case("abc/photo.jpeg", "suffixes"),
     Case("abc/moving.gif", "suffixes"),
     Case("abc/UPPER.PNG", "suffixes"),
+    Case("abc/.hidden.png", "hidden files and folders, `__MACOSX`, `@eaDir`, `lost+found`"),
     Case("abc/linked.png", "symlinks, `..`"),
     Case("abc/linked/secret.png", "symlinks, `..`"),
     Case("link/x.png", "symlinks, `..`"),
@@ -60,7 +61,7 @@ CASES = [
 @pytest.fixture
 def plots(root: Path, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     draw(tmp_path, "secret.png", b"secret")
-    for path in ("x.png", "sub/deep/y.png", "with space #%.png", "notes.txt", "UPPER.PNG"):
+    for path in ("x.png", "sub/deep/y.png", "with space #%.png", "notes.txt", "UPPER.PNG", ".hidden.png"):
         draw(root, f"abc/project_a/{path}", path.encode())
     draw(root, "abc/project_a/drawing.svg", SVG)
     for path in ("photo.jpg", "photo.jpeg", "moving.gif"):

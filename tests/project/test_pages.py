@@ -126,7 +126,7 @@ def test_the_page_on_settings_describes_each_with_its_default() -> None:
         for name, default in zip(names.split(", "), defaults.split(", "), strict=True):
             described[name.strip("`")] = default.strip("`")
     assert described.keys() >= PARSERS.keys()
-    by_words = {"root", "database", "state_dir", "suffixes", "ignore", "max_watches", "secret_key"}
+    by_words = {"root", "database", "state_dir", "suffixes", "max_watches", "secret_key"}
     defaults = {name: default_text(name) for name in PARSERS.keys() - by_words}
     assert {name: described[name] for name in defaults} == {
         name: "unset" if default == "none" else default for name, default in defaults.items()
