@@ -45,7 +45,17 @@ from tests.support.processes import (
 hypothesis.settings.register_profile("plotindex", deadline=None)
 hypothesis.settings.load_profile("plotindex")
 
-SLOW_FOLDERS = {"browser", "cli", "guarantees", "project", "rendering"}
+SLOW_FOLDERS = {"browser", "cli", "guarantees", "project", "rendering", "watch"}
+SLOW_FILES = {
+    "test_concurrency.py",
+    "test_host_apps.py",
+    "test_reload.py",
+    "test_wal.py",
+    "test_direct_hits.py",
+    "test_isolation.py",
+    "test_migrations.py",
+    "test_permissions.py",
+}
 QUICK_FILES = {"test_imports.py", "test_pages.py"}
 SLOW_FIXTURES = {"browser", "plotindex", "postgres", "refused", "service", "small_disk", "unprivileged"}
 """Fixtures that start programs, servers or browsers."""
@@ -56,7 +66,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         in_slow_folder = item.path.parent.name in SLOW_FOLDERS and item.path.name not in QUICK_FILES
         needs_process = bool(SLOW_FIXTURES & set(getattr(item, "fixturenames", ())))
-        if in_slow_folder or needs_process or "nginx" in item.path.name or "postgresql" in item.name:
+        is_long = in_slow_folder or item.path.name in SLOW_FILES
+        if is_long or needs_process or "nginx" in item.path.name or "postgresql" in item.name:
             item.add_marker(pytest.mark.slow)
 
 
