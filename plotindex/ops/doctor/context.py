@@ -57,8 +57,7 @@ class Context:
     @property
     def has_database(self) -> bool:
         """Whether the database file exists; True for a database server."""
-        file = self.catalog.database.file
-        return file is None or file.exists()
+        return self.catalog.database.exists()
 
     @cached_property
     def indexer(self) -> Heartbeat | None:
