@@ -8,7 +8,7 @@ SEED ?= 1
 VENV := .venv$(addprefix -,$(filter-out python3,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 
-.PHONY: run check test acceptance lint bench bench-scale bench-peers torture soak screenshots release-check manual clean help
+.PHONY: run check test acceptance lint bench bench-scale bench-peers torture pictures soak screenshots release-check manual schema clean help
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -25,7 +25,7 @@ test: $(VENV)/ready ## Run every test: under six minutes on two cores
 	@sh tests/tools/install.sh
 	$(BIN)/pytest --numprocesses=4 --dist=worksteal $(TESTS)
 
-acceptance: torture soak ## Run what takes long and is not part of CI: torture and soak, SECONDS (600) each
+acceptance: torture soak pictures ## Run what takes long and is not part of CI: torture and soak, SECONDS (600) each; pictures
 
 lint: $(VENV)/ready ## Check style and types
 	$(BIN)/ruff format --check .
@@ -41,8 +41,14 @@ bench-scale: $(VENV)/ready ## Measure a tree of PLOTS (1000000) plots beside sma
 bench-peers: $(VENV)/ready ## Measure one plot served by plotindex and by other servers, installed into build/peers; takes minutes
 	$(BIN)/python -m benchmarks peers
 
-torture: $(VENV)/ready ## Change a tree at random for SECONDS (600) by SEED (1) and compare; also KILL=3, OVERFLOW=1, STRICT=1
+torture: $(VENV)/ready ## Change a tree at random for SECONDS (600) by SEED (1) and compare, then its history on both engines; also KILL=3, OVERFLOW=1, STRICT=1
 	$(BIN)/python -m tests.tools.torture $(SECONDS) $(SEED) $(if $(KILL),--kill $(KILL)) $(if $(OVERFLOW),--overflow) $(if $(STRICT),--strict)
+	EXAMPLES=$(SECONDS) $(BIN)/pytest -q tests/history/test_torture.py
+	$(BIN)/python -m tests.tools.history_torture $(SECONDS) $(SEED) --engine sqlite
+	$(BIN)/python -m tests.tools.history_torture $(SECONDS) $(SEED) --engine postgresql
+
+pictures: $(VENV)/ready ## Draw 2000 real files (downloaded into build/corpus), and 3000 mutated ones of each kind, by SEED (1)
+	$(BIN)/python -m tests.tools.pictures 2000 3000 $(SEED)
 
 soak: $(VENV)/ready ## Draw 200 plots a second for SECONDS (600); a histogram of latency, memory before and after
 	$(BIN)/python -m tests.tools.soak $(SECONDS)
@@ -60,6 +66,9 @@ release-check: $(VENV)/ready ## Build what is released into dist/, and check it 
 
 manual: $(VENV)/ready ## Write docs/commands.md and the man page anew, from the help of the commands
 	$(BIN)/python -m tests.tools.manual docs
+
+schema: $(VENV)/ready ## Write the schema of a new SQLite database anew, from the migrations
+	$(BIN)/python -m tests.tools.schema
 
 clean: ## Remove what was made here; plots stay
 	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
