@@ -10,7 +10,8 @@ from plotindex.errors import SettingsError
 def rfc3339(nanoseconds: int) -> str:
     """A time since the epoch in RFC 3339, UTC, with nine decimals."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+    # strftime takes twice as long.
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{fraction:09d}Z"
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -29,12 +30,14 @@ def parse_duration(text: str) -> int:
 
 
 def format_age(moment_ns: float) -> str:
-    """The age of a Unix time in ns, in the largest unit that fits: "5 min ago"."""
-    seconds = max(0, int(time.time() - moment_ns / 1e9))
+    """The age of a Unix time in ns, in the largest unit that fits: "5 min ago"; of a time ahead "in 5 min"."""
+    seconds = int(time.time() - moment_ns / 1e9)
     for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
+        if abs(seconds) >= length:
+            count = abs(seconds) // length
+            return f"{count} {unit} ago" if seconds > 0 else f"in {count} {unit}"
+    # Clocks differ by some seconds.
+    return f"{max(0, seconds)} s ago"
 
 
 def format_size(count: int) -> str:

@@ -154,8 +154,12 @@ class PrivateFolder:
 
     def delete(self, name: str) -> None:
         """Delete a file, if it exists. Raises OSError."""
-        with suppress(FileNotFoundError):
+        try:
             os.unlink(name, dir_fd=self.fd)
+        except FileNotFoundError:
+            return
+        except IsADirectoryError:
+            raise self._not_regular(name) from None
 
     def names(self, subfolder: str = ".") -> list[str]:
         """The names of its entries, or of those of a folder in it. Raises OSError."""

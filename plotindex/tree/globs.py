@@ -156,14 +156,6 @@ def literal_prefix(glob: str) -> str:
     return glob[: next((at for at, c in enumerate(glob) if c in "*?[\0" or "\ud800" <= c <= "\udfff"), len(glob))]
 
 
-def name_matcher(query: str) -> Matcher:
-    """A predicate for names that contain `query`, ignoring ASCII case, or match it if it is a glob."""
-    if is_glob(query):
-        return glob_matcher(query)
-    folded = fold_case(query)
-    return lambda name: folded in fold_case(name)
-
-
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 

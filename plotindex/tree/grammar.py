@@ -20,6 +20,10 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".gif": "image/gif",
     ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".pdf": "application/pdf",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
 }
 """Every supported suffix and the content type of its plots."""
 
@@ -40,7 +44,7 @@ class Layout:
 
     project_pattern: str = "project_*"
     """Globs, separated by blanks; `.` for plots directly in the session."""
-    suffixes: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"})
+    suffixes: frozenset[str] = frozenset(MEDIA_TYPES)
     ignore: str = ".[!.]* __MACOSX @eaDir lost+found"
     """Globs of the names of folders and files that are left out, separated by blanks."""
     max_depth: int = 32
@@ -103,6 +107,13 @@ class Layout:
             return name not in self._endings
         stem, dot, extension = name.rpartition(".")
         return bool(stem) and (dot + extension.lower()) in self.suffixes
+
+    def sibling_names(self, filename: str, wanted: str) -> list[str]:
+        """The names that a plot's sibling in a format can have: itself, or with the suffix in lower or upper case."""
+        stem, _, own = filename.rpartition(".")
+        if f".{wanted}" not in self.suffixes:
+            return []
+        return [filename] if own.lower() == wanted else [f"{stem}.{wanted}", f"{stem}.{wanted.upper()}"]
 
     def is_beyond_limits(self, path: str) -> bool:
         """Whether a path below its project exceeds `max_depth` or `max_filename_bytes`; a folder ends with a slash."""

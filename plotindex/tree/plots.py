@@ -25,6 +25,8 @@ Row = tuple[str, str, str, int, int, int, int]
 
 filename_of = itemgetter(2)
 """The filename of a row."""
+_AGE = itemgetter(4, 1)
+"""(mtime_ns, project) of a row."""
 ROW_SORT_KEY = itemgetter(2, 1)
 """(filename, project) of a row: the order of a session's rows, in the catalogue too."""
 
@@ -54,6 +56,10 @@ class Plot(NamedTuple):
         """A short digest of size, mtime, ctime and inode."""
         identity = b"%d:%d:%d:%d" % self[3:]
         return blake2b(identity, digest_size=8).hexdigest()
+
+    def drawn_ns(self, now_ns: int) -> int:
+        """When it was drawn: its mtime or, if that is in the future, when its file was last changed."""
+        return self.mtime_ns if self.mtime_ns <= now_ns else min(self.ctime_ns, now_ns)
 
     def is_settled(self, now_ns: int) -> bool:
         """Whether any further change will change the version."""
@@ -92,7 +98,7 @@ def plot_from_stat(session: str, project: str, filename: str, status: os.stat_re
 
 def newest_first(copies: Iterable[Plot]) -> list[Plot]:
     """Sort the copies of a key: newest mtime first, then greatest project name. The first is the current copy."""
-    return sorted(copies, key=lambda copy: (copy.mtime_ns, copy.project), reverse=True)
+    return sorted(copies, key=_AGE, reverse=True)
 
 
 def clamp_int64(nanoseconds: int) -> int:
