@@ -10,8 +10,8 @@ from plotindex.errors import SettingsError
 
 TAG_BYTES = 16
 CLOCK_BYTES = 8
-CLOCK_TEXT = re.compile(r"[A-Za-z0-9_-]{32}")
-"""The form of an encrypted clock."""
+CLOCK_TEXT = re.compile(r"[A-Za-z0-9_-]{32}([A-Za-z0-9_-]{12})?")
+"""The form of an encrypted clock, the longer one with a position within a commit (9 bytes)."""
 
 
 class ClockSealer:
@@ -24,26 +24,25 @@ class ClockSealer:
         self._keys = keys
         self._salt = salt
 
-    def seal(self, clock: int, caller: str) -> str:
-        """The text of a clock for a caller."""
+    def seal(self, clock: int, caller: str, within: bytes = b"") -> str:
+        """The text of a clock, with a position within its commit, for a caller."""
         keys = self._keys.load_or_create()
         if not keys:
             raise SettingsError("There is no key to encrypt clocks with: set PLOTINDEX_SECRET_KEY.")
-        return self._seal(keys[0], clock, caller)
+        return self._seal(keys[0], clock.to_bytes(CLOCK_BYTES, signed=True) + within, caller)
 
-    def open(self, text: str, caller: str) -> int | None:
-        """The clock in a text; None if it was not encrypted for this caller with one of the keys."""
+    def open(self, text: str, caller: str) -> tuple[int, bytes] | None:
+        """The clock and position in a text; None if it was not encrypted for this caller with one of the keys."""
         if not CLOCK_TEXT.fullmatch(text):
             return None
         sealed = urlsafe_b64decode(text)
         for key in self._keys.load():
-            clock = int.from_bytes(self._hide(key, sealed[:TAG_BYTES], sealed[TAG_BYTES:]), signed=True)
-            if hmac.compare_digest(text, self._seal(key, clock, caller)):
-                return clock
+            plain = self._hide(key, sealed[:TAG_BYTES], sealed[TAG_BYTES:])
+            if hmac.compare_digest(text, self._seal(key, plain, caller)):
+                return int.from_bytes(plain[:CLOCK_BYTES], signed=True), plain[CLOCK_BYTES:]
         return None
 
-    def _seal(self, key: bytes, clock: int, caller: str) -> str:
-        plain = clock.to_bytes(CLOCK_BYTES, signed=True)
+    def _seal(self, key: bytes, plain: bytes, caller: str) -> str:
         tag = self._digest(key, "tag", plain + caller.encode())[:TAG_BYTES]
         return urlsafe_b64encode(tag + self._hide(key, tag, plain)).decode()
 

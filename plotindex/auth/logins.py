@@ -93,12 +93,19 @@ class Logins:
                 "make the file readable for this user (chmod, chown)."
             ) from None
         now = time.time()
-        if not isinstance(codes, dict) or not all(isinstance(entry, dict) for entry in codes.values()):
+        if not isinstance(codes, dict) or not all(map(_is_code, codes.values())):
             return {}
-        return {code: entry for code, entry in codes.items() if entry.get("expires", 0) > now}
+        return {code: entry for code, entry in codes.items() if entry["expires"] > now}
 
     def _write_codes(self, codes: dict[str, dict[str, float | str]]) -> None:
         write_private(self._codes_file, json.dumps(codes).encode())
+
+
+def _is_code(entry: object) -> bool:
+    match entry:
+        case {"token": str(), "expires": int() | float()}:
+            return True
+    return False
 
 
 class Logouts:

@@ -19,6 +19,9 @@ from plotindex.errors import PlotIndexError, SettingsError
 from plotindex.system import exclusive_lock, file_signature, parse_duration, printable, read_private, write_private
 from plotindex.tree import SessionFilter, glob_matcher, is_name, literal_prefix
 
+MAX_TIME = 10**12
+"""Seconds since the epoch, later than any expiry that can be given."""
+
 TOKENS_FILE = "tokens.json"
 PREFIX = "plotindex_"
 """Lets secret scanners recognise a leaked token."""
@@ -190,7 +193,7 @@ def _has_valid_types(token: Token) -> bool:
     times = token.created, token.expires or 0
     return (
         all(isinstance(text, str) for text in texts)
-        and all(isinstance(time, int | float) for time in times)
+        and all(isinstance(time, int | float) and 0 <= time <= MAX_TIME for time in times)
         and isinstance(token.metrics, bool)
     )
 

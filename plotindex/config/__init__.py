@@ -3,27 +3,35 @@
 May import: errors, system, tree.
 """
 
-from plotindex.config.loader import check_setting_names, load_settings, make_settings, parse_setting
-from plotindex.config.parsers import OneOf
-from plotindex.config.reload import INDEXER_SETTINGS, SERVER_SETTINGS, ServiceSettings, SettingsReloader
-from plotindex.config.settings import PARSERS, SECRETS, Polling, Settings, default_text
-from plotindex.config.sources import (
-    RawSetting,
-    config_file,
-    from_environment,
-    from_file,
-    from_options,
-    option_name,
-    unknown_variables,
-    variable_name,
-    without_settings,
-)
+from typing import TYPE_CHECKING
+
+from plotindex.faces import lazy_names
+
+if TYPE_CHECKING:
+    from plotindex.config.loader import check_setting_names, load_settings, make_settings, parse_setting
+    from plotindex.config.parsers import OneOf
+    from plotindex.config.reload import INDEXER_SETTINGS, SERVER_SETTINGS, ServiceSettings, SettingsReloader
+    from plotindex.config.settings import PARSERS, SECRETS, Polling, Settings, default_text
+    from plotindex.config.sources import (
+        TOKEN_VARIABLE,
+        RawSetting,
+        config_file,
+        from_environment,
+        from_file,
+        from_options,
+        option_name,
+        unknown_variables,
+        variable_name,
+        without_settings,
+    )
+    from plotindex.config.times import parse_time
 
 __all__ = [
     "INDEXER_SETTINGS",
     "PARSERS",
     "SECRETS",
     "SERVER_SETTINGS",
+    "TOKEN_VARIABLE",
     "OneOf",
     "Polling",
     "RawSetting",
@@ -40,7 +48,23 @@ __all__ = [
     "make_settings",
     "option_name",
     "parse_setting",
+    "parse_time",
     "unknown_variables",
     "variable_name",
     "without_settings",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "loader": "check_setting_names load_settings make_settings parse_setting",
+        "parsers": "OneOf",
+        "reload": "INDEXER_SETTINGS SERVER_SETTINGS ServiceSettings SettingsReloader",
+        "settings": "PARSERS SECRETS Polling Settings default_text",
+        "sources": (
+            "TOKEN_VARIABLE RawSetting config_file from_environment from_file from_options option_name "
+            "unknown_variables variable_name without_settings"
+        ),
+        "times": "parse_time",
+    },
+)

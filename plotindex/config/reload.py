@@ -27,7 +27,10 @@ TREE_SETTINGS = (
     *("max_plots_per_session", "max_names_mb", "max_depth", "max_filename_bytes"),
 )
 INDEXER_SETTINGS = ServiceSettings(
-    ("rescan_seconds", "poll_seconds", "rescan_share", "log_format"),
+    (
+        *("rescan_seconds", "poll_seconds", "rescan_share", "log_format"),
+        *("history_mb", "history_versions", "history_days", "history_dir", "inspect", "inspect_share"),
+    ),
     (*LOCATIONS, *TREE_SETTINGS, "polling", "max_watches"),
     "watch",
 )
@@ -35,8 +38,9 @@ SERVER_SETTINGS = ServiceSettings(
     (
         *TREE_SETTINGS,
         *("url_prefix", "heal", "threads"),
-        *("thumbnails_mb", "x_accel_prefix", "public_url", "frame_ancestors", "proxies", "secret_key"),
+        *("thumbnails_mb", "prerender", "x_accel_prefix", "public_url", "frame_ancestors", "proxies", "secret_key"),
         *("access_log", "log_format"),
+        *("history_mb", "history_dir", "export_mb"),
     ),
     (*LOCATIONS, "host", "port", "workers"),
     "serve",

@@ -59,6 +59,14 @@ class Settings:
     workers: int = _setting(parsers.integer(1, 256), 1)
     threads: int = _setting(parsers.integer(1, 1024), 4)
     thumbnails_mb: int = _setting(parsers.integer(0, 10**6), 512)
+    prerender: bool = _setting(parsers.OneOf({"on": True, "off": False}), True)
+    history_mb: int = _setting(parsers.integer(0, 10**8), 1024)
+    history_versions: int = _setting(parsers.integer(1, 10**6), 50)
+    history_days: int = _setting(parsers.integer(0, 10**5), 90)
+    history_dir: Path | None = _setting(parsers.path, None)
+    export_mb: int = _setting(parsers.integer(1, 10**6), 1024)
+    inspect: bool = _setting(parsers.OneOf({"on": True, "off": False}), True)
+    inspect_share: int = _setting(parsers.integer(1, 100), 10)
     x_accel_prefix: str = _setting(parsers.url_path, "")
     public_url: str | None = _setting(parsers.url, None)
     frame_ancestors: str = _setting(parsers.frame_ancestors, "'none'")
@@ -98,6 +106,26 @@ class Settings:
     @property
     def thumbnails_folder(self) -> Path:
         return self.state_folder / "thumbnails"
+
+    @property
+    def has_history(self) -> bool:
+        """Whether earlier versions are kept: on a database server, only in a folder that all nodes share."""
+        return self.history_mb > 0 and (self.history_dir is not None or not self.is_shared)
+
+    @property
+    def history_folder(self) -> Path:
+        """The folder of the bytes of earlier versions. Several roots may have one `history_dir`."""
+        return self.state_folder / "history" if self.history_dir is None else self.history_dir / self.state_folder.name
+
+    @property
+    def history_location(self) -> str | Path:
+        """The database of the history: on a server beside the catalogue, else a file in the state folder."""
+        return self.database if self.is_shared else self.state_folder / "history.db"
+
+    @property
+    def inspection_lock(self) -> Path:
+        """The file that a process locks while it inspects."""
+        return self.state_folder / "inspection.lock"
 
     @property
     def request_counts_folder(self) -> Path:

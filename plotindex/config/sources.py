@@ -11,6 +11,8 @@ from plotindex.errors import SettingsError
 
 CONFIG_FILE = "plotindex.toml"
 CONFIG_VARIABLE = "PLOTINDEX_CONFIG"
+TOKEN_VARIABLE = "PLOTINDEX_TOKEN"  # noqa: S105 - the name of a variable
+"""The token of a client: of `plotindex mcp --url`."""
 PREFIX = "PLOTINDEX_"
 
 
@@ -90,7 +92,7 @@ def from_options(
 
 def unknown_variables(names: Collection[str], environment: Mapping[str, str]) -> dict[str, str]:
     """PLOTINDEX_ variables that are not settings, each with a warning."""
-    known = {*map(variable_name, names), CONFIG_VARIABLE}
+    known = {*map(variable_name, names), CONFIG_VARIABLE, TOKEN_VARIABLE}
     short = [name.removeprefix(PREFIX) for name in known]
     warnings = {}
     for name in sorted(environment):
