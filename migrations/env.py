@@ -10,13 +10,17 @@ from sqlalchemy import Connection
 
 from plotindex.errors import SettingsError
 from plotindex.storage.factory import open_database
+from plotindex.storage.history.tables import history_metadata
+from plotindex.storage.schema import CATALOGUE, HISTORY, Schema
 from plotindex.storage.tables import TRIGRAMS, metadata
 
 
 def run(connection: Connection) -> None:
+    schema: Schema = context.config.attributes.get("schema", CATALOGUE)
     context.configure(
         connection=connection,
-        target_metadata=metadata,
+        target_metadata=history_metadata if schema is HISTORY else metadata,
+        version_table=schema.version_table,
         render_as_batch=True,
         compare_type=True,
         include_name=is_described,
@@ -45,4 +49,4 @@ elif (given := context.config.attributes.get("connection")) is not None:
     run(given)
 else:
     with open_database(database_url()).writing() as connection:
-        run(connection)
+        run(connection.alchemy)

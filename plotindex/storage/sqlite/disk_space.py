@@ -1,6 +1,7 @@
 """The part of the disk that is kept free of new rows, so that rows can be deleted on a full disk."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,12 @@ RESERVE_SHARE = 1 / 8
 """Share of a small disk."""
 RESUME_FACTOR = 1.5
 """How often the reserve must be free before rows are added again."""
+RETRY_SECONDS = 30.0
+"""How long rows wait for as much room as those took that were refused: their cause may be gone."""
+HISTORY_SHARE = 1 / 2
+"""Share of the reserve that stays free of the history's rows, which follow those of the catalogue."""
+OTHERS_FACTOR = 3
+"""How often the reserve stays free of other files."""
 
 
 def reserve_bytes(folder: Path) -> int:
@@ -30,6 +37,11 @@ def free_bytes(folder: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
+def room_for_others(folder: Path) -> int:
+    """Bytes that files other than databases may take on the disk of a folder. Raises OSError."""
+    return free_bytes(folder) - OTHERS_FACTOR * reserve_bytes(folder)
+
+
 def file_bytes(file: Path) -> int:
     """Size of a file; 0 if there is none."""
     try:
@@ -46,12 +58,14 @@ def wal_bytes(database: Path) -> int:
 class DiskSpace:
     """Whether the disk of a database has room for new rows."""
 
-    def __init__(self, database: Path, room_inside: Callable[[], int]) -> None:
+    def __init__(self, database: Path, room_inside: Callable[[], int], *, is_catalogue: bool) -> None:
         """`room_inside` counts the bytes in the file that new rows can take, less those that a checkpoint adds."""
         self._database = database
         self._room_inside = room_inside
+        self._is_catalogue = is_catalogue
         self._resume_bytes = 0
         """Bytes that must be free before rows are added again; 0 while they are added."""
+        self._retry_at = 0.0
 
     def problem(self, growth: int = 0) -> str:
         """Why no rows that take `growth` bytes may be added, with the fix; empty if they may."""
@@ -60,12 +74,20 @@ class DiskSpace:
             free, reserve = free_bytes(folder), reserve_bytes(folder)
         except OSError:
             return ""
+        if not self._is_catalogue:
+            reserve = int(reserve * HISTORY_SHARE)
+        least = int(reserve * RESUME_FACTOR)
+        if time.monotonic() >= self._retry_at:
+            self._resume_bytes = min(self._resume_bytes, least)
         needed = max(reserve + growth, self._resume_bytes)
         if free - wal_bytes(self._database) >= needed or free + self._room_inside() >= needed:
             self._resume_bytes = 0
             return ""
-        self._resume_bytes = max(needed, int(reserve * RESUME_FACTOR))
+        self._resume_bytes = max(needed, least)
+        if growth:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+        what = "plots" if self._is_catalogue else "versions"
         return (
-            f"The database {printable(str(self._database))} gets no new plots (disk is full except for the reserve for "
-            f"removals): make room there, until {format_size(self._resume_bytes)} are free."
+            f"The database {printable(str(self._database))} gets no new {what} (disk is full except for the reserve "
+            f"for removals): make room there, until {format_size(self._resume_bytes)} are free."
         )

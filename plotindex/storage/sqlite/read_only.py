@@ -10,11 +10,14 @@ import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from plotindex.errors import CatalogError
 from plotindex.storage.sqlite.file import open_database_folder
 from plotindex.system import closing_fd, permission_denied_error
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 SETTLE_NS = 2 * 10**9
 """A file changed more recently may change again without another mtime."""
@@ -39,6 +42,8 @@ class ReadConnection(sqlite3.Connection):
     """A connection, and the stamp of a file that it opened as immutable."""
 
     stamp: FileStamp | None = None
+    engine: "Engine | None" = None
+    """SQLAlchemy's engine on it, once that was needed."""
 
     def __del__(self) -> None:
         # Since Python 3.13 a connection that is not closed explicitly warns, also when the program ends.
@@ -61,7 +66,8 @@ def read_mode(database: Path, *, prefer_immutable: bool) -> tuple[str, FileStamp
     if prefer_immutable and (stamp := stamp_of_closed(database)):
         return IMMUTABLE, stamp
     try:
-        if _can_write(database) or not database.exists():
+        # In this order: the file may be created meanwhile.
+        if not database.exists() or _can_write(database):
             return READ_WRITE, None
     except PermissionError:
         raise permission_denied_error(database) from None

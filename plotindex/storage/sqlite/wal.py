@@ -2,13 +2,11 @@
 
 import os
 import sqlite3
+import time
 from pathlib import Path
-
-from sqlalchemy import Connection
 
 from plotindex.errors import CatalogError
 from plotindex.storage.sqlite.disk_space import file_bytes, free_bytes, reserve_bytes, wal_bytes
-from plotindex.storage.statements import driver_of
 
 KEPT_WAL_BYTES = 1 << 26
 """Size to which the log is truncated after a checkpoint."""
@@ -16,6 +14,9 @@ MAX_WAL_BYTES = 1 << 30
 """Nothing is appended to a larger log: a reader that never ends would let it fill the disk."""
 MAX_WAL_SHARE = 1 / 4
 """The same, of a small disk."""
+
+TRUNCATE_SECONDS = 10.0
+RETRY_SECONDS = 0.05
 
 
 def max_wal_bytes(database: Path) -> int:
@@ -37,7 +38,7 @@ def wal_problem(database: Path) -> str | None:
     return _pinned(database) if wal_bytes(database) > max_wal_bytes(database) else None
 
 
-def limit_size(connection: Connection, database: Path) -> bool:
+def limit_size(driver: sqlite3.Connection, database: Path) -> bool:
     """Let the next transaction overwrite a log that is beyond its bound, or whose disk is nearly full.
 
     A checkpoint must always have room for the pages that only the log has: without it the log would stay for good.
@@ -48,15 +49,15 @@ def limit_size(connection: Connection, database: Path) -> bool:
         sqlite3.Error: the disk is full.
     """
     problem = wal_problem(database)
-    if not problem and _has_room(connection, database):
+    if not problem and _has_room(driver, database):
         return True
     try:
-        is_pinned, _ = _checkpoint(connection, "TRUNCATE" if problem else "RESTART")
+        is_pinned, _ = _checkpoint(driver, "TRUNCATE" if problem else "RESTART")
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL and is_large(database):
             return False
         raise
-    if is_pinned and (wal_problem(database) or not _has_room(connection, database, is_pinned=True)):
+    if is_pinned and (wal_problem(database) or not _has_room(driver, database, is_pinned=True)):
         raise CatalogError(_pinned(database))
     return True
 
@@ -67,13 +68,26 @@ def unwritten_bytes(driver: sqlite3.Connection, database: Path) -> int:
     return max(0, int(pages * size) - file_bytes(database))
 
 
-def remaining_bytes(connection: Connection) -> int:
+def truncate(driver: sqlite3.Connection, database: Path) -> None:
+    """Move the whole log into the database, and truncate it.
+
+    Raises:
+        CatalogError: a reader still needs the log after TRUNCATE_SECONDS.
+    """
+    deadline = time.monotonic() + TRUNCATE_SECONDS
+    while _checkpoint(driver, "TRUNCATE")[0]:
+        if time.monotonic() >= deadline:
+            raise CatalogError(_pinned(database))
+        time.sleep(RETRY_SECONDS)
+
+
+def remaining_bytes(driver: sqlite3.Connection) -> int:
     """Checkpoint the log as far as readers allow; return how many bytes remain."""
-    _, remaining = _checkpoint(connection, "PASSIVE")
+    _, remaining = _checkpoint(driver, "PASSIVE")
     return remaining
 
 
-def _has_room(connection: Connection, database: Path, *, is_pinned: bool = False) -> bool:
+def _has_room(driver: sqlite3.Connection, database: Path, *, is_pinned: bool = False) -> bool:
     """Whether the reserve is free besides the room for a checkpoint.
 
     Half of it while the log is pinned: removals go on. As much as a small log has, which a reader pins for a moment.
@@ -85,7 +99,7 @@ def _has_room(connection: Connection, database: Path, *, is_pinned: bool = False
         return True
     log = wal_bytes(database)
     beyond = free - (min(reserve // 2, log) if is_pinned else reserve)
-    return beyond >= log or beyond >= unwritten_bytes(driver_of(connection), database)
+    return beyond >= log or beyond >= unwritten_bytes(driver, database)
 
 
 def _pinned(database: Path) -> str:
@@ -95,9 +109,8 @@ def _pinned(database: Path) -> str:
     )
 
 
-def _checkpoint(connection: Connection, mode: str) -> tuple[bool, int]:
+def _checkpoint(driver: sqlite3.Connection, mode: str) -> tuple[bool, int]:
     """Copy the log into the database; return whether a reader prevents a part of it, and how many bytes remain."""
-    driver = driver_of(connection)
     driver.execute("PRAGMA busy_timeout = 0")
     is_busy, logged, done = driver.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
     (page,) = driver.execute("PRAGMA page_size").fetchone()

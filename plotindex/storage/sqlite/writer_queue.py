@@ -20,7 +20,8 @@ class WriterQueue:
 
     def __init__(self, database: Path) -> None:
         self._queue = database.with_name(database.name + ".queue")
-        self._turn = database.with_name(database.name + ".turn")
+        self.file = database.with_name(database.name + ".turn")
+        """Closed by each writer after its turn."""
 
     @contextmanager
     def turn(self, timeout: float | None = None) -> Iterator[None]:
@@ -30,7 +31,7 @@ class WriterQueue:
             LockTimeoutError: others held it for longer.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._opened(self._turn) as turn_fd:
+        with self._opened(self.file) as turn_fd:
             with self._opened(self._queue) as queue_fd:
                 acquire_lock(queue_fd, deadline)
                 acquire_lock(turn_fd, deadline)
