@@ -3,25 +3,22 @@
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
-
-from sqlalchemy import BigInteger, Select, bindparam, func, insert, or_, select, update
+from typing import NamedTuple
 
 from plotindex.errors import DamagedDatabaseError, SettingsError
 from plotindex.storage.catalog_header import Header, grammar_of, require_header
 from plotindex.storage.database import Database
 from plotindex.storage.heartbeat import Heartbeat, delete_dead, read_heartbeats, write_heartbeat
-from plotindex.storage.rows import CURRENT_COPY, NUMBERS, OF_KEY, OF_PROJECT, PLOT, key_values, read_rows
+from plotindex.storage.latest import by_mtime, latest_plots
+from plotindex.storage.rows import COPY, CURRENT_COPY, PLOT, key_values, read_copies, read_rows
 from plotindex.storage.statements import Prepared
-from plotindex.storage.tables import catalogue, excess, plot, session
 from plotindex.storage.truncated_sessions import Truncation, read_names_bytes, read_truncation
-from plotindex.storage.visibility import is_visible
 from plotindex.storage.writer import Writer
-from plotindex.system import is_encodable, printable
-from plotindex.tree import INT64_MAX, Layout, Plot, PlotKey, Scope, SessionFilter, is_name
+from plotindex.system import printable
+from plotindex.tree import INT64_MAX, Layout, Plot, PlotKey, Scope, is_name
 
 MAX_VALUES = 10_000
-"""Values in one statement (SQLITE_MAX_VARIABLE_NUMBER is 32,766)."""
+"""Values in one statement."""
 
 
 class SessionRow(NamedTuple):
@@ -32,38 +29,39 @@ class SessionRow(NamedTuple):
     mtime_ns: int
 
 
-_COPY = Prepared(select(plot.c.project, *NUMBERS).where(OF_KEY, OF_PROJECT))
-_BY_MTIME = (
-    select(*(session.c[name] for name in SessionRow._fields))
-    .where(
-        session.c.mtime_ns <= bindparam("of_mtime", type_=BigInteger),
-        or_(session.c.mtime_ns < bindparam("of_mtime", type_=BigInteger), session.c.session > bindparam("of_name")),
-    )
-    .order_by(session.c.mtime_ns.desc(), session.c.session)
-)
+SESSION_ROW = ", ".join(SessionRow._fields)
 _LATEST_SESSIONS = Prepared(
-    _BY_MTIME.limit(bindparam("most", type_=BigInteger)).offset(bindparam("skip", type_=BigInteger))
+    f"SELECT {SESSION_ROW} FROM session WHERE mtime_ns <= :of_mtime AND (mtime_ns < :of_mtime OR session > :of_name) "
+    "ORDER BY mtime_ns DESC, session LIMIT :most OFFSET :skip"
+)
+_SESSIONS = Prepared("SELECT session FROM session")
+
+# By one index seek for each.
+_SESSIONS_OF_PLOTS = Prepared(
+    "WITH RECURSIVE steps(name) AS (SELECT min(session) FROM plot UNION ALL "
+    "SELECT (SELECT min(session) FROM plot WHERE session > steps.name) FROM steps WHERE steps.name IS NOT NULL) "
+    "SELECT name FROM steps WHERE name IS NOT NULL"
+)
+_COUNTS = Prepared("SELECT count(*), coalesce(sum(plots), 0) FROM session")
+_SESSION_ROW = Prepared(f"SELECT {SESSION_ROW} FROM session WHERE session = :of_session")
+_TRUNCATIONS = Prepared(f"SELECT {', '.join(Truncation._fields)} FROM excess ORDER BY session LIMIT :most")
+_CLOCK = Prepared("SELECT clock FROM catalogue")
+_CHANGED_SESSIONS = Prepared("SELECT session FROM session WHERE clock > :since ORDER BY clock")
+_LATEST_SESSION = Prepared("SELECT session FROM session ORDER BY mtime_ns DESC LIMIT 1")
+_LATEST_PLOT = Prepared(f"{by_mtime()} LIMIT 1")
+_CHANGED_PLOTS = Prepared(f"SELECT {PLOT} FROM plot WHERE clock > :since ORDER BY clock DESC LIMIT :most")
+_ROOT = Prepared("SELECT root FROM catalogue")
+_ADOPT = Prepared("UPDATE catalogue SET root = :root")
+_CREATE = Prepared(
+    "INSERT INTO catalogue (root, pattern, suffixes, ignore, clock, born, trimmed) "
+    "VALUES (:root, :pattern, :suffixes, :ignore, :now, :now, :now)"
 )
 
 
-def _sessions_of_plots() -> Select[Any]:
-    """The sessions in the table of plots, by one index seek for each."""
-    steps = select(func.min(plot.c.session).label("name")).cte("steps", recursive=True)
-    following = select(func.min(plot.c.session)).where(plot.c.session > steps.c.name).scalar_subquery()
-    steps = steps.union_all(select(following).where(steps.c.name.is_not(None)))
-    return select(steps.c.name).where(steps.c.name.is_not(None))
-
-
-_SESSIONS_OF_PLOTS = _sessions_of_plots()
-
-
-def _position_values(after: SessionRow | None) -> dict[str, object]:
+def position_values(after: SessionRow | None) -> dict[str, object]:
+    """Parameters for the sessions behind one, the latest first."""
     name, _, mtime_ns = after or SessionRow("", 0, INT64_MAX)
     return {"of_mtime": mtime_ns, "of_name": name}
-
-
-def _latest_plots(name: str | None) -> Select[Any]:
-    return select(*PLOT).where(plot.c.session == name).order_by(plot.c.mtime_ns.desc(), plot.c.project.desc())
 
 
 class Catalog:
@@ -83,8 +81,13 @@ class Catalog:
 
     def copy(self, key: PlotKey, project: str) -> Plot | None:
         """The copy of a key in one project."""
-        row = self.database.fetch_one(_COPY, {**key_values(key), "of_project": project})
-        return Plot(key.session, row[0], key.filename, *row[1:]) if row else None
+        row = self.database.fetch_one(COPY, {**key_values(key), "of_project": project})
+        return Plot._make(row) if row else None
+
+    def copies(self, key: PlotKey, limit: int = INT64_MAX) -> list[Plot]:
+        """The newest copies of a key, the current one first."""
+        with self.database.reading() as connection:
+            return read_copies(connection, key, limit)
 
     def header(self) -> Header:
         """The identity and grammar of the catalogue. Raises CatalogError if it was not initialised."""
@@ -94,8 +97,7 @@ class Catalog:
     def sessions(self) -> list[str]:
         """The sessions that have plots, in byte order; also those whose row in `session` was lost."""
         with self.database.reading(is_long=True) as connection:
-            stored = connection.execute(select(session.c.session)).scalars()
-            names = sorted({*stored, *connection.execute(_SESSIONS_OF_PLOTS).scalars()})
+            names = sorted({*_SESSIONS.column(connection), *_SESSIONS_OF_PLOTS.column(connection)})
         if not all(isinstance(name, str) and is_name(name) for name in names):
             raise self.database.mark_damaged()
         return names
@@ -103,8 +105,8 @@ class Catalog:
     def counts(self) -> tuple[int, int]:
         """The number of sessions and of plots."""
         with self.database.reading() as connection:
-            row = connection.execute(select(func.count(), func.coalesce(func.sum(session.c.plots), 0))).one()
-            return int(row[0]), int(row[1])
+            ((sessions, plots),) = _COUNTS(connection)
+            return int(sessions), int(plots)
 
     def plots(self, name: str) -> list[Plot]:
         """Every plot of a session, by filename and project."""
@@ -114,9 +116,8 @@ class Catalog:
     def session_row(self, name: str) -> SessionRow | None:
         """The row of a session; None if it has no plots."""
         with self.database.reading() as connection:
-            query = select(session.c.plots, session.c.mtime_ns).where(session.c.session == name)
-            row = connection.execute(query).first()
-            return SessionRow(name, *row) if row else None
+            rows = _SESSION_ROW(connection, {"of_session": name})
+            return SessionRow._make(rows[0]) if rows else None
 
     def cutoff(self, name: str) -> str | None:
         """A session's first filename that is not indexed, or None."""
@@ -131,16 +132,15 @@ class Catalog:
     def truncations(self, limit: int) -> list[Truncation]:
         """The sessions that are not fully indexed."""
         with self.database.reading() as connection:
-            query = select(*(excess.c[name] for name in Truncation._fields)).order_by(excess.c.session).limit(limit)
-            return [Truncation._make(row) for row in connection.execute(query)]
+            return list(map(Truncation._make, _TRUNCATIONS(connection, {"most": limit})))
 
     def plots_by_inode(self, inodes: Collection[int]) -> list[Plot]:
         """The plots with one of these inodes. Reads every row: an index on inodes would slow down each write."""
         found: list[Plot] = []
         with self.database.reading(is_long=True) as connection:
             for start in range(0, len(inodes), MAX_VALUES):
-                given = sorted(inodes)[start : start + MAX_VALUES]
-                rows = connection.execute(select(*PLOT).where(plot.c.inode.in_(given)))
+                given = ", ".join(map(str, sorted(inodes)[start : start + MAX_VALUES]))
+                rows = connection.driver.execute(f"SELECT {PLOT} FROM plot WHERE inode IN ({given})")
                 found.extend(map(Plot._make, rows))
         return found
 
@@ -148,46 +148,35 @@ class Catalog:
         self, skip: int = 0, limit: int = INT64_MAX, after: SessionRow | None = None
     ) -> list[SessionRow]:
         """The sessions that have plots, by the mtime of their newest plot, the latest first, following `after`."""
-        values = {"skip": skip, "most": limit, **_position_values(after)}
+        values = {"skip": skip, "most": limit, **position_values(after)}
         with self.database.reading() as connection:
             return list(map(SessionRow._make, _LATEST_SESSIONS(connection, values)))
-
-    def selected_sessions(self, allows: SessionFilter, after: SessionRow | None = None) -> list[SessionRow]:
-        """`latest_sessions` minus the sessions that SQL can exclude; check `allows` for each result."""
-        query = _BY_MTIME.where(is_visible(session.c.session, allows))
-        with self.database.reading() as connection:
-            return list(map(SessionRow._make, connection.execute(query, _position_values(after))))
 
     def changed_sessions(self, since: int | None) -> tuple[int | None, list[str]]:
         """The clock now, and the sessions changed since the clock was `since`; none if `since` is None."""
         with self.database.reading() as connection:
-            clock = connection.execute(select(catalogue.c.clock)).scalar()
+            clock: int | None = _CLOCK.value(connection)
             if since is None or clock == since:
                 return clock, []
-            query = select(session.c.session).where(session.c.clock > since).order_by(session.c.clock)
-            return clock, list(connection.execute(query).scalars())
+            return clock, _CHANGED_SESSIONS.column(connection, {"since": since})
+
+    def changed_plots(self, since: int, limit: int) -> tuple[int, list[Plot]]:
+        """The clock now, and the plots written since the clock was `since`, those of the latest commits first."""
+        with self.database.reading() as connection:
+            clock = require_header(connection, self.database.shown).clock
+            rows = _CHANGED_PLOTS(connection, {"since": since, "most": limit}) if clock > since else []
+            return clock, list(map(Plot._make, rows))
 
     def latest_plots(self, name: str, limit: int) -> list[Plot]:
-        """The current copies in a session, by mtime, the latest first."""
-        if not is_encodable(name):
-            return []
-        current: dict[str, Plot] = {}
-        with (
-            self.database.reading() as connection,
-            connection.execution_options(yield_per=limit).execute(_latest_plots(name)) as rows,
-        ):
-            for row in rows:
-                current.setdefault(row.filename, Plot._make(row))
-                if len(current) == limit:
-                    break
-        return list(current.values())
+        """The current copies in a session that were drawn last, the latest first."""
+        with self.database.reading() as connection:
+            return latest_plots(connection, name, limit, time.time_ns())
 
     def newest_plot(self) -> Plot | None:
         """The plot with the newest mtime."""
         with self.database.reading() as connection:
-            name = connection.execute(select(session.c.session).order_by(session.c.mtime_ns.desc()).limit(1)).scalar()
-            row = connection.execute(_latest_plots(name).limit(1)).first()
-            return Plot._make(row) if row else None
+            rows = _LATEST_PLOT(connection, {"of_session": _LATEST_SESSION.value(connection)})
+            return Plot._make(rows[0]) if rows else None
 
     def heartbeats(self) -> list[Heartbeat]:
         """All heartbeats: running indexers before stopped ones, then this host's first, then the latest first."""
@@ -234,15 +223,13 @@ class Catalog:
         """
         # One process at a time: "" (not a session) locks the row of the root.
         with self.writing(sessions=[""]) as writer:
-            row = writer.connection.execute(select(catalogue.c.root)).first()
-            if row is None:
-                values = {"root": root, **grammar_of(layout)}
-                clocks = dict.fromkeys(("clock", "born", "trimmed"), now_us)
-                writer.connection.execute(insert(catalogue).values(**values, **clocks))
-            elif row[0] != root and adopt:
-                writer.connection.execute(update(catalogue).values(root=root))
-            elif row[0] != root:
-                raise _of_another_root(row[0], root)
+            recorded = _ROOT.value(writer.connection)
+            if recorded is None:
+                _CREATE.count(writer.connection, {"root": root, **grammar_of(layout), "now": now_us})
+            elif recorded != root and adopt:
+                _ADOPT.count(writer.connection, {"root": root})
+            elif recorded != root:
+                raise _of_another_root(recorded, root)
         self.database.mark_as_own()
 
     def require_root(self, root: str) -> None:

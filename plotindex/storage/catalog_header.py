@@ -2,11 +2,8 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
-
 from plotindex.errors import CatalogError
-from plotindex.storage.statements import Prepared
-from plotindex.storage.tables import catalogue
+from plotindex.storage.statements import Connection, Prepared
 from plotindex.tree import Layout
 
 
@@ -28,7 +25,7 @@ class Header(NamedTuple):
         return all(getattr(self, name) == value for name, value in grammar_of(layout).items())
 
 
-_HEADER = Prepared(select(*(catalogue.c[name] for name in Header._fields)))
+_HEADER = Prepared(f"SELECT {', '.join(Header._fields)} FROM catalogue")
 
 
 def grammar_of(layout: Layout) -> dict[str, str]:
@@ -38,7 +35,7 @@ def grammar_of(layout: Layout) -> dict[str, str]:
 
 
 def read_header(connection: Connection) -> Header | None:
-    rows = _HEADER(connection, {})
+    rows = _HEADER(connection)
     return Header._make(rows[0]) if rows else None
 
 

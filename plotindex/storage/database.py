@@ -1,22 +1,16 @@
 """The database of a catalogue: what SQLite and PostgreSQL offer alike."""
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import URL
-
 from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabaseError
-from plotindex.storage.schema import SCHEMA, known_revisions
-from plotindex.storage.statements import Prepared, driver_of
-from plotindex.storage.tables import metadata
-
-POLL_SECONDS = 0.05
-"""How often a waiting client polls a database without notifications."""
+from plotindex.storage.commit_notifications import CommitNotifications
+from plotindex.storage.schema import CATALOGUE, Schema, known_revisions
+from plotindex.storage.statements import Connection, Prepared
 
 
 class Database(ABC):
@@ -31,9 +25,10 @@ class Database(ABC):
     """The database file; None on a server."""
     path: Path
     """The same, for callers that have checked `file`; unset on a server."""
+    _commits: CommitNotifications
 
-    def __init__(self, url: URL, shown: str) -> None:
-        self.url = url
+    def __init__(self, shown: str, schema: Schema = CATALOGUE) -> None:
+        self.schema = schema
         self.shown = shown
         """Its name in messages, without any password."""
         self.generation = 0
@@ -56,7 +51,7 @@ class Database(ABC):
 
     @abstractmethod
     def fetch_one(self, query: Prepared, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
-        """The first row of a query, or None, outside of any transaction. For the hot path."""
+        """The first row of a query in text, or None, outside of any transaction. For the hot path."""
 
     @abstractmethod
     def migrate(self) -> None:
@@ -95,11 +90,15 @@ class Database(ABC):
     def _table_names(self, connection: Connection) -> set[str]:
         """The tables in the database."""
 
+    def _is_plausible(self, connection: Connection) -> bool:  # noqa: ARG002 - of the interface
+        """Whether the values that describe the catalogue have the types of their columns; a server enforces these."""
+        return True
+
     def check_integrity(self) -> None:  # noqa: B027 - a server checks its own pages
-        """Read every page.
+        """Read every page and row.
 
         Raises:
-            DamagedDatabaseError: a page is damaged.
+            DamagedDatabaseError: a page is damaged, or a value is of another type than its column.
         """
 
     def mark_as_own(self) -> None:  # noqa: B027 - nothing on a server is ever quarantined
@@ -121,17 +120,20 @@ class Database(ABC):
         """Bytes of the write-ahead log that cannot be checkpointed, because a reader still uses them."""
         return 0
 
-    def notify(self, connection: Connection) -> None:  # noqa: B027 - clients of a file poll
+    def notify(self, connection: Connection) -> None:  # noqa: B027 - writers of a file are watched
         """Wake the clients in `wait_for_commit` once this transaction commits."""
 
     @property
     def notifications(self) -> int:
         """How many commits were reported so far."""
-        return 0
+        return self._commits.count
 
-    def wait_for_commit(self, seen: int, seconds: float) -> None:  # noqa: ARG002 - of the interface
-        """Return when more than `seen` commits were reported, after `seconds`, or sooner where it has to be polled."""
-        time.sleep(min(seconds, POLL_SECONDS))
+    def wait_for_commit(self, seen: int, seconds: float) -> bool:
+        """Wait until more than `seen` commits were reported; return whether there may be new ones.
+
+        False after `seconds` without one. True after a moment where commits are not reported: look for yourself.
+        """
+        return self._commits.wait(seen, seconds)
 
     def is_leader(self) -> bool:
         """Whether this indexer does the full scans and trims, as one of several."""
@@ -146,19 +148,22 @@ class Database(ABC):
 
         Raises:
             UnusableDatabaseError: the database belongs to a newer plotindex or another program.
-            DamagedDatabaseError: it lacks tables.
+            DamagedDatabaseError: it lacks tables, or has rows that only another program writes.
         """
         with self.reading() as connection:
             tables = self._table_names(connection)
-            revision = _read_revision(connection) if "alembic_version" in tables else None
-        if revision is None and tables - {"alembic_version"}:
+            own = self.schema.own_tables(tables)
+            revision = self._read_revision(connection) if self.schema.version_table in own else None
+            is_newest = revision == self.schema.revision
+            if is_newest and not (tables >= self.schema.tables and self._is_plausible(connection)):
+                raise self.mark_damaged()
+        foreign = own if self.is_shared else tables
+        if revision is None and foreign - {self.schema.version_table}:
             raise UnusableDatabaseError(
                 f"The database {self.shown} has tables of another program: name another one with --database."
             )
-        if revision is not None and revision not in known_revisions():
+        if revision is not None and revision not in known_revisions(self.schema):
             raise self._other_schema(revision)
-        if revision == SCHEMA and not tables >= set(metadata.tables):
-            raise self.mark_damaged()
         return revision
 
     def require_schema(self) -> None:
@@ -171,7 +176,7 @@ class Database(ABC):
         revision = self.known_revision()
         if revision is None:
             raise no_tables(self.shown)
-        if revision != SCHEMA:
+        if revision != self.schema.revision:
             raise self._other_schema(revision)
 
     def check_revision(self, connection: Connection) -> None:
@@ -181,19 +186,23 @@ class Database(ABC):
             UnusableDatabaseError: a newer one has.
             CatalogError: an older database was put in its place.
         """
-        revision = _read_revision(connection) or ""
-        if revision != SCHEMA:
+        revision = self._read_revision(connection) or ""
+        if revision != self.schema.revision:
             raise self._other_schema(revision)
 
+    def _read_revision(self, connection: Connection) -> str | None:
+        revision: str | None = _revision_of(self.schema.version_table).value(connection)
+        return revision
+
     def _other_schema(self, revision: str) -> CatalogError:
-        if revision in known_revisions():
+        if revision in known_revisions(self.schema):
             return CatalogError(
                 f"The database {self.shown} has an older schema; run `plotindex migrate` with the same options."
             )
         away = "move the file away" if self.file else "drop its tables"
         return UnusableDatabaseError(
             f"The database {self.shown} was migrated by a newer plotindex (schema {revision}): upgrade plotindex or, "
-            f"to stay with this one, {away} and run `plotindex rebuild`; nothing was changed."
+            f"to stay with this one, {away} and {self.schema.fresh}; nothing was changed."
         )
 
 
@@ -201,6 +210,6 @@ def no_tables(shown: str) -> CatalogError:
     return CatalogError(f"The database {shown} has no tables yet: start `plotindex watch`, or run `plotindex migrate`.")
 
 
-def _read_revision(connection: Connection) -> str | None:
-    row = driver_of(connection).execute("SELECT version_num FROM alembic_version").fetchone()
-    return row[0] if row else None
+@cache
+def _revision_of(version_table: str) -> Prepared:
+    return Prepared(f"SELECT version_num FROM {version_table}")

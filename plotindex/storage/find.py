@@ -1,17 +1,15 @@
 """Find plots by name, project and age; complete names for a shell."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
-
-from sqlalchemy import CTE, ColumnElement, Select, Text, and_, bindparam, case, column, func, or_, select, true, values
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import NamedTuple
 
 from plotindex.storage.database import Database
-from plotindex.storage.rows import OF_PROJECT, PLOT
 from plotindex.storage.search.name_search import NameSearch
-from plotindex.storage.search.trigrams import can_be_in_name, trigrams_of
-from plotindex.storage.tables import plot, session
+from plotindex.storage.search.trigrams import ESCAPE, can_be_in_name, like_pattern, trigrams_of
+from plotindex.storage.statements import Prepared
 from plotindex.system import is_encodable
-from plotindex.tree import SESSION_PROJECT, Plot, PlotKey, glob_matcher, is_glob, literal_runs
+from plotindex.tree import SESSION_PROJECT, Plot, PlotKey, fold_case, glob_matcher, is_glob, literal_runs
 
 
 class PlotFilter(NamedTuple):
@@ -46,31 +44,37 @@ MAX_RUNS = 8
 MAX_RUN_DEPTH = 8
 """Components of a path in each of these: databases limit the terms of a query."""
 
-_copy = plot.alias()
-_CURRENT = (
-    select(_copy.c.project)
-    .where(_copy.c.session == plot.c.session, _copy.c.filename == plot.c.filename)
-    .order_by(_copy.c.mtime_ns.desc(), _copy.c.project.desc())
-    .limit(1)
-    .scalar_subquery()
+_FOUND = (
+    f"SELECT {', '.join(f'plot.{name}' for name in Plot._fields)}, plot.project = (SELECT project FROM plot AS copy "
+    "WHERE copy.session = plot.session AND copy.filename = plot.filename "
+    "ORDER BY copy.mtime_ns DESC, copy.project DESC LIMIT 1) FROM plot"
 )
+_ORDER = "ORDER BY plot.session, plot.filename, plot.mtime_ns DESC, plot.project DESC"
 
 
-def find_plots(database: Database, wanted: PlotFilter) -> Iterator[FoundPlot]:
-    """Plots by session and filename, of each key the newest first. Raises CatalogError when they cannot be read."""
+def find_plots(database: Database, wanted: PlotFilter, among: Collection[Plot] | None = None) -> Iterator[FoundPlot]:
+    """Plots by session and filename, of each key the newest first; only those `among` others, if these are given.
+
+    Raises:
+        CatalogError: they cannot be read.
+    """
     if not all(can_be_in_name(name or "") and len(name or "") <= MAX_PATH_CHARS for name in wanted[:3]):
         return
-    query = select(*PLOT, plot.c.project == _CURRENT).where(*_conditions(wanted))
-    query = query.order_by(plot.c.session, plot.c.filename, plot.c.mtime_ns.desc(), plot.c.project.desc())
+    conditions = _conditions(wanted)
     matches_name = glob_matcher(wanted.text) if is_glob(wanted.text) else None
     matches_project = glob_matcher(wanted.project) if is_glob(wanted.project or "") else None
-    keys = _candidate_keys(database, wanted.text) if wanted.session is None else None
+    keys: Collection[PlotKey] | None = None
+    if among is not None:
+        keys = {PlotKey(plot.session, plot.filename) for plot in among}
+    elif wanted.session is None:
+        keys = _candidate_keys(database, wanted.text)
     with database.reading(is_long=True) as connection:
-        queries = [query] if keys is None else _queries_for(query, keys)
-        for part in queries:
-            with connection.execute(part, execution_options={"yield_per": 1000}) as rows:
+        for query, values in [_query(conditions)] if keys is None else _queries_for(conditions, keys):
+            with closing(query.stream(connection, values)) as rows:
                 for *fields, current in rows:
                     found = Plot._make(fields)
+                    if among is not None and found not in among:
+                        continue
                     if matches_project and not matches_project(found.project):
                         continue
                     parts = found.filename.rpartition("/")[2], found.filename, found.path
@@ -95,8 +99,8 @@ def _candidate_keys(database: Database, text: str) -> set[PlotKey] | None:
         return None
     with database.reading() as connection:
         for name, project in {project for _, own in narrowing for project in own}:
-            rows = connection.execute(_FILENAMES, {"of_session": name, "of_project": project}).scalars()
-            keys.update(PlotKey(name, filename) for filename in rows)
+            filenames = _FILENAMES.column(connection, {"of_session": name, "of_project": project})
+            keys.update(PlotKey(name, filename) for filename in filenames)
             if len(keys) > MAX_PROJECT_KEYS:
                 return None
     return keys
@@ -112,94 +116,114 @@ def _narrowing_runs(text: str) -> list[str]:
 
 def _projects_with(database: Database, runs: Sequence[str]) -> list[list[tuple[str, str]]]:
     """For each run the projects, with their sessions, whose path contains it or ends with its beginning."""
-    path = _path_of_project(_PROJECTS.c.session, _PROJECTS.c.project)
+    values: dict[str, str] = {}
     have = []
     for run in runs:
         beginnings = [run[: at + 1] for at, sign in enumerate(run) if at and sign == "/"]
-        have.append(
-            or_(
-                path.icontains(run, autoescape=True),
-                *[path.iendswith(beginning, autoescape=True) for beginning in beginnings],
-            )
-        )
+        patterns = [like_pattern([fold_case(run)]), *(like_pattern([fold_case(each)])[:-1] for each in beginnings)]
+        names = [f"pattern{len(values) + at}" for at in range(len(patterns))]
+        values |= dict(zip(names, patterns, strict=True))
+        have.append(" OR ".join(f"lower({_path_of_project('found')}) LIKE :{name} ESCAPE '{ESCAPE}'" for name in names))
+    query = Prepared(f"{_EACH_PROJECT} SELECT session, project, {', '.join(have)} FROM found WHERE project IS NOT NULL")
     found: list[list[tuple[str, str]]] = [[] for _ in runs]
-    query = select(*_PROJECTS.c, *have).where(_PROJECTS.c.project.is_not(None), or_(*have))
     with database.reading() as connection:
-        for name, project, *matches in connection.execute(query):
+        for name, project, *matches in query.stream(connection, values):
             for own, is_match in zip(found, matches, strict=True):
                 if is_match:
                     own.append((name, project))
     return found
 
 
-def _queries_for(query: Select[Any], keys: Iterable[PlotKey]) -> Iterator[Select[Any]]:
+Conditions = tuple[list[str], dict[str, object]]
+"""Conditions in SQL, and their parameters."""
+
+
+def _query(conditions: Conditions, given: str = "", and_given: str = "") -> tuple[Prepared, dict[str, object]]:
+    texts, values = conditions
+    return Prepared(f"{given}{_FOUND}{and_given} WHERE {' AND '.join(texts) or 'true'} {_ORDER}"), values
+
+
+def _path_of_project(table: str) -> str:
+    """The beginning of the paths of its plots, in SQL."""
+    project = f"CASE {table}.project WHEN '{SESSION_PROJECT}' THEN '' ELSE {table}.project || '/' END"
+    return f"{table}.session || '/' || {project}"
+
+
+def _queries_for(conditions: Conditions, keys: Iterable[PlotKey]) -> Iterator[tuple[Prepared, dict[str, object]]]:
     """The query restricted to these keys, some at a time, in its order."""
+    texts, values = conditions
+    texts = [*texts, "plot.session = given.session", "plot.filename = given.filename"]
     ordered = sorted(keys, key=lambda key: (key.session.encode(), key.filename.encode()))
     for start in range(0, len(ordered), KEYS_PER_QUERY):
-        some = values(column("session", Text), column("filename", Text)).data(ordered[start : start + KEYS_PER_QUERY])
-        given = some.cte("given")
+        some = dict(enumerate(ordered[start : start + KEYS_PER_QUERY]))
+        given = ", ".join(f"(:session{number}, :filename{number})" for number in some)
+        of_keys = {f"{field}{number}": text for number, key in some.items() for field, text in key._asdict().items()}
         # With a list of pairs (IN) SQLite would read every plot.
-        yield query.where(plot.c.session == given.c.session, plot.c.filename == given.c.filename)
+        yield _query((texts, {**values, **of_keys}), f"WITH given (session, filename) AS (VALUES {given}) ", ", given")
 
 
-def _path_of_project(session: ColumnElement[str], project: ColumnElement[str]) -> ColumnElement[str]:
-    """The beginning of the paths of its plots."""
-    return session + "/" + case((project == SESSION_PROJECT, ""), else_=project + "/")
+_EACH_PROJECT = """WITH RECURSIVE found (session, project) AS (
+    SELECT session, (SELECT min(project) FROM plot WHERE plot.session = session.session) FROM session
+    UNION ALL
+    SELECT session, (SELECT min(project) FROM plot WHERE plot.session = found.session AND plot.project > found.project)
+    FROM found WHERE project IS NOT NULL
+)"""
+"""Every session with each of its projects, and with None, by one step in an index for each."""
+_FILENAMES = Prepared("SELECT filename FROM plot WHERE session = :of_session AND project = :of_project")
 
 
-def _each_project() -> CTE:
-    """Every session with each of its projects, and with None, by one step in an index for each."""
-    first = select(func.min(plot.c.project)).where(plot.c.session == session.c.session).scalar_subquery()
-    found = select(session.c.session, first.label("project")).cte("found", recursive=True)
-    following = select(func.min(plot.c.project)).where(
-        plot.c.session == found.c.session, plot.c.project > found.c.project
-    )
-    return found.union_all(select(found.c.session, following.scalar_subquery()).where(found.c.project.is_not(None)))
-
-
-_PROJECTS = _each_project()
-_FILENAMES = select(plot.c.filename).where(plot.c.session == bindparam("of_session"), OF_PROJECT)
-
-
-def _conditions(wanted: PlotFilter) -> Iterator[ColumnElement[bool]]:
+def _conditions(wanted: PlotFilter) -> Conditions:
+    texts: list[str] = []
     if wanted.text and not is_glob(wanted.text):
-        path = _path_of_project(plot.c.session, plot.c.project) + plot.c.filename
-        yield path.icontains(wanted.text, autoescape=True)
+        texts.append(f"lower({_path_of_project('plot')} || plot.filename) LIKE :like ESCAPE '{ESCAPE}'")
     if wanted.session is not None:
-        yield plot.c.session == wanted.session
+        texts.append("plot.session = :session")
     if wanted.project is not None and not is_glob(wanted.project):
-        yield plot.c.project == wanted.project
+        texts.append("plot.project = :project")
     if wanted.since is not None:
-        yield plot.c.mtime_ns >= wanted.since
+        texts.append("plot.mtime_ns >= :since")
     if wanted.before is not None:
-        yield plot.c.mtime_ns < wanted.before
+        texts.append("plot.mtime_ns < :before")
+    return texts, {**wanted._asdict(), "like": like_pattern([fold_case(wanted.text)])}
 
 
 def session_names(database: Database, prefix: str) -> Iterator[str]:
     """The sessions with this prefix."""
-    return _names(database, session.c.session, prefix)
+    return _names(database, _SESSION_NAMES, prefix)
 
 
 def filenames(database: Database, name: str, prefix: str) -> Iterator[str]:
     """The filenames in a session with this prefix."""
-    return _names(database, plot.c.filename, prefix, plot.c.session == name)
+    return _names(database, _FILENAMES_OF, prefix, name)
 
 
 def project_names(database: Database, name: str | None, prefix: str) -> Iterator[str]:
     """The projects of a session with this prefix; without a session, of the one with the newest plot."""
-    latest = select(session.c.session).order_by(session.c.mtime_ns.desc()).limit(1).scalar_subquery()
-    return _names(database, plot.c.project, prefix, plot.c.session == (latest if name is None else name))
+    return _names(database, _PROJECTS_OF, prefix, name)
+
+
+def _steps(column: str, table: str, condition: str = "true") -> tuple[Prepared, Prepared]:
+    """The first value of a column from a text on, and the first one behind a text."""
+    query = f"SELECT min({column}) FROM {table} WHERE {condition} AND {column}"
+    return Prepared(f"{query} >= :text"), Prepared(f"{query} > :text")
+
+
+_LATEST_SESSION = Prepared("SELECT session FROM session ORDER BY mtime_ns DESC LIMIT 1")
+_SESSION_NAMES = _steps("session", "session")
+_FILENAMES_OF = _steps("filename", "plot", "session = :of_session")
+_PROJECTS_OF = _steps("project", "plot", "session = :of_session")
 
 
 def _names(
-    database: Database, column: ColumnElement[str], prefix: str, where: ColumnElement[bool] | None = None
+    database: Database, steps: tuple[Prepared, Prepared], prefix: str, of_session: str | None = None
 ) -> Iterator[str]:
     """The distinct values of a column with this prefix, by one step in an index for each."""
     if not is_encodable(prefix):
         return
-    of = true() if where is None else where
+    first, following = steps
     with database.reading() as connection:
-        name = connection.execute(select(func.min(column)).where(of, column >= prefix)).scalar()
+        values = {"of_session": _LATEST_SESSION.value(connection) if of_session is None else of_session}
+        name = first.value(connection, {**values, "text": prefix})
         while name is not None and name.startswith(prefix):
             yield name
-            name = connection.execute(select(func.min(column)).where(and_(of, column > name))).scalar()
+            name = following.value(connection, {**values, "text": name})

@@ -4,11 +4,9 @@ import socket
 import time
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
-
 from plotindex.storage.database import Database
+from plotindex.storage.statements import Connection, Prepared
 from plotindex.storage.stats import IndexerStats
-from plotindex.storage.tables import indexer
 from plotindex.system import is_alive
 
 HEARTBEAT_SECONDS = 15.0
@@ -67,11 +65,22 @@ class Heartbeat(NamedTuple):
         return self.state in ("watching", "polling")
 
 
+_FIELDS = Heartbeat._fields
+_READ = Prepared(f"SELECT {', '.join(_FIELDS)} FROM indexer ORDER BY heartbeat DESC")
+_UPDATE = Prepared(
+    f"UPDATE indexer SET {', '.join(f'{name} = :{name}' for name in _FIELDS[2:])} WHERE host = :host AND pid = :pid"
+)
+_INSERT = Prepared(f"INSERT INTO indexer ({', '.join(_FIELDS)}) VALUES ({', '.join(f':{name}' for name in _FIELDS)})")
+_DELETE_ALL = Prepared("DELETE FROM indexer")
+_DELETE_SILENT = Prepared("DELETE FROM indexer WHERE heartbeat < :before")
+_DELETE_ONE = Prepared("DELETE FROM indexer WHERE host = :host AND pid = :pid")
+_PIDS = Prepared("SELECT pid FROM indexer WHERE host = :host")
+
+
 def read_heartbeats(database: Database) -> list[Heartbeat]:
     """All heartbeats: stopped indexers last, then those of this host first, then the latest first."""
     with database.reading() as connection:
-        query = select(*(indexer.c[name] for name in Heartbeat._fields)).order_by(indexer.c.heartbeat.desc())
-        beats = [Heartbeat._make(row) for row in connection.execute(query)]
+        beats = list(map(Heartbeat._make, _READ(connection)))
         skew = database.clock_skew(connection) if beats else 0.0
     host = socket.gethostname()
     beats.sort(key=lambda beat: (beat.state == "stopped", beat.host != host))
@@ -80,16 +89,15 @@ def read_heartbeats(database: Database) -> list[Heartbeat]:
 
 def write_heartbeat(database: Database, connection: Connection, beat: Heartbeat) -> None:
     """Store a heartbeat, by the database's clock. The first one of an indexer deletes those of dead indexers."""
-    own = and_(indexer.c.host == beat.host, indexer.c.pid == beat.pid)
     now = beat.heartbeat + database.clock_skew(connection)
     values = {**beat._asdict(), "heartbeat": now}
-    if not connection.execute(update(indexer).where(own).values(**values)).rowcount:
+    if not _UPDATE.count(connection, values):
         if database.is_shared:
             _delete_dead(connection, beat.host, now)
         else:
             # There is one at a time.
-            connection.execute(delete(indexer))
-        connection.execute(insert(indexer).values(**values))
+            _DELETE_ALL.count(connection)
+        _INSERT.count(connection, values)
 
 
 def delete_dead(database: Database, connection: Connection, host: str) -> None:
@@ -98,8 +106,7 @@ def delete_dead(database: Database, connection: Connection, host: str) -> None:
 
 
 def _delete_dead(connection: Connection, host: str, now: float) -> None:
-    connection.execute(delete(indexer).where(indexer.c.heartbeat < now - DEAD_SECONDS))
-    of_host = select(indexer.c.pid).where(indexer.c.host == host)
-    for pid in connection.execute(of_host).scalars().all():
+    _DELETE_SILENT.count(connection, {"before": now - DEAD_SECONDS})
+    for pid in _PIDS.column(connection, {"host": host}):
         if not is_alive(pid):
-            connection.execute(delete(indexer).where(indexer.c.host == host, indexer.c.pid == pid))
+            _DELETE_ONE.count(connection, {"host": host, "pid": pid})

@@ -1,9 +1,8 @@
-"""A pool of idle connections for the hot path, for any driver."""
+"""A pool of idle connections, for any driver."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
-
-from sqlalchemy import Engine
 
 from plotindex.system import call_after_fork
 
@@ -20,8 +19,8 @@ T = TypeVar("T", bound=Closable)
 class ConnectionPool(Generic[T]):
     """Idle connections. SQLAlchemy's own pool costs as much time as a lookup."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, connect: Callable[[], T]) -> None:
+        self._connect = connect
         self._idle: deque[T] = deque()
         call_after_fork(self._forget)
 
@@ -30,10 +29,7 @@ class ConnectionPool(Generic[T]):
         try:
             return self._idle.pop()
         except IndexError:
-            pooled = self._engine.raw_connection()
-            pooled.detach()
-            connection: T = pooled.dbapi_connection  # type: ignore[assignment]  # SQLAlchemy's protocol
-            return connection
+            return self._connect()
 
     def give_back(self, connection: T) -> None:
         self._idle.append(connection)
@@ -47,7 +43,6 @@ class ConnectionPool(Generic[T]):
         """In a forked child: neither use nor close the parent's connections."""
         _OF_PARENTS.append(self._idle)
         self._idle = deque()
-        self._engine.dispose(close=False)
 
 
 _OF_PARENTS: list[object] = []

@@ -1,25 +1,36 @@
 """Read and insert plots within a transaction: the copies of a key, the rows of a scope."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, not_, select, tuple_
-
-from plotindex.storage.statements import Prepared, driver_of
-from plotindex.storage.tables import plot
-from plotindex.tree import INT64_MAX, Plot, PlotKey, Row, Scope, newest_first
+from plotindex.storage.statements import SQLITE, Connection, Prepared
+from plotindex.tree import INT64_MAX, Plot, PlotKey, Row, Scope
 
 ROWS_PER_INSERT = 100
 """Many rows in one statement halve its time."""
-NUMBERS = (plot.c.size, plot.c.mtime_ns, plot.c.ctime_ns, plot.c.inode)
-PLOT = (plot.c.session, plot.c.project, plot.c.filename, *NUMBERS)
+NUMBERS = "size, mtime_ns, ctime_ns, inode"
+PLOT = f"session, project, filename, {NUMBERS}"
 """The columns of a `Plot`."""
-OF_KEY = and_(plot.c.session == bindparam("of_session"), plot.c.filename == bindparam("of_filename"))
-OF_PROJECT = plot.c.project == bindparam("of_project")
-CURRENT_COPY = Prepared(
-    select(plot.c.project, *NUMBERS).where(OF_KEY).order_by(plot.c.mtime_ns.desc(), plot.c.project.desc()).limit(1)
-)
-_COPIES = Prepared(select(*PLOT).where(OF_KEY))
+OF_KEY = "session = :of_session AND filename = :of_filename"
+OF_COPY = f"{OF_KEY} AND project = :of_project"
+_NEWEST_FIRST = "ORDER BY mtime_ns DESC, project DESC"
+CURRENT_COPY = Prepared(f"SELECT project, {NUMBERS} FROM plot WHERE {OF_KEY} {_NEWEST_FIRST} LIMIT 1")
+COPY = Prepared(f"SELECT {PLOT} FROM plot WHERE {OF_COPY}")
+_COPIES = Prepared(f"SELECT {PLOT} FROM plot WHERE {OF_KEY} {_NEWEST_FIRST} LIMIT :most")
+
+
+class Entry(NamedTuple):
+    """A key and its newest copies, the current one first, and the other suffixes, without the dot, of its siblings."""
+
+    key: PlotKey
+    copies: list[Plot]
+    siblings: Sequence[str] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """What a query is compared with: the filename and the projects."""
+        return [self.key.filename, *(copy.project for copy in self.copies)]
 
 
 def key_values(key: PlotKey) -> dict[str, object]:
@@ -27,9 +38,15 @@ def key_values(key: PlotKey) -> dict[str, object]:
     return {"of_session": key.session, "of_filename": key.filename}
 
 
-def read_copies(connection: Connection, key: PlotKey) -> list[Plot]:
-    """The copies of a key, the newest first."""
-    return newest_first(map(Plot._make, _COPIES(connection, key_values(key))))
+def read_copy(connection: Connection, session: str, filename: str, project: str) -> Plot | None:
+    """The copy of a key in one project."""
+    rows = COPY(connection, {**key_values(PlotKey(session, filename)), "of_project": project})
+    return Plot._make(rows[0]) if rows else None
+
+
+def read_copies(connection: Connection, key: PlotKey, limit: int = INT64_MAX) -> list[Plot]:
+    """The newest copies of a key, the newest first."""
+    return list(map(Plot._make, _COPIES(connection, {**key_values(key), "most": limit})))
 
 
 def read_rows(
@@ -50,10 +67,25 @@ def read_rows(
     return following(connection, {**values, "after_filename": after[0], "after_project": after[1]})
 
 
+def read_behind(connection: Connection, scope: Scope, after: str, chunk: int) -> Iterator[Row]:
+    """The plots of a session or project behind a filename, by filename and project; `chunk` at a time, as used."""
+    values: dict[str, object] = {"of_session": scope.session, "after_filename": after, "most": chunk}
+    if scope.project is None:
+        rows = _OF_SESSION_BEHIND(connection, values)
+    else:
+        rows = _OF_PROJECT_BEHIND(connection, {**values, "of_project": scope.project})
+    while True:
+        yield from rows
+        if len(rows) < chunk:
+            return
+        last = rows[-1]
+        rows = read_rows(connection, scope, (last[2], last[1]), chunk)
+
+
 def insert_rows(connection: Connection, rows: Sequence[Row], clock: int) -> None:
     """Insert plots."""
-    driver = driver_of(connection)
-    if connection.dialect.name == "postgresql":
+    driver = connection.driver
+    if connection.kind != SQLITE:
         # Twice as fast as an INSERT.
         with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
             for row in rows:
@@ -68,30 +100,30 @@ def insert_rows(connection: Connection, rows: Sequence[Row], clock: int) -> None
 
 def _insert(count: int) -> str:
     """An INSERT of `count` rows, each with the clock first."""
-    row = ", ".join("?" * (1 + len(PLOT)))
-    return f"INSERT INTO plot ({_COLUMNS}) VALUES ({'), ('.join([row] * count)})"  # noqa: S608 - names of columns
+    row = ", ".join("?" * (1 + len(Plot._fields)))
+    return f"INSERT INTO plot ({_COLUMNS}) VALUES ({'), ('.join([row] * count)})"
 
 
-_COLUMNS = ", ".join(["clock", *(column.name for column in PLOT)])
+_COLUMNS = f"clock, {PLOT}"
 _COPY = f"COPY plot ({_COLUMNS}) FROM STDIN"
 _INSERT_ONE, _INSERT_MANY = _insert(1), _insert(ROWS_PER_INSERT)
 
 
-def _pages(*conditions: ColumnElement[bool]) -> tuple[Prepared, Prepared]:
+def _pages(condition: str = "") -> tuple[Prepared, Prepared]:
     """The queries for the first page of rows, and for the one behind a position."""
-    behind = tuple_(plot.c.filename, plot.c.project) > tuple_(bindparam("after_filename"), bindparam("after_project"))
-    first = select(*PLOT).where(plot.c.session == bindparam("of_session"), *conditions)
-    first = first.order_by(plot.c.filename, plot.c.project).limit(bindparam("most", type_=BigInteger))
-    return Prepared(first), Prepared(first.where(behind))
+    rows = f"SELECT {PLOT} FROM plot WHERE session = :of_session{condition}"
+    behind = " AND (filename, project) > (:after_filename, :after_project)"
+    order = " ORDER BY filename, project LIMIT :most"
+    return Prepared(rows + order), Prepared(rows + behind + order)
 
 
+_BEHIND = " AND filename > :after_filename"
+_OF_SESSION_BEHIND, _ = _pages(_BEHIND)
 # "0" follows "/": a folder's content is a range, which its own name begins. Other names in that range (x.png-old beside
 # x.png) are excluded by a condition that does not mislead the planner.
-_AT_OR_BELOW = and_(
-    plot.c.filename >= bindparam("at"),
-    plot.c.filename < bindparam("end"),
-    not_(and_(plot.c.filename > bindparam("at"), plot.c.filename < bindparam("below"))),
-)
+_AT_OR_BELOW = " AND filename >= :at AND filename < :end AND NOT (filename > :at AND filename < :below)"
+_OF_PROJECT = " AND project = :of_project"
+_OF_PROJECT_BEHIND, _ = _pages(_OF_PROJECT + _BEHIND)
 _OF_SESSION_PAGES = _pages()
-_OF_PROJECT_PAGES = _pages(OF_PROJECT)
-_OF_PATH_PAGES = _pages(OF_PROJECT, _AT_OR_BELOW)
+_OF_PROJECT_PAGES = _pages(_OF_PROJECT)
+_OF_PATH_PAGES = _pages(_OF_PROJECT + _AT_OR_BELOW)

@@ -107,7 +107,7 @@ class IndexerStats:
         """The statistics of `dump`, also of another version's; what is missing or invalid has its default."""
         try:
             stored = json.loads(text or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             stored = None
         if not isinstance(stored, dict):
             stored = {}

@@ -1,11 +1,23 @@
 """The tables of the catalogue. migrations/ creates them; `alembic check` compares the two."""
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
 
 # Text compares by bytes, so that the content of a folder is a range.
 Name = Text().with_variant(Text(collation="C"), "postgresql")
+Id = BigInteger().with_variant(Integer, "sqlite")
+"""An INTEGER PRIMARY KEY of SQLite numbers its rows."""
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(column_0_N_label)s"})
+
+
+def position_columns() -> list[Column[Any]]:
+    """The columns of a table of positions: each consumer's name, and the fields of `Position`."""
+    texts = (Column(field, Name, nullable=False) for field in ("session", "filename", "project"))
+    clock, trimmed, mark = (Column(field, BigInteger, nullable=False) for field in ("clock", "trimmed", "round"))
+    return [Column("name", Name, primary_key=True), clock, *texts, trimmed, mark]
+
 
 plot = Table(
     "plot",
@@ -78,25 +90,69 @@ trim = Table(
 name = Table(
     "name",
     metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("session", Name, nullable=False),
     Column("filename", Name, nullable=False),
 )
 Index("ix_name_key", name.c.session, name.c.filename, unique=True)
-TRIGRAMS = "name_trigram"
-"""On SQLite an FTS5 table, whose own tables have this prefix; on PostgreSQL an index of pg_trgm."""
+TRIGRAMS = ("name_trigram", "facts_trigram")
+"""On SQLite FTS5 tables, whose own tables have these prefixes; on PostgreSQL indexes of pg_trgm."""
 
 
-# One row: the `Position` of search/updater.py. Without it, `name` may be incomplete.
-searched = Table(
-    "searched",
+# What inspection found in a version of each copy; the last inspected has the highest id. Its texts are indexed too.
+facts = Table(
+    "facts",
     metadata,
-    Column("clock", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True),
     Column("session", Name, nullable=False),
     Column("filename", Name, nullable=False),
-    Column("trimmed", BigInteger, nullable=False),
-    Column("outdated", BigInteger, nullable=False),
+    Column("project", Name, nullable=False),
+    Column("version", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("width", BigInteger),
+    Column("height", BigInteger),
+    Column("frames", BigInteger, nullable=False),
+    Column("dpi", Double),
+    Column("flags", Text, nullable=False),
+    Column("gone", BigInteger),
+    Column("picture_hash", LargeBinary, nullable=False),
+    Column("metadata", LargeBinary, nullable=False),
+    Column("title", Name, nullable=False),
+    Column("text", Name, nullable=False),
 )
+Index("ix_facts_copy", facts.c.session, facts.c.filename, facts.c.project, unique=True)
+Index("ix_facts_digest", facts.c.digest, facts.c.session)
+_is_gone = facts.c.gone.is_not(None)
+Index("ix_facts_gone", facts.c.gone, sqlite_where=_is_gone, postgresql_where=_is_gone)
+
+# The changed copies to inspect, once their version has stood for long enough.
+uninspected = Table(
+    "uninspected",
+    metadata,
+    Column("session", Name, primary_key=True),
+    Column("filename", Name, primary_key=True),
+    Column("project", Name, primary_key=True),
+    Column("due", BigInteger, nullable=False),
+    # The session; "/" for those of which nothing was inspected, which share one turn.
+    Column("turn", Name, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_uninspected_turn", uninspected.c.turn, uninspected.c.due)
+
+# One row: what the process that inspects says of itself.
+inspection = Table(
+    "inspection",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("updated", Double, nullable=False),
+    Column("waiting", BigInteger, nullable=False),
+    Column("pace", Double, nullable=False),
+    Column("problem", Text, nullable=False),
+)
+
+# The `Position` of each consumer of the changes (follower.py). Without its row, it begins anew.
+follower = Table("follower", metadata, *position_columns())
 
 catalogue = Table(
     "catalogue",

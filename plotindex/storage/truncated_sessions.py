@@ -2,11 +2,8 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, delete, func, insert, literal_column, select
-
 from plotindex.storage.rows import PLOT
-from plotindex.storage.statements import Prepared
-from plotindex.storage.tables import excess, plot
+from plotindex.storage.statements import POSTGRES, SQLITE, Connection, Prepared
 from plotindex.tree import Plot
 
 
@@ -22,21 +19,32 @@ class Truncation(NamedTuple):
     """Folders and plots beyond max_depth or max_filename_bytes, at the last count."""
 
 
-_TRUNCATION = Prepared(
-    select(excess.c.cut, excess.c.plots, excess.c.folders).where(excess.c.session == bindparam("of_session"))
+_TRUNCATION = Prepared("SELECT cut, plots, folders FROM excess WHERE session = :of_session")
+_DELETE = Prepared("DELETE FROM excess WHERE session = :session")
+_INSERT = Prepared("INSERT INTO excess (session, cut, plots, folders) VALUES (:session, :cut, :plots, :folders)")
+_NAME_AT = Prepared(
+    "SELECT filename FROM plot WHERE session = :of_session ORDER BY filename, project LIMIT 1 OFFSET :at"
 )
+_PLOTS_FROM = Prepared(f"SELECT {PLOT} FROM plot WHERE session = :of_session AND filename >= :first")
+
+# SQLite has octet_length since 3.43 only.
+_LENGTHS = {SQLITE: "length(CAST(filename AS BLOB))", POSTGRES: "octet_length(filename)"}
+_NAMES_BYTES = {
+    kind: Prepared(f"SELECT coalesce(sum({length}), 0) FROM plot WHERE session = :of_session")
+    for kind, length in _LENGTHS.items()
+}
+_NAME_BEYOND = {
+    kind: Prepared(
+        f"SELECT min(filename) FROM (SELECT filename, sum({length}) OVER (ORDER BY filename, project "
+        "ROWS UNBOUNDED PRECEDING) AS running FROM plot WHERE session = :of_session) AS sums WHERE running > :most"
+    )
+    for kind, length in _LENGTHS.items()
+}
 
 
 def read_names_bytes(connection: Connection, session: str) -> int:
     """Sum of the bytes of a session's indexed filenames, by reading each row."""
-    query = select(func.coalesce(func.sum(_filename_length(connection)), 0)).where(plot.c.session == session)
-    return int(connection.execute(query).scalar_one())
-
-
-def _filename_length(connection: Connection) -> ColumnElement[int]:
-    # SQLite has octet_length since 3.43 only.
-    is_server = connection.dialect.name == "postgresql"
-    return literal_column("octet_length(filename)" if is_server else "length(CAST(filename AS BLOB))", BigInteger)
+    return int(_NAMES_BYTES[connection.kind].value(connection, {"of_session": session}))
 
 
 def read_truncation(connection: Connection, session: str) -> Truncation:
@@ -61,9 +69,9 @@ class Truncations:
         if truncation == self._get(session):
             return
         self._known[session] = truncation
-        self._connection.execute(delete(excess).where(excess.c.session == session))
+        _DELETE.count(self._connection, {"session": session})
         if truncation != Truncation(session):
-            self._connection.execute(insert(excess).values(**truncation._asdict()))
+            _INSERT.count(self._connection, truncation._asdict())
 
     def mark_excluded(self, session: str) -> None:
         """Record that a session has folders or plots beyond a limit; the next full scan counts them."""
@@ -72,22 +80,17 @@ class Truncations:
 
     def truncate_to(self, session: str, max_plots: int, max_names_bytes: int | None) -> list[Plot]:
         """Set the cutoff behind the first plots within the limits; return the plots beyond it, for removal."""
-        order = select(plot.c.filename).where(plot.c.session == session).order_by(plot.c.filename, plot.c.project)
-        cuts = [self._connection.execute(order.offset(max_plots).limit(1)).scalar()]
+        values = {"of_session": session, "at": max_plots, "most": max_names_bytes}
+        cuts = [_NAME_AT.value(self._connection, values)]
         if max_names_bytes is not None:
-            length = _filename_length(self._connection)
-            running = func.sum(length).over(order_by=(plot.c.filename, plot.c.project), rows=(None, 0)).label("running")
-            sums = select(plot.c.filename, running).where(plot.c.session == session).subquery()
-            beyond = select(func.min(sums.c.filename)).where(sums.c.running > max_names_bytes)
-            cuts.append(self._connection.execute(beyond).scalar())
+            cuts.append(_NAME_BEYOND[self._connection.kind].value(self._connection, values))
         return self.truncate_from(session, min(filter(None, cuts)))
 
     def truncate_from(self, session: str, cut: str, unseen: int = 0) -> list[Plot]:
         """Lower the cutoff to `cut`; return the plots from there on, for removal. `unseen` plots have no rows."""
         known = self._get(session)
         first = cut if known.cut is None else min(cut, known.cut)
-        beyond = select(*PLOT).where(plot.c.session == session, plot.c.filename >= first)
-        rows = [Plot._make(row) for row in self._connection.execute(beyond)]
+        rows = list(map(Plot._make, _PLOTS_FROM(self._connection, {"of_session": session, "first": first})))
         self.record(known._replace(cut=first, plots=known.plots + len(rows) + unseen))
         return rows
 

@@ -2,12 +2,14 @@
 
 import importlib.util
 import os
-
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plotindex.errors import SettingsError
 from plotindex.system import is_postgres_url, redact_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 DRIVER = "postgresql+psycopg"
 EXAMPLES = f"sqlite:////absolute/path/catalog.db, or {DRIVER}://role@host/database"
@@ -18,8 +20,8 @@ def check_url(url: str) -> None:
     (parse_server_url if is_postgres_url(url) else parse_file_url)(url)
 
 
-def parse_file_url(url: str) -> URL:
-    """The URL of an SQLite database, with the absolute path of its file.
+def parse_file_url(url: str) -> Path:
+    """The absolute path of the file of an SQLite database.
 
     Raises:
         SettingsError: it is not valid, or names something that cannot be the catalogue.
@@ -31,10 +33,10 @@ def parse_file_url(url: str) -> URL:
         raise SettingsError(
             "The catalogue must be a file, seen by indexer and server: write sqlite:////absolute/path/catalog.db."
         )
-    return parsed.set(database=os.path.abspath(parsed.database))
+    return Path(os.path.abspath(parsed.database))
 
 
-def parse_server_url(url: str) -> URL:
+def parse_server_url(url: str) -> "URL":
     """The URL of a PostgreSQL database.
 
     Raises:
@@ -52,11 +54,15 @@ def parse_server_url(url: str) -> URL:
     return parsed.set(drivername=DRIVER)
 
 
-def without_password(url: URL) -> str:
+def without_password(url: "URL") -> str:
     return redact_url(url.render_as_string(hide_password=False))
 
 
-def _parse(url: str) -> URL:
+def _parse(url: str) -> "URL":
+    # Slow to import, and not needed for a catalogue in the state folder.
+    from sqlalchemy.engine import make_url  # noqa: PLC0415 - see above
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - see above
+
     try:
         return make_url(url)
     except (ArgumentError, ValueError):

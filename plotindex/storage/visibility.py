@@ -10,7 +10,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     CompoundSelect,
-    Connection,
     Table,
     and_,
     bindparam,
@@ -21,12 +20,10 @@ from sqlalchemy import (
 )
 
 from plotindex.storage.catalog_header import Header
-from plotindex.storage.statements import Prepared
+from plotindex.storage.session_selection import selection_of
+from plotindex.storage.statements import Connection, Prepared
 from plotindex.storage.tables import plot, removal, session, trim
-from plotindex.system import is_encodable
 from plotindex.tree import SessionFilter
-
-FIRST_SURROGATE, AFTER_SURROGATES, LAST_CHARACTER = 0xD800, 0xE000, 0x10FFFF
 
 ChangeRow = Sequence[Any]
 """Clock, session and filename."""
@@ -42,11 +39,9 @@ def is_visible(column: ColumnElement[str], allows: SessionFilter) -> ColumnEleme
 
 def _selection(allows: SessionFilter) -> tuple[str, dict[str, object]]:
     """The condition that selects the sessions, and its parameters."""
-    if allows.name is not None:
-        is_comparable = is_encodable(allows.name) and "\0" not in allows.name
-        return "name", {"of_session": allows.name if is_comparable else ""}
-    end = after_prefix(allows.prefix)
-    return ("range", {"start": allows.prefix, "end": end}) if end else ("all", {})
+    kind, first, end = selection_of(allows)
+    values: dict[str, dict[str, object]] = {"name": {"of_session": first}, "range": {"start": first, "end": end}}
+    return kind, values.get(kind, {})
 
 
 def _conditions(column: ColumnElement[str], values: Mapping[str, object]) -> dict[str, ColumnElement[bool]]:
@@ -60,15 +55,6 @@ def _parameter(name: str, values: Mapping[str, object]) -> BindParameter[Any]:
     return bindparam(name, values[name], unique=True) if name in values else bindparam(name)
 
 
-def after_prefix(prefix: str) -> str | None:
-    """The first text in byte order behind all those with this prefix; None if there is none."""
-    kept = prefix.rstrip(chr(LAST_CHARACTER))
-    if not kept:
-        return None
-    following = ord(kept[-1]) + 1
-    return kept[:-1] + chr(AFTER_SURROGATES if following == FIRST_SURROGATE else following)
-
-
 def newest_clock(connection: Connection, header: Header, allows: SessionFilter) -> int:
     """The clock of the last commit that changed the sessions that the caller may see."""
     if allows.is_all:
@@ -78,14 +64,16 @@ def newest_clock(connection: Connection, header: Header, allows: SessionFilter) 
     kind, values = _selection(allows)
     for queries in _CLOCKS:
         rows = queries[kind](connection, {**values, "since": newest})
-        newest = next((clock for name, clock in rows if is_allowed(name)), newest)
+        newest = next((clock for name, clock in rows if name and is_allowed(name)), newest)
     return int(newest)
 
 
 def has_trimmed(connection: Connection, allows: SessionFilter, since: int) -> bool:
     """Whether removals after a clock, in the sessions that the caller may see, have been trimmed."""
     kind, values = _selection(allows)
-    return any(allows(name) for name, _ in _TRIMMED[kind](connection, {**values, "since": since}))
+    trimmed = _TRIMMED[kind](connection, {**values, "since": since})
+    # A clock that is older than what was merged may miss removals of any session.
+    return any(name and allows(name) for name, _ in trimmed) or bool(_MERGED(connection, {"since": since}))
 
 
 def changes_reader(connection: Connection, allows: SessionFilter, *, by_clock: bool) -> ReadChanges:
@@ -145,6 +133,7 @@ def _clocks(table: Table) -> dict[str, Prepared]:
 
 
 _TRIMMED = _clocks(trim)
+_MERGED = Prepared("SELECT 1 FROM trim WHERE session = '' AND clock > :since")
 _CLOCKS = (_clocks(session), _clocks(removal), _TRIMMED)
 _CHANGES = _prepared(lambda _column: true())
 _CHANGES_BY_CLOCK = _prepared(lambda column: column == bindparam("of_session"))

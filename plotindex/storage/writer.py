@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
-
 from plotindex.storage.catalog_header import Header, grammar_of, read_header
-from plotindex.storage.rows import OF_KEY, OF_PROJECT, insert_rows, read_rows
-from plotindex.storage.statements import Prepared
-from plotindex.storage.tables import catalogue, plot, removal, session, trim
+from plotindex.storage.rows import OF_COPY, insert_rows, read_rows
+from plotindex.storage.statements import SQLITE, Connection, Prepared
 from plotindex.storage.truncated_sessions import Truncations, read_names_bytes
 from plotindex.tree import Layout, Plot, Row, Scope
 
 KEPT_REMOVALS = 100_000
 """Removals that a cursor of /changes can still read."""
+KEPT_TRIMS = 100_000
+"""Sessions whose newest trimmed removal is stored; of the others only the newest of all."""
 
 
 class Change(NamedTuple):
@@ -44,7 +43,7 @@ class Writer:
         return read_header(self.connection)
 
     def sessions(self) -> list[str]:
-        return list(self.connection.execute(select(session.c.session)).scalars())
+        return _SESSIONS.column(self.connection)
 
     def rows(self, scope: Scope, after: tuple[str, str] | None, limit: int) -> Sequence[Row]:
         """The plots within a scope, by filename and project, from behind the position `after`."""
@@ -69,12 +68,13 @@ class Writer:
         new = [change.after for change in changes if change.after and not change.before]
         changed = [change.after for change in changes if change.after and change.before]
         if removed:
-            self.connection.execute(_DELETE, [_place(row) for row in removed])
-            self.connection.execute(insert(removal), [_removal(row, clock) for row in removed])
+            places = [{**_place(row), "clock": clock} for row in removed]
+            _DELETE.each(self.connection, places)
+            _INSERT_REMOVAL.each(self.connection, places)
         if new:
             insert_rows(self.connection, new, clock)
         if changed:
-            self.connection.execute(_UPDATE, [{**_place(row), **_numbers(row), "clock": clock} for row in changed])
+            _UPDATE.each(self.connection, [{**_place(row), **_numbers(row), "clock": clock} for row in changed])
         by_session: dict[str, list[Change]] = defaultdict(list)
         for change in changes:
             by_session[(change.after or change.before).session].append(change)  # type: ignore[union-attr]  # one is there
@@ -83,55 +83,49 @@ class Writer:
 
     def recount(self, name: str) -> None:
         """Rewrite a session's row from its plots."""
-        plots, newest, clock = self.connection.execute(
-            select(func.count(), func.max(plot.c.mtime_ns), func.max(plot.c.clock)).where(plot.c.session == name)
-        ).one()
+        ((plots, newest, clock),) = _COUNTED(self.connection, {"of_session": name})
         self._store_session(name, plots, newest, clock)
 
     def record_identity(self, identity: str) -> None:
         """Store the identity of the root."""
-        self.connection.execute(update(catalogue).values(identity=identity))
+        _RECORD_IDENTITY.count(self.connection, {"identity": identity})
 
     def record_grammar(self, layout: Layout) -> None:
         """Store the grammar that the catalogue is now complete for."""
-        self.connection.execute(update(catalogue).values(**grammar_of(layout)))
+        _RECORD_GRAMMAR.count(self.connection, grammar_of(layout))
 
     def expire_cursors(self, now_us: int) -> None:
         """Expire every cursor, also one ahead of the clock, which may have seen commits that are lost."""
         self._advance_clock()
-        ahead = case((catalogue.c.clock < now_us, now_us), else_=catalogue.c.clock)
-        self.connection.execute(update(catalogue).values(clock=ahead))
+        _ADVANCE_TO.count(self.connection, {"now": now_us})
         self.trim_removals(keep=0)
 
     def trim_removals(self, keep: int = KEPT_REMOVALS) -> None:
         """Delete all but the latest removals, which expires older cursors in their sessions; with 0 every cursor."""
         if keep == 0:
             self._advance_clock()
-            self.connection.execute(delete(removal))
-            self.connection.execute(delete(trim))
-            self.connection.execute(update(catalogue).values(born=catalogue.c.clock, trimmed=catalogue.c.clock))
+            for statement in _EXPIRE_ALL:
+                statement.count(self.connection)
             return
         # Concurrent trims lock this row first, as a writer that advances the clock does.
-        self.connection.execute(select(catalogue.c.clock).with_for_update())
-        newest = select(removal.c.clock).order_by(removal.c.clock.desc()).offset(keep).limit(1)
-        bound = self.connection.execute(newest).scalar()
+        if self.connection.kind != SQLITE:
+            _LOCK_CLOCK(self.connection)
+        bound = _REMOVAL_BEFORE.value(self.connection, {"keep": keep})
         if bound is not None:
-            self._record_trim(bound)
-            self.connection.execute(delete(removal).where(removal.c.clock <= bound))
-            self.connection.execute(update(catalogue).values(trimmed=bound))
+            for statement in _TRIM:
+                statement.count(self.connection, {"bound": bound})
+            self._merge_trims()
 
-    def _record_trim(self, bound: int) -> None:
-        """Store the newest removal up to `bound` of each session."""
-        newest = select(removal.c.session, func.max(removal.c.clock)).where(removal.c.clock <= bound)
-        newest = newest.group_by(removal.c.session)
-        trimmed = select(removal.c.session).where(removal.c.clock <= bound)
-        self.connection.execute(delete(trim).where(trim.c.session.in_(trimmed)))
-        self.connection.execute(insert(trim).from_select(["session", "clock"], newest))
+    def _merge_trims(self) -> None:
+        """Bound the rows that removed sessions leave behind."""
+        bound = _TRIM_BEFORE.value(self.connection, {"keep": KEPT_TRIMS})
+        if bound is not None:
+            for statement in _MERGE:
+                statement.count(self.connection, {"bound": bound})
 
     def _advance_clock(self) -> int:
         self.has_changes = True
-        ((clock,),) = _ADVANCE_CLOCK(self.connection, {})
-        return int(clock)
+        return int(_ADVANCE_CLOCK.value(self.connection))
 
     def _count_changes(self, name: str, changes: Sequence[Change], clock: int) -> None:
         rows = _SESSION(self.connection, {"of_session": name})
@@ -147,7 +141,7 @@ class Writer:
         if newest is None or (latest is not None and latest >= newest):
             newest = latest
         elif lost is not None and lost >= newest:
-            newest = self.connection.execute(select(func.max(plot.c.mtime_ns)).where(plot.c.session == name)).scalar()
+            newest = _NEWEST.value(self.connection, {"of_session": name})
         self._store_session(name, plots, newest, clock)
 
     def _count_added(self, rows: Sequence[Row], clock: int) -> None:
@@ -162,12 +156,11 @@ class Writer:
     def _store_session(self, name: str, plots: int, newest: int | None, clock: int | None) -> None:
         self.plot_counts[name], self.clocks[name] = plots, clock
         if not plots:
-            self.connection.execute(delete(session).where(session.c.session == name))
+            _DELETE_SESSION.count(self.connection, {"of_session": name})
             return
-        values = {"plots": plots, "mtime_ns": newest, "clock": clock}
-        given = {"of_session": name, **{f"new_{column}": value for column, value in values.items()}}
-        if not _UPDATE_SESSION.count(self.connection, given):
-            _INSERT_SESSION.count(self.connection, {"session": name, **values})
+        values = {"of_session": name, "plots": plots, "mtime_ns": newest, "clock": clock}
+        if not _UPDATE_SESSION.count(self.connection, values):
+            _INSERT_SESSION.count(self.connection, values)
 
 
 def _place(row: Plot) -> dict[str, object]:
@@ -178,20 +171,54 @@ def _numbers(row: Plot) -> dict[str, object]:
     return {"size": row.size, "mtime_ns": row.mtime_ns, "ctime_ns": row.ctime_ns, "inode": row.inode}
 
 
-def _removal(row: Plot, clock: int) -> dict[str, object]:
-    return {"clock": clock, "session": row.session, "filename": row.filename, "project": row.project}
-
-
 _MTIME_NS = itemgetter(Plot._fields.index("mtime_ns"))
-_DELETE = delete(plot).where(OF_KEY, OF_PROJECT)
-_UPDATE = update(plot).where(OF_KEY, OF_PROJECT)
-_ADVANCE_CLOCK = Prepared(update(catalogue).values(clock=catalogue.c.clock + 1).returning(catalogue.c.clock))
-_INSERT_SESSION = Prepared(insert(session))
-_SESSION = Prepared(
-    select(session.c.plots, session.c.mtime_ns, session.c.clock).where(session.c.session == bindparam("of_session"))
+_DELETE = Prepared(f"DELETE FROM plot WHERE {OF_COPY}")
+_UPDATE = Prepared(
+    "UPDATE plot SET size = :size, mtime_ns = :mtime_ns, ctime_ns = :ctime_ns, inode = :inode, clock = :clock "
+    f"WHERE {OF_COPY}"
 )
+_INSERT_REMOVAL = Prepared(
+    "INSERT INTO removal (clock, session, filename, project) VALUES (:clock, :of_session, :of_filename, :of_project)"
+)
+_NEWEST = Prepared("SELECT max(mtime_ns) FROM plot WHERE session = :of_session")
+_COUNTED = Prepared("SELECT count(*), max(mtime_ns), max(clock) FROM plot WHERE session = :of_session")
+
+_SESSIONS = Prepared("SELECT session FROM session")
+_SESSION = Prepared("SELECT plots, mtime_ns, clock FROM session WHERE session = :of_session")
+_DELETE_SESSION = Prepared("DELETE FROM session WHERE session = :of_session")
 _UPDATE_SESSION = Prepared(
-    update(session)
-    .where(session.c.session == bindparam("of_session"))
-    .values({name: bindparam(f"new_{name}") for name in ("plots", "mtime_ns", "clock")})
+    "UPDATE session SET plots = :plots, mtime_ns = :mtime_ns, clock = :clock WHERE session = :of_session"
+)
+_INSERT_SESSION = Prepared(
+    "INSERT INTO session (session, plots, mtime_ns, clock) VALUES (:of_session, :plots, :mtime_ns, :clock)"
+)
+
+_ADVANCE_CLOCK = Prepared("UPDATE catalogue SET clock = clock + 1 RETURNING clock")
+_ADVANCE_TO = Prepared("UPDATE catalogue SET clock = :now WHERE clock < :now")
+_LOCK_CLOCK = Prepared("SELECT clock FROM catalogue FOR UPDATE")
+_RECORD_IDENTITY = Prepared("UPDATE catalogue SET identity = :identity")
+_RECORD_GRAMMAR = Prepared("UPDATE catalogue SET pattern = :pattern, suffixes = :suffixes, ignore = :ignore")
+
+_REMOVAL_BEFORE = Prepared("SELECT clock FROM removal ORDER BY clock DESC LIMIT 1 OFFSET :keep")
+_TRIM = (
+    # The newest trimmed removal of each session.
+    Prepared("DELETE FROM trim WHERE session IN (SELECT session FROM removal WHERE clock <= :bound)"),
+    Prepared(
+        "INSERT INTO trim (session, clock) "
+        "SELECT session, max(clock) FROM removal WHERE clock <= :bound GROUP BY session"
+    ),
+    Prepared("DELETE FROM removal WHERE clock <= :bound"),
+    Prepared("UPDATE catalogue SET trimmed = :bound"),
+)
+_TRIM_BEFORE = Prepared("SELECT clock FROM trim WHERE session <> '' ORDER BY clock DESC LIMIT 1 OFFSET :keep")
+_MERGE = (
+    Prepared("DELETE FROM trim WHERE clock <= :bound"),
+    # No session has this name.
+    Prepared("DELETE FROM trim WHERE session = ''"),
+    Prepared("INSERT INTO trim (session, clock) VALUES ('', :bound)"),
+)
+_EXPIRE_ALL = (
+    Prepared("DELETE FROM removal"),
+    Prepared("DELETE FROM trim"),
+    Prepared("UPDATE catalogue SET born = clock, trimmed = clock"),
 )

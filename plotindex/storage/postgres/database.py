@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection as SqlAlchemyConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from plotindex.errors import DamagedDatabaseError
@@ -23,8 +23,8 @@ from plotindex.storage.postgres.connections import (
 from plotindex.storage.postgres.errors import damaged, translate
 from plotindex.storage.postgres.introspection import describe_server, table_names
 from plotindex.storage.postgres.leader_election import LeaderElection
-from plotindex.storage.schema import SCHEMA, upgrade
-from plotindex.storage.statements import Prepared
+from plotindex.storage.schema import CATALOGUE, Schema, upgrade
+from plotindex.storage.statements import POSTGRES, Connection, Prepared
 from plotindex.storage.urls import parse_server_url, without_password
 from plotindex.system import call_after_fork
 
@@ -34,18 +34,18 @@ CHECK_SECONDS = 1.0
 
 # A catalogue is identified by its table: a server may have several.
 _CHANNEL = "SELECT 'plotindex ' || to_regclass('catalogue')::oid"
-_NOTIFY = text(f"SELECT pg_notify(({_CHANNEL}), '')")
+_NOTIFY = f"SELECT pg_notify(({_CHANNEL}), '')"
 
 
 # In one order, so that no two writers deadlock. A statement of its own: the rows are read after it.
-_LOCK_SESSIONS = text(
+_LOCK_SESSIONS = (
     "SELECT count(pg_advisory_xact_lock(key)) FROM (SELECT DISTINCT hashtextextended(name, "
-    "'catalogue'::regclass::oid::bigint) AS key FROM unnest(CAST(:names AS text[])) AS name ORDER BY key) AS keys"
+    "'catalogue'::regclass::oid::bigint) AS key FROM unnest(CAST(%s AS text[])) AS name ORDER BY key) AS keys"
 )
 _LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('plotindex migrates ' || current_schema(), 0))"
-_LONG = text(f"SET LOCAL statement_timeout = '{PAUSE_SECONDS}s'")
+_LONG = f"SET LOCAL statement_timeout = '{PAUSE_SECONDS}s'"
 _IDENTITY = "SELECT pg_postmaster_start_time()::text, to_regclass('catalogue')::oid::bigint"
-_NOW = text("SELECT extract(epoch FROM clock_timestamp())::float8")
+_NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _OF_PARENTS: list[object] = []
 
 
@@ -54,15 +54,16 @@ class PostgresDatabase(Database):
 
     is_shared = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, schema: Schema = CATALOGUE) -> None:
         parsed = parse_server_url(url)
-        super().__init__(parsed, without_password(parsed))
+        super().__init__(without_password(parsed), schema)
+        self.url = parsed
         breaker = CircuitBreaker()
         self.reader = make_server_engine(parsed, breaker, read_only=True)
         self.writer = make_server_engine(parsed, breaker, read_only=False)
         self._single = make_server_engine(parsed, breaker, read_only=True, is_pooled=False)
-        self._idle: ConnectionPool[Any] = ConnectionPool(self._single)
-        self._listener = CommitListener(self._connect, _CHANNEL)
+        self._idle: ConnectionPool[Any] = ConnectionPool(self._open_single)
+        self._commits = CommitListener(self._connect, _CHANNEL)
         self._election = LeaderElection(self._connect)
         self._identity: tuple[Any, ...] | None = None
         self._checked_at = -CHECK_SECONDS
@@ -71,23 +72,25 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def writing(self, timeout: float | None = None, sessions: Collection[str] = ()) -> Iterator[Connection]:
-        with self._translated(), self.writer.connect() as connection, connection.begin():
+        with self._translated(), self.writer.connect() as alchemy, alchemy.begin():
+            connection = _connection_of(alchemy)
             if timeout is not None:
                 milliseconds = f"{max(1, int(timeout * 1000))}ms"
-                connection.execute(text("SELECT set_config('lock_timeout', :told, true)"), {"told": milliseconds})
+                connection.driver.execute("SELECT set_config('lock_timeout', %s, true)", (milliseconds,))
             if sessions:
-                connection.execute(_LOCK_SESSIONS, {"names": list(sessions)})
+                connection.driver.execute(_LOCK_SESSIONS, (list(sessions),))
             yield connection
 
     @contextmanager
     def reading(self, *, is_long: bool = False) -> Iterator[Connection]:
-        with self._translated(), self.reader.connect() as connection, connection.begin():
+        with self._translated(), self.reader.connect() as alchemy, alchemy.begin():
+            connection = _connection_of(alchemy)
             if is_long:
-                connection.execute(_LONG)
+                connection.driver.execute(_LONG)
             yield connection
 
     def fetch_one(self, query: Prepared, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a row of the driver
-        return self._fetch(*query.bind(self._single.dialect, values))
+        return self._fetch(*query.bind(POSTGRES, values))
 
     def _fetch(self, statement: str, parameters: tuple[Any, ...] = ()) -> Any:  # noqa: ANN401 - see above
         idle = self._idle
@@ -108,11 +111,12 @@ class PostgresDatabase(Database):
         return row
 
     def migrate(self) -> None:
-        if self.known_revision() == SCHEMA:
+        if self.known_revision() == self.schema.revision:
             return
         with self._translated(), self.writer.connect() as connection:
             # Several hosts may migrate at once; an index over many rows takes long.
-            upgrade(connection, _LOCK_SCHEMA, "SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 0")
+            unlimited = "SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 0"
+            upgrade(connection, self.schema, (_LOCK_SCHEMA, *unlimited))
 
     def check_replaced(self) -> None:
         """Detect, once a second, that the server was restarted or is another one."""
@@ -131,28 +135,21 @@ class PostgresDatabase(Database):
         return damaged(self.shown)
 
     def notify(self, connection: Connection) -> None:
-        connection.execute(_NOTIFY)
-
-    @property
-    def notifications(self) -> int:
-        return self._listener.count
-
-    def wait_for_commit(self, seen: int, seconds: float) -> None:
-        self._listener.wait(seen, seconds)
+        connection.driver.execute(_NOTIFY)
 
     def is_leader(self) -> bool:
         return self._election.check()
 
     def clock_skew(self, connection: Connection) -> float:
         before = time.time()
-        return float(connection.execute(_NOW).scalar_one()) - (before + time.time()) / 2
+        return float(connection.driver.execute(_NOW).fetchone()[0]) - (before + time.time()) / 2
 
     def describe(self) -> dict[str, Any]:
         with self.reading() as connection:
             return describe_server(connection)
 
     def close(self) -> None:
-        self._listener.close()
+        self._commits.close()
         self._election.resign()
         self._idle.close()
         for engine in (self.reader, self.writer, self._single):
@@ -169,6 +166,11 @@ class PostgresDatabase(Database):
         self.writer.dispose(close=False)
         self._election = LeaderElection(self._connect)
 
+    def _open_single(self) -> Any:  # noqa: ANN401 - of the driver
+        pooled = self._single.raw_connection()
+        pooled.detach()
+        return pooled.dbapi_connection
+
     def _connect(self, idle_seconds: float = 0.0) -> DedicatedConnection:
         with self._translated():
             return DedicatedConnection(self._single, idle_seconds)
@@ -180,3 +182,7 @@ class PostgresDatabase(Database):
             yield
         except (SQLAlchemyError, DriverError, UnicodeEncodeError) as error:
             raise translate(error, self.shown) from error
+
+
+def _connection_of(alchemy: SqlAlchemyConnection) -> Connection:
+    return Connection(alchemy.connection.driver_connection, POSTGRES, lambda _: alchemy)

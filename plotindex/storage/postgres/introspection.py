@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, text
-
 from plotindex.errors import UnusableDatabaseError
+from plotindex.storage.statements import Connection, Prepared
 
 MIN_VERSION = 14
 """The first version with idle_session_timeout, by which a leader that is cut off loses its lock."""
 
-_SERVER = text("SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding')")
-_TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-_TRIGRAMS = text("SELECT to_regclass('name_trigram') IS NOT NULL")
-_SIZES = text(
+_SERVER = Prepared("SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding')")
+_VERSION = Prepared("SELECT version()")
+_TABLES = Prepared("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+_TRIGRAMS = Prepared("SELECT to_regclass('name_trigram') IS NOT NULL")
+_SIZES = Prepared(
     "SELECT relname, reltuples::bigint, pg_total_relation_size(oid) FROM pg_class "
     "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY relname"
 )
@@ -24,7 +24,7 @@ def table_names(connection: Connection, shown: str) -> set[str]:
     Raises:
         UnusableDatabaseError: the server is too old, or the database has another encoding than UTF8.
     """
-    version, encoding = connection.execute(_SERVER).one()
+    ((version, encoding),) = _SERVER(connection)
     if version < MIN_VERSION:
         raise UnusableDatabaseError(
             f"The server of {shown} is PostgreSQL {version}: upgrade it to {MIN_VERSION} or later."
@@ -34,16 +34,13 @@ def table_names(connection: Connection, shown: str) -> set[str]:
             f"The database {shown} has encoding {encoding}: create one with `createdb --encoding UTF8 --template "
             "template0`."
         )
-    return set(connection.execute(_TABLES).scalars())
+    return set(_TABLES.column(connection))
 
 
 def describe_server(connection: Connection) -> dict[str, Any]:
     """The server's version, whether names have an index by trigrams, and the size of each table."""
-    version = connection.execute(text("SELECT version()")).scalar()
-    sizes = connection.execute(_SIZES)
-    has_trigrams = connection.execute(_TRIGRAMS).scalar()
     return {
-        "version": version,
-        "has_trigrams": has_trigrams,
-        "tables": {name: {"rows": rows, "bytes": size} for name, rows, size in sizes},
+        "version": _VERSION.value(connection),
+        "has_trigrams": _TRIGRAMS.value(connection),
+        "tables": {name: {"rows": rows, "bytes": size} for name, rows, size in _SIZES(connection)},
     }

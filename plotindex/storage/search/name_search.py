@@ -1,8 +1,8 @@
-"""Search the names of all plots, the latest first, within a bounded time.
+"""Search the names and projects of all plots, the latest first, within a bounded time.
 
-The latest sessions are read name by name, which soon finds common names, however short the text is. Rare names are
-found by the index of trigrams; those not yet in it are read from the plots. Each name found is looked up, so that no
-deleted plot is returned.
+The latest sessions are read plot by plot, which soon finds common names, however short the words are. Rare names are
+found by the index of trigrams, which knows no projects; those not yet in it are read from the plots. Each name found
+is looked up, so that no deleted plot is returned.
 """
 
 import time
@@ -13,19 +13,27 @@ from heapq import nlargest
 from itertools import chain
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, select, tuple_
-
 from plotindex.storage.catalog import SessionRow
 from plotindex.storage.catalog_header import read_header
 from plotindex.storage.database import Database
+from plotindex.storage.follower import read_position
 from plotindex.storage.name_filter import SEARCH_SECONDS, NameFilter
 from plotindex.storage.rows import CURRENT_COPY, key_values
-from plotindex.storage.search.fulltext_sql import NameIndex, NameRow, SearchTimeoutError, time_limit
+from plotindex.storage.search.fulltext_sql import NAMES, NameRow, SearchTimeoutError, TrigramIndex, time_limit
 from plotindex.storage.search.trigrams import ESCAPE, can_be_in_name, like_pattern, trigrams_of
-from plotindex.storage.search.updater import read_position
-from plotindex.storage.statements import Prepared
-from plotindex.storage.tables import plot
-from plotindex.tree import INT64_MAX, Plot, PlotKey, fold_case, is_glob, literal_runs, name_matcher
+from plotindex.storage.search.updater import SearchedNames
+from plotindex.storage.statements import POSTGRES, SQLITE, Connection, Prepared
+from plotindex.tree import (
+    INT64_MAX,
+    INT64_MIN,
+    Plot,
+    PlotKey,
+    fold_case,
+    is_glob,
+    literal_runs,
+    query_matcher,
+    query_words,
+)
 
 NAMES_BEFORE_INDEX = 10_000
 """Names of the latest sessions to read before the index is used."""
@@ -37,6 +45,8 @@ MAX_SESSIONS = NAMES_WITHOUT_INDEX // SESSION_COST
 """Sessions that are read at most."""
 MAX_PENDING = 10_000
 """Names not yet in the index that are read, the latest first."""
+SQL_WORDS = 3
+"""The longest words of a query that the database compares; an unused one matches everything."""
 INDEX_SECONDS = 0.025
 """Time limit of the index, roughly."""
 OVERSAMPLING = 2
@@ -51,9 +61,11 @@ class SearchResult(NamedTuple):
 
     plots: list[Plot]
     is_complete: bool
-    """Whether these are as many as were wanted, or all there are."""
+    """Whether these are as many as were wanted, or all whose filename matches."""
     next: SessionRow | None = None
-    """If they are not: the last session that was read name by name. The search continues behind it."""
+    """If projects or filenames were not all searched: the last session read. The search continues behind it."""
+    is_limited: bool = False
+    """Whether as many were found as were wanted."""
 
 
 @dataclass
@@ -65,31 +77,40 @@ class NameSearch:
     without_index: int = NAMES_WITHOUT_INDEX
     index_seconds: float = INDEX_SECONDS
     search_seconds: float = SEARCH_SECONDS
-    _index: NameIndex = field(default_factory=NameIndex)
+    _index: TrigramIndex = field(default_factory=lambda: TrigramIndex(NAMES))
 
     def search(
-        self, query: str, sessions: Iterable[SessionRow], limit: int, *, everywhere: bool = False
+        self,
+        query: str,
+        sessions: Iterable[SessionRow],
+        limit: int,
+        *,
+        since: int = INT64_MIN,
+        everywhere: bool = False,
     ) -> SearchResult:
-        """The keys in some sessions whose filename contains `query`, in any case of ASCII; a glob must match it.
+        """The keys in some sessions, changed `since` (mtime_ns), whose filename and projects match `query`.
 
         The sessions are sorted as by `Catalog.latest_sessions`. `everywhere`: they are all sessions, or the latest
         MAX_SESSIONS of all; otherwise no other session's names are read, so that timing reveals nothing about them.
         """
-        runs = literal_runs(query)
+        words = [literal_runs(word) for word in query_words(query)]
+        runs = list(chain.from_iterable(words))
         if not all(map(can_be_in_name, runs)):
             return SearchResult([], is_complete=True)
         has_index = everywhere and bool(trigrams_of(runs))
         with self.database.reading() as connection:
             budget = self.before_index if has_index else self.without_index
             keys, is_complete, last = _read_latest(
-                connection, sessions, query, limit, budget=budget, seconds=self.search_seconds
+                connection, sessions, query, limit, since=since, budget=budget, seconds=self.search_seconds
             )
+            behind = None if is_complete else last
             if has_index and not is_complete:
-                more, is_complete = self._search_index(connection, query, limit)
+                more, is_complete = self._search_index(connection, query, words, limit, since)
                 keys = nlargest(limit, {*keys, *more})
+                behind = None if len(keys) == limit and is_complete else last
             current = [(key, CURRENT_COPY(connection, key_values(key))) for _, key in keys]
         plots = [Plot(key.session, rows[0][0], key.filename, *rows[0][1:]) for key, rows in current if rows]
-        return SearchResult(plots, is_complete, None if is_complete else last)
+        return SearchResult(plots, is_complete, behind)
 
     def keys_with(self, runs: Collection[str], limit: int) -> set[PlotKey] | None:
         """The keys whose filename contains these texts, in this order and in any case of ASCII; None if that is slow.
@@ -104,7 +125,7 @@ class NameSearch:
             pending, is_all = _pending_names(connection)
             if not is_all:
                 return None
-            with closing(self._index.candidates(connection, runs)) as candidates:
+            with closing(self._index.candidates(connection, [runs])) as candidates:
                 for _, *fields in chain(pending, candidates):
                     key = PlotKey._make(fields)
                     folded = fold_case(key.filename)
@@ -114,24 +135,27 @@ class NameSearch:
                             return None
         return found
 
-    def _search_index(self, connection: Connection, query: str, limit: int) -> tuple[list[DatedKey], bool]:
-        """The matching keys that changed last; and whether these suffice."""
-        matches = name_matcher(query)
+    def _search_index(
+        self, connection: Connection, query: str, words: Collection[Collection[str]], limit: int, since: int
+    ) -> tuple[list[DatedKey], bool]:
+        """The keys with a matching filename that changed last; and whether these suffice."""
+        matches = query_matcher(query)
         found: dict[PlotKey, int] = {}
         pending, is_complete = _pending_names(connection)
         deadline = time.monotonic() + self.search_seconds
         try:
             with (
                 time_limit(connection, self.index_seconds),
-                closing(self._index.candidates(connection, literal_runs(query))) as candidates,
+                closing(self._index.candidates(connection, words)) as candidates,
             ):
                 for _, *fields in chain(pending, candidates):
                     key = PlotKey._make(fields)
                     if time.monotonic() >= deadline:
                         raise SearchTimeoutError
-                    if key in found or not matches(key.filename):
+                    if key in found or not matches([key.filename]):
                         continue
-                    if rows := CURRENT_COPY(connection, key_values(key)):
+                    rows = CURRENT_COPY(connection, key_values(key))
+                    if rows and rows[0][2] >= since:
                         found[key] = rows[0][2]
                         if len(found) == limit * OVERSAMPLING:
                             break
@@ -141,13 +165,24 @@ class NameSearch:
 
 
 def _read_latest(
-    connection: Connection, sessions: Iterable[SessionRow], query: str, limit: int, *, budget: int, seconds: float
+    connection: Connection,
+    sessions: Iterable[SessionRow],
+    query: str,
+    limit: int,
+    *,
+    since: int,
+    budget: int,
+    seconds: float,
 ) -> tuple[list[DatedKey], bool, SessionRow | None]:
     """The matching keys in the latest sessions; whether these suffice, or are all; and the last session read.
 
     A session that takes too long is read again, as the first one, by the search that continues.
     """
-    values = {"like": like_pattern(literal_runs(query)), "most": INT64_MAX if is_glob(query) else limit}
+    words = sorted(query_words(query), key=len, reverse=True)
+    likes = [like_pattern(literal_runs(word)) for word in words] + [like_pattern([])] * SQL_WORDS
+    is_exact = len(words) <= SQL_WORDS and not any(map(is_glob, words))
+    values: dict[str, object] = {"since": since, "most": limit if is_exact else INT64_MAX}
+    values |= {f"like_{number}": likes[number] for number in range(SQL_WORDS)}
     names = NameFilter(query, seconds)
     found: list[DatedKey] = []
     last: SessionRow | None = None
@@ -155,7 +190,7 @@ def _read_latest(
     try:
         with time_limit(connection, seconds):
             for session in sessions:
-                if len(found) == limit and found[-1][0] > session.mtime_ns:
+                if session.mtime_ns < since or (len(found) == limit and found[-1][0] > session.mtime_ns):
                     break
                 if budget <= 0 or (last and names.is_late):
                     return found, len(found) == limit, last
@@ -175,38 +210,43 @@ def _read_session(
     connection: Connection, values: Mapping[str, object], names: NameFilter, found: list[DatedKey]
 ) -> None:
     """Add the matching keys of a session. Raises SearchTimeoutError when time is up; those added are valid."""
-    for newest, filename in _LATEST_OF_SESSION(connection, values):
+    for newest, filename, projects in _LATEST_OF_SESSION[connection.kind](connection, values):
         if names.is_late:
             raise SearchTimeoutError
-        if names.matches(filename):
+        if names.matches([filename, *projects.split("/")]):
             found.append((newest, PlotKey(str(values["of_session"]), filename)))
 
 
 def _pending_names(connection: Connection) -> tuple[list[NameRow], bool]:
     """The latest of the names that may not be in the index yet; and whether these are all."""
     header = read_header(connection)
-    position = read_position(connection, header) if header else None
+    position = read_position(connection, connection, SearchedNames(), header) if header else None
     clock, session, filename = position[:3] if position else (0, "", "")
     values = {"of_clock": clock, "of_session": session, "of_filename": filename, "most": MAX_PENDING}
     rows = list(_PENDING(connection, values))
     return rows, len(rows) < MAX_PENDING
 
 
-_NEWEST = func.max(plot.c.mtime_ns).label("newest")
+def _latest_of_session(like: str, join: str) -> Prepared:
+    """`like` ignores case; `join` is the function that joins texts."""
+    contains_words = " AND ".join(
+        f"(filename {like} :like_{number} ESCAPE '{ESCAPE}' "
+        f"OR max(CASE WHEN project {like} :like_{number} ESCAPE '{ESCAPE}' THEN 1 ELSE 0 END) = 1)"
+        for number in range(SQL_WORDS)
+    )
+    return Prepared(
+        f"SELECT max(mtime_ns) AS newest, filename, {join}(project, '/') FROM plot WHERE session = :of_session "
+        f"GROUP BY filename HAVING max(mtime_ns) >= :since AND {contains_words} "
+        "ORDER BY newest DESC, filename DESC LIMIT :most"
+    )
 
 
-# An index has these columns in order, so that only the matches are sorted.
-_LATEST_OF_SESSION = Prepared(
-    select(_NEWEST, plot.c.filename)
-    .where(plot.c.session == bindparam("of_session"), plot.c.filename.ilike(bindparam("like"), escape=ESCAPE))
-    .group_by(plot.c.filename)
-    .order_by(_NEWEST.desc(), plot.c.filename.desc())
-    .limit(bindparam("most", type_=BigInteger))
-)
-_POSITION = tuple_(bindparam("of_clock", type_=BigInteger), bindparam("of_session"), bindparam("of_filename"))
+# An index has these columns in order, so that only the matches are sorted. No project contains a slash.
+_LATEST_OF_SESSION = {
+    SQLITE: _latest_of_session("LIKE", "group_concat"),
+    POSTGRES: _latest_of_session("ILIKE", "string_agg"),
+}
 _PENDING = Prepared(
-    select(plot.c.clock, plot.c.session, plot.c.filename)
-    .where(tuple_(plot.c.clock, plot.c.session, plot.c.filename) > _POSITION)
-    .order_by(plot.c.clock.desc())
-    .limit(bindparam("most", type_=BigInteger))
+    "SELECT clock, session, filename FROM plot "
+    "WHERE (clock, session, filename) > (:of_clock, :of_session, :of_filename) ORDER BY clock DESC LIMIT :most"
 )
