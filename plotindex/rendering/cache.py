@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from plotindex.errors import SettingsError
 from plotindex.rendering.protocol import MAX_RESULT_BYTES
+from plotindex.storage import room_for_others
 from plotindex.system import PrivateFolder, call_after_fork, make_private_folder, open_private_folder
 from plotindex.tree import Plot
 
@@ -22,6 +23,10 @@ TRIM_INTERVAL = 1 / 32
 """Share of the bound that this process writes between two checks of the folder, to which other processes write too."""
 TRIM_TARGET = 0.9
 """Share of the bound that the folder holds after the oldest files were deleted."""
+KEPT_LONGEST = "-320"
+"""Names that end so are deleted last: the pictures of cards."""
+PAIR_END = "-pair"
+"""Names that end so are comparisons of two plots."""
 DISK_RESERVE = 0.05
 """Share of the disk that is left free for the catalogue, at most MAX_RESERVE_BYTES."""
 MAX_RESERVE_BYTES = 1 << 28
@@ -69,8 +74,11 @@ class FileCache:
         finally:
             os.close(fd)
 
-    def put(self, key: str, content: bytes) -> None:
-        """Store a file, and delete the oldest ones if the cache is over its bound."""
+    def put(self, key: str, content: bytes, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Store a file. If the cache is over its bound, delete the oldest ones, those of cards last.
+
+        `is_wanted` is asked once it is stored: what it is about may have been forgotten while it was made.
+        """
         if not self._max_bytes:
             return
         try:
@@ -80,6 +88,8 @@ class FileCache:
             with open_private_folder(self._folder) as folder:
                 _check_free_space(folder)
                 folder.replace(key, content, is_durable=False)
+                if not is_wanted():
+                    folder.delete(key)
                 self._trim(folder, _disk_bytes(len(content)))
         except (OSError, SettingsError) as error:
             self._log_error(error)
@@ -94,7 +104,7 @@ class FileCache:
             total = sum(size for _, size, _ in files)
             if total <= self._max_bytes - self._bytes_until_trim:
                 return
-            for _, size, name in sorted(files):
+            for _, size, name in sorted(files, key=lambda file: (file[2].endswith(KEPT_LONGEST), file)):
                 if total <= self._max_bytes * TRIM_TARGET:
                     return
                 folder.delete(name)
@@ -104,17 +114,23 @@ class FileCache:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         if self._last_error != reason:
             self._last_error = reason
-            log.warning("Cannot cache thumbnails in %s (%s); each is rendered on every request.", self._folder, reason)
+            log.warning("Cannot cache pictures in %s (%s); each is rendered on every request.", self._folder, reason)
 
     def _reset_after_fork(self) -> None:
         """In a forked child, replace the lock that a thread of the parent may hold."""
         self._trim_lock = threading.Lock()
 
 
-def cache_key(plot: Plot, job: str) -> str:
-    """The key for the result of a job on one version of a plot: a digest, without names that scripts choose."""
-    identity = "\0".join((plot.session, plot.project, plot.filename, plot.version, job))
-    return blake2b(identity.encode(), digest_size=20).hexdigest()
+def cache_key(plot: Plot, width: str) -> str:
+    """The key for one version of a plot in one width: a digest, without names that scripts choose, and the width."""
+    identity = "\0".join((plot.session, plot.project, plot.filename, plot.version))
+    return f"{blake2b(identity.encode(), digest_size=20).hexdigest()}-{width}"
+
+
+def pair_key(sessions: Iterable[str], digests: Iterable[str]) -> str:
+    """The key of the comparison of two plots, by the sessions and all digests and suffixes of each."""
+    identity = "\0".join((*sessions, "", *digests))
+    return f"{blake2b(identity.encode(), digest_size=20).hexdigest()}{PAIR_END}"
 
 
 def _list_files(folder: PrivateFolder) -> list[tuple[int, int, str]]:
@@ -130,7 +146,8 @@ def _list_files(folder: PrivateFolder) -> list[tuple[int, int, str]]:
 
 def _check_free_space(folder: PrivateFolder) -> None:
     disk = os.statvfs(folder.fd)
-    if disk.f_bavail < min(disk.f_blocks * DISK_RESERVE, MAX_RESERVE_BYTES / disk.f_frsize):
+    is_reserved = disk.f_bavail < min(disk.f_blocks * DISK_RESERVE, MAX_RESERVE_BYTES / disk.f_frsize)
+    if is_reserved or room_for_others(folder.path) < 0:
         raise OSError(errno.ENOSPC, "the disk is nearly full; the rest is reserved for the catalogue")
 
 

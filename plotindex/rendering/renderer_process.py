@@ -1,7 +1,8 @@
-"""The confined process that renders thumbnails of untrusted plots: `python -m plotindex.rendering.renderer_process`.
+"""The confined process that renders, inspects and compares untrusted plots.
 
-Standard input is a socket. Each message is a job with two descriptors: the plot, and a file for the result. Each job
-runs in a child process, so that a plot that compromises its decoder cannot reach another plot or result.
+Started by `python -m plotindex.rendering.renderer_process`. Standard input is a socket. Each message is a job with the
+descriptors of a plot, or of two to compare, and of a file for the result. Each job runs in a child process, so that a
+plot that compromises its decoder cannot reach another plot or result.
 """
 
 import io
@@ -9,47 +10,34 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
-from PIL import GifImagePlugin, Image, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
-
+from plotindex.rendering.comparing import figure_changes, pictures
+from plotindex.rendering.drawing import pdf, rasters, svg, view, webp
 from plotindex.rendering.protocol import (
+    COMPARE,
+    COMPARE_DRAWINGS,
+    INSPECT,
+    INSPECTION_CPU_SECONDS,
     JOB_CPU_SECONDS,
     MAX_RESULT_BYTES,
-    MAX_SVG_BYTES,
     READY,
-    SVG_JOB,
+    VIEW,
+    VIEW_BESIDE,
     WALL_CLOCK_FACTOR,
+    NoPictureError,
     Outcome,
+    add_original,
 )
+from plotindex.rendering.reading import inspection
 from plotindex.rendering.sandbox import ConfinementError, confine, confine_job
-from plotindex.rendering.svg_cost import judge
 
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
-"""Without this list Pillow detects any format, and starts Ghostscript for EPS."""
-_PLUGINS = (GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
-"""Imported for the four formats before the process is confined; it can open no file afterwards."""
-MAX_PIXELS = 64_000_000
-MAX_ASPECT_RATIO = 4
-"""Largest height of a thumbnail, as a multiple of its width."""
-QUALITY = 85
-MAX_LOSSLESS_PIXELS = 4096
-"""A thumbnail this small is stored lossless: lossy compression would mix its pixels' colours."""
-ORIENTATION_TAG = 0x0112
-TRANSPOSITIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> the operation that turns the image upright."""
-SIDEWAYS = (5, 6, 7, 8)
-"""The EXIF orientations that swap width and height."""
-_EXIT_CODES = {Outcome.RENDERED: 10, Outcome.CHEAP: 11, Outcome.EXPENSIVE: 12, Outcome.FAILED: 13}
+DRAWERS = {".svg": svg.draw_svg, ".pdf": pdf.draw_pdf}
+"""Suffix -> what draws it; rasters are told apart by their content, as browsers do."""
+_OUTCOMES = dict(enumerate(Outcome, 10))
+"""By the exit code of the process of a job."""
+_EXIT_CODES = {outcome: code for code, outcome in _OUTCOMES.items()}
 
 
 class PlotFile(io.RawIOBase):
@@ -90,15 +78,16 @@ def main() -> None:
             return
         jobs.send(READY)
         while True:
-            job, fds, _, _ = socket.recv_fds(jobs, 64, 2)
+            job, fds, _, _ = socket.recv_fds(jobs, 64, 3)
             if not job:
                 return
-            plot, result = fds
+            *plots, result = fds
+            work, cpu_seconds = _work_of(job.decode(), plots, result)
             try:
-                outcome = run_in_child(partial(_run_job, job.decode(), plot, result), JOB_CPU_SECONDS, (plot, result))
+                outcome = run_in_child(work, cpu_seconds, fds)
             finally:
-                os.close(plot)
-                os.close(result)
+                for fd in fds:
+                    os.close(fd)
             jobs.send(outcome.encode())
 
 
@@ -118,6 +107,10 @@ def run_in_child(work: Callable[[], Outcome], cpu_seconds: float, keep: Collecti
         try:
             confine_job(cpu_seconds, parent, keep)
             code = _EXIT_CODES[work()]
+        except NoPictureError as error:
+            code = _EXIT_CODES[error.outcome]
+        except MemoryError:
+            code = _EXIT_CODES[Outcome.TOO_LARGE]
         finally:
             os._exit(code)
     return _wait_for_child(pid, cpu_seconds)
@@ -130,82 +123,75 @@ def _wait_for_child(pid: int, cpu_seconds: float) -> Outcome:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return Outcome.FAILED
+            _, status, usage = os.wait4(pid, 0)
+            break
         signal.sigtimedwait({signal.SIGCHLD}, remaining)
         ended, status, usage = os.wait4(pid, os.WNOHANG)
-    if os.WIFSIGNALED(status):
-        # Killed by an operator, or by the kernel when memory ran out: not the fault of the plot.
-        is_external = os.WTERMSIG(status) == signal.SIGKILL and usage.ru_utime + usage.ru_stime < cpu_seconds
-        return Outcome.BUSY if is_external else Outcome.FAILED
-    outcomes = {code: outcome for outcome, code in _EXIT_CODES.items()}
-    return outcomes.get(os.WEXITSTATUS(status), Outcome.FAILED)
+    if not os.WIFSIGNALED(status):
+        return _OUTCOMES.get(os.WEXITSTATUS(status), Outcome.FAILED)
+    if usage.ru_utime + usage.ru_stime >= cpu_seconds:
+        return Outcome.TOO_SLOW
+    # Killed by an operator, by the kernel when memory ran out, or on a busy machine: not the fault of the plot.
+    return Outcome.BUSY if os.WTERMSIG(status) == signal.SIGKILL else Outcome.CRASHED
 
 
-def _run_job(job: str, plot: int, result: int) -> Outcome:
-    if job == SVG_JOB:
-        return judge(os.pread(plot, MAX_SVG_BYTES + 1, 0))
-    view = memoryview(render(io.BufferedReader(PlotFile(plot)), int(job)))
-    while view:
-        view = view[os.write(result, view) :]
+def _work_of(job: str, plots: Sequence[int], result: int) -> tuple[Callable[[], Outcome], float]:
+    """What a message asks for, and how much CPU time it may take."""
+    suffix, task, *other_suffixes = job.split(" ")
+    files: list[io.BufferedIOBase] = [io.BufferedReader(PlotFile(plot)) for plot in plots]
+    if task == INSPECT:
+        return partial(_inspect, suffix, files[0], result), INSPECTION_CPU_SECONDS
+    if task == COMPARE:
+        before, after = map(pictures.Source, files, (suffix, *other_suffixes))
+        return partial(_compare, before, after, result), JOB_CPU_SECONDS
+    if task == COMPARE_DRAWINGS:
+        return partial(_compare_drawings, files[0], files[1], result), JOB_CPU_SECONDS
+    kind, _, side = task.partition("-")
+    if kind in (VIEW, VIEW_BESIDE):
+        return partial(_view, files, (suffix, *other_suffixes), int(side), result), JOB_CPU_SECONDS
+    return partial(_draw, suffix, task, files[0], result), JOB_CPU_SECONDS
+
+
+def _draw(suffix: str, width: str, file: io.BufferedIOBase, result: int) -> Outcome:
+    image, original = DRAWERS.get(suffix, rasters.draw_raster)(file, int(width))
+    _write(result, add_original(webp.encode(image), original))
     return Outcome.RENDERED
 
 
-def render(file: io.BufferedIOBase, width: int) -> bytes:
-    """A WebP of at most this width, never wider than the image.
-
-    Raises:
-        Exception: the image cannot be rendered; the type is Pillow's choice.
-    """
-    # Image.open reads headers only.
-    with Image.open(file, formats=FORMATS) as image:  # type: ignore[arg-type]  # a stream of bytes
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError("too many pixels")
-        original_size = image.size
-        # Decodes a JPEG at up to an eighth of its size. EXIF is read afterwards: a PNG may have it at its end.
-        image.draft(None, _fit(original_size, 2 * width))
-        image.load()
-        orientation = image.getexif().get(ORIENTATION_TAG, 1)
-        size = _fit(original_size[::-1], width)[::-1] if orientation in SIDEWAYS else _fit(original_size, width)
-        thumbnail = _in_webp_mode(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    if orientation in TRANSPOSITIONS:
-        thumbnail = thumbnail.transpose(TRANSPOSITIONS[orientation])
-    output = io.BytesIO()
-    # Without the colour profile, which can be larger than the thumbnail: most images are sRGB.
-    lossless = size[0] * size[1] <= MAX_LOSSLESS_PIXELS
-    thumbnail.save(output, "WEBP", quality=QUALITY, method=2, lossless=lossless, icc_profile=b"", exif=b"", xmp=b"")
-    return output.getvalue()
+def _view(files: Sequence[io.BufferedIOBase], suffixes: Sequence[str], side: int, result: int) -> Outcome:
+    first, *others = (
+        DRAWERS.get(suffix, rasters.draw_raster)(file, side)[0] for file, suffix in zip(files, suffixes, strict=True)
+    )
+    _write(result, view.draw_beside(first, others[0], side) if others else view.draw_view(first, side))
+    return Outcome.RENDERED
 
 
-def _fit(size: tuple[int, int], width: int) -> tuple[int, int]:
-    """The size of a thumbnail of at most this width."""
-    scale = min(1.0, width / size[0], MAX_ASPECT_RATIO * width / size[1])
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+def _compare(before: pictures.Source, after: pictures.Source, result: int) -> Outcome:
+    _write(result, pictures.compare_pictures(before, after).to_bytes())
+    return Outcome.RENDERED
 
 
-def _in_webp_mode(image: Image.Image) -> Image.Image:
-    """The image in a mode that WebP supports: RGB, RGBA or L."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        # The upper eight of sixteen bits, as browsers do.
-        return image.convert("F").point(lambda value: value / 256).convert("L")
-    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBa"):
-        return image.convert("RGBA")
-    if image.mode in ("RGB", "RGBA", "L"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
+def _compare_drawings(before: io.BufferedIOBase, after: io.BufferedIOBase, result: int) -> Outcome:
+    _write(result, figure_changes.compare_figures(before, after).to_bytes())
+    return Outcome.RENDERED
+
+
+def _inspect(suffix: str, file: io.BufferedIOBase, result: int) -> Outcome:
+    for facts in inspection.inspect(file, suffix):
+        _write(result, facts.to_bytes())
+    return Outcome.RENDERED
+
+
+def _write(result: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(result, view) :]
 
 
 def _preload() -> None:
-    """Render each format once: Pillow loads codecs on first use."""
-    Image.MAX_IMAGE_PIXELS = None
-    sample = Image.new("RGB", (8, 8))
-    exif = Image.Exif()
-    exif[ORIENTATION_TAG] = 6
-    for format_name in FORMATS:
-        file = io.BytesIO()
-        sample.save(file, format_name, exif=exif)
-        render(io.BufferedReader(file), 4)
-    judge(b'<?xml version="1.0" encoding="utf-8"?><svg xmlns="http://www.w3.org/2000/svg"/>')
+    """Load all modules, codecs and fonts: no file can be opened later."""
+    for module in (rasters, svg, pdf, webp, view, inspection, pictures):
+        module.preload()
 
 
 if __name__ == "__main__":

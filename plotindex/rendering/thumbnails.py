@@ -1,26 +1,31 @@
-"""Thumbnails, and the estimated cost of SVGs: made once for each version of a plot, then cached."""
+"""Pictures of plots: made once for each version of a plot and each width, then cached."""
 
 import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import NamedTuple
 
 from plotindex.config import Settings
 from plotindex.rendering.cache import FileCache, cache_key
-from plotindex.rendering.protocol import MAX_SVG_BYTES, SVG_JOB, Outcome, is_webp
+from plotindex.rendering.protocol import REASONS, Outcome, is_webp, job_of
 from plotindex.rendering.renderer_client import RendererClient
 from plotindex.system import FairSlots, call_after_fork
 from plotindex.tree import OpenPlot, plot_from_stat
 
 FAILURE_SECONDS = 86_400.0
-"""How long a failure is cached: the machine may have been too slow, or Pillow too old."""
+"""How long a failure is cached: the machine may have been too slow, or a library too old."""
 MAX_REMEMBERED = 4096
-"""Outcomes without a thumbnail that are cached in memory."""
-WIDTHS = ("160", "320", "640", "1280")
-WIDTH_ERROR = f"A thumbnail's width is {', '.join(WIDTHS[:-1])} or {WIDTHS[-1]}"
+"""Outcomes without a picture that are cached in memory."""
+WIDTHS = ("160", "320", "640", "1280", "2560")
+PICTURE_ONLY = frozenset({".svg", ".pdf", ".tif", ".tiff"})
+"""Suffixes of plots that cannot stand in for their picture: too costly to draw, or not displayed in pages."""
+WIDTH_ERROR = f"A picture's width is {', '.join(WIDTHS[:-1])} or {WIDTHS[-1]}"
 MEGABYTE = 1 << 20
+IsKept = Callable[[], bool]
+"""Whether a version is kept still."""
 
 
 class RenderResult(NamedTuple):
@@ -36,33 +41,31 @@ UNAVAILABLE = RenderResult(Outcome.BUSY, is_final=False)
 
 
 class Thumbnails:
-    """The thumbnails of one root. Opens nothing before the first request. Thread-safe."""
+    """The pictures of one root. Opens nothing before the first request. Thread-safe."""
 
     def __init__(self, settings: Settings, max_waiting: int) -> None:
         """At most `max_waiting` callers wait for the renderer, shared between sessions; others get BUSY at once."""
-        self._cache = FileCache(
-            settings.thumbnails_folder, settings.thumbnails_mb * MEGABYTE, settings.make_state_folder
-        )
+        self._cache = make_cache(settings)
         self._max_waiting = max_waiting
         self._remembered: OrderedDict[str, tuple[Outcome, float]] = OrderedDict()
         self.renderer = RendererClient()
         self._reset()
         call_after_fork(self._reset)
 
-    def cached(self, opened: OpenPlot, job: str) -> RenderResult | None:
+    def cached(self, opened: OpenPlot, width: str) -> RenderResult | None:
         """The cached result for this version; opens at most one file."""
-        plot = opened.plot
-        if job == SVG_JOB and plot.size > MAX_SVG_BYTES:
-            return RenderResult(Outcome.EXPENSIVE)
-        return self._read_cached(cache_key(plot, job))
+        return self._read_cached(cache_key(opened.plot, width))
 
-    def render(self, opened: OpenPlot, job: str) -> RenderResult:
-        """The result for this version; concurrent calls for one key share a job. BUSY if too many callers wait."""
+    def render(self, opened: OpenPlot, width: str, is_kept: IsKept | None = None) -> RenderResult:
+        """The result for this version; concurrent calls for one key share a job. BUSY if too many callers wait.
+
+        With `is_kept` the file is a copy that never changes, and has other times than the plot.
+        """
         slots, session = self._slots, opened.plot.session
         if not slots.take(session):
             return UNAVAILABLE
         try:
-            key = cache_key(opened.plot, job)
+            key = cache_key(opened.plot, width)
             with self._lock:
                 running = self._running.get(key)
                 own = self._running.setdefault(key, Future())
@@ -70,7 +73,7 @@ class Thumbnails:
                 return running.result()
             try:
                 # Another caller may have completed this job since `cached`.
-                result = self._read_cached(key) or self._render(opened, job, key)
+                result = self._read_cached(key) or self._render(opened, width, key, is_kept)
                 own.set_result(result)
             except BaseException as error:
                 own.set_exception(error)
@@ -82,18 +85,19 @@ class Thumbnails:
         finally:
             slots.release(session)
 
-    def _render(self, opened: OpenPlot, job: str, key: str) -> RenderResult:
+    def _render(self, opened: OpenPlot, width: str, key: str, is_kept: IsKept | None) -> RenderResult:
         plot, fd = opened
-        is_settled = plot.is_settled(time.time_ns())
-        outcome, content = self.renderer.run(job, fd)
-        if plot_from_stat(plot.session, plot.project, plot.filename, os.fstat(fd)) != plot or outcome is Outcome.BUSY:
+        is_settled = is_kept is not None or plot.is_settled(time.time_ns())
+        outcome, content = self.renderer.run(job_of(plot.suffix, width), fd)
+        is_same = is_kept is not None or plot_from_stat(plot.session, plot.project, plot.filename, os.fstat(fd)) == plot
+        if not is_same or outcome is Outcome.BUSY:
             return UNAVAILABLE
-        if job == SVG_JOB and outcome is not Outcome.CHEAP:
-            outcome = Outcome.EXPENSIVE
+        if len(content) > plot.size and plot.suffix not in PICTURE_ONLY:
+            outcome, content = Outcome.LARGER, b""
         if not is_settled:
             # The file may change without a change of its version: do not cache.
             return RenderResult(outcome, content, is_final=False)
-        self._cache.put(key, content or outcome.encode())
+        self._cache.put(key, content or outcome.encode(), is_kept or _always)
         if not content:
             self._remember(key, outcome, time.time())
         return RenderResult(outcome, content)
@@ -126,5 +130,16 @@ class Thumbnails:
         self._running: dict[str, Future[RenderResult]] = {}
 
 
+def make_cache(settings: Settings) -> FileCache:
+    """The cache of pictures, and of how they differ, for a server."""
+    # With heal off this process writes nothing to the state.
+    max_bytes = settings.thumbnails_mb * MEGABYTE if settings.heal else 0
+    return FileCache(settings.thumbnails_folder, max_bytes, settings.make_state_folder)
+
+
+def _always() -> bool:
+    return True
+
+
 def _is_valid(outcome: Outcome, age: float) -> bool:
-    return outcome is not Outcome.FAILED or age < FAILURE_SECONDS
+    return outcome not in REASONS or age < FAILURE_SECONDS
