@@ -1,0 +1,30 @@
+"""The bound on all that is kept: the session that holds most loses its oldest versions first."""
+
+from collections.abc import Callable
+
+from plotindex.storage import HistoryWriter, disk_bytes
+
+ROWS_AT_ONCE = 200
+
+
+def shrink(writer: HistoryWriter, is_enough: Callable[[int], bool]) -> set[str]:
+    """Remove versions until `is_enough` of the bytes that are left; return the contents that nothing needs any more.
+
+    The largest loses first, so that no session keeps more than a quarter while four others need room.
+    """
+    freed: set[str] = set()
+    total = writer.total_bytes()
+    while not is_enough(total) and (largest := writer.largest_sessions(2)):
+        session_id, size = largest[0]
+        second = largest[1][1] if len(largest) > 1 else 0
+        # As few rows as can suffice, and at least one: others may need the same content.
+        chosen: list[int] = []
+        for number, bytes_ in writer.oldest_versions(session_id, ROWS_AT_ONCE):
+            if chosen and (is_enough(total) or size < second):
+                break
+            chosen.append(number)
+            total -= disk_bytes(bytes_)
+            size -= disk_bytes(bytes_)
+        freed |= writer.remove(chosen)
+        total = writer.total_bytes()
+    return freed
