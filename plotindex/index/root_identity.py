@@ -22,6 +22,21 @@ def is_root_lost(tree: Tree, catalog: Catalog) -> bool:
         return error.errno in ABSENT_ERRNOS
 
 
+def require_same_root(tree: Tree, catalog: Catalog) -> None:
+    """Check that the root is the one that was indexed: below another one, a missing plot is not gone.
+
+    Raises:
+        RootLostError: the root is another one, or missing.
+        CatalogError: the catalogue cannot be read.
+    """
+    try:
+        identity = tree.identity()
+    except OSError:
+        identity = None
+    if catalog.header().identity not in (None, identity):
+        raise RootLostError(f"The root {printable(str(tree.root))} is missing: mount it again.")
+
+
 def check_root(tree: Tree, writer: Writer, options: Options) -> None:
     """Record the root's identity, or refuse to write what was scanned below another directory.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plotindex.errors import CatalogError, SettingsError
 from plotindex.index.liveness import require_indexer
-from plotindex.storage import Catalog
+from plotindex.storage import Catalog, FactsReader
 from plotindex.system import printable
 from plotindex.tree import Plot, PlotKey, Tree
 
@@ -15,11 +15,18 @@ INDEXER_CHECK_SECONDS = 1.0
 
 
 def wait_for_plot(
-    tree: Tree, catalog: Catalog, session: str, filename: str, timeout: float, *, lock: Path | None = None
+    tree: Tree,
+    catalog: Catalog,
+    session: str,
+    filename: str,
+    timeout: float,
+    *,
+    lock: Path | None = None,
+    not_blank: bool = False,
 ) -> Plot | None:
     """The current copy of a key as soon as it exists, or None after `timeout` seconds.
 
-    `lock` is the lock file of this host's indexer.
+    `lock` is the lock file of this host's indexer. `not_blank`: as soon as inspection has found it to show something.
 
     Raises:
         SettingsError: the name is not that of a plot.
@@ -36,6 +43,8 @@ def wait_for_plot(
     check_at = time.monotonic()
     while True:
         plot = _find_current(tree, catalog, key)
+        if plot is not None and not_blank and not _shows_something(catalog, plot):
+            plot = None
         if plot is not None or time.monotonic() >= deadline:
             return plot
         if time.monotonic() >= check_at:
@@ -56,3 +65,12 @@ def _find_current(tree: Tree, catalog: Catalog, key: PlotKey) -> Plot | None:
         return None
     os.close(opened.fd)
     return opened.plot
+
+
+def _shows_something(catalog: Catalog, plot: Plot) -> bool:
+    try:
+        with catalog.database.reading() as connection:
+            found = FactsReader(connection).facts(plot)
+    except CatalogError:
+        return False
+    return found is not None and not found.flags & {"blank", "broken"}

@@ -180,6 +180,8 @@ def wait_for_sync(folder: Path, timeout: float, require_indexer: Callable[[], No
                 require_indexer()
                 check_at = time.monotonic() + CHECK_SECONDS
             time.sleep(POLL_SECONDS)
+        # A folder is deleted after its files.
+        time.sleep(POLL_SECONDS)
         _require_same(folder, opened)
     return True
 

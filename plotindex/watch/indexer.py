@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from plotindex.config import Polling, Settings
 from plotindex.errors import CatalogError, RootLostError
@@ -11,6 +11,7 @@ from plotindex.index import IndexerLock
 from plotindex.storage import Catalog, IndexerStats
 from plotindex.system import ABSENT_ERRNOS, SystemdNotifier, make_private_folder, printable
 from plotindex.tree import ScopeSet, Tree
+from plotindex.watch.background_process import BackgroundProcess
 from plotindex.watch.barriers import Barriers
 from plotindex.watch.catalog_recovery import CatalogRecovery
 from plotindex.watch.changes import Changes
@@ -54,12 +55,9 @@ class Indexer:
         notifier: SystemdNotifier | None = None,
         reload: Callable[[], Settings | None] = lambda: None,
         lock: IndexerLock | None = None,
+        processes: Sequence[BackgroundProcess] = (),
     ) -> None:
-        """Create an indexer; `run` starts it.
-
-        `reload` returns new settings, if any, and is called in each step. `lock` receives the current problem with each
-        heartbeat, also while the database is unavailable.
-        """
+        """`reload` returns new settings, if any, in each step; `lock` receives the problem with each heartbeat."""
         self._tree = tree
         self._stop = stop
         self._notifier = notifier or SystemdNotifier()
@@ -69,7 +67,7 @@ class Indexer:
         self._watcher = Watcher(tree, self._barriers.folder, lambda: Watches(settings.max_watches, self._polled.covers))
         self._leadership = Leadership(catalog.database)
         self._recovery = CatalogRecovery(tree, catalog, lock)
-        self._maintenance = Maintenance(catalog, self._leadership)
+        self._maintenance = Maintenance(catalog, self._leadership, processes)
         self._scheduler = FairScheduler(tree, catalog, self._watcher)
         self._silent = SilentChanges(self._scheduler, self._polled)
         self._full_scans = FullScanSchedule(self._scheduler, self._leadership, settings.rescan_seconds)
@@ -89,6 +87,7 @@ class Indexer:
             pass
         finally:
             self._notifier.notify_stopping()
+            self._maintenance.close()
             self._scheduler.clear()
             self._full_scans.close()
             self._watcher.stop()
@@ -102,6 +101,7 @@ class Indexer:
             if settings := self._reload():
                 self._full_scans.set_interval(settings.rescan_seconds)
                 self._rolling.settings = settings
+                self._maintenance.reload(settings)
             self._check_catalog()
             if self._leadership.check():
                 self._full_scans.require()
@@ -114,6 +114,7 @@ class Indexer:
                 self._rolling.pause()
             else:
                 self._schedule(self._rolling.step())
+            self._scheduler.widen()
             if self._scheduler:
                 self._reconcile()
             if self._barriers.are_pending:

@@ -1,9 +1,12 @@
-"""Maintenance of the catalogue by the leader: trimming, and the search index."""
+"""Maintenance by the leader: trimming, the search index, and the processes that work in the background."""
 
 import socket
 import time
+from collections.abc import Sequence
 
+from plotindex.config import Settings
 from plotindex.storage import Catalog, IndexerStats, IndexUpdater
+from plotindex.watch.background_process import BackgroundProcess
 from plotindex.watch.leader_role import Leadership
 
 TRIM_SECONDS = 60.0
@@ -16,8 +19,9 @@ SEARCH_PAUSE_SECONDS = 0.01
 class Maintenance:
     """Runs the maintenance that is due."""
 
-    def __init__(self, catalog: Catalog, leadership: Leadership) -> None:
+    def __init__(self, catalog: Catalog, leadership: Leadership, processes: Sequence[BackgroundProcess] = ()) -> None:
         self._catalog = catalog
+        self._processes = processes
         self._leadership = leadership
         self._updater = IndexUpdater(catalog)
         self._is_search_behind = False
@@ -34,6 +38,8 @@ class Maintenance:
             CatalogError: the catalogue cannot be read or written.
         """
         now = time.monotonic()
+        for process in self._processes:
+            process.check(is_leader=self._leadership.is_leader, is_busy=is_busy)
         if now >= self._trim_at:
             self._trim_at = now + TRIM_SECONDS
             if self._leadership.is_leader:
@@ -44,3 +50,13 @@ class Maintenance:
         if self._leadership.is_leader and not is_busy and now >= self._search_at:
             self._is_search_behind = self._updater.step()
             self._search_at = time.monotonic() + (SEARCH_PAUSE_SECONDS if self._is_search_behind else SEARCH_SECONDS)
+
+    def reload(self, settings: Settings) -> None:
+        """Use other settings from now on."""
+        for process in self._processes:
+            process.reload(settings)
+
+    def close(self) -> None:
+        """End the processes."""
+        for process in self._processes:
+            process.stop()

@@ -50,8 +50,8 @@ class StepResult(NamedTuple):
 class FairScheduler:
     """Queues scopes by session.
 
-    Each step serves the sessions with new changes, then some of the busy ones, then some of the young ones. The young
-    ones share one turn, so that a flood of new sessions delays only new sessions.
+    Each step serves the sessions with new changes, then some of the busy ones, some of those that are rescanned, and
+    some of the young ones. The young ones share one turn, so that a flood of new sessions delays only new sessions.
     """
 
     def __init__(self, tree: Tree, catalog: Catalog, watcher: Watcher) -> None:
@@ -61,6 +61,8 @@ class FairScheduler:
         self._jobs: dict[str, SessionJob] = {}
         self._new: deque[SessionJob] = deque()
         self._others: deque[SessionJob] = deque()
+        """Busy sessions."""
+        self._rescans: deque[SessionJob] = deque()
         self._young: deque[SessionJob] = deque()
         self._young_names: tuple[set[str], set[str]] = set(), set()
         """The young sessions of this period and of the one before."""
@@ -68,7 +70,10 @@ class FairScheduler:
         self._busy: dict[str, float] = {}
         """Session -> end of its last turn that left work behind."""
         self._new_at = -BUSY_SECONDS
+        self._roomy: set[str] = set()
+        """Sessions at their limit of plots that have room for more again."""
         self._widened: dict[str, float] = {}
+        """Session -> when it was last queued for that."""
         self.walk_process: WalkProcess | None = None
         """Walks ahead during an indexer's first full scan, if that has many sessions."""
         self.report = Report(delay=Histogram())
@@ -109,7 +114,7 @@ class FairScheduler:
         return [path for job in self._jobs.values() for path in (*job.queued, *(job.scopes if job.in_round else ()))]
 
     def add(self, scopes: Mapping[str, Iterable[str]], *, is_rescan: bool = False) -> list[Ticket]:
-        """Queue scopes by session. A rescan is served after the sessions with new changes."""
+        """Queue scopes by session. A rescan is served after the sessions with changes."""
         return [self._job(session, is_rescan=is_rescan).add(paths) for session, paths in scopes.items()]
 
     def scan_session(self, session: str, report: Report) -> Ticket:
@@ -118,12 +123,23 @@ class FairScheduler:
         job.scan_report = report
         return job.add([session])
 
+    def widen(self) -> None:
+        """Queue sessions that have room for more plots again, each once a minute at most."""
+        if not self._roomy:
+            return
+        now = time.monotonic()
+        self._widened = {name: when for name, when in self._widened.items() if now - when < WIDEN_SECONDS}
+        due = self._roomy - self._widened.keys()
+        self._roomy -= due
+        self._widened |= dict.fromkeys(due, now)
+        self.add({session: [session] for session in due}, is_rescan=True)
+
     def tickets(self) -> list[Ticket]:
         """Tickets for all queued scopes."""
         return [job.ticket() for job in self._jobs.values()]
 
     def step(self) -> StepResult:
-        """Serve the sessions with new changes, then some of the others, then young ones, for up to about 0.1 seconds.
+        """Serve sessions with new changes, then busy ones, rescans and young ones, for up to about 0.1 seconds.
 
         Raises as `reconcile` does.
         """
@@ -134,7 +150,9 @@ class FairScheduler:
         result = StepResult([], [], [])
         self._serve(self._new, STEP_SECONDS, STEP_PLOTS, result)
         max_plots = SCAN_PLOTS if self.walk_process else STEP_PLOTS
-        self._serve(self._others, *((SHORT_SECONDS, SHORT_PLOTS) if is_short else (STEP_SECONDS, max_plots)), result)
+        self._serve(self._others, *((SHORT_SECONDS, SHORT_PLOTS) if is_short else (STEP_SECONDS, STEP_PLOTS)), result)
+        short_plots = STEP_PLOTS if self.walk_process else SHORT_PLOTS
+        self._serve(self._rescans, *((SHORT_SECONDS, short_plots) if is_short else (STEP_SECONDS, max_plots)), result)
         has_others = len(self._jobs) > len(self._young)
         self._serve(self._young, SLICE_SECONDS if has_others else STEP_SECONDS, STEP_PLOTS, result)
         return result
@@ -146,17 +164,30 @@ class FairScheduler:
         self._jobs.clear()
         self._new.clear()
         self._others.clear()
+        self._rescans.clear()
         self._young.clear()
+        self._roomy.clear()
 
     def _job(self, session: str, *, is_rescan: bool) -> SessionJob:
         job = self._jobs.get(session)
         if job is None:
             now = time.monotonic()
             job = self._jobs[session] = SessionJob(session)
+            job.is_rescan = is_rescan
             job.is_young = not is_rescan and self._is_young(session, now)
-            is_busy = now - self._busy.get(session, -BUSY_SECONDS) < BUSY_SECONDS
-            (self._young if job.is_young else self._others if is_rescan or is_busy else self._new).append(job)
+            self._queue_of(job, now).append(job)
+        elif job.is_rescan and not is_rescan:
+            # Its changes do not wait for the other rescans.
+            self._rescans.remove(job)
+            job.is_rescan = False
+            self._queue_of(job, time.monotonic()).append(job)
         return job
+
+    def _queue_of(self, job: SessionJob, now: float) -> deque[SessionJob]:
+        if job.is_young or job.is_rescan:
+            return self._young if job.is_young else self._rescans
+        is_busy = now - self._busy.get(job.session, -BUSY_SECONDS) < BUSY_SECONDS
+        return self._others if is_busy else self._new
 
     def _is_young(self, session: str, now: float) -> bool:
         """Whether a session was first watched or polled recently."""
@@ -202,21 +233,12 @@ class FairScheduler:
         usual = STEP_PLOTS * 2 if len(self._jobs) == 1 else STEP_CHANGES
         max_changes = usual if max_plots == STEP_PLOTS else max_plots
         finished, changes, added, roomy = write_batch(diffs, self.tree, self.catalog, max_changes)
-        self._widen(roomy)
+        self._roomy.update(roomy)
         written = set(finished)
         for session in {diff.session for diff in finished}:
             served[session].remove(written)
         result.changes.extend(changes)
         result.added.extend(added)
-
-    def _widen(self, sessions: Iterable[str]) -> None:
-        """Rescan sessions that have room for more plots, each once a minute."""
-        now = time.monotonic()
-        self._widened = {name: when for name, when in self._widened.items() if now - when < WIDEN_SECONDS}
-        for session in sessions:
-            if session not in self._widened:
-                self._widened[session] = now
-                self.add({session: [session]}, is_rescan=True)
 
     def _requeue(self, job: SessionJob) -> None:
         job.served_at = time.monotonic()
@@ -226,8 +248,8 @@ class FairScheduler:
             if not job.queued:
                 del self._jobs[job.session]
                 return
-        if job.is_young:
-            self._young.append(job)
+        if job.is_young or job.is_rescan:
+            self._queue_of(job, job.served_at).append(job)
             return
         self._others.append(job)
         now = self._busy[job.session] = job.served_at

@@ -22,6 +22,8 @@ class SessionJob:
         self.session = session
         self.is_young = False
         """Whether it shares the turn of the sessions that were not known before."""
+        self.is_rescan = False
+        """Whether it is only rescanned, without a change."""
         self.queued: set[str] = set()
         self.queued_at = 0.0
         """When the oldest queued scope was added, by `time.monotonic()`."""
