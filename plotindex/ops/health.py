@@ -24,12 +24,19 @@ def find_trouble(catalog: Catalog, beats: list[Heartbeat], lock: LockState | Non
     return trouble or next(filter(None, map(_silence_elsewhere, beats[1:])), None)
 
 
+FORMER_SUFFIXES = ".gif .jpeg .jpg .png .svg .webp"
+"""The default of versions without the other formats; an indexer adopts the new one when it starts."""
+DEFAULT_SUFFIXES = grammar_of(Layout())["suffixes"]
+
+
 def grammar_trouble(header: Header, layout: Layout) -> str | None:
     """How the catalogue's project_pattern, suffixes or ignore differ from those of `layout`; None if they do not."""
     for column, value in grammar_of(layout).items():
         recorded = getattr(header, column)
         if recorded is None:
             return "The catalogue is of a version without the setting ignore: run `plotindex rebuild`."
+        if (recorded, value) == (FORMER_SUFFIXES, DEFAULT_SUFFIXES):
+            return "The catalogue is of a version without AVIF, PDF and TIFF: restart the indexer."
         if recorded != value:
             name = "project_pattern" if column == "pattern" else column
             # In a variable, "/" ignores nothing.

@@ -23,8 +23,10 @@ from prometheus_client.registry import Collector
 
 from plotindex import __version__
 from plotindex.errors import CatalogError
+from plotindex.history.store import HistoryStore
 from plotindex.index import CacheStatus
 from plotindex.ops.counter_files import CounterFiles, CounterKey
+from plotindex.ops.followers import HistoryStatus, InspectionStatus, count_names_behind
 from plotindex.storage import BUCKETS, Catalog, Heartbeat, IndexerStats, wal_bytes
 from plotindex.storage import Histogram as StoredHistogram
 
@@ -83,11 +85,12 @@ class Metrics:
         if self._files is not None:
             self._files.write(self._counters())
 
-    def exposition(self, catalog: Catalog, accept: str) -> tuple[str, bytes]:
+    def exposition(self, catalog: Catalog, accept: str, history: HistoryStore | None = None) -> tuple[str, bytes]:
         """Content type and body of /metrics, for all workers, in the format of the Accept header."""
         registry = CollectorRegistry()
         registry.register(_FunctionCollector(self._collect))
         registry.register(_FunctionCollector(partial(_collect_catalogue, catalog)))
+        registry.register(_FunctionCollector(partial(_collect_followers, catalog, history)))
         encode, content_type = choose_encoder(accept)
         return content_type, encode(registry)
 
@@ -143,6 +146,37 @@ def _collect_catalogue(catalog: Catalog) -> Iterator[Metric]:
     yield _gauge("indexers", "Indexers with a heartbeat in the last 15 seconds.", len(up))
     if beats:
         yield from _collect_indexer(beats[0])
+
+
+def _collect_followers(catalog: Catalog, store: HistoryStore | None) -> Iterator[Metric]:
+    """How far the consumers of the changes are behind, and what the history keeps."""
+    behind = GaugeMetricFamily(
+        "plotindex_behind_changes", "Changes that a consumer has not taken yet.", labels=["consumer"]
+    )
+    behind.add_metric(["names"], count_names_behind(catalog))
+    with suppress(CatalogError):
+        inspection = InspectionStatus.read(catalog)
+        behind.add_metric(["inspection"], inspection.behind)
+        if inspection.state is not None:
+            yield _gauge("inspection_waiting", "Plots that are not inspected yet.", inspection.state.waiting)
+            left = inspection.state.days_left * 86_400
+            yield _gauge("inspection_left_seconds", "Time until all plots are inspected, at the present pace.", left)
+    try:
+        history = HistoryStatus.read(catalog, store)
+    except CatalogError:
+        history = None
+    if history is not None:
+        behind.add_metric(["history"], history.behind)
+        yield _gauge("history_up", "Whether the history can be read and is kept (1 or 0).", not history.problem)
+        yield _gauge("history_versions", "Kept versions.", history.totals.versions)
+        yield _gauge("history_bytes", "Disk space of kept versions.", history.totals.bytes)
+        yield _gauge("history_pending", "Versions that wait to be kept.", history.totals.pending)
+        for name, what, count in (
+            ("kept", "Versions kept since the history was begun.", history.state.kept),
+            ("lost", "Versions overwritten or removed before they were read.", history.state.lost),
+        ):
+            yield CounterMetricFamily(f"plotindex_history_{name}", what, value=count)
+    yield behind
 
 
 def _collect_indexer(beat: Heartbeat) -> Iterator[Metric]:

@@ -11,15 +11,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
 from plotindex.system import make_private_folder, open_private, open_private_folder, opened_files
 
 MAX_BYTES = 1024
+MAX_PORT = 65_535
 NAME = re.compile(r"\d+-[0-9a-f]{8}")
+ADDRESS = re.compile(r"[0-9A-Fa-f.:]+(%[\w.-]+)?", re.ASCII)
+"""An IP address, perhaps with the scope of IPv6."""
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +81,19 @@ def _create(file: Path, record: Record) -> int:
 
 def _read_living(fd: int) -> Record | None:
     """The record of a server that lives."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        if not _is_locked(fd, fcntl.LOCK_SH):
-            return None
-        stored: dict[str, Any] = json.loads(os.pread(fd, MAX_BYTES, 0))
-        return Record(float(stored["started"]), str(stored["node"]), str(stored["host"]), int(stored["port"]))
+    with suppress(OSError):
+        if _is_locked(fd, fcntl.LOCK_SH):
+            return _parse(os.pread(fd, MAX_BYTES, 0))
+    return None
+
+
+def _parse(content: bytes) -> Record | None:
+    """The record in a file; None if it is damaged. Another user may have written it to be shown to this one."""
+    with suppress(ValueError, RecursionError):
+        match json.loads(content):
+            case {"started": float(started), "node": str(node), "host": str(host), "port": int(port)}:
+                if ADDRESS.fullmatch(host) and ip_address(host) and 0 < port <= MAX_PORT:
+                    return Record(started, node, host, port)
     return None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plotindex.index import indexer_state, read_indexer_lock
+from plotindex.ops.followers import HistoryStatus, InspectionStatus, count_names_behind
 from plotindex.ops.health import find_trouble, grammar_trouble
 from plotindex.ops.probe import is_serving
 from plotindex.ops.request_counts import SHOWN_MINUTES, Counts
@@ -52,6 +53,12 @@ class Status:
     """At most MAX_EXCESS sessions that are not indexed completely."""
     server: Server | None
     """The server at the address of the settings; None if it was not probed."""
+    names_behind: int
+    """Changes that are not in the index of names yet."""
+    history: HistoryStatus | None
+    """What is kept of earlier versions; None if the history is off."""
+    inspection: InspectionStatus | None
+    """How far inspection is; None if it is off."""
     trouble: str | None
     """What is wrong, with the command that fixes it; None if nothing is."""
 
@@ -64,6 +71,9 @@ class Status:
             "beside": [_summary(beat) for beat in self.others],
             "server": self.server._asdict() if self.server else None,
             "answered": self.requests._asdict() if self.requests else None,
+            "names_behind": self.names_behind,
+            "history": self.history.as_json() if self.history else None,
+            "inspection": self.inspection.as_json() if self.inspection else None,
             "left_out": [{**each.truncation._asdict(), "settings": each.settings} for each in self.excess],
         }
 
@@ -112,6 +122,12 @@ class Status:
             answer = "answers" if self.server.answers else "no answer"
             lines.append(f"server     {answer} at {printable(self.server.address)}")
         lines.append(f"requests   {_describe_requests(self.requests)}")
+        if self.names_behind:
+            lines.append(f"search     {self.names_behind} changes behind")
+        if self.history:
+            lines.append(f"history    {self.history.as_text()}")
+        if self.inspection:
+            lines.append(f"inspected  {self.inspection.as_text()}")
         lines += [f"left out   {_describe_excess(excess)}" for excess in self.excess]
         return "\n".join([*lines, f"healthy    {'no' if self.trouble else 'yes'}"])
 
@@ -127,6 +143,9 @@ def read_status(
     requests: Counts | None = None,
     lock: Path | None = None,
     server: Server | None = None,
+    *,
+    history: HistoryStatus | None = None,
+    inspection: InspectionStatus | None = None,
 ) -> Status:
     """The status of a catalogue. `lock` is the indexer's lock file, which is more up to date than the catalogue.
 
@@ -139,6 +158,8 @@ def read_status(
     beat = beats[0] if beats else None
     held = read_indexer_lock(lock) if lock else None
     trouble = find_trouble(catalog, beats, held) or grammar_trouble(header, layout)
+    if not trouble and history:
+        trouble = history.problem or None
     if not trouble and not plots:
         trouble = describe_misplaced(Tree(Path(header.root), layout)) or None
     return Status(
@@ -153,6 +174,9 @@ def read_status(
         requests=requests,
         excess=[Excess(each, _limiting_settings(catalog, layout, each)) for each in catalog.truncations(MAX_EXCESS)],
         server=server,
+        names_behind=count_names_behind(catalog),
+        history=history,
+        inspection=inspection,
         trouble=trouble,
     )
 

@@ -6,6 +6,7 @@ from plotindex.errors import PlotIndexError
 from plotindex.ops.doctor.clocks import check_clock
 from plotindex.ops.doctor.context import Context
 from plotindex.ops.doctor.findings import Finding, split_remedy, warn
+from plotindex.ops.doctor.history import check_history
 from plotindex.ops.doctor.kernel import check_inotify, check_open_files
 from plotindex.ops.doctor.root import (
     check_folders,
@@ -49,6 +50,7 @@ CHECKS: dict[str, Callable[[Context], Iterator[Finding]]] = {
     "indexer": check_indexer,
     "port": check_port,
     "thumbnails": check_sandbox,
+    "history": check_history,
 }
 """Each check, by the name under which its failure is reported."""
 NEED_ROOT = {"plots", "root-file-system", "root-identity", "root-folders", "ignored", "symlinks", "clock", "scripts"}

@@ -127,7 +127,7 @@ def watches_finding(
 def instances_finding(usage: Usage, indexer: int | None, limit: Limit) -> Finding:
     """Check for the one inotify instance that the indexer needs."""
     others = _held_by_others(usage.instances, indexer)
-    seen = f"plotindex needs 1 inotify instance; {_describe_use(limit, others, usage)}"
+    seen = f"plotindex needs 1 inotify instance a process; {_describe_use(limit, others, usage)}"
     remedy = limit.remedy(max(RECOMMENDED["instances"], 2 * others))
     if others + 1 > limit.value:
         return bad("inotify-instances", f"{seen}: the indexer gets none and cannot watch", remedy)

@@ -59,6 +59,8 @@ def unit_files(settings: Settings, name: str, state: Path, *, read_only: bool) -
         "program": " ".join(quoted(word, "$") for word in program()),
         "root": quoted(settings.root),
         "state": quoted(state),
+        "history": f" {quoted(settings.history_dir)}" if settings.history_dir else "",
+        "toml_history": f"\nhistory_dir = {_toml(settings.history_dir)}" if settings.history_dir else "",
         "state_paths": "Environment=PLOTINDEX_HEAL=off" if read_only else f"ReadWritePaths={quoted(state)}",
         "settings": str(configured),
         "environment": str(environment),
@@ -67,8 +69,8 @@ def unit_files(settings: Settings, name: str, state: Path, *, read_only: bool) -
         "indexer": INDEXER_USER,
         "server": SERVER_USER,
         "group": GROUP,
-        "toml_root": json.dumps(str(settings.root), ensure_ascii=False),
-        "toml_state": json.dumps(str(state), ensure_ascii=False),
+        "toml_root": _toml(settings.root),
+        "toml_state": _toml(state),
         "private_network": "no" if settings.is_shared else "yes",
         "families": "AF_UNIX AF_INET AF_INET6" if settings.is_shared else "AF_UNIX",
         "needs": "the network only for its database" if settings.is_shared else "no network",
@@ -119,6 +121,10 @@ def quoted(value: str | Path, special: str = "") -> str:
     for character in f"%{special}":
         text = text.replace(character, character * 2)
     return f'"{text}"' if " " in text or not text else text
+
+
+def _toml(path: Path) -> str:
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def _shell_quoted(value: str) -> str:
