@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 
 class DownloadEndedError(Exception):
-    """The client is gone, or another caller has taken the place."""
+    """The client is gone or too slow, or another caller has taken the place."""
 
 
 class Download:
@@ -21,20 +21,22 @@ class Download:
         """Wait for the client, which has so many seconds.
 
         Raises:
-            TimeoutError: it needs longer.
-            DownloadEndedError: `end` was called, perhaps before this step.
+            DownloadEndedError: it needs longer, or `end` was called, perhaps before this step.
         """
-        if self._is_ended:
-            raise DownloadEndedError
+        self.check()
         try:
             async with asyncio.timeout(seconds) as self._step:
                 yield
         except TimeoutError:
-            if self._is_ended:
-                raise DownloadEndedError from None
-            raise
+            # Not a failure: Granian would log a traceback for each.
+            raise DownloadEndedError from None
         finally:
             self._step = None
+
+    def check(self) -> None:
+        """Raise DownloadEndedError if `end` was called."""
+        if self._is_ended:
+            raise DownloadEndedError
 
     def end(self) -> None:
         """End the current step, and every later one."""

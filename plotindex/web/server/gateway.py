@@ -13,10 +13,12 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
+from plotindex.errors import PlotIndexError
 from plotindex.web.answers import CHUNK, Answer, Headers, error_answer
 from plotindex.web.direct_hits import Front
 from plotindex.web.server.downloads import Download, DownloadEndedError, Downloads
 from plotindex.web.server.environ import BadRequestError, Scope, environ_of
+from plotindex.web.server.fair_turns import FairTurns
 from plotindex.web.wsgi import Environ
 
 BODY_SECONDS = 10.0
@@ -25,11 +27,14 @@ STALL_SECONDS = 20.0
 """Timeout for the client to read the next piece of a body."""
 MAX_LARGE_BODIES = 64
 """Maximum concurrent bodies of several pieces: each holds some pieces in memory."""
+MAX_LARGE_REQUESTS, EACH_LARGE_REQUESTS = 8, 2
+"""Requests with a body of more than `max_body` that are read and answered at once, of all callers and of one."""
 PIECE = 1 << 16
 CLOSE = ("Connection", "close")
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+BeginLarge = Callable[[], Awaitable[None]]
 
 
 class Gateway:
@@ -40,11 +45,15 @@ class Gateway:
         self._front = front
         self._is_direct = is_direct
         self._pool = ThreadPoolExecutor(threads, "request")
-        self._threads = threads
-        self._calls = 0
+        self._turns = FairTurns(threads, max(1, threads - 1))
+        self._large_requests = FairTurns(MAX_LARGE_REQUESTS, EACH_LARGE_REQUESTS)
         self._max_body = max_body
         self._downloads = Downloads(MAX_LARGE_BODIES)
         self._closes_connections = False
+
+    def is_busy(self) -> bool:
+        """Whether requests are open that are no plain hits. Thread-safe."""
+        return self._turns.is_in_use
 
     def close_connections(self) -> None:
         """From now on each answer closes its connection: this process is stopping."""
@@ -58,17 +67,10 @@ class Gateway:
         except BadRequestError as error:
             await self._send(error_answer(400, str(error), [CLOSE]), send)
             return
+        self._front.apply_proxies(environ)
         answer = self._front.answer(environ, read_cached) if self._is_direct else None
         if answer is None:
-            try:
-                async with asyncio.timeout(BODY_SECONDS):
-                    await self._receive_body(environ, receive)
-            except TimeoutError:
-                await self._send(error_answer(408, "The request's body did not arrive in time", [CLOSE]), send)
-                return
-            except ConnectionResetError:
-                return
-            answer = await self._ask(environ, receive)
+            answer = await self._receive_and_ask(environ, receive)
             if answer is None:
                 return
         if isinstance(answer.body, list):
@@ -76,24 +78,54 @@ class Gateway:
         else:
             await self._send_large(answer, environ, receive, send)
 
+    async def _receive_and_ask(self, environ: Environ, receive: Receive) -> Answer | None:
+        """The answer to a request with its body; None if the client has left."""
+        caller, turns = self._caller(environ), list[asyncio.Future[None]]()
+
+        async def begin_large() -> None:
+            turns.append(self._large_requests.ask(caller))
+            # Unlike `await`, this does not cancel the turn at the deadline.
+            await asyncio.wait(turns)
+
+        try:
+            async with asyncio.timeout(BODY_SECONDS) as deadline:
+                await self._receive_body(environ, receive, begin_large)
+                deadline.reschedule(None)
+                # The body stays in memory until it is answered.
+                return await self._ask(environ, receive)
+        except TimeoutError:
+            if not all(turn.done() for turn in turns):
+                return error_answer(503, "Too many large requests; retry later", [("Retry-After", "5"), CLOSE])
+            return error_answer(408, "The request's body did not arrive in time", [CLOSE])
+        except ConnectionResetError:
+            return None
+        finally:
+            for turn in turns:
+                self._large_requests.give_up(caller, turn)
+
     async def _ask(self, environ: Environ, receive: Receive) -> Answer | None:
         """The application's answer; None if the client left before a thread was free."""
-        waits = self._calls >= self._threads
-        self._calls += 1
-        call = self._pool.submit(self._call, environ)
-        answer = asyncio.wrap_future(call)
-        gone = asyncio.ensure_future(_disconnected(receive)) if waits else None
+        caller = self._caller(environ)
+        turn = self._turns.ask(caller)
+        gone = None if turn.done() else asyncio.ensure_future(_disconnected(receive))
         try:
             if gone is not None:
-                await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-                # A call that has begun cannot be cancelled: its answer may hold a file to close.
-                if gone.done() and call.cancel():
+                await asyncio.wait((turn, gone), return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
                     return None
-            return await answer
+            # Not to be cancelled once it has begun: the answer may hold a file to close.
+            return await asyncio.wrap_future(self._pool.submit(self._call, environ))
         finally:
-            self._calls -= 1
+            self._turns.give_up(caller, turn)
             if gone is not None:
                 gone.cancel()
+
+    def _caller(self, environ: Environ) -> str:
+        try:
+            return self._front.caller(environ)
+        except PlotIndexError:
+            # The answer, made in a thread, explains it.
+            return ""
 
     def _call(self, environ: Environ) -> Answer:
         """Call the application in a thread."""
@@ -114,8 +146,10 @@ class Gateway:
             return Answer(started[0], started[1], pieces)
         return Answer(started[0], started[1], body)
 
-    async def _receive_body(self, environ: Environ, receive: Receive) -> None:
+    async def _receive_body(self, environ: Environ, receive: Receive, begin_large: BeginLarge) -> None:
         """Read the body into the environment; stop soon after the application's size limit.
+
+        Before a large one is read on, `begin_large` is waited for.
 
         Raises:
             ConnectionResetError: the client is gone.
@@ -123,15 +157,26 @@ class Gateway:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return
         body = io.BytesIO()
-        has_more = True
-        while has_more and body.tell() <= self._max_body:
+        has_more, is_large = True, False
+        max_body = self._max_body_of(environ)
+        while has_more and body.tell() <= max_body:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ConnectionResetError("The client has closed the connection")
             body.write(message.get("body", b""))
             has_more = message.get("more_body", False)
+            if not is_large and self._max_body < body.tell() <= max_body:
+                is_large = True
+                await begin_large()
         body.seek(0)
         environ["wsgi.input"] = body
+
+    def _max_body_of(self, environ: Environ) -> int:
+        try:
+            return self._front.max_body(environ) or self._max_body
+        except PlotIndexError:
+            # As in `_caller`.
+            return self._max_body
 
     async def _send(self, answer: Answer, send: Send) -> None:
         """Send an answer with its body in memory."""
@@ -143,8 +188,7 @@ class Gateway:
         # Granian discards what is sent to a client that is gone: without this, the whole file would be read for it.
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
-            caller = await asyncio.get_running_loop().run_in_executor(self._pool, self._front.caller, environ)
-            with self._downloads.place(caller) as download:
+            with self._downloads.place(self._caller(environ)) as download:
                 if download is None:
                     await self._send(error_answer(503, "Too many downloads; retry later", [("Retry-After", "5")]), send)
                     return
@@ -159,7 +203,8 @@ class Gateway:
 
     async def _send_pieces(self, send: Send, pieces: Iterator[bytes], download: Download) -> None:
         loop = asyncio.get_running_loop()
-        while piece := await loop.run_in_executor(self._pool, next, pieces, b""):
+        while (piece := await loop.run_in_executor(self._pool, next, pieces, None)) is not None:
+            download.check()
             for start in range(0, len(piece), PIECE):
                 # Waits while the client does not read and the socket's buffer is full.
                 async with download.step(STALL_SECONDS):

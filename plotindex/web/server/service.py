@@ -23,6 +23,7 @@ from plotindex.system import (
 )
 from plotindex.web.app import create_app
 from plotindex.web.direct_hits import Front
+from plotindex.web.prerendering import Prerenderer
 from plotindex.web.server.drain import Drain
 from plotindex.web.server.gateway import Gateway
 from plotindex.web.server.master import Master
@@ -71,6 +72,7 @@ def load_application() -> Gateway:
     front = app.wsgi_app
     assert isinstance(front, Front)
     gateway = Gateway(front, settings.threads + SCANS, app.config["MAX_CONTENT_LENGTH"], is_direct=_is_direct(settings))
+    Prerenderer(settings, gateway.is_busy, drain.is_requested).start()
     drain.on_stop_accepting = gateway.close_connections
     # multiprocessing children do not run `atexit` handlers.
     Finalize(None, front.observer.flush, exitpriority=1)
