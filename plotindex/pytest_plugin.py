@@ -25,6 +25,9 @@ PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9
 """The smallest real PNG."""
 
 
+KEEP_POLL_SECONDS = 0.05
+
+
 class DrawnPlots:
     """The root of one test."""
 
@@ -52,6 +55,44 @@ class DrawnPlots:
             now = time.time()
             catalog.store_heartbeat(Heartbeat(socket.gethostname(), os.getpid(), now, now, "watching"))
         finally:
+            catalog.database.close()
+
+    def keep(self) -> None:
+        """Index, and keep the plots as an indexer would: waits two seconds, since a younger file may still change."""
+        # Imported here, since pytest loads this module in every run.
+        from plotindex.history.keeper import Keeper, Limits  # noqa: PLC0415 - see above
+        from plotindex.history.store import HistoryStore  # noqa: PLC0415 - see above
+        from plotindex.index import make_tree, open_catalog  # noqa: PLC0415 - see above
+
+        self.index()
+        settings = self._settings()
+        store, catalog = HistoryStore.from_settings(settings), open_catalog(settings)
+        assert store is not None
+        try:
+            keeper = Keeper(store, catalog, make_tree(settings), Limits.from_settings(settings))
+            keeper.prepare()
+            while keeper.step() or keeper.is_waiting:
+                time.sleep(KEEP_POLL_SECONDS)
+        finally:
+            store.database.close()
+            catalog.database.close()
+
+    def inspect(self) -> None:
+        """Index, and inspect the plots as an indexer would: waits two seconds, as `keep` does."""
+        # Imported here, since pytest loads this module in every run.
+        from plotindex.index import make_tree, open_catalog  # noqa: PLC0415 - see above
+        from plotindex.inspection.inspector import Inspector  # noqa: PLC0415 - see above
+        from plotindex.rendering.renderer_client import RendererClient  # noqa: PLC0415 - see above
+
+        self.index()
+        settings = self._settings()
+        catalog, renderer = open_catalog(settings), RendererClient()
+        try:
+            inspector = Inspector(catalog, make_tree(settings), renderer)
+            while inspector.step(1.0).is_more or inspector.is_waiting():
+                time.sleep(KEEP_POLL_SECONDS)
+        finally:
+            renderer.close()
             catalog.database.close()
 
     def _settings(self) -> "Settings":

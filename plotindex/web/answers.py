@@ -11,6 +11,7 @@ from urllib.parse import quote
 from werkzeug.http import http_date
 
 from plotindex.index import CacheStatus
+from plotindex.rendering.protocol import original_of
 from plotindex.rendering.thumbnails import RenderResult
 from plotindex.tree import MEDIA_TYPES, OpenPlot, Plot
 from plotindex.web.conditions import (
@@ -142,7 +143,7 @@ def answer_with_plot(
 def answer_with_thumbnail(
     plot: Plot, width: str, result: RenderResult | None, cache_status: CacheStatus, request: ImageRequest
 ) -> Answer | None:
-    """A thumbnail: 200 or, by the request's conditions, 304 or 412. Without `result`: 304, 412 or None."""
+    """A picture: 200 or, by the request's conditions, 304 or 412. Without `result`: 304, 412 or None."""
     environ = request.environ
     version = plot.version
     etag = f"{version}-{width}"
@@ -155,8 +156,10 @@ def answer_with_thumbnail(
         ("ETag", f'"{etag}"'),
         *_common_headers(plot, cache_status, request.arguments, filename, is_final=is_final),
     ]
+    if original := original_of(content):
+        headers.append(("Plotindex-Original", "width={}, height={}, pages={}".format(*original)))
     if not CONDITIONS.isdisjoint(environ):
-        # Thumbnails are small: always sent whole.
+        # Pictures are small: always sent whole.
         status = evaluate({**environ, "HTTP_RANGE": ""}, Validators(etag, _seconds(plot), False), len(content)).status
         if status != OK:
             return _without_content(status, headers, len(content), environ["REQUEST_METHOD"])
@@ -227,15 +230,15 @@ def _plot_headers(
 def _common_headers(
     plot: Plot, cache_status: CacheStatus, arguments: Mapping[str, str], filename: str, *, is_final: bool
 ) -> Headers:
-    """Headers of both images and thumbnails. `is_final`: the answer will never change."""
+    """Headers of both plots and pictures. `is_final`: the answer will never change."""
     headers = [
         ("Last-Modified", _date(_seconds(plot))),
         ("X-Content-Type-Options", "nosniff"),
         ("Cache-Control", IMMUTABLE if is_final else REVALIDATE),
         ("Cache-Status", f"plotindex; {cache_status}"),
     ]
-    if "sig" in arguments or plot.suffix == ".svg":
-        # A link in an SVG would otherwise disclose the signed URL.
+    if "sig" in arguments or plot.suffix in (".svg", ".pdf"):
+        # A link in the plot would otherwise disclose the signed URL.
         headers.append(("Referrer-Policy", "no-referrer"))
     if arguments.get("download") == "1":
         name = filename.rpartition("/")[2]

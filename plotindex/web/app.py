@@ -2,26 +2,37 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
+from plotindex.auth import Token
+from plotindex.comparison.background import BackgroundComparer
 from plotindex.config import Settings, load_settings
 from plotindex.errors import PlotIndexError
-from plotindex.index import CacheStatus, make_lookup
+from plotindex.history.access import History
+from plotindex.index import REQUEST_DATABASE_SECONDS, CacheStatus, make_lookup
 from plotindex.ops.metrics import Metrics
 from plotindex.rendering.thumbnails import Thumbnails
 from plotindex.system import request_id
-from plotindex.tree import PlotKey
 from plotindex.web.authentication import Authenticator, Caller, is_signed
+from plotindex.web.compression import compress
 from plotindex.web.direct_hits import DirectHits, Front
-from plotindex.web.errors import respond_not_found, respond_with_error
+from plotindex.web.entries import below
+from plotindex.web.errors import FOREIGN_FORM, respond_not_found, respond_with_error
 from plotindex.web.instrumentation import RequestObserver
+from plotindex.web.kept_versions import KeptAccess
+from plotindex.web.views.diff import DiffViews
+from plotindex.web.views.export import ExportViews
+from plotindex.web.views.facts import FactsViews
 from plotindex.web.views.gallery import GalleryViews
 from plotindex.web.views.health import add_health
+from plotindex.web.views.history import HistoryViews
 from plotindex.web.views.image import plot_url_rule, serve_plot
+from plotindex.web.views.like import LikeViews
 from plotindex.web.views.lists import ListViews, Viewer
 from plotindex.web.views.login import MAX_FORM_BYTES, login_blueprint, page_guard, redirect_to_login
 from plotindex.web.views.openapi import describe_api
@@ -47,75 +58,77 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
     # Otherwise Werkzeug redirects `//` to an address made from the Host header.
     app.url_map.merge_slashes = False
     lookup = make_lookup(settings)
+    history = History.from_settings(settings, lookup.tree, REQUEST_DATABASE_SECONDS)
     metrics = Metrics()
     observer = RequestObserver(settings, metrics)
     observer.observe_lookups(lookup)
     observer.observe_requests(app)
     thumbnails = Thumbnails(settings, _drawing_threads(settings.threads))
     authenticator = Authenticator(settings)
-    accel = settings.x_accel_prefix or None
 
     def authenticate() -> Caller | None:
         g.caller = authenticator.authenticate(request.environ)
         return cast("Caller | None", g.caller)
 
     @app.after_request
-    def add_access_headers(response: Response) -> Response:
+    def finish_response(response: Response) -> Response:
         caller = g.get("caller")
         for name, value in caller.headers if caller is not None else ():
             response.headers[name] = value
-        return response
+        return compress(request, response)
 
     def plot(session_id: str, filename: str) -> Response:
         current = request._get_current_object()  # type: ignore[attr-defined]  # the proxy is slow
-        environ = current.environ
-        parameters = list(current.args.items(multi=True)) if is_signed(environ) else []
-        if not (parameters and authenticator.has_valid_signature(session_id, filename, parameters)):
-            caller = authenticate()
-            if caller is None:
-                return _respond_unauthorized()
-            # Before any lookup: another session must answer like a missing one.
-            if not caller.token.allows(session_id):
-                return respond_not_found()
-        return serve_plot(lookup, thumbnails, current, session_id, filename, accel=accel)
+        token = _authorize_plot(authenticator, authenticate, current, session_id, filename)
+        if isinstance(token, Response):
+            return token
+        kept = KeptAccess(history, is_limited=not token.allows_all)
+        return serve_plot(
+            lookup, thumbnails, current, session_id, filename, kept=kept, accel=settings.x_accel_prefix or None
+        )
 
     def viewer() -> Viewer | Response:
         caller = authenticate()
         if caller is None:
             return _respond_unauthorized()
         token, has_bearer = caller
-
-        def plot_url(key: PlotKey, parameters: dict[str, str]) -> str:
-            # `<img>` sends cookies but no bearer token.
-            if not has_bearer:
-                return request.script_root + authenticator.url_signer.unsigned_path(key, parameters)
-            return request.script_root + authenticator.url_signer.sign(key, parameters, SIGNED_URL_SECONDS, token.id)
-
-        return Viewer(token.sessions, plot_url, authenticator.clock_sealer, token.id)
+        # `<img>` sends cookies but no bearer token.
+        signer = authenticator.url_signer
+        path_of = signer.prepare(SIGNED_URL_SECONDS, token.id) if has_bearer else signer.unsigned_path
+        return Viewer(token.sessions, below(request.script_root, path_of), authenticator.clock_sealer, token.id)
 
     prefix = settings.url_prefix
     lists = ListViews(lookup, viewer, settings.threads // THREADS_PER_WAITER, is_stopping=is_stopping)
     app.add_url_rule(plot_url_rule(app, prefix), "plot", plot, methods=["GET"])
-    for rule, name, view in lists.routes(prefix):
-        app.add_url_rule(rule, name, view, methods=["GET"])
+    check_form = partial(_check_form, authenticator)
+    for views in (
+        lists,
+        HistoryViews(lookup, history, viewer),
+        FactsViews(lookup, viewer),
+        ExportViews(lookup, viewer, settings.export_mb, check_form),
+        LikeViews(lookup, history, thumbnails.renderer, viewer, check_form),
+        DiffViews(lookup, history, BackgroundComparer.from_settings(settings, lookup, history, is_stopping), viewer),
+    ):
+        for rule, name, view, method in views.routes(prefix):
+            app.add_url_rule(rule, name, view, methods=[method])
     app.add_url_rule(f"{prefix}/openapi.json", "openapi", lambda: describe_api(prefix), methods=["GET"])
-    add_health(app, lookup, metrics, authenticator, observer)
+    add_health(app, lookup, history, metrics=metrics, authenticator=authenticator, observer=observer)
 
     def viewer_of_page() -> Viewer | AnyResponse:
         caller = authenticate()
         if caller is None:
             return redirect_to_login()
-        token = caller.token
-        return Viewer(
-            token.sessions,
-            lambda key, given: request.script_root + authenticator.url_signer.unsigned_path(key, given),
-            authenticator.clock_sealer,
-            token.id,
-        )
+        path_of = below(request.script_root, authenticator.url_signer.unsigned_path)
+        return Viewer(caller.token.sessions, path_of, authenticator.clock_sealer, caller.token.id)
 
-    pages = GalleryViews(lookup, viewer_of_page, prefix, "login.log_out", settings.frame_ancestors).blueprint(
-        "gallery", ""
-    )
+    pages = GalleryViews(
+        lookup,
+        history,
+        viewer_of_page,
+        prefix,
+        logout_endpoint="login.log_out",
+        frame_ancestors=settings.frame_ancestors,
+    ).blueprint("gallery", "")
     pages.before_request(page_guard(authenticator))
     app.register_blueprint(pages)
     app.register_blueprint(login_blueprint(authenticator))
@@ -124,6 +137,31 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
     front = Front(app.wsgi_app, DirectHits(settings, lookup, thumbnails, authenticator, observer), settings.proxies)
     app.wsgi_app = front  # type: ignore[method-assign]  # as in Flask's manual
     return app
+
+
+def _authorize_plot(
+    authenticator: Authenticator,
+    authenticate: Callable[[], Caller | None],
+    request: Request,
+    session_id: str,
+    filename: str,
+) -> Token | Response:
+    """The token by which the caller may see a plot, or the answer to one who may not."""
+    parameters = list(request.args.items(multi=True)) if is_signed(request.environ) else []
+    if parameters and (token := authenticator.signing_token(session_id, filename, parameters)):
+        return token
+    caller = authenticate()
+    if caller is None:
+        return _respond_unauthorized()
+    # Before any lookup: another session must answer like a missing one.
+    return caller.token if caller.token.allows(session_id) else respond_not_found()
+
+
+def _check_form(authenticator: Authenticator) -> Response | None:
+    """The answer to a form of another site that an authenticated caller has sent by cookie; else None."""
+    if g.caller.has_bearer or authenticator.is_same_origin(request):
+        return None
+    return respond_with_error(403, FOREIGN_FORM)
 
 
 def _drawing_threads(threads: int) -> int:

@@ -9,12 +9,13 @@ from flask import Flask
 from plotindex.auth import ClockSealer, ExternalKeys, KeyFile, UrlSigner, signed_url_salt
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError, SettingsError
-from plotindex.index import Lookup, make_lookup
+from plotindex.history.access import History
+from plotindex.index import REQUEST_DATABASE_SECONDS, Lookup, make_lookup
 from plotindex.rendering.thumbnails import WIDTH_ERROR, WIDTHS, Thumbnails
-from plotindex.storage import Entry, Listing, entries_of
+from plotindex.storage import Entry, Listing, entries_of, with_siblings
 from plotindex.system import printable
 from plotindex.web.host_app import host_signing_keys
-from plotindex.web.views.lists import MAX_PAGE_SIZE
+from plotindex.web.views.list_parameters import MAX_PAGE_SIZE
 
 MAX_RENDER_WAITERS = 1
 """Requests per process that may wait for the renderer: the number of the host's threads is unknown."""
@@ -30,6 +31,7 @@ class AppState:
     url_signer: UrlSigner
     thumbnails: Thumbnails
     clock_sealer: ClockSealer
+    history: History
 
     @classmethod
     def create(cls, app: Flask, settings: Settings) -> Self:
@@ -37,13 +39,15 @@ class AppState:
         salt = f"{signed_url_salt(settings)} in an application"
         signer = UrlSigner(ExternalKeys(lambda: host_signing_keys(app, settings)), settings.url_prefix, salt)
         sealer = ClockSealer(ExternalKeys(lambda: _clock_keys(app, settings)), str(settings.root))
-        return cls(app, settings, make_lookup(settings), signer, Thumbnails(settings, MAX_RENDER_WAITERS), sealer)
+        lookup = make_lookup(settings)
+        history = History.from_settings(settings, lookup.tree, REQUEST_DATABASE_SECONDS)
+        return cls(app, settings, lookup, signer, Thumbnails(settings, MAX_RENDER_WAITERS), sealer, history)
 
     def sign_url(self, session_id: str, filename: str, parameters: Mapping[str, str], seconds: float) -> str:
-        """The signed path and query of a plot or its thumbnail.
+        """The signed path and query of a plot, its picture or its sibling.
 
         Raises:
-            PlotIndexError: not a valid plot or width.
+            PlotIndexError: not a valid plot, width or format.
             SettingsError: there is no key.
         """
         key = self.lookup.tree.layout.parse_key(session_id, filename)
@@ -54,6 +58,11 @@ class AppState:
         width = parameters.get("width")
         if width is not None and width not in WIDTHS:
             raise PlotIndexError(f"{WIDTH_ERROR}, not {width}.")
+        wanted = parameters.get("format")
+        if wanted is not None and not self.lookup.tree.layout.sibling_names(filename, wanted):
+            raise PlotIndexError(
+                f"A format is a suffix without its dot, in lower case, such as pdf, not {printable(wanted)}."
+            )
         if not host_signing_keys(self.app, self.settings):
             raise SettingsError("There is no key to sign URLs with: set app.secret_key or PLOTINDEX_SECRET_KEY.")
         return self.url_signer.sign(key, parameters, seconds)
@@ -61,7 +70,7 @@ class AppState:
     def entries(self, session: str) -> Iterator[Entry]:
         """All entries of a session, by filename."""
         if not self.lookup.has_catalog():
-            yield from entries_of(self.lookup.scan_session(session))
+            yield from with_siblings(entries_of(self.lookup.scan_session(session)))
             return
         listing = Listing(self.lookup.catalog.database)
         after: str | None = ""

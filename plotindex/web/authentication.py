@@ -62,7 +62,7 @@ class Authenticator:
         self.url_signer = UrlSigner(keys, settings.url_prefix, signed_url_salt(settings))
         public = urlsplit(settings.public_url or "")
         self._is_https = public.scheme == "https"
-        self._public_origin = _origin(settings.public_url or "")
+        self._public_url = settings.public_url
         self._hosts = {settings.host, "localhost", public.hostname or "localhost"}
         # One name per instance: browsers share cookies between the ports of a host.
         self._cookie = f"plotindex_{blake2b(os.fsencode(settings.state_folder), digest_size=4).hexdigest()}"
@@ -79,12 +79,12 @@ class Authenticator:
         token = self.logins.check_cookie(parse_cookie(environ["HTTP_COOKIE"]).get(self._cookie_name(environ), ""))
         return Caller(token, has_bearer=False) if token else None
 
-    def has_valid_signature(self, session: str, filename: str, parameters: Sequence[tuple[str, str]]) -> bool:
-        """Whether a URL with this query is signed for the plot, by a valid token that allows the session."""
+    def signing_token(self, session: str, filename: str, parameters: Sequence[tuple[str, str]]) -> Token | None:
+        """The valid token that has signed a URL with this query for the plot, and allows the session."""
         if not self.url_signer.verify(session, filename, parameters):
-            return False
+            return None
         token = self.tokens.find(dict(parameters).get(TOKEN_ID_PARAMETER, ""))
-        return token is not None and token.allows(session)
+        return token if token is not None and token.allows(session) else None
 
     def is_trusted_host(self, environ: Environ) -> bool:
         """Whether the Host header names this server (protection against DNS rebinding)."""
@@ -92,13 +92,8 @@ class Authenticator:
         return host in self._hosts or _is_ip_address(host)
 
     def is_same_origin(self, request: Request) -> bool:
-        """Whether a page of this server has sent this form (Fetch Metadata; Origin, RFC 6454)."""
-        site, origin = request.headers.get("Sec-Fetch-Site"), _origin(request.headers.get("Origin", ""))
-        if site is not None:
-            return site == "same-origin"
-        environ = request.environ
-        own = (_origin(f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"), self._public_origin)
-        return origin is not None and origin in own
+        """Whether a page of this server has sent this form."""
+        return is_same_origin(request, self._public_url)
 
     def set_cookie(self, request: Request, response: AnyResponse, value: str) -> None:
         """Set the login cookie."""
@@ -132,6 +127,16 @@ class Authenticator:
 def is_signed(environ: Environ) -> bool:
     """Whether the URL has a signature, valid or not."""
     return f"{SIGNATURE_PARAMETER}=" in environ.get("QUERY_STRING", "")
+
+
+def is_same_origin(request: Request, public_url: str | None) -> bool:
+    """Whether a page of the server with this public URL has sent this form (Fetch Metadata; Origin, RFC 6454)."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), _origin(request.headers.get("Origin", ""))
+    if site is not None:
+        return site == "same-origin"
+    environ = request.environ
+    own = (_origin(f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"), _origin(public_url or ""))
+    return origin is not None and origin in own
 
 
 def sent_by_browser(request: Request) -> bool:

@@ -6,6 +6,7 @@ Flask answers everything else, including refusals; it would answer a plain hit i
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,16 +18,20 @@ from plotindex.auth import EXPIRES_PARAMETER, SIGNATURE_PARAMETER, TOKEN_ID_PARA
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError
 from plotindex.index import CacheStatus, Lookup
+from plotindex.inspection.alike import MAX_BYTES
 from plotindex.rendering.protocol import Outcome
-from plotindex.rendering.thumbnails import WIDTHS, Thumbnails
+from plotindex.rendering.thumbnails import PICTURE_ONLY, WIDTHS, Thumbnails
 from plotindex.tree import OpenPlot
 from plotindex.web.answers import Answer, ImageRequest, Read, answer_with_plot, answer_with_thumbnail, read_file
 from plotindex.web.authentication import Authenticator
 from plotindex.web.instrumentation import RequestObserver
 from plotindex.web.login_throttle import client_key
+from plotindex.web.views.export import MAX_CHOICE_BYTES
+from plotindex.web.views.like import PATH as LIKE_PATH
 from plotindex.web.wsgi import Environ, decode_path
 
-PARAMETERS = {"v", "project", "width", SIGNATURE_PARAMETER, EXPIRES_PARAMETER, TOKEN_ID_PARAMETER}
+PARAMETERS = {"v", "version", "project", "width", "format"}
+PARAMETERS |= {SIGNATURE_PARAMETER, EXPIRES_PARAMETER, TOKEN_ID_PARAMETER}
 MAX_QUERY = 2048
 
 Application = Callable[[Environ, Any], Iterable[bytes]]
@@ -44,6 +49,8 @@ class DirectHits:
         observer: RequestObserver,
     ) -> None:
         self._prefix = f"{settings.url_prefix}/plots/"
+        self._exports = f"{settings.url_prefix}/export/"
+        self._like = f"{settings.url_prefix}{LIKE_PATH}"
         self._accel = settings.x_accel_prefix or None
         self._lookup = lookup
         self._thumbnails = thumbnails
@@ -86,12 +93,18 @@ class DirectHits:
         caller = self._authenticator.authenticate(environ)
         return f"token {caller.token.id}" if caller is not None else client_key(environ.get("REMOTE_ADDR"))
 
+    def max_body(self, environ: Environ) -> int:
+        """The bytes of a body that a caller with a token may send there: plots to export, a picture; else 0."""
+        path = environ["PATH_INFO"]
+        most = MAX_CHOICE_BYTES if path.startswith(self._exports) else MAX_BYTES if path == self._like else 0
+        return most if most and self._authenticator.authenticate(environ) is not None else 0
+
     def _authorize(
         self, environ: Environ, session: str, filename: str, pairs: list[tuple[str, str]]
     ) -> Sequence[tuple[str, str]] | None:
         """The headers that the kind of access adds to an answer; None without access."""
         is_signed = pairs and any(name == SIGNATURE_PARAMETER for name, _ in pairs)
-        if is_signed and self._authenticator.has_valid_signature(session, filename, pairs):
+        if is_signed and self._authenticator.signing_token(session, filename, pairs):
             return ()
         caller = self._authenticator.authenticate(environ)
         return caller.headers if caller is not None and caller.token.allows(session) else None
@@ -104,12 +117,20 @@ class DirectHits:
             return None
         started = time.perf_counter()
         opened = self._lookup.open_hit(session, filename, arguments.get("project"))
+        if opened is not None and "format" in arguments and "version" not in arguments:
+            opened = self._open_sibling(opened, arguments["format"])
         if opened is None:
             return None
         seconds, status = time.perf_counter() - started, self._lookup.hit_status
+        if (version := arguments.get("version")) is not None:
+            # Flask looks for other versions than the current one.
+            if opened.plot.version != version:
+                os.close(opened.fd)
+                return None
+            arguments["v"] = version
         request = ImageRequest(environ, arguments)
         if width is not None:
-            answer = self._answer_with_thumbnail(opened, width, status, request)
+            answer = self._answer_with_thumbnail(opened, width, status, request, read)
         else:
             answer = answer_with_plot(opened, status, request, time.time_ns(), accel=self._accel, read=read)
         if answer is not None:
@@ -117,15 +138,27 @@ class DirectHits:
         return answer
 
     def _answer_with_thumbnail(
-        self, opened: OpenPlot, width: str, status: CacheStatus, request: ImageRequest
+        self, opened: OpenPlot, width: str, status: CacheStatus, request: ImageRequest, read: Read
     ) -> Answer | None:
-        try:
-            result = None if opened.plot.suffix == ".svg" else self._thumbnails.cached(opened, width)
-            if result is None or result.outcome is not Outcome.RENDERED:
+        plot, fd = opened
+        with ExitStack() as stack:
+            stack.callback(os.close, fd)
+            result = self._thumbnails.cached(opened, width)
+            if result is None:
                 return None
-            return answer_with_thumbnail(opened.plot, width, result, status, request)
-        finally:
-            os.close(opened.fd)
+            if result.outcome is Outcome.RENDERED:
+                return answer_with_thumbnail(plot, width, result, status, request)
+            if plot.suffix in PICTURE_ONLY:
+                return None
+            stack.pop_all()
+        return answer_with_plot(opened, status, request, time.time_ns(), accel=self._accel, read=read)
+
+    def _open_sibling(self, opened: OpenPlot, wanted: str) -> OpenPlot | None:
+        """Close an open plot, and open its sibling if it has the likeliest name."""
+        os.close(opened.fd)
+        session, project, filename = opened.plot[:3]
+        names = self._lookup.tree.layout.sibling_names(filename, wanted)
+        return self._lookup.open_hit(session, names[0], project) if names else None
 
 
 class Front:
@@ -140,20 +173,28 @@ class Front:
         self._proxy_fix = ProxyFix(_do_nothing, **hops) if proxies else None
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        self.apply_proxies(environ)
         answer = self.answer(environ)
         if answer is None:
             return self.flask(environ, start_response)
         start_response(_status_line(answer.status), answer.headers)
         return answer.body
 
-    def answer(self, environ: Environ, read: Read = read_file) -> Answer | None:
-        """The answer to a plain hit, or None. Applies the headers of trusted proxies (X-Forwarded-*) to `environ`."""
+    def apply_proxies(self, environ: Environ) -> None:
+        """Apply the headers of trusted proxies (X-Forwarded-*) to a request, before the methods below."""
         if self._proxy_fix is not None:
             self._proxy_fix(environ, _do_nothing)
+
+    def answer(self, environ: Environ, read: Read = read_file) -> Answer | None:
+        """The answer to a plain hit, or None."""
         return self._hits.answer(environ, read)
 
+    def max_body(self, environ: Environ) -> int:
+        """See `DirectHits.max_body`."""
+        return self._hits.max_body(environ)
+
     def caller(self, environ: Environ) -> str:
-        """Whom a request counts for, after `answer` has applied the headers of trusted proxies."""
+        """Whom a request counts for."""
         return self._hits.caller(environ)
 
 

@@ -1,20 +1,21 @@
 """The Flask extension: plots in an application with its own access control."""
 
 import inspect
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, has_app_context, has_request_context, request
 
+from plotindex.comparison.background import BackgroundComparer
 from plotindex.config import Settings
 from plotindex.errors import SettingsError
 from plotindex.index import Lookup
-from plotindex.tree import PlotKey, SessionFilter
+from plotindex.tree import SessionFilter
 from plotindex.web.app_state import AppState
-from plotindex.web.authentication import is_signed
-from plotindex.web.errors import respond_not_found
+from plotindex.web.authentication import is_same_origin, is_signed, sent_by_browser
+from plotindex.web.entries import below
+from plotindex.web.errors import FOREIGN_FORM, respond_not_found, respond_with_error
 from plotindex.web.host_app import (
     SessionCheck,
     check_endpoint,
@@ -23,10 +24,17 @@ from plotindex.web.host_app import (
     unused_blueprint_name,
     warn_about_existing_route,
 )
+from plotindex.web.kept_versions import KeptAccess
+from plotindex.web.plot_files import PlotFiles
 from plotindex.web.shadow import ShadowView
+from plotindex.web.views.diff import DiffViews
+from plotindex.web.views.export import ExportViews
+from plotindex.web.views.facts import FactsViews
 from plotindex.web.views.gallery import GalleryViews
+from plotindex.web.views.history import HistoryViews
 from plotindex.web.views.image import plot_url_rule, serve_plot
-from plotindex.web.views.lists import ListViews, Viewer, entry_to_json
+from plotindex.web.views.like import LikeViews
+from plotindex.web.views.lists import ListViews, Route, Viewer
 
 MAX_HOST_WAIT_SECONDS = 5.0
 """Shorter than in the server: after a wait, `may_see` is called again, but the decorator is not."""
@@ -35,7 +43,7 @@ EXAMPLE_PATH = "/plots/session/plot.png"
 View = Callable[..., Any]
 
 
-class PlotIndex:
+class PlotIndex(PlotFiles):
     """Serves the plots of one root at `{url_prefix}/plots/<session_id>/<path:filename>`.
 
         plots = PlotIndex(root="/srv/plots", decorator=require_auth)
@@ -129,16 +137,17 @@ class PlotIndex:
         project: str | None = None,
         version: str | None = None,
         width: int | None = None,
+        format: str | None = None,
         download: bool = False,
         external: bool = False,
     ) -> str:
         """A signed URL for `<img>`, valid for at least `expires` seconds without any access check.
 
-        With `width` (160, 320, 640 or 1280) it opens a thumbnail. The caller decides who gets it. The key is
-        PLOTINDEX_SECRET_KEY or, without it, `app.secret_key`.
+        With `width` (160, 320, 640, 1280 or 2560) it opens the picture, with `format` (such as "pdf") the sibling. The
+        caller decides who gets it. The key is PLOTINDEX_SECRET_KEY or, without it, `app.secret_key`.
 
         Raises:
-            PlotIndexError: not a valid plot or width.
+            PlotIndexError: not a valid plot, width or format.
             SettingsError: there is no key, or `external` without PLOTINDEX_PUBLIC_URL.
         """
         state = self._state()
@@ -146,6 +155,7 @@ class PlotIndex:
             "project": project,
             "v": version,
             "width": str(width) if width is not None else None,
+            "format": format,
             "download": "1" if download else None,
         }
         parameters = {name: value for name, value in options.items() if value is not None}
@@ -156,37 +166,6 @@ class PlotIndex:
             return state.settings.public_url + path
         # The request's Host is no substitute: the client chooses it, and would receive the signature.
         raise SettingsError("external=True needs the public URL of the application: set PLOTINDEX_PUBLIC_URL.")
-
-    def open(self, session_id: str, filename: str, project: str | None = None) -> BinaryIO | None:
-        """Open the current copy of a key, or that project's copy, for reading; None if there is none.
-
-        Checks no permission: the caller decides who may see the plot.
-
-        Raises:
-            ScansBusyError: the plot is not in the catalogue, and too many scans are running.
-            RootLostError: the plot was not found, and the root is missing.
-            OSError: the file cannot be opened.
-        """
-        opened = self.lookup.open(session_id, filename, project).opened
-        return cast(BinaryIO, os.fdopen(opened.fd, "rb")) if opened else None
-
-    def list(self, session_id: str) -> list[dict[str, Any]]:
-        """All entries of a session by filename, with the fields of the HTTP lists; empty for an unknown session.
-
-        Checks no permission: the caller decides who may see the plots.
-
-        Raises:
-            ScansBusyError: there is no catalogue, and too many scans are running.
-            CatalogError: the catalogue cannot be read.
-            OSError: there is no catalogue, and a folder cannot be read.
-        """
-        state = self._state()
-        mounted_at = request.script_root if has_request_context() else ""
-
-        def plot_url(key: PlotKey, parameters: dict[str, str]) -> str:
-            return mounted_at + state.url_signer.unsigned_path(key, parameters)
-
-        return [entry_to_json(entry, plot_url) for entry in state.entries(session_id)]
 
     def shadow(self, old_view: View) -> View:
         """Keep serving the responses of `old_view`, and log each difference from plotindex.
@@ -225,22 +204,32 @@ class PlotIndex:
         # Not by a blueprint: the endpoint may belong to one of the application.
         app.add_url_rule(rule, endpoint, self._accept_signed_url(view), methods=["GET"], merge_slashes=False)
         if self._may_see is not None:
-            self._add_list_routes(
-                pages, prefix, ListViews(lookup, self._viewer, self._max_waiters, MAX_HOST_WAIT_SECONDS)
-            )
+            state = self._states[app]
+            comparer = BackgroundComparer.from_settings(settings, lookup, state.history)
+            for views in (
+                ListViews(lookup, self._viewer, self._max_waiters, MAX_HOST_WAIT_SECONDS),
+                HistoryViews(lookup, state.history, self._viewer),
+                FactsViews(lookup, self._viewer),
+                ExportViews(lookup, self._viewer, settings.export_mb, self._check_form),
+                LikeViews(lookup, state.history, state.thumbnails.renderer, self._viewer, self._check_form),
+                DiffViews(lookup, state.history, comparer, self._viewer),
+            ):
+                self._add_list_routes(pages, views.routes(prefix))
         app.register_blueprint(pages)
         if self._has_gallery:
-            gallery = GalleryViews(lookup, self._viewer, prefix, frame_ancestors=settings.frame_ancestors)
+            gallery = GalleryViews(
+                lookup, self._states[app].history, self._viewer, prefix, frame_ancestors=settings.frame_ancestors
+            )
             gallery_name = unused_blueprint_name(app, "plotindex_gallery")
             app.register_blueprint(gallery.blueprint(gallery_name, f"{prefix}/gallery", self._gallery_decorator))
         return endpoint
 
-    def _add_list_routes(self, pages: Blueprint, prefix: str, lists: ListViews) -> None:
-        for rule, name, view in lists.routes(prefix):
+    def _add_list_routes(self, pages: Blueprint, routes: Sequence[Route]) -> None:
+        for rule, name, view, method in routes:
             guarded = self._decorator(view) if self._decorator is not None else view
             # The decorator may read session_id from the arguments: empty where the route has none.
             defaults = {} if "session_id" in rule else {"session_id": ""}
-            pages.add_url_rule(rule, name, guarded, methods=["GET"], merge_slashes=False, defaults=defaults)
+            pages.add_url_rule(rule, name, guarded, methods=[method], merge_slashes=False, defaults=defaults)
 
     def _accept_signed_url(self, guarded: View) -> View:
         """A view that bypasses the decorator and `may_see` for a valid signed URL."""
@@ -264,16 +253,20 @@ class PlotIndex:
             return self._shadow_view(session_id=session_id, filename=filename)
         state = self._state()
         accel = state.settings.x_accel_prefix or None
-        return serve_plot(state.lookup, state.thumbnails, request, session_id, filename, accel=accel)
+        kept = KeptAccess(state.history, is_limited=True)
+        return serve_plot(state.lookup, state.thumbnails, request, session_id, filename, kept=kept, accel=accel)
 
     def _viewer(self) -> Viewer | Response:
         may_see, state = self._may_see, self._state()
         assert may_see is not None
 
-        def plot_url(key: PlotKey, parameters: dict[str, str]) -> str:
-            return request.script_root + state.url_signer.unsigned_path(key, parameters)
-
+        plot_url = below(request.script_root, state.url_signer.unsigned_path)
         return Viewer(SessionFilter(may_see), plot_url, state.clock_sealer)
+
+    def _check_form(self) -> Response | None:
+        if sent_by_browser(request) and not is_same_origin(request, self._state().settings.public_url):
+            return respond_with_error(403, FOREIGN_FORM)
+        return None
 
     def _state(self) -> AppState:
         """The state for the current application; outside an application context, for the only one."""

@@ -2,6 +2,7 @@
 
 from flask import Flask, Response, jsonify, request
 
+from plotindex.history.access import History
 from plotindex.index import Lookup
 from plotindex.ops.metrics import Metrics
 from plotindex.web.authentication import Authenticator
@@ -10,7 +11,13 @@ from plotindex.web.instrumentation import RequestObserver
 
 
 def add_health(
-    app: Flask, lookup: Lookup, metrics: Metrics, authenticator: Authenticator, observer: RequestObserver
+    app: Flask,
+    lookup: Lookup,
+    history: History,
+    *,
+    metrics: Metrics,
+    authenticator: Authenticator,
+    observer: RequestObserver,
 ) -> None:
     """Add /healthz and /readyz, which are public and disclose no names, and /metrics, which needs a token."""
 
@@ -37,7 +44,7 @@ def add_health(
                 403, "This token is limited to sessions; /metrics needs an unrestricted token or a metrics token"
             )
         observer.flush()
-        content_type, content = metrics.exposition(lookup.catalog, request.headers.get("Accept", ""))
+        content_type, content = metrics.exposition(lookup.catalog, request.headers.get("Accept", ""), history.store)
         return _no_store(Response(content, content_type=content_type))
 
     app.add_url_rule("/healthz", "healthz", healthz)

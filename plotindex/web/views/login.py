@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from math import ceil
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
@@ -13,8 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from plotindex.errors import SettingsError
 from plotindex.web.authentication import Authenticator, sent_by_browser
 from plotindex.web.login_throttle import LoginThrottle
-from plotindex.web.pages import render_message, render_page
-from plotindex.web.views.gallery import add_headers
+from plotindex.web.pages import add_headers, render_message, render_page
 
 MAX_FORM_BYTES = 1_000
 MAX_PATH_LENGTH = 1_000
@@ -46,17 +45,7 @@ def login_blueprint(authenticator: Authenticator) -> Blueprint:
     @pages.get("/login")
     def form() -> Response:
         # GET must not consume the code: link previews fetch this page too.
-        code, next_path = request.args.get("code", ""), _local_path(request.args.get("next", ""))
-        has_cookie = authenticator.has_cookie(request)
-        is_logged_in = has_cookie and authenticator.authenticate(request.environ) is not None
-        return render_page(
-            "gallery",
-            "login.html",
-            code=code,
-            next_path=next_path,
-            is_logged_in=is_logged_in,
-            is_expired=has_cookie and not is_logged_in,
-        )
+        return _login_page(authenticator, code=request.args.get("code", ""))
 
     @pages.post("/login")
     def log_in() -> AnyResponse:
@@ -66,13 +55,14 @@ def login_blueprint(authenticator: Authenticator) -> Blueprint:
             refusal.headers["Retry-After"] = str(wait)
             return refusal
         try:
-            value = authenticator.logins.consume_code(_read_code(form_slot))
+            value = authenticator.logins.consume_code(_parse_code(_read_code(form_slot)))
         except SettingsError as error:
             return respond_unwritable(error)
         if value is None:
             throttle.record_failure(request.remote_addr)
-            message = "Codes expire after ten minutes and work once. `plotindex token link NAME` prints a new link."
-            return _message(message, 401, "This code is not valid")
+            refusal = _login_page(authenticator, is_refused=True)
+            refusal.status_code = 401
+            return refusal
         throttle.reset(request.remote_addr)
         next_path = _local_path(request.args.get("next", ""))
         response = redirect(request.script_root + next_path if next_path else url_for("gallery.sessions"), 303)
@@ -126,14 +116,35 @@ def redirect_to_login() -> AnyResponse:
     return redirect(url_for("login.form", next=next_path), 303)
 
 
-def _message(message: str, status: int, title: str | None = None) -> Response:
-    return render_message("gallery", message, status, title)
+def _login_page(authenticator: Authenticator, *, code: str = "", is_refused: bool = False) -> Response:
+    """The page with a code's button, or with the field for a code. `is_refused`: the code sent is not valid."""
+    has_cookie = authenticator.has_cookie(request)
+    is_logged_in = has_cookie and authenticator.authenticate(request.environ) is not None
+    return render_page(
+        "gallery",
+        "login.html",
+        code=code,
+        next_path=_local_path(request.args.get("next", "")),
+        is_refused=is_refused,
+        is_logged_in=is_logged_in,
+        is_expired=has_cookie and not is_logged_in,
+    )
+
+
+def _message(message: str, status: int) -> Response:
+    return render_message("gallery", message, status)
 
 
 def _local_path(address: str) -> str:
     """`address` if it is a path on this server, otherwise empty: browsers treat `//` and `/\\` as other hosts."""
     fits = address.startswith("/") and not address.startswith("//") and len(address) <= MAX_PATH_LENGTH
     return address if fits and address.isascii() and address.isprintable() and "\\" not in address else ""
+
+
+def _parse_code(text: str) -> str:
+    """The code in a text that a user pastes: a code, or the whole link."""
+    link = text.strip().strip("<>")
+    return parse_qs(link.partition("?")[2]).get("code", [link])[0]
 
 
 def _read_code(form_slot: threading.Semaphore) -> str:
