@@ -1,8 +1,10 @@
 // Long polling of /changes.
 
-import { REVALIDATE, api, setStatus, sleep } from "./client.js";
+import { REVALIDATE, api, check, setStatus, sleep } from "./client.js";
+import { readClock } from "../shared/format.js";
 
 const WAIT_SECONDS = 10; // occupies a thread of the server
+const UNWATCHED_WAIT_SECONDS = 2; // while the warning is shown, which must not outlast its reason
 const RETRY_MS = 500; // also between requests that the server cannot let wait
 const MAX_RETRY_MS = 5000;
 
@@ -13,7 +15,8 @@ const MAX_RETRY_MS = 5000;
 export async function followChanges({ since, session, onChanges, reload }) {
   const sessionQuery = session === undefined ? "" : `&session=${encodeURIComponent(session)}`;
   // The first response may take WAIT_SECONDS.
-  setIndexerStatus(document.documentElement.dataset.watched === "yes");
+  let isWatched = document.documentElement.dataset.watched === "yes";
+  setIndexerStatus(isWatched);
   let clock = since;
   let failures = 0;
   for (;;) {
@@ -24,10 +27,13 @@ export async function followChanges({ since, session, onChanges, reload }) {
     addEventListener("offline", abortWhenInactive);
     try {
       const signal = AbortSignal.any([controller.signal, AbortSignal.timeout((WAIT_SECONDS + 15) * 1000)]);
-      const response = await fetch(`${api}/changes?since=${encodeURIComponent(clock)}${sessionQuery}&wait=${WAIT_SECONDS}`, { ...REVALIDATE, signal });
+      const wait = isWatched ? WAIT_SECONDS : UNWATCHED_WAIT_SECONDS;
+      const response = await fetch(`${api}/changes?since=${encodeURIComponent(clock)}${sessionQuery}&wait=${wait}`, { ...REVALIDATE, signal });
       if (response.status === 401) return showLoginExpired();
-      if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
-      setIndexerStatus(response.headers.get("Cache-Status") === "plotindex; hit");
+      check(response);
+      isWatched = response.headers.get("Cache-Status") === "plotindex; hit";
+      setIndexerStatus(isWatched);
+      readClock(response);
       const page = await response.json();
       setStatus("connection");
       failures = 0;

@@ -45,7 +45,7 @@ async function fetchPage() {
 }
 
 /** A function that runs `task`; calls during a run are combined into one further run. */
-function coalesce(task) {
+export function coalesce(task) {
   let running = null;
   let next = null;
   return function start() {

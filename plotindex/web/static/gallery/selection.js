@@ -1,43 +1,62 @@
-// The plots selected for a comparison, stored per tab and shared between sessions.
+// The plots selected for a comparison or a download, stored per tab and shared between sessions.
 
 import { gallery } from "../api/client.js";
+import { pluralize } from "../shared/format.js";
+import { connectDownload, showDownload } from "./download.js";
 
-const MAX_SELECTED = 4;
+const MAX_COMPARED = 4;
 const STORAGE_KEY = `plotindex ${gallery} chosen`;
 const tray = document.getElementById("tray");
+let selected = load(); // SESSION/PROJECT/FILENAME of each plot
+let rangeStart = null; // where a range begins: the plot that was selected or deselected last
 
-/** SESSION/PROJECT/FILENAME of each selected plot. */
-export function selectedPaths() {
+function load() {
   try {
     const stored = JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]");
-    return Array.isArray(stored) ? stored.filter((path) => typeof path === "string").slice(0, MAX_SELECTED) : [];
+    return new Set(Array.isArray(stored) ? stored.filter((path) => typeof path === "string") : []);
   } catch {
-    return [];
+    return new Set();
   }
 }
 
-/** Select or deselect a plot; returns whether it is selected now, since the number is limited. */
-export function setSelected(path, isSelected) {
-  const others = selectedPaths().filter((other) => other !== path);
-  const isAdded = isSelected && others.length < MAX_SELECTED;
-  save(isAdded ? [...others, path] : others);
-  return isAdded;
-}
-
-/** Connect the checkboxes in a container and the tray to the selection. */
-export function connectSelection(container) {
-  container.addEventListener("change", ({ target }) => {
-    if (target.matches(".pick input")) target.checked = setSelected(target.value, target.checked);
+/**
+ * Connect the checkboxes in a container and the tray to the selection. `paths()` returns the plots of the page in their
+ * order, for ranges; by default those in the container.
+ */
+export function connectSelection(container, paths = () => boxesIn(container).map(({ value }) => value)) {
+  container.addEventListener("click", ({ target, shiftKey }) => {
+    if (!target.matches(".pick input")) return;
+    const range = shiftKey ? rangeOf(paths(), rangeStart, target.value) : [target.value];
+    rangeStart = target.value;
+    setSelected(range, target.checked);
   });
-  tray.querySelector(":scope > button").addEventListener("click", () => save([]));
+  tray.querySelector(":scope > button").addEventListener("click", () => setSelected([...selected], false));
+  connectDownload(tray.querySelector("form"), () => [...selected]);
   const render = () => renderTray(container);
   document.addEventListener("plotselection", render);
-  window.addEventListener("pageshow", render);
+  window.addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) selected = load();
+    render();
+  });
   render();
 }
 
-function save(paths) {
-  sessionStorage.setItem(STORAGE_KEY, JSON.stringify(paths));
+const boxesIn = (container) => [...container.querySelectorAll(".pick input")];
+
+/** The paths from one to the other; the second alone if the first is not among them. */
+function rangeOf(paths, start, end) {
+  const [first, last] = [paths.indexOf(start), paths.indexOf(end)].sort((a, b) => a - b);
+  return first < 0 ? [end] : paths.slice(first, last + 1);
+}
+
+/** Select or deselect plots. */
+export function setSelected(paths, isSelected) {
+  for (const path of paths) selected[isSelected ? "add" : "delete"](path);
+  try {
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify([...selected]));
+  } catch {
+    // Too many to be stored: they are selected on this page only.
+  }
   refreshSelection();
 }
 
@@ -45,23 +64,24 @@ function save(paths) {
 export const refreshSelection = () => document.dispatchEvent(new Event("plotselection"));
 
 function renderTray(container) {
-  const paths = selectedPaths();
+  const paths = [...selected];
+  const isCompared = paths.length <= MAX_COMPARED;
   tray.hidden = !paths.length;
   container.classList.toggle("choosing", paths.length > 0);
-  for (const box of container.querySelectorAll(".pick input")) updateCheckbox(box, paths);
-  tray.querySelector("ul").replaceChildren(...paths.map(createItem));
+  for (const box of boxesIn(container)) updateCheckbox(box);
+  tray.querySelector("ul").replaceChildren(...(isCompared ? paths.map(createItem) : []));
   const link = tray.querySelector("a");
-  link.href = `${link.href.split("?")[0]}?${new URLSearchParams(paths.map((path) => ["plot", path]))}`;
-  link.hidden = paths.length < 2;
+  link.search = isCompared ? new URLSearchParams(paths.map((path) => ["plot", path])) : "";
+  link.hidden = paths.length < 2 || !isCompared;
   link.textContent = `Compare ${paths.length}`;
-  tray.querySelector("p").hidden = paths.length > 1;
+  const hint = paths.length === 1 ? "Select one more plot to compare" : isCompared ? "" : `${pluralize(paths.length, "plot")} selected`;
+  tray.querySelector("p").textContent = [hint, showDownload(tray.querySelector("form"), paths)].filter(Boolean).join(". ");
+  tray.querySelector("p").hidden = !tray.querySelector("p").textContent;
 }
 
-/** Update a checkbox: checked if selected, disabled if no more can be selected. */
-export function updateCheckbox(box, paths = selectedPaths()) {
-  box.checked = paths.includes(box.value);
-  box.disabled = !box.checked && paths.length >= MAX_SELECTED;
-  box.title = box.disabled ? "At most four plots can be compared" : "";
+/** Update a checkbox: checked if its plot is selected. */
+export function updateCheckbox(box) {
+  box.checked = selected.has(box.value);
 }
 
 function createItem(path) {
@@ -75,7 +95,7 @@ function createItem(path) {
   button.title = `Remove ${[project, ...rest].join("/")}`;
   button.setAttribute("aria-label", button.title);
   button.append(name, " ✕");
-  button.addEventListener("click", () => setSelected(path, false));
+  button.addEventListener("click", () => setSelected([path], false));
   item.append(button);
   return item;
 }

@@ -1,22 +1,24 @@
 // Lazy loading of thumbnails, a few at once, so that they do not occupy all threads of the server.
 
 import { sleep } from "../api/client.js";
-import { formatSize } from "../shared/format.js";
+import { NO_CONNECTION, loadInto, setNotice } from "../shared/loading.js";
 
-const WIDTHS = [160, 320, 640, 1280];
+const MAX_UNASKED_BYTES = 4_000_000; // a plot without a picture is sent itself
+const MAX_CHECKS = 3;
+const CHECK_AGAIN_MS = 1000; // times the number of checks
+const WIDTHS = [160, 320, 640, 1280, 2560];
 const MAX_CONCURRENT = 2;
-const LARGE_BYTES = 1e6; // a larger SVG is shown on a click
-const MAX_ATTEMPTS = 6; // to get the cost of an SVG from a busy server
-const RETRY_MS = 3000;
 
 const queue = new Set();
-const slowUrls = new Set(); // SVGs that are shown on a click
-let active = 0;
+let active = 0; // occupied slots
+let pending = 0; // loads that have begun, also those that wait for a retry
+let isLoadingAll = false;
+let onProgress = () => {};
 
 const observer = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) queue.add(target);
+      if (isIntersecting || isLoadingAll) queue.add(target);
       else queue.delete(target);
     }
     loadNext();
@@ -36,28 +38,31 @@ export function cancelLoad(image) {
   queue.delete(image);
 }
 
+/** Load all images of the page now, in view or not; resolves when none remains. `report(remaining)` is called meanwhile. */
+export function loadAllNow(report = () => {}) {
+  isLoadingAll = true;
+  for (const image of document.querySelectorAll("img[data-image]:not([src])")) queue.add(image);
+  return new Promise((done) => {
+    onProgress = () => {
+      const remaining = queue.size + pending;
+      if (remaining) report(remaining);
+      else done();
+    };
+    onProgress();
+    loadNext();
+  });
+}
+
+/** Load only images in view again. */
+export function stopLoadingAll() {
+  isLoadingAll = false;
+  onProgress = () => {};
+}
+
 /** `loadWhenVisible` for all images that are not loaded yet. */
 export function loadAllWhenVisible(container = document) {
   for (const image of container.querySelectorAll("img[data-image]:not([src])")) loadWhenVisible(image);
 }
-
-export const isSvg = (filename) => filename.toLowerCase().endsWith(".svg");
-
-/** Whether an SVG must wait for a click: it is large, or slow to draw, or its cost is unknown. */
-export async function isSlowSvg(url, size) {
-  if (size > LARGE_BYTES || slowUrls.has(url)) return true;
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-    const response = await fetch(`${url}&width=320`, { method: "HEAD" });
-    const cost = response.headers.get("Plotindex-Drawing");
-    if (cost === "slow") slowUrls.add(url);
-    if (cost === "slow" || cost === "quick") return slowUrls.has(url);
-    await sleep(RETRY_MS / MAX_ATTEMPTS);
-  }
-  return true;
-}
-
-/** Label of the button that shows an SVG of `size` bytes. */
-export const showLabel = (size) => (size > LARGE_BYTES ? `Show (${formatSize(size)})` : "Show (may be slow)");
 
 function loadNext() {
   for (const image of queue) {
@@ -65,67 +70,82 @@ function loadNext() {
     queue.delete(image);
     observer.unobserve(image);
     if (!image.isConnected || !image.dataset.image) continue;
-    active += 1;
-    loadThumbnail(image)
-      .catch(() => setNotice(image, "Cannot be displayed"))
-      .finally(() => {
-        active -= 1;
-        loadNext();
-      });
+    occupySlot((release) => loadThumbnail(image, release).catch(() => say(image, NO_CONNECTION)));
   }
 }
 
-async function loadThumbnail(image) {
-  const url = image.dataset.image;
-  const filename = image.dataset.filename ?? image.closest("[data-filename]")?.dataset.filename ?? "";
-  if (!isSvg(filename)) return loadImage(image, `${url}&width=${widthOf(image)}`);
-  if (await isSlowSvg(url, Number(image.dataset.size))) return offerButton(image, url);
-  image.classList.add("vector");
-  return loadImage(image, url);
+/** Run a load in one of the slots, until it ends or calls `release`. */
+function occupySlot(load) {
+  active += 1;
+  let isOccupied = true;
+  const release = () => {
+    if (!isOccupied) return;
+    isOccupied = false;
+    active -= 1;
+    loadNext();
+  };
+  pending += 1;
+  load(release).finally(() => {
+    pending -= 1;
+    release();
+    onProgress();
+  });
 }
 
-async function loadImage(image, url, isRetry = false) {
-  const done = new Promise((loaded, failed) => {
-    image.onload = loaded;
-    image.onerror = failed;
-  });
-  image.src = url;
+/** Load the picture of an image; a retry does not keep others waiting. */
+async function loadThumbnail(image, release) {
+  const onRetry = () => {
+    say(image, "Retrying…");
+    release();
+  };
   try {
-    await done;
-    setNotice(image, "");
-  } catch {
-    // A newer load has replaced this one.
-    if (image.getAttribute("src") !== url) return;
-    image.removeAttribute("src");
-    setNotice(image, isRetry ? "Cannot be displayed" : "Retrying…");
-    if (isRetry) return;
-    setTimeout(() => loadImage(image, url, true), RETRY_MS);
+    const address = `${image.dataset.image}&width=${widthOf(image)}`;
+    if (!(await mayLoad(image, address, release))) return;
+    if (await loadInto(image, address, onRetry)) say(image, "");
+  } catch (error) {
+    say(image, error.message);
   }
 }
 
-function offerButton(image, url) {
-  // Outside the link that contains the image.
-  const parent = image.closest(".card") ?? image.closest(".paper");
-  if (image.closest("[aria-hidden]")) return setNotice(image, "Click to show");
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "draw";
-  button.textContent = showLabel(Number(image.dataset.size));
-  button.addEventListener("click", (event) => {
-    event.preventDefault();
-    button.remove();
-    loadImage(image, url);
-  });
-  parent.querySelector(".draw")?.remove();
-  parent.append(button);
+const wanted = new Set(); // addresses of large plots that the user has asked for
+
+/** Whether to load it: a large plot without a picture waits for a click on the card's button. */
+async function mayLoad(image, address, release) {
+  const { image: url, size } = image.dataset;
+  delete image.closest(".paper")?.dataset.asks;
+  if (size <= MAX_UNASKED_BYTES || wanted.has(url) || (await hasPicture(address, release))) return image.dataset.image === url;
+  if (image.dataset.image !== url) return false;
+  say(image, "");
+  if (hostOf(image)) image.closest(".paper").dataset.asks = "";
+  else say(image, "Too large to show here.");
+  return false;
 }
 
-function setNotice(image, text) {
+/** What has the button for an image. */
+const hostOf = (element) => element.closest(".card, figure");
+
+/** Whether the answer is a picture, by its headers; while the server is busy it would be the plot. */
+async function hasPicture(address, release) {
+  for (let check = 1; ; check += 1) {
+    const { headers } = await fetch(address, { method: "HEAD" });
+    if (!(headers.get("Content-Length") > MAX_UNASKED_BYTES)) return true;
+    if (check === MAX_CHECKS || headers.get("Cache-Control")?.includes("immutable")) return false;
+    release();
+    await sleep(CHECK_AGAIN_MS * check);
+  }
+}
+
+document.addEventListener("click", ({ target }) => {
+  if (!target.closest(".load")) return;
+  const image = hostOf(target).querySelector("img[data-image]");
+  wanted.add(image.dataset.image);
+  loadWhenVisible(image);
+});
+
+function say(image, text) {
   const paper = image.closest(".paper");
-  if (!paper) return;
   // The strip of a session has no room for text.
-  if (text) paper.dataset.says = image.closest("[aria-hidden]") ? "–" : text;
-  else delete paper.dataset.says;
+  if (paper) setNotice(paper, text && image.closest("[aria-hidden]") ? "–" : text);
 }
 
 function widthOf(image) {

@@ -3,43 +3,49 @@
 import { readState, writeState } from "../viewer/url_state.js";
 import { followPage } from "../api/refresh.js";
 import { SideBySide } from "../viewer/side_by_side.js";
-import { connectCopyButtons, connectZoom, showNote, connectKeys } from "../viewer/controls.js";
+import { connectCopyButtons, connectZoom, showNote, showUpdateNote, connectKeys } from "../viewer/controls.js";
 import { readCopies, ORDERS } from "../viewer/copies.js";
+import { stemOf } from "../shared/formats.js";
 import { startTimeUpdates, setTime } from "../shared/format.js";
+import { connectPrint } from "../gallery/print.js";
+import { recordVisits } from "../shared/since.js";
 import { restoreBackLink } from "../gallery/order.js";
 import { Overlay } from "../viewer/overlay.js";
-import { loadImage } from "../viewer/image_loader.js";
 import { OverlayPicker } from "../viewer/overlay_picker.js";
 import { TimePlayer } from "../viewer/time_player.js";
 
 const SECTIONS = { beside: "cells", one: "one", slider: "pair", difference: "pair" };
 
 const page = document.getElementById("compare");
-const { name, session } = page.dataset;
+const { name, session, of } = page.dataset;
+const isOfVersions = of === "versions";
 const order = document.getElementById("order");
 const linked = document.getElementById("linked");
 const reasonElement = document.getElementById("reason");
 const buttons = [...document.querySelectorAll("button[data-view]")];
 
-const SINGLE_COPY = name
+const SINGLE_COPY = isOfVersions
+  ? "There is only one version. New versions appear here automatically."
+  : name
   ? "There is only one copy. New copies appear here automatically."
   : "Only one of the plots is left.";
 const requestedPaths = new URLSearchParams(location.search).getAll("plot");
 
 let view = "beside";
 let copies = readCopies([...page.querySelectorAll("figure")], Boolean(name));
-let overlayProblem = ""; // why the only two copies cannot be overlaid
 const sideBySide = new SideBySide(document.getElementById("cells"), saveState);
 const player = new TimePlayer(saveState);
-const overlay = new Overlay(saveState);
+const overlay = new Overlay(saveState, showOverlay);
 const picker = new OverlayPicker(showOverlay);
 
 start(readState());
 
 function start(state) {
   order.value = state.order in ORDERS ? state.order : "newest";
+  if (!order.value) order.value = "newest";
   sideBySide.isLinked = state.linked !== "no";
   linked.setAttribute("aria-pressed", sideBySide.isLinked);
+  overlay.isScaled = state.sizes === "scaled";
   overlay.amplification = state.amplify ?? overlay.amplification;
   player.path = pathOf(state.at);
   const first = name ? [] : copies.slice(0, 2).map(({ path }) => path);
@@ -71,8 +77,10 @@ function connect() {
     saveState();
   });
   startTimeUpdates();
+  recordVisits();
   restoreBackLink(session);
   connectCopyButtons();
+  connectPrint();
   const stepKey = (direction) => (event) => (view === "one" && !event.shiftKey ? player.step(direction) : false);
   connectKeys({ ArrowLeft: stepKey(-1), ArrowRight: stepKey(1) }, connectZoom(stage), {
     Escape: () => document.getElementById("back")?.click() ?? false,
@@ -94,12 +102,13 @@ function pathOf(id) {
 
 /** Whether the page shows this key. */
 function affects({ session, filename }) {
-  if (name) return filename === name;
+  if (name) return stemOf(filename) === stemOf(name);
   return requestedPaths.some((path) => path.startsWith(`${session}/`) && path.endsWith(`/${filename}`));
 }
 
 function isGone(_, removed) {
-  return Boolean(name) && removed.some(affects);
+  // Versions are kept.
+  return Boolean(name) && !isOfVersions && removed.some(({ filename }) => filename === name);
 }
 
 function switchView(next) {
@@ -126,38 +135,15 @@ function renderCopies(paths) {
   player.show(copies.toSorted(ORDERS.oldest));
   picker.setCopies(copies.toSorted(ORDERS.newest), paths);
   updateAvailability();
-  if (copies.length === 2) compareSizes();
 }
 
-/** Disable the views that are not available, and show why. */
+/** Disable the views that need two copies, and show why. */
 function updateAvailability() {
-  const rasters = copies.filter(({ isSvg }) => !isSvg).length;
-  let blocked = "";
-  if (copies.length < 2) blocked = SINGLE_COPY;
-  else if (rasters < 2) blocked = "Slider and difference need two pixel images; SVG has no pixels.";
-  else if (copies.length === 2) blocked = overlayProblem;
-  for (const button of buttons) {
-    const isAvailable = { one: copies.length >= 2, slider: !blocked, difference: !blocked }[button.dataset.view] ?? true;
-    button.disabled = !isAvailable;
-  }
-  reasonElement.textContent = blocked;
-  reasonElement.hidden = !blocked;
+  const isSingle = copies.length < 2;
+  for (const button of buttons) button.disabled = isSingle && button.dataset.view !== "beside";
+  reasonElement.textContent = isSingle ? SINGLE_COPY : "";
+  reasonElement.hidden = !isSingle;
   if (buttons.find(({ dataset }) => dataset.view === view).disabled) switchView("beside");
-}
-
-/** Check that the only two copies have the same size. */
-async function compareSizes() {
-  const selected = picker.selected;
-  if (!selected) return;
-  try {
-    const [first, second] = await Promise.all(selected.map(({ image, filename }) => loadImage(image, filename)));
-    const size = (image) => `${image.naturalWidth} × ${image.naturalHeight}`;
-    const isSame = size(first) === size(second);
-    overlayProblem = isSame ? "" : `Slider and difference need images of the same size: these have ${size(first)} and ${size(second)} pixels.`;
-  } catch {
-    overlayProblem = "Slider and difference need two images that can be displayed.";
-  }
-  updateAvailability();
 }
 
 function update(newDocument) {
@@ -170,10 +156,13 @@ function update(newDocument) {
       updated.push(figure.dataset.path);
       return document.adoptNode(figure);
     }
-    if (existing.dataset.version !== figure.dataset.version) {
-      updated.push(figure.dataset.path);
+    const isUpdated = existing.dataset.version !== figure.dataset.version;
+    if (isUpdated || existing.dataset.number !== figure.dataset.number) {
       Object.assign(existing.dataset, figure.dataset);
       existing.querySelector("figcaption").replaceWith(document.adoptNode(figure.querySelector("figcaption")));
+    }
+    if (isUpdated) {
+      updated.push(figure.dataset.path);
       sideBySide.refresh(existing);
     }
     return existing;
@@ -186,7 +175,7 @@ function update(newDocument) {
   const removedPaths = [...before.keys()].filter((path) => !copies.some((copy) => copy.path === path));
   const summary = (paths, what) => (paths.length === 1 ? `${labelOf(paths[0])} ${what}` : `${paths.length} ${what}`);
   const labelOf = (path) => (copies.find((copy) => copy.path === path) ?? before.get(path)).label;
-  if (updated.length) showNote(summary(updated, "updated just now"));
+  if (updated.length) showUpdateNote(summary(updated, "updated just now"));
   else if (removedPaths.length) showNote(summary(removedPaths, "removed"));
 }
 
@@ -200,6 +189,7 @@ function saveState() {
       at: view === "one" ? copies.find(({ path }) => path === player.path)?.id : undefined,
       left: left?.id,
       right: right?.id,
+      sizes: SECTIONS[view] === "pair" && overlay.isScaled ? "scaled" : undefined,
       amplify: view === "difference" ? overlay.amplification : undefined,
       part: visiblePart(),
     };

@@ -2,6 +2,7 @@
 
 const ZOOM_FACTOR = 1.4;
 const PAN_FRACTION = 0.15; // of the stage
+const UPDATE_PAUSE_MS = 10_000; // between two updates that are each worth a note
 const NOTE_MS = 6000;
 
 /** Connect the zoom buttons to `stage()`, and return its keys: + - 0 1 zoom, arrows pan a zoomed stage. */
@@ -83,10 +84,19 @@ function offerManualCopy(button, url) {
 
 const noteElement = document.getElementById("note");
 let noteTimer = 0;
+let lastUpdate = 0;
 
 /** Show a note for some seconds or, if persistent, until the next note. */
 export function showNote(text, { isPersistent = false } = {}) {
+  if (isPersistent) lastUpdate = 0;
   clearTimeout(noteTimer);
   noteElement.textContent = text;
   if (!isPersistent) noteTimer = setTimeout(() => (noteElement.textContent = ""), NOTE_MS);
+}
+
+/** Show a note of an update. While updates go on, the note is of the first: it leaves, and comes back after a pause. */
+export function showUpdateNote(text) {
+  const isContinued = Date.now() - lastUpdate < UPDATE_PAUSE_MS;
+  if (!isContinued) showNote(text);
+  lastUpdate = Date.now();
 }

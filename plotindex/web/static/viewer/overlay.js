@@ -1,8 +1,10 @@
-// Two images of equal size, overlaid: with a divider, or as their difference.
+// Two images, overlaid: with a divider, or as their difference.
 
 import { showStageZoom } from "./controls.js";
 import { diffImages, describeDiff } from "./pixel_diff.js";
-import { loadImage, setPlaceholder } from "./image_loader.js";
+import { frame } from "./frame.js";
+import { setPlaceholder } from "./image_loader.js";
+import { loadPixels } from "./picture.js";
 import { Stage } from "./stage.js";
 
 const MAX_REGION_ZOOM = 8; // keeps some context around a small difference
@@ -14,22 +16,31 @@ const blend = section.querySelector(".blend");
 const divider = document.getElementById("divider");
 const amplify = document.getElementById("amplify");
 const result = document.getElementById("result");
+const sizesElement = document.getElementById("sizes");
+const scaledButton = document.getElementById("scaled");
 const zoomButton = document.getElementById("where");
 
 export class Overlay {
   #view = "slider";
-  #shownUrls = [];
+  #shown = "";
   #difference = null;
   #controller = new AbortController();
   #onView;
+  #onScale;
 
-  constructor(onView) {
+  /** `onView()` is called after a zoom or pan, `onScale()` when the user has switched the scaling: show them again. */
+  constructor(onView, onScale) {
     this.#onView = onView;
+    this.#onScale = onScale;
     this.stage = new Stage(element, { onView: () => this.#onStageView() });
     divider.addEventListener("input", () => this.#updateDivider());
     amplify.addEventListener("input", () => {
       this.#updateAmplification();
       this.#onView();
+    });
+    scaledButton.addEventListener("click", () => {
+      this.isScaled = !this.isScaled;
+      this.#onScale();
     });
     zoomButton.addEventListener("click", () => this.#zoomToDifference());
   }
@@ -38,10 +49,10 @@ export class Overlay {
   async show(view, left, right) {
     this.#view = view;
     section.dataset.view = view;
-    divider.hidden = view !== "slider";
-    const urls = [left.image, right.image];
+    divider.hidden = view !== "slider" || this.stage.isEmpty;
+    const shown = [left.image, right.image, this.isScaled].join();
     divider.setAttribute("aria-valuetext", "");
-    if (urls.join() !== this.#shownUrls.join()) {
+    if (shown !== this.#shown) {
       this.#controller.abort();
       this.#controller = new AbortController();
       const { signal } = this.#controller;
@@ -51,18 +62,29 @@ export class Overlay {
       const reason = await this.#load(left, right, signal);
       if (signal.aborted) return;
       if (reason) {
-        this.#shownUrls = [];
+        this.#shown = "";
         this.stage.show();
+        divider.hidden = true;
         setPlaceholder(element, reason);
         return;
       }
-      this.#shownUrls = urls;
+      this.#shown = shown;
     }
     setPlaceholder(element, "");
+    divider.hidden = view !== "slider";
     this.#updateDivider();
     this.#updateAmplification();
     showStageZoom(this.stage);
     if (view === "difference") await this.#renderDifference();
+  }
+
+  /** Whether images of different sizes are scaled to one; otherwise they are aligned at the top left. */
+  get isScaled() {
+    return scaledButton.getAttribute("aria-pressed") === "true";
+  }
+
+  set isScaled(isScaled) {
+    scaledButton.setAttribute("aria-pressed", isScaled);
   }
 
   get amplification() {
@@ -76,11 +98,15 @@ export class Overlay {
   /** Load both images onto the stage; returns why that is not possible, or "". */
   async #load(left, right, signal) {
     try {
-      const pictures = await Promise.all([left, right].map(({ image, filename }) => loadImage(image, filename)));
+      const images = await Promise.all([left, right].map(loadPixels));
       if (signal.aborted) return "";
-      const reason = sizeMismatch(...pictures.map(({ naturalWidth, naturalHeight }) => [naturalWidth, naturalHeight]));
-      if (!reason) this.stage.show(...pictures);
-      return reason;
+      const { sizes, isDifferent } = frame(images, this.isScaled);
+      this.stage.show(...images);
+      const [one, other] = sizes.map(({ width, height }) => `${width} × ${height}`);
+      sizesElement.hidden = !isDifferent;
+      const how = this.isScaled ? "scaled to one size" : "aligned at the top left";
+      sizesElement.firstElementChild.textContent = `Left ${one}, right ${other} pixels, ${how}.`;
+      return "";
     } catch (error) {
       return error.message;
     }
@@ -120,10 +146,4 @@ export class Overlay {
     document.getElementById("amplified").textContent = `${amplify.value} ×`;
     blend.style.filter = this.#view === "difference" && amplify.value > 1 ? `brightness(${amplify.value})` : "";
   }
-}
-
-/** A message if the sizes differ, or "". */
-function sizeMismatch([width, height], [otherWidth, otherHeight]) {
-  if (width === otherWidth && height === otherHeight) return "";
-  return `The images have different sizes: left ${width} × ${height}, right ${otherWidth} × ${otherHeight} pixels.`;
 }

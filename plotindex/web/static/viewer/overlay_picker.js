@@ -24,7 +24,7 @@ export class OverlayPicker {
 
   /** Set the copies, newest first. Without preferred paths: the second newest left, the newest right. */
   setCopies(copies, preferred = []) {
-    this.#copies = copies.filter(({ isSvg }) => !isSvg);
+    this.#copies = copies;
     const isAvailable = (path) => this.#copies.some((copy) => copy.path === path);
     const paths = [0, 1].map((side) => [preferred[side], this.#paths[side]].find(isAvailable));
     const remaining = this.#copies.map(({ path }) => path).filter((path) => !paths.includes(path));

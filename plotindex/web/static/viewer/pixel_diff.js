@@ -1,13 +1,13 @@
-// Pixel difference of two images of equal size.
+// Pixel difference of two images in one frame.
 
 const ROWS_PER_STRIP = 256; // bounds the memory, and keeps the page responsive
 
 /**
- * Compare two loaded images. `{differing, total, maxDelta, box}`: pixels that differ, all pixels, the largest difference
+ * Compare two loaded images, as `frame` has placed them, on white. `{differing, total, maxDelta, box}`: pixels that differ, all pixels, the largest difference
  * of a channel (0 to 255), and the bounding box of the differences as fractions of the image. Null if aborted.
  */
 export async function diffImages(left, right, signal) {
-  const { naturalWidth: width, naturalHeight: height } = left;
+  const [width, height] = [left.dataset.originalWidth, left.dataset.originalHeight].map(Number);
   const read = createReader(width);
   let differing = 0;
   let maxDelta = 0;
@@ -47,11 +47,13 @@ function createReader(width) {
   canvas.width = width;
   canvas.height = ROWS_PER_STRIP;
   const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
   return (image, start, rows) => {
     // White background, as in the page.
     context.fillStyle = "#fff";
     context.fillRect(0, 0, width, ROWS_PER_STRIP);
-    context.drawImage(image, 0, -start);
+    const { originalHeight, partWidth, partHeight } = image.dataset;
+    context.drawImage(image, 0, -start, width * partWidth, originalHeight * partHeight);
     const { data } = context.getImageData(0, 0, width, rows);
     return { bytes: data, pixels: new Uint32Array(data.buffer) };
   };

@@ -2,8 +2,9 @@
 
 import { showZoom } from "./controls.js";
 import { setTime } from "../shared/format.js";
-import { cancelLoad, isSvg, loadWhenVisible } from "../gallery/thumbnails.js";
+import { cancelLoad, loadWhenVisible } from "../gallery/thumbnails.js";
 import { loadImage } from "./image_loader.js";
+import { sharpest } from "./picture.js";
 import { Stage, FULL_VIEW } from "./stage.js";
 
 const MAX_UNSCROLLED = 4; // more cells make the page scroll
@@ -113,7 +114,6 @@ export class SideBySide {
       // On a page that scrolls, the wheel scrolls it.
       scrolls: () => this.#cells.size > MAX_UNSCROLLED && document.activeElement !== element,
     });
-    image.draggable = false;
     image.alt = figure.dataset.filename;
     image.dataset.width = element.clientWidth || 640;
     image.addEventListener("load", () => {
@@ -180,8 +180,9 @@ export class SideBySide {
 
   /** Replace a thumbnail by the full-size image. */
   async #loadFullSize(cell) {
-    const { image: url, filename } = cell.figure.dataset;
-    if (cell.fullSizeUrl === url || isSvg(filename)) return;
+    const { image: file, filename } = cell.figure.dataset;
+    const url = sharpest(file, filename);
+    if (cell.fullSizeUrl === url) return;
     const image = cell.figure.querySelector("img");
     try {
       cell.fullSizeUrl = url;

@@ -1,5 +1,6 @@
 // A stage shows an image: fitted, zoomed by wheel, pinch and double click, panned by dragging.
 
+import { isVector } from "../shared/formats.js";
 import Panzoom from "../vendor/panzoom.js";
 
 const MAX_SCALE = 32; // times the natural size
@@ -47,7 +48,7 @@ export class Stage {
     }
     element.addEventListener("wheel", (event) => this.#onWheel(event, scrolls), { signal, passive: false });
     element.addEventListener("dblclick", (event) => this.#onDoubleClick(event), { signal });
-    element.addEventListener("dragstart", (event) => event.preventDefault(), { signal });
+    element.addEventListener("dragstart", (event) => this.#onDragStart(event), { signal });
     const observer = new ResizeObserver(() => this.measure());
     observer.observe(element);
     signal.addEventListener("abort", () => observer.disconnect());
@@ -76,6 +77,15 @@ export class Stage {
     return (this.#state.scale * this.#fittedSize.width) / this.#naturalSize.width;
   }
 
+  /** The width in pixels of the screen at which the image is displayed. */
+  get displayedWidth() {
+    return this.#state.scale * this.#fittedSize.width * devicePixelRatio;
+  }
+
+  get #isVector() {
+    return isVector(this.#sheets[0].querySelector("img")?.dataset.filename ?? "");
+  }
+
   get naturalSize() {
     return this.#naturalSize;
   }
@@ -92,21 +102,25 @@ export class Stage {
     const image = this.#sheets[0].querySelector("img");
     if (!width || !height || !image?.getAttribute("src") || !image.complete) return;
     const view = this.view;
-    // An SVG may have no natural size.
-    this.#naturalSize = { width: image.naturalWidth || 300, height: image.naturalHeight || 150 };
+    this.#naturalSize = sizeOf(image);
     const longestSide = Math.max(this.#naturalSize.width, this.#naturalSize.height);
-    const isScalable = this.#fillsStage || image.dataset.filename?.toLowerCase().endsWith(".svg");
+    const isScalable = this.#fillsStage || this.#isVector;
     const max = isScalable ? Infinity : Math.max(1, Math.floor(ICON_SIZE / longestSide));
     const factor = Math.min(width / this.#naturalSize.width, height / this.#naturalSize.height, max);
     this.#fittedSize = { width: this.#naturalSize.width * factor, height: this.#naturalSize.height * factor };
     this.#panzoom.setOptions({ minScale: Math.min(1, 1 / factor), maxScale: Math.max(MAX_SCALE / factor, 4) });
     for (const sheet of this.#sheets) {
-      for (const { style } of sheet.querySelectorAll("img")) {
-        style.width = `${this.#fittedSize.width}px`;
-        style.height = `${this.#fittedSize.height}px`;
-      }
+      for (const image of sheet.querySelectorAll("img, .boxes")) this.#fitImage(image);
     }
     this.setView(view);
+  }
+
+  /** Give an image its size; one that covers a part of the frame, as of `frame`, has paper beside and below it. */
+  #fitImage({ style, dataset: { partWidth = 1, partHeight = 1 } }) {
+    const { width, height } = this.#fittedSize;
+    style.width = `${width}px`;
+    style.height = `${height}px`;
+    style.padding = `0 ${width * (1 - partWidth)}px ${height * (1 - partHeight)}px 0`;
   }
 
   /** Show this part of the image, without calling `onView`. */
@@ -156,7 +170,7 @@ export class Stage {
       sheet.classList.toggle("glides", isAnimated);
       sheet.style.transform = `scale(${scale}) translate(${x}px, ${y}px)`;
     }
-    this.element.classList.toggle("coarse", this.magnification >= PIXELATED_SCALE);
+    this.element.classList.toggle("coarse", this.magnification >= PIXELATED_SCALE && !this.#isVector);
     this.element.classList.toggle("zoomed", scale !== 1);
     // Unzoomed, a finger scrolls the page. A pinch never zooms the page.
     this.#panzoom.setOptions({ touchAction: scale === 1 ? "pan-y" : "none" });
@@ -208,11 +222,30 @@ export class Stage {
     this.zoomBy(Math.exp(-event.deltaY * lines * speed), event);
   }
 
+  /** Drag the whole image out of the page, the plot rather than its thumbnail; when zoomed in, dragging pans. */
+  #onDragStart(event) {
+    const { target, dataTransfer } = event;
+    if (!this.isWhole || !target.matches("img")) return event.preventDefault();
+    const { href } = new URL(target.dataset.image ?? target.src, location);
+    const markup = document.createElement("img");
+    markup.src = href;
+    dataTransfer.setData("text/uri-list", href);
+    dataTransfer.setData("text/html", markup.outerHTML);
+    // Saved to this name by Chromium; colons separate the parts.
+    const name = target.dataset.filename.split("/").at(-1).replaceAll(":", "_");
+    dataTransfer.setData("DownloadURL", `application/octet-stream:${name}:${href}`);
+  }
+
   #onDoubleClick(event) {
     if (event.target.closest("button, input, a")) return;
     if (this.isWhole) this.zoomBy(Math.max(2, 1 / this.magnification), event);
     else this.fit();
   }
+}
+
+/** The size of the plot of an <img>, which may be its picture. An SVG may have none. */
+function sizeOf({ dataset: { originalWidth, originalHeight }, naturalWidth, naturalHeight }) {
+  return { width: Number(originalWidth) || naturalWidth || 300, height: Number(originalHeight) || naturalHeight || 150 };
 }
 
 /** Limit the offset so that the image covers the stage, or stays centred if it is smaller. */

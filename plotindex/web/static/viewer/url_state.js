@@ -1,6 +1,6 @@
 // The state of a comparison in the page's URL, so that a link shows the same.
 
-const PARAMETERS = ["view", "order", "linked", "at", "left", "right", "amplify", "zoom", "x", "y"];
+const PARAMETERS = ["view", "order", "linked", "at", "left", "right", "amplify", "sizes", "zoom", "x", "y"];
 const DEBOUNCE_MS = 250; // browsers limit the rate of URL changes
 
 let timer = 0;
@@ -15,15 +15,22 @@ export function readState() {
 
 /** Write `getState()` to the URL after a short delay; undefined values are omitted. */
 export function writeState(getState) {
-  clearTimeout(timer);
-  timer = setTimeout(() => {
-    const query = new URLSearchParams(location.search);
+  writeQuery((query) => {
     for (const name of PARAMETERS) query.delete(name);
     const { part, ...state } = getState();
     const partState = part && part.zoom !== 1 ? { zoom: part.zoom.toFixed(3), x: part.x.toFixed(4), y: part.y.toFixed(4) } : {};
     for (const [name, value] of Object.entries({ ...state, ...partState })) {
       if (value !== undefined) query.set(name, value);
     }
-    history.replaceState(history.state, "", `?${query}`);
+  });
+}
+
+/** Call `change(query)` after a short delay, and write the query to the URL. */
+export function writeQuery(change) {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    const query = new URLSearchParams(location.search);
+    change(query);
+    history.replaceState(history.state, "", query.size ? `?${query}` : location.pathname);
   }, DEBOUNCE_MS);
 }
