@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -109,6 +109,7 @@ def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
     Exits 1 and lists the differences, if any.
     """
     from plotindex.index import differences, make_tree, open_catalog
+    from plotindex.ops.health import grammar_trouble
 
     settings = read_settings(config, options)
     settings.check_root()
@@ -121,22 +122,54 @@ def verify(config: Path | None, as_json: bool, **options: str | None) -> None:
         for path, difference in found:
             click.echo(f"{printable(path)}: {difference}")
     if found:
-        click.echo(f"{len(found)} differences: run `plotindex rebuild` to fix them.", err=True)
+        removals = _find_removals(catalog, settings.layout)
+        why = removals.why if removals else grammar_trouble(catalog.header(), settings.layout)
+        fix = f". {why}" if why else ": run `plotindex rebuild` to fix them."
+        click.echo(f"{len(found)} differences{fix}", err=True)
         sys.exit(1)
 
 
 @click.command(epilog=example("migrate --root /srv/plots"))
 @common_options
 def migrate(config: Path | None, **options: str | None) -> None:
-    """Migrate the database to the schema of this version.
+    """Migrate the databases to the schema of this version.
 
     The indexer does so when it starts; a server does not.
     """
+    from plotindex.history.store import HistoryStore
     from plotindex.index import prepare_catalog
 
     settings = read_settings(config, options)
     prepare_catalog(settings)
+    history = HistoryStore.from_settings(settings)
+    # Without a state folder there is no history yet.
+    if history and (settings.is_shared or settings.state_folder.is_dir()):
+        history.migrate()
     click.echo("The database has the schema of this version.")
+
+
+class Removals(NamedTuple):
+    """The plots that a rebuild would remove: more than half of the catalogue."""
+
+    why: str
+    excluded: int
+    total: int
+
+
+def _find_removals(catalog: "Catalog", layout: "Layout") -> Removals | None:
+    """What a rebuild by these settings would remove; None if that is not more than half of the catalogue.
+
+    Raises:
+        CatalogError: the catalogue cannot be read.
+    """
+    from plotindex.index import count_excluded
+    from plotindex.ops.health import grammar_trouble
+
+    excluded, total = count_excluded(catalog, layout)
+    if excluded * 2 <= total:
+        return None
+    why = grammar_trouble(catalog.header(), layout) or "A limit is lower than before."
+    return Removals(why, excluded, total)
 
 
 def _check_removals(catalog: "Catalog", layout: "Layout") -> None:
@@ -146,16 +179,10 @@ def _check_removals(catalog: "Catalog", layout: "Layout") -> None:
         SettingsError: they do.
         CatalogError: the catalogue cannot be read.
     """
-    from plotindex.index import count_excluded
-    from plotindex.ops.health import grammar_trouble
-
-    header = catalog.header()
-    excluded, total = count_excluded(catalog, layout)
-    if excluded * 2 > total:
-        why = grammar_trouble(header, layout) or "A limit is lower than before."
+    if removals := _find_removals(catalog, layout):
         raise SettingsError(
-            f"{why} A rebuild would remove {excluded} of {total} plots, so nothing was changed: if they should go, "
-            "run it with --allow-removals."
+            f"{removals.why} A rebuild would remove {removals.excluded} of {removals.total} plots, so nothing was "
+            "changed: if they should go, run it with --allow-removals."
         )
 
 

@@ -67,6 +67,40 @@ def projects(context: click.Context, _parameter: click.Parameter, incomplete: st
     return _from_catalog(context, lambda database: project_names(database, context.params.get("session"), incomplete))
 
 
+def flags(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from plotindex.storage import FLAGS
+
+    return _items(FLAGS, incomplete)
+
+
+def kept_sessions(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Sessions of which versions are kept, removed ones too."""
+    from plotindex.history.store import HistoryStore
+
+    try:
+        store = HistoryStore.from_settings(_settings(context), LOCK_TIMEOUT)
+        if store is None or not store.exists():
+            return []
+        with store.reading() as reader:
+            return _items(islice(reader.names(incomplete), MAX_ITEMS))
+    except PlotIndexError:
+        return []
+
+
+def kept_filenames(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Plots of the session given before of which versions are kept, removed ones too."""
+    from plotindex.history.access import History
+    from plotindex.index import make_tree
+
+    try:
+        settings = _settings(context)
+        kept = History.from_settings(settings, make_tree(settings), LOCK_TIMEOUT)
+        page = kept.keys(str(context.params.get("session")), MAX_ITEMS, incomplete[:-1], is_limited=False)
+    except (PlotIndexError, OSError):
+        return []
+    return _items((key.filename for key in page.keys), incomplete)
+
+
 def tokens(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
         return _items(Tokens.from_settings(_settings(context)).list(), incomplete)

@@ -26,6 +26,12 @@ SETTINGS = {
     "max_depth": ("NUMBER", "Maximum depth of indexed folders below a project."),
     "max_filename_bytes": ("BYTES", "Maximum length of an indexed filename, with its folders below the project."),
     "max_names_mb": ("MB", "Maximum sum of the lengths of a session's indexed filenames."),
+    "history_mb": ("MB", "Bound on the disk space of earlier and deleted versions; 0 keeps none."),
+    "history_versions": ("NUMBER", "Versions of each plot to keep of the last hour."),
+    "history_days": ("DAYS", "How long earlier and deleted versions are kept; 0 is for ever."),
+    "history_dir": ("FOLDER", "Folder of these versions; needed, and shared, with a catalogue on PostgreSQL."),
+    "inspect": ("on|off", "Whether plots are inspected: their text, size, flags and looks."),
+    "inspect_share": ("PERCENT", "Maximum percent of one core for inspection."),
     "x_accel_prefix": ("PATH", "Path of nginx's internal location, if nginx sends the files (X-Accel-Redirect)."),
     "frame_ancestors": ("ORIGINS", "Sites whose pages may frame the gallery: none, self, or origins."),
     "public_url": ("URL", "URL that browsers use, such as https://plots.example.org."),
@@ -37,6 +43,9 @@ SETTINGS = {
 FILENAME_LIMITS = ("max_depth", "max_filename_bytes")
 SESSION_LIMITS = ("max_plots_per_session", "max_names_mb", *FILENAME_LIMITS)
 """The limits of the index."""
+HISTORY_SETTINGS = ("history_mb", "history_dir")
+"""What decides whether there is a history, and where; for the server, too."""
+HISTORY_RULES = ("history_versions", "history_days")
 
 ROOT = "Root directory (environment: PLOTINDEX_ROOT)."
 DATABASE = (

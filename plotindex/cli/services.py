@@ -10,6 +10,8 @@ import click
 from plotindex.auth import signing_keys
 from plotindex.cli.options import (
     FILENAME_LIMITS,
+    HISTORY_RULES,
+    HISTORY_SETTINGS,
     SESSION_LIMITS,
     common_options,
     example,
@@ -42,6 +44,7 @@ SERVER_OPTIONS = (
     "proxies",
     "access_log",
 )
+SERVED_LIMITS = (*FILENAME_LIMITS, *HISTORY_SETTINGS)
 INDEXER_OPTIONS = (
     "rescan_seconds",
     "poll_seconds",
@@ -49,6 +52,10 @@ INDEXER_OPTIONS = (
     "rescan_share",
     "max_watches",
     *SESSION_LIMITS,
+    *HISTORY_SETTINGS,
+    *HISTORY_RULES,
+    "inspect",
+    "inspect_share",
 )
 
 
@@ -75,7 +82,7 @@ def run(config: Path | None, **options: str | None) -> None:
     with hold_indexer_lock(settings.indexer_lock):
         catalog = prepare_catalog(settings)
     stop = _stop_on_signals()
-    commands = {"watch": [*INDEXER_OPTIONS, "log_format"], "serve": [*SERVER_OPTIONS, *FILENAME_LIMITS, "log_format"]}
+    commands = {"watch": [*INDEXER_OPTIONS, "log_format"], "serve": [*SERVER_OPTIONS, *SERVED_LIMITS, "log_format"]}
     arguments = {
         command: option_arguments(config, options, ("root", "database", "project_pattern", *names))
         for command, names in commands.items()
@@ -97,7 +104,7 @@ def watch(config: Path | None, **options: str | None) -> None:
     server, one on each host that writes plots.
     """
     from plotindex.index import hold_indexer_lock, make_tree, prepare_catalog
-    from plotindex.watch import Indexer
+    from plotindex.watch import Indexer, background_processes
 
     notifier = SystemdNotifier.from_environment()
     settings = read_settings(config, options)
@@ -113,7 +120,9 @@ def watch(config: Path | None, **options: str | None) -> None:
         stop = _stop_on_signals(grace=1.5)
         try:
             parts = make_tree(settings), catalog, settings, stop
-            Indexer(*parts, notifier=notifier, reload=reloader.reload_if_requested, lock=lock).run()
+            processes = background_processes(settings)
+            reload = reloader.reload_if_requested
+            Indexer(*parts, notifier=notifier, reload=reload, lock=lock, processes=processes).run()
         except KeyboardInterrupt:
             # Interrupting a long scan loses nothing: transactions are atomic.
             if not stop.is_set():
@@ -125,7 +134,7 @@ def watch(config: Path | None, **options: str | None) -> None:
 
 @click.command(epilog=example("serve --root /srv/plots --port 8600"))
 @common_options
-@setting_options(*SERVER_OPTIONS, *FILENAME_LIMITS, "log_format")
+@setting_options(*SERVER_OPTIONS, *SERVED_LIMITS, "log_format")
 def serve(config: Path | None, **options: str | None) -> None:
     """Serve plots, lists and the gallery over HTTP.
 

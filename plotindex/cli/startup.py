@@ -6,6 +6,9 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
 
 from plotindex.cli.program import print_error
 from plotindex.config import (
@@ -21,10 +24,15 @@ from plotindex.errors import CatalogError, DamagedDatabaseError, UnusableDatabas
 from plotindex.ops.config_checks import service_state_hint, state_location_problem
 from plotindex.system import configure_logs, has_terminal, python_command, python_path
 
+if TYPE_CHECKING:
+    from plotindex.storage import Database
+
 
 def read_settings(config: Path | None, options: dict[str, str | None]) -> Settings:
     """The settings of a command. Configures the logs and prints warnings."""
     settings = load_settings(options, config=config)
+    # For Program, to explain an error.
+    click.get_current_context().find_root().obj = settings
     configure_logs(settings.log_format)
     warnings = list(unknown_variables(PARSERS, os.environ).values())
     if below_root := state_location_problem(settings):
@@ -72,8 +80,11 @@ def check_root_unless_indexed(settings: Settings) -> None:
 
 
 def migrate_in_subprocess(settings: Settings) -> None:
-    """Create or migrate the database in a child process, so that the indexer does not keep Alembic in memory."""
-    if _has_current_schema(settings):
+    """Migrate the databases in a child process, so that the indexer does not keep Alembic in memory.
+
+    New files get their tables without it.
+    """
+    if _has_current_schema(settings) and _has_current_history(settings):
         return
     environment = {**without_settings(os.environ), **settings.as_environment(), "PYTHONPATH": python_path()}
     command = python_command("-m", "plotindex", "migrate")
@@ -92,10 +103,31 @@ def _has_current_schema(settings: Settings) -> bool:
     except CatalogError as error:
         if isinstance(error, UnusableDatabaseError) and not isinstance(error, DamagedDatabaseError):
             raise
-        return False
+        return _is_new_file(database)
     finally:
         database.close()
     return True
+
+
+def _has_current_history(settings: Settings) -> bool:
+    """Whether there is nothing to migrate in the history. A database that cannot be used is reported by its process."""
+    from plotindex.history.store import HistoryStore
+
+    history = HistoryStore.from_settings(settings)
+    if history is None:
+        return True
+    try:
+        history.database.require_schema()
+    except CatalogError as error:
+        return isinstance(error, UnusableDatabaseError) or _is_new_file(history.database)
+    finally:
+        history.database.close()
+    return True
+
+
+def _is_new_file(database: "Database") -> bool:
+    """Whether the database will be a file that is not there yet."""
+    return database.file is not None and not os.path.lexists(database.file)
 
 
 def _has_indexed_plots(settings: Settings) -> bool:

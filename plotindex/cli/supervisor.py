@@ -22,6 +22,8 @@ from plotindex.tree import Plot
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.1
 ANSWER_SECONDS = 1.0
+SCAN_SECONDS = 2.0
+"""How long the address waits for the first full scan: the first page then shows no warning of the indexer."""
 NAMES = {"watch": "indexer", "serve": "server"}
 SIGNALS = {number.value: number.name for number in signal.Signals}
 
@@ -55,6 +57,9 @@ def run_both(
         signal.signal(signal.SIGHUP, partial(_forward_signal, children.values()))
     try:
         while not stop.wait(POLL_SECONDS) and not is_serving(settings.host, settings.port, ANSWER_SECONDS):
+            _check_alive(children)
+        deadline = time.monotonic() + SCAN_SECONDS
+        while not stop.wait(POLL_SECONDS) and time.monotonic() < deadline and not _is_watched(catalog):
             _check_alive(children)
         token = tokens.check(secret)
         assert token is not None
@@ -107,6 +112,13 @@ def _stop_children(children: dict[str, "subprocess.Popen[bytes]"]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def _is_watched(catalog: Catalog) -> bool:
+    try:
+        return any(heartbeat.is_recent and heartbeat.is_healthy for heartbeat in catalog.heartbeats())
+    except CatalogError:
+        return False
 
 
 def _newest_plot(catalog: Catalog) -> Plot | None:
