@@ -3,8 +3,8 @@
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,9 @@ from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.database import Database
 from plotindex.storage.factory import open_database
+from plotindex.storage.history.tables import history_metadata
+from plotindex.storage.postgres.database import PostgresDatabase
+from plotindex.storage.schema import HISTORY
 from plotindex.storage.sqlite.database import SqliteDatabase
 from plotindex.tree.tree import Tree
 from tests.support.browser import chromium
@@ -45,7 +48,9 @@ from tests.support.processes import (
 hypothesis.settings.register_profile("plotindex", deadline=None)
 hypothesis.settings.load_profile("plotindex")
 
-SLOW_FOLDERS = {"browser", "cli", "guarantees", "project", "rendering", "watch"}
+NewHistory = Callable[[str, Database], AbstractContextManager[Database]]
+"""The type of the fixture `new_history`."""
+SLOW_FOLDERS = {"browser", "cli", "guarantees", "mcp", "project", "rendering", "watch"}
 SLOW_FILES = {
     "test_concurrency.py",
     "test_host_apps.py",
@@ -159,6 +164,28 @@ def new_database(empty_database: Path, request: pytest.FixtureRequest) -> NewDat
         with TemporaryDirectory() as folder:
             database = open_database(Path(shutil.copy(empty_database, folder)))
             yield database
+            database.close()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_history() -> NewHistory:
+    """`with new_history(engine, catalogue) as database:` opens the database of a new history."""
+
+    @contextmanager
+    def make(engine: str, catalogue: Database) -> Iterator[Database]:
+        with TemporaryDirectory() as folder:
+            place: str | Path = Path(folder, "history.db")
+            if engine == "postgresql":
+                assert isinstance(catalogue, PostgresDatabase)
+                place = catalogue.url.render_as_string(hide_password=False)
+            database = open_database(place, schema=HISTORY)
+            yield database
+            if engine == "postgresql":
+                with database.writing() as connection:
+                    history_metadata.drop_all(connection.alchemy)
+                    connection.driver.execute(f"DROP TABLE IF EXISTS {HISTORY.version_table}")
             database.close()
 
     return make

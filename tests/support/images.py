@@ -77,7 +77,11 @@ UNUSUAL_IMAGES: dict[str, tuple[Callable[[], bytes], Any, Any]] = {
     "large.jpeg": (lambda: encoded(halves(size=(4000, 2000)), "JPEG", quality=95), RED, BLUE),
     "grey.jpg": (lambda: encoded(halves(0, 200, mode="L"), "JPEG"), (0, 0, 0), (200, 200, 200)),
     "still.gif": (lambda: encoded(halves(), "GIF"), RED, BLUE),
-    "still.webp": (lambda: encoded(halves(), "WEBP", lossless=True), RED, BLUE),
+    "still.webp": (lambda: encoded(halves(), "WEBP", quality=95), RED, BLUE),
+    "still.avif": (lambda: encoded(halves(), "AVIF", quality=95, max_threads=1), RED, BLUE),
+    "still.tif": (lambda: encoded(halves(), "TIFF"), RED, BLUE),
+    "tiff.png": (lambda: encoded(halves(), "TIFF", compression="tiff_lzw"), RED, BLUE),
+    "float.tiff": (lambda: encoded(halves(-1.5, 8.0, mode="F"), "TIFF"), (0, 0, 0), WHITE),
     "png-content.jpg": (lambda: encoded(halves()), RED, BLUE),
     "UPPER.PNG": (lambda: encoded(halves()), RED, BLUE),
     "grey.png": (lambda: encoded(halves(0, 200, mode="L")), (0, 0, 0), (200, 200, 200)),
@@ -115,10 +119,32 @@ UNDECODABLE: dict[str, bytes] = {
     "empty.png": b"",
     "page.png": b"<!doctype html><script>alert(1)</script>",
     "eps.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n(/etc/passwd) (r) file\n%%EOF\n",
-    "tiff.png": encoded(halves(), "TIFF"),
     "ppm.png": encoded(halves(), "PPM"),
     "head.jpg": b"\xff\xd8\xff\xe0\0\x10JFIF\0",
     "no-size.png": png(0, 0, 0, 8, b""),
     "text-bomb.png": png(1, 1, 0, 8, b"\0\0", (b"zTXt", b"k\0\0" + zlib.compress(b"\0" * 200_000_000, 9))),
 }
 """Filename -> content that no thumbnail can be made of."""
+
+
+def pdf(operators: str, box: tuple[int, int] = (90, 60), *, name: str = "Helvetica") -> bytes:
+    """A PDF of one page, in points, with these operators; /F is a font that is not embedded."""
+    stream = operators.encode()
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %d %d]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>" % box,
+        b"<</Length %d>>\nstream\n%s\nendstream" % (len(stream), stream),
+        b"<</Type/Font/Subtype/Type1/BaseFont/%s>>" % name.encode(),
+    ]
+    content, offsets = b"%PDF-1.4\n", []
+    for number, one in enumerate(objects, 1):
+        offsets.append(len(content))
+        content += b"%d 0 obj\n%s\nendobj\n" % (number, one)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    end = b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, len(content))
+    return content + b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(objects) + 1, table) + end
+
+
+PDF = pdf("1 0 0 rg 0 0 45 60 re f 0 0 1 rg 45 0 45 60 re f")
+"""Its left half is red, the right half blue."""

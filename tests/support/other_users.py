@@ -1,9 +1,11 @@
-"""Run code as another user of the machine, in a folder that every user can reach."""
+"""Run code as another user of the machine, in a folder that every user can reach, or without root's privileges."""
 
+import ctypes
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from plotindex.ops.doctor.permissions import Credentials
@@ -15,6 +17,21 @@ def reachable_folder() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Let permissions apply to this thread, also of root (capset(2): CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    # _LINUX_CAPABILITY_VERSION_3 of this thread; twice effective, permitted and inheritable.
+    header, own = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, own) == 0
+    reduced = (ctypes.c_uint32 * 6)(own[0] & ~0b110, *own[1:])
+    assert libc.capset(header, reduced) == 0
+    try:
+        yield
+    finally:
+        assert libc.capset(header, own) == 0
 
 
 def run_as_user(credentials: Credentials, question: Callable[[], str]) -> str:

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ from tests.support.forking import fork_server
 T = TypeVar("T")
 RunPlotindex = Callable[..., "subprocess.CompletedProcess[str]"]
 """The type of the fixtures `plotindex` and `unprivileged`."""
-_ports = iter(range(10_000, 32_000))
+_ports = iter(range(11_000, 32_000))
 Index = Callable[[], Report]
 """The type of the fixture `index`."""
 Refused = Callable[..., None]
@@ -63,6 +63,16 @@ def wait_until(condition: Callable[[], T], seconds: float = 20.0) -> T:
         assert time.monotonic() < deadline, f"not true within {seconds} s; last result: {result!r}"
         time.sleep(0.01)
     return result
+
+
+@contextmanager
+def suspended(pid: int) -> Iterator[None]:
+    """Suspend a process."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def free_port() -> int:
@@ -145,6 +155,17 @@ def end_group(pid: int) -> None:
     """End what is left of the processes that one which led its own session has started, and itself."""
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def children_running(pid: int, module: str) -> list[int]:
+    """The children of a process that run this module."""
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        # It may end meanwhile.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if module.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                found.append(int(child))
+    return found
 
 
 class Service:

@@ -14,6 +14,7 @@ import click
 
 from plotindex.cli.main import main
 
+WHOLE = main.loaded()
 COMMON = {"root", "database", "config"}
 TITLE = "plotindex - an indexed catalogue of plots"
 
@@ -29,7 +30,7 @@ class Page(NamedTuple):
     example: str
 
 
-def pages(group: click.Group = main, name: str = "plotindex") -> Iterator[Page]:
+def pages(group: click.Group = WHOLE, name: str = "plotindex") -> Iterator[Page]:
     """The commands by name, without command groups."""
     for _, command in sorted(group.commands.items()):
         if isinstance(command, click.Group):
@@ -52,7 +53,7 @@ def page_of(command: click.Command, name: str) -> Page:
 
 def common_options() -> list[tuple[str, str]]:
     """The options common to all commands."""
-    command = main.commands["status"]
+    command = WHOLE.commands["status"]
     context = click.Context(command)
     taken = [option for option in command.params if isinstance(option, click.Option) and option.name in COMMON]
     return [record for option in taken if (record := option.get_help_record(context))]

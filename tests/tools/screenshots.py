@@ -21,6 +21,7 @@ PAGES = {
     "session": "/session/stocks",
     "plot": "/plot/stocks/bands.png",
     "compare": "/compare?session=stocks&name=correlation_plot.png",
+    "diff": "/diff?from=stocks/project_google_30d&to=stocks/project_google_90d",
 }
 WIDE: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 800}
@@ -50,6 +51,7 @@ def main(root: Path, pictures: Path) -> None:
 
 def take(page: Page, file: Path) -> None:
     page.wait_for_load_state("load")
+    wait_until(lambda: not page.locator("[data-kind=null]").count())
     wait_until(lambda: page.evaluate(SHOWN))
     # New plots are still highlighted.
     page.wait_for_timeout(300)

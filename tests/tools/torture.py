@@ -251,16 +251,17 @@ def torture(
     seed: int,
     *,
     kill_every: float | None = None,
+    kills: int = 0,
     overflow: bool = False,
     strict: bool = False,
     without: Sequence[str] = (),
     round_seconds: float = ROUND_SECONDS,
 ) -> Figures:
-    """Run rounds of changes for `seconds`, or until a round ends with differences."""
+    """Run rounds of changes for `seconds` and until `kills` are reached, or until a round ends with differences."""
     figures, chance = Figures(), random.Random(seed)
     with site(folder) as made, closing(made.serve()) as client:
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not figures.differences:
+        while (time.monotonic() < deadline or figures.kills < kills) and not figures.differences:
             first = seed * 1_000_000 + figures.rounds * CHURNERS
             churners = [start_churner(made.root, first + n, round_seconds, without) for n in range(CHURNERS)]
             if overflow:
