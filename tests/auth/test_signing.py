@@ -1,9 +1,11 @@
 """Signed URLs, key rotation, cookies per instance, and the login rate limit."""
 
+import json
 import re
 import stat
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
@@ -11,9 +13,10 @@ from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from itsdangerous import Signer
 from werkzeug.test import TestResponse
 
-from plotindex.auth.keys import KeyFile
+from plotindex.auth.keys import KeyFile, signed_url_salt
 from plotindex.auth.logins import Logins
 from plotindex.auth.tokens import Token, Tokens
 from plotindex.config import load_settings
@@ -113,6 +116,31 @@ def test_any_change_of_a_signed_url_invalidates_it(settings: Settings, client: F
         assert get(client, f"/api/smartstat/plots{path}?{parts.query}")[0] == 401
     assert get(client, f"/api/smartstat/changes?{parts.query}")[0] == 401
     assert get(client, f"/?{parts.query}")[0] == 303
+
+
+@pytest.mark.parametrize(
+    ("key", "parameters"),
+    [
+        (PlotKey("s", "x.png"), {"v": "0123456789abcdef"}),
+        (PlotKey("s \u00e9", 'sub/"a\\b"\n\U0001f600.png'), {"project": "project_%/\u00e9", "v": "1", "width": "320"}),
+    ],
+)
+def test_urls_signed_before_an_upgrade_stay_valid(
+    settings: Settings, tokens: Tokens, key: PlotKey, parameters: dict[str, str]
+) -> None:
+    token = holder(tokens, "web")
+    authenticator = Authenticator(settings)
+    path, _, query = authenticator.url_signer.sign(key, parameters, 3600, token.id).partition("?")
+    given = dict(parse_qsl(query))
+    signature = given.pop("sig")
+    # As earlier versions signed.
+    keys = list(KeyFile.from_settings(settings).load())
+    signer = Signer(keys, signed_url_salt(settings), key_derivation="hmac", digest_method=sha256)
+    message = json.dumps([*key, *sorted(given.items())]).encode()
+    assert (given["by"], signature) == (token.id, signer.get_signature(message).decode())
+    assert path == f"/api/smartstat/plots/{quote(key.session, safe='')}/{quote(key.filename)}"
+    assert urlencode(given, quote_via=quote) == query.rpartition("&")[0]
+    assert authenticator.signing_token(*key, parse_qsl(query)) is not None
 
 
 def test_a_signed_url_allows_no_more_than_its_token(settings: Settings, client: FlaskClient, tokens: Tokens) -> None:

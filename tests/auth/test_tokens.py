@@ -172,7 +172,10 @@ def test_a_running_server_applies_changes_at_once(
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b'{"web": 5}', b'{"web": {"sha": "x"}}', b"\xff\xfe", b'{"web": null}'],
+    [
+        *(b"", b"{", b"[]", b"null", b'{"web": 5}', b'{"web": {"sha": "x"}}', b"\xff\xfe", b'{"web": null}'),
+        *(b'{"web": {"sha256": "x", "created": 1, "expires": %s}}' % time for time in (b"1e400", b"NaN", b"1e18")),
+    ],
     ids=repr,
 )
 def test_a_damaged_token_file_refuses_everybody_and_is_not_overwritten(

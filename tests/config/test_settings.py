@@ -28,7 +28,7 @@ DEFAULTS = {
     "port": 8517,
     "url_prefix": "/api/smartstat",
     "project_pattern": "project_*",
-    "suffixes": frozenset({".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp"}),
+    "suffixes": frozenset([".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp", ".avif", ".pdf", ".tif", ".tiff"]),
     "rescan_seconds": 3600,
     "heal": True,
 }
@@ -70,7 +70,7 @@ WRONG: list[tuple[str, object]] = [
     ("ignore", True),
     ("public_url", "plots.example.org"),
     ("public_url", "http://[::1"),
-    ("suffixes", ".pdf"),
+    ("suffixes", ".eps"),
     ("suffixes", "png"),
     ("suffixes", []),
     ("suffixes", [1]),
@@ -297,7 +297,7 @@ def test_the_documented_file_has_every_setting_and_is_valid(tmp_path: Path) -> N
     differing = {
         name for name in named if getattr(settings, name) != getattr(load_settings({"root": "/srv/plots"}, {}), name)
     }
-    assert differing == {"x_accel_prefix", "public_url", "max_watches"}
+    assert differing == {"x_accel_prefix", "public_url", "max_watches", "history_dir"}
 
 
 def test_a_command_warns_if_the_services_of_its_root_use_another_state(

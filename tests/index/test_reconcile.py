@@ -304,10 +304,10 @@ def test_a_writer_does_not_block_readers(tree: Tree, catalog: Catalog, root: Pat
     draw(root, "s/project_a/x.png")
     reconcile(tree, catalog, [""])
     with catalog.writing() as writer:
-        writer.connection.exec_driver_sql("DELETE FROM plot")
+        writer.connection.driver.execute("DELETE FROM plot")
         assert catalog.current(PlotKey("s", "x.png")) is not None
-        writer.connection.exec_driver_sql("ROLLBACK")
-        writer.connection.exec_driver_sql("BEGIN")
+        writer.connection.driver.execute("ROLLBACK")
+        writer.connection.driver.execute("BEGIN")
 
 
 @on_both_engines
@@ -330,7 +330,7 @@ def test_removals_are_trimmed_and_the_trimmed_clock_recorded(tree: Tree, catalog
 
 def removals(catalog: Catalog) -> list[int]:
     with catalog.database.reading() as connection:
-        return list(connection.exec_driver_sql("SELECT clock FROM removal ORDER BY clock").scalars())
+        return [clock for (clock,) in connection.driver.execute("SELECT clock FROM removal ORDER BY clock")]
 
 
 @on_both_engines
@@ -346,6 +346,6 @@ def test_a_rewrite_corrects_wrong_rows_and_counts(tree: Tree, catalog: Catalog, 
 
 
 def spoil(writer: Writer) -> None:
-    writer.connection.exec_driver_sql("UPDATE session SET plots = 17")
-    writer.connection.exec_driver_sql("UPDATE plot SET size = 17 WHERE session = 't'")
-    writer.connection.exec_driver_sql("INSERT INTO session VALUES ('ghost', 1, 1, 1)")
+    writer.connection.driver.execute("UPDATE session SET plots = 17")
+    writer.connection.driver.execute("UPDATE plot SET size = 17 WHERE session = 't'")
+    writer.connection.driver.execute("INSERT INTO session VALUES ('ghost', 1, 1, 1)")

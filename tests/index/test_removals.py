@@ -53,6 +53,17 @@ def test_rebuild_that_would_remove_most_plots_changes_nothing_without_allow_remo
     assert len(list(drawn.rglob("*.png"))) == 8
 
 
+@pytest.mark.parametrize("env", [env for env in MISTYPED if "PLOTINDEX_MAX_PLOTS_PER_SESSION" not in env], ids=str)
+def test_verify_with_settings_that_rebuild_refuses_gives_the_same_reason(
+    drawn: Path, plotindex: RunPlotindex, env: dict[str, str]
+) -> None:
+    assert plotindex("verify").returncode == 0
+    verified, refused = (plotindex(command, env=env) for command in ("verify", "rebuild"))
+    assert (verified.returncode, refused.returncode) == (1, 2)
+    reason = refused.stderr.removeprefix("plotindex: ").partition(" A rebuild ")[0]
+    assert verified.stderr.endswith(f" differences. {reason}\n"), (verified.stderr, reason)
+
+
 def test_rebuild_is_not_refused_for_deleted_plots_or_few_left_out(
     drawn: Path, catalog: Catalog, plotindex: RunPlotindex
 ) -> None:
@@ -100,6 +111,6 @@ def downgrade(root: Path) -> None:
     config.set_main_option("script_location", str(migrations_folder()))
     database = SqliteDatabase(file)
     with database.writing() as connection:
-        config.attributes["connection"] = connection
+        config.attributes["connection"] = connection.alchemy
         command.downgrade(config, "0005")
     database.close()

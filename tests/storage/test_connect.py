@@ -22,12 +22,12 @@ FILES = ("", "-wal", "-shm", "-journal")
 
 def write(database: SqliteDatabase) -> None:
     with database.writing() as connection:
-        connection.exec_driver_sql("CREATE TABLE written (x)")
+        connection.driver.execute("CREATE TABLE written (x)")
 
 
 def read(database: SqliteDatabase) -> None:
     with database.reading() as connection:
-        connection.exec_driver_sql("SELECT * FROM sqlite_master")
+        connection.driver.execute("SELECT * FROM sqlite_master")
 
 
 USES: list[Callable[[SqliteDatabase], object]] = [SqliteDatabase.migrate, write, read, SqliteDatabase.describe]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from plotindex.index.reconcile import reconcile
 from plotindex.index.report import Options
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.listing import ChangesPage, Entry, Listing
+from plotindex.storage.listing import ChangesPage, Listing, Page
+from plotindex.storage.rows import Entry
 from plotindex.system.humanize import rfc3339
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
@@ -26,6 +27,9 @@ sessions = st.sampled_from(["a", "b", "c"])
 projects = st.sampled_from(["project_1", "project_2"])
 names = st.sampled_from(["x.png", "y.svg", "sub/z.png"])
 places = st.tuples(sessions, projects, names).map("/".join)
+LONG = "/".join(["é" * 120] * 4)
+COPIES = 600
+"""Of two keys with such a filename, more than a page has room for."""
 steps = st.one_of(
     st.tuples(st.just("draw"), places, st.integers(0, 3)),
     st.tuples(st.just("remove"), places, st.just(0)),
@@ -42,17 +46,20 @@ class Reader:
     def __init__(self, listing: Listing, allows: Callable[[str], bool]) -> None:
         self.listing = listing
         self.allows = allows
-        self.clock = 0
+        self.clock, self.within = 0, b""
         self.known: Known = {}
 
-    def follow(self, most: int) -> None:
+    def follow(self, most: int, pages: int | None = None) -> None:
+        """Read the next pages, by default all."""
         more = True
-        while more:
-            changes = self.listing.changes(self.clock, self.allows, limit=most)
+        while more and pages != 0:
+            pages = pages and pages - 1
+            changes = self.listing.changes(self.clock, self.allows, limit=most, within=self.within)
+            before, self.within = (self.clock, self.within), changes.within
             if changes.fresh:
                 self.clock, self.known = changes.clock, everything(self.listing, self.allows)
                 continue
-            assert changes.clock > self.clock or not changes.more
+            assert (changes.clock, changes.within) != before or not changes.more
             self.known |= {entry.key: entry for entry in changes.changed}
             for key in changes.removed:
                 self.known.pop(key, None)
@@ -78,11 +85,22 @@ def made(new_database: NewDatabase, engine: str) -> Iterator[Made]:
 
 
 def everything(listing: Listing, allows: Callable[[str], bool]) -> Known:
-    seen = {}
+    seen: Known = {}
     for row in listing.sessions(allows, 1000).sessions:
-        for entry in listing.plots(row.session, 1000).entries:
-            seen[entry.key] = entry
+        page = Page(0, [], "")
+        while page.next is not None:
+            page = listing.plots(row.session, 1000, page.next)
+            seen |= {entry.key: entry for entry in page.entries}
     return seen
+
+
+def pages_since(made: Made, clock: int) -> Iterator[ChangesPage]:
+    """The pages of changes since a clock, each read when the one before is used."""
+    page = made.listing.changes(clock, lambda _: True)
+    yield page
+    while page.more:
+        page = made.listing.changes(page.clock, lambda _: True, within=page.within)
+        yield page
 
 
 def change(made: Made, step: str, path: str, number: int) -> None:
@@ -100,16 +118,18 @@ def change(made: Made, step: str, path: str, number: int) -> None:
 
 
 @on_both_engines
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("most_copies", [10_000, 2])
+@settings(max_examples=30, deadline=None)
 @given(story=st.lists(steps, max_size=25))
 def test_following_changes_ends_with_the_listing(
-    new_database: NewDatabase, engine: str, story: list[tuple[str, str, int]]
+    new_database: NewDatabase, engine: str, most_copies: int, story: list[tuple[str, str, int]]
 ) -> None:
-    with made(new_database, engine) as place:
+    with pytest.MonkeyPatch.context() as patch, made(new_database, engine) as place:
+        patch.setattr("plotindex.storage.listing.MAX_COPIES", most_copies)
         readers = [Reader(place.listing, lambda _: True), Reader(place.listing, lambda session: session != "b")]
         for step, path, number in story:
             if step == "follow":
-                readers[0].follow(number)
+                readers[0].follow(number, pages=1)
             else:
                 change(place, step, path, number)
         for reader in readers:
@@ -190,13 +210,79 @@ def test_page_of_changes_ends_early_with_many_copies(
             for project in range(4):
                 draw(place.root, f"s/project_{project}/{name}.png")
             reconcile(place.tree, place.catalog, [""])
-        reader = Reader(place.listing, lambda _: True)
-        reader.clock = clock
-        pages: list[ChangesPage] = []
-        while not pages or pages[-1].more:
-            pages.append(place.listing.changes(reader.clock, reader.allows))
-            reader.clock = pages[-1].clock
+        pages = pages_since(place, clock)
         assert [[entry.key.filename for entry in page.changed] for page in pages] == [["a.png", "b.png"], ["c.png"]]
+
+
+@on_both_engines
+def test_page_of_changes_ends_within_a_commit_of_long_names(
+    new_database: NewDatabase, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotindex.storage.listing.MAX_NAME_BYTES", 9_000)
+    with made(new_database, engine) as place:
+        clock = place.listing.clock()
+        for project in range(6):
+            for name in range(12):
+                draw(place.root, f"s/project_{project}/{LONG}/{name}.png")
+        reconcile(place.tree, place.catalog, [""])
+        assert place.listing.clock() == clock + 1, "one commit"
+        names = []
+        for page in pages_since(place, clock):
+            names.append([entry.key.filename for entry in page.changed])
+            # A key that leaves the commit moves no other one.
+            change(place, "remove", f"s/project_1/{LONG}/{len(names)}.png", 0)
+        assert all(1 <= len(page) <= 2 for page in names)
+        assert {name for page in names for name in page} == {f"{LONG}/{name}.png" for name in range(12)}
+
+
+@on_both_engines
+def test_page_of_changes_ends_within_a_commit_that_removes_long_names(
+    new_database: NewDatabase, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotindex.storage.listing.MAX_NAME_BYTES", 5_000)
+    with made(new_database, engine) as place:
+        for name in range(12):
+            draw(place.root, f"s/project_1/{LONG}/{name}.png")
+        reconcile(place.tree, place.catalog, [""])
+        clock = place.listing.clock()
+        change(place, "drop", "s", 0)
+        pages = list(pages_since(place, clock))
+        assert [len(page.removed) for page in pages] == [6, 6]
+        assert {key.filename for page in pages for key in page.removed} == {f"{LONG}/{name}.png" for name in range(12)}
+
+
+@on_both_engines
+def test_entry_lists_the_newest_copies_up_to_so_many_bytes_of_names(
+    new_database: NewDatabase, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotindex.storage.listing.MAX_NAME_BYTES", 10_000)
+    with made(new_database, engine) as place:
+        clock = place.listing.clock()
+        for project in range(15):
+            draw(place.root, f"s/project_{project}/{LONG}/x.png", mtime_ns=project)
+        reconcile(place.tree, place.catalog, [""])
+        changes, page = place.listing.changes(clock, lambda _: True), place.listing.plots("s", 100)
+        assert not changes.more
+        newest = [f"project_{project}" for project in range(14, 4, -1)]
+        for (entry,) in (changes.changed, page.entries):
+            assert [copy.project for copy in entry.copies] == newest
+
+
+@on_both_engines
+def test_page_of_plots_ends_early_with_long_names(new_database: NewDatabase, engine: str) -> None:
+    with made(new_database, engine) as place:
+        for project in range(COPIES):
+            for name in "abc":
+                draw(place.root, f"s/project_{project}/{LONG}/{name}.png")
+        reconcile(place.tree, place.catalog, [""])
+        first = place.listing.plots("s", 1000)
+        assert [(entry.key.filename[-5:], len(entry.copies)) for entry in first.entries] == [
+            ("a.png", COPIES),
+            ("b.png", COPIES),
+        ]
+        second = place.listing.plots("s", 1000, first.next or "")
+        assert [entry.key.filename[-5:] for entry in second.entries] == ["c.png"]
+        assert second.next is None
 
 
 @on_both_engines

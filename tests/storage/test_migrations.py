@@ -11,18 +11,31 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL
 
 from plotindex.errors import CatalogError, SettingsError
-from plotindex.storage.schema import SCHEMA, known_revisions, migrations_folder
+from plotindex.storage.history.tables import history_metadata
+from plotindex.storage.schema import (
+    CATALOGUE,
+    HISTORY,
+    SCHEMA,
+    Schema,
+    alembic_config,
+    known_revisions,
+    migrations_folder,
+)
 from plotindex.storage.sqlite.database import SqliteDatabase
+from plotindex.storage.sqlite.schema import FILES
 from plotindex.storage.tables import TRIGRAMS, metadata
 from tests import CHECKOUT
 from tests.support.processes import RunPlotindex, draw
+from tests.tools.schema import migrated, statements, text
 
-TABLES = {*metadata.tables, "alembic_version", TRIGRAMS, *(f"{TRIGRAMS}_{part}" for part in ("config", "data", "idx"))}
+TABLES = {*metadata.tables, "alembic_version", *TRIGRAMS}
+TABLES |= {f"{name}_{part}" for name in TRIGRAMS for part in ("config", "data", "idx")}
 
 
 @pytest.fixture
@@ -58,7 +71,8 @@ def tables(place: Path) -> set[str]:
 
 def schema(place: Path) -> list[tuple[str, str]]:
     with closing(sqlite3.connect(place)) as connection:
-        return sorted(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return sorted((name, " ".join(sql.split())) for name, sql in rows)
 
 
 def test_migrate_creates_a_private_file(place: Path) -> None:
@@ -72,6 +86,20 @@ def test_migrate_creates_a_private_file(place: Path) -> None:
     before = place.read_bytes()
     migrate(place)
     assert place.read_bytes() == before
+
+
+def test_the_tables_that_a_database_must_have_are_those_in_code() -> None:
+    assert CATALOGUE.tables == metadata.tables.keys()
+    assert HISTORY.tables == history_metadata.tables.keys()
+
+
+def test_the_history_is_migrated_to_the_tables_in_code(place: Path) -> None:
+    database = SqliteDatabase(place, schema=HISTORY)
+    database.migrate()
+    database.require_schema()
+    with database.reading() as connection:
+        command.check(alembic_config(connection.alchemy, HISTORY))
+    database.close()
 
 
 def test_schema_constant_is_the_newest_revision() -> None:
@@ -132,25 +160,49 @@ def test_six_processes_can_create_one_database_at_once(root: Path, environment: 
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
 
 
+@pytest.mark.parametrize("kind", [CATALOGUE, HISTORY], ids=["catalogue", "history"])
+def test_a_new_database_has_the_schema_that_the_migrations_make(tmp_path: Path, kind: Schema) -> None:
+    assert FILES[kind].read_text() == text(kind), "run `make schema`"
+    new = SqliteDatabase(tmp_path / "new.db", schema=kind)
+    new.migrate()
+    old = migrated(tmp_path / "migrated.db", kind)
+    with new.reading() as one, old.reading() as other:
+        assert statements(one, kind) == statements(other, kind)
+        assert new.known_revision() == old.known_revision() == kind.revision
+    new.close()
+    old.close()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
 @pytest.mark.parametrize(
     "statement", ["CREATE TABLE plot", "CREATE TABLE indexer", "CREATE VIRTUAL TABLE", "INSERT INTO alembic_version"]
 )
-def test_killed_migration_leaves_the_old_schema(place: Path, statement: str) -> None:
+def test_killed_migration_leaves_the_old_schema(place: Path, statement: str, is_new: bool) -> None:
+    before = set()
+    if not is_new:
+        # As Alembic leaves it after a downgrade to nothing.
+        before = {"alembic_version"}
+        with closing(sqlite3.connect(place)) as connection:
+            connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
     script = """
 import signal, sys
 from pathlib import Path
-from sqlalchemy import event
-from plotindex.storage.sqlite.database import SqliteDatabase
+from plotindex.storage.sqlite import database as module
 
-database = SqliteDatabase(Path(sys.argv[1]))
+open_writer = module.open_writer
 
-@event.listens_for(database.writer, "after_cursor_execute")
-def stop_half_way(_connection, _cursor, statement, *_others):
+def open_traced(*arguments):
+    connection = open_writer(*arguments)
+    connection.set_trace_callback(stop_half_way)
+    return connection
+
+def stop_half_way(statement):
     if statement.strip().startswith(sys.argv[2]):
         print("half-way", flush=True)
         signal.pause()
 
-database.migrate()
+module.open_writer = open_traced
+module.SqliteDatabase(Path(sys.argv[1])).migrate()
 """
     command = [sys.executable, "-c", script, str(place), statement]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -158,7 +210,7 @@ database.migrate()
         assert process.stdout.readline() == b"half-way\n"
         process.kill()
         assert process.wait(10) == -signal.SIGKILL
-    assert tables(place) == set()
+    assert tables(place) == before
     migrate(place)
     assert tables(place) == TABLES
 

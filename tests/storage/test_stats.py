@@ -33,6 +33,7 @@ def test_stats_of_another_version_are_read_as_far_as_known() -> None:
     assert IndexerStats.load(None).dump() == IndexerStats().dump()
     odd = IndexerStats.load('{"missed": 2, "reconcile": {"counts": [1, 2], "sum": 3.0}, "later": 1}')
     assert (odd.missed, odd.reconcile.sum) == (2, 0.0)
+    assert IndexerStats.load("[" * 10_000).dump() == IndexerStats().dump()
 
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()

@@ -16,9 +16,11 @@ def test_sizes_have_the_largest_unit() -> None:
     ]
 
 
-def test_ages_have_the_largest_unit_and_are_never_negative() -> None:
+def test_ages_have_the_largest_unit_and_times_ahead_say_so() -> None:
     now = time.time()
-    assert [format_age((now - seconds) * 1e9) for seconds in (-60, 7.5, 90, 7300, 200_000)] == [
+    assert [format_age((now - seconds) * 1e9) for seconds in (-7300, -90, -30, 7.5, 90, 7300, 200_000)] == [
+        "in 2 h",
+        "in 1 min",
         "0 s ago",
         "7 s ago",
         "1 min ago",

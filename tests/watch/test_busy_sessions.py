@@ -8,10 +8,12 @@ import pytest
 
 from plotindex.config.settings import Settings
 from plotindex.index.catalog_state import read_catalog_state
+from plotindex.index.report import Report
 from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.stats import IndexerStats
+from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
 from plotindex.watch import scheduler as scheduler_module
@@ -48,6 +50,56 @@ def test_a_session_that_gets_its_turns_is_late_by_its_own_changes(root: Path, sc
         scheduler.step()
         assert scheduler.turn_delay < 0.05
     assert (scheduler.delay, scheduler.turn_delay, scheduler.slowest) == (0, 0, "")
+
+
+def test_a_session_at_its_limit_gets_more_plots_after_each_deletion_however_soon_they_follow(
+    root: Path, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "WIDEN_SECONDS", 0.5)
+    tree = Tree(root, Layout(max_plots=5))
+    scheduler = FairScheduler(tree, catalog, Watcher(tree, tmp_path / "barriers"))
+    drawn = draw_many(root, "s", 9)
+
+    def indexed() -> list[str]:
+        scheduler.widen()
+        while scheduler:
+            scheduler.step()
+        return [plot.filename for plot in catalog.plots("s")]
+
+    scheduler.add({"s": ["s"]})
+    assert indexed() == [f"{number}.png" for number in range(5)]
+    for number in range(3):
+        drawn[number].unlink()
+        scheduler.add({"s": [f"s/project_a/{number}.png"]})
+        indexed()
+    wait_until(lambda: indexed() == [f"{number}.png" for number in range(3, 8)])
+
+
+def test_changes_do_not_wait_for_the_sessions_that_a_full_scan_has_queued(
+    root: Path, catalog: Catalog, scheduler: FairScheduler, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait_until_indexed(session: str) -> None:
+        draw(root, f"{session}/project_a/late.png")
+        scheduler.add({session: [f"{session}/project_a/late.png"]})
+        while not catalog.current(PlotKey(session, "late.png")):
+            assert scheduler, "a change was lost"
+            scheduler.step()
+
+    draw(root, "drawn/project_a/x.png")
+    index()
+    monkeypatch.setattr(scheduler.watcher.watches, "knows", lambda _session: True)
+    scanned = [f"scanned{number:02}" for number in range(20)]
+    for name in scanned:
+        draw_many(root, name, 60)
+        scheduler.scan_session(name, Report())
+    draw_many(root, "drawn", 300)
+    scheduler.add({"drawn": ["drawn"]})
+    scheduler.step()
+    # It left work behind after its turn.
+    wait_until_indexed("drawn")
+    # So does a session whose scan is queued anyway.
+    wait_until_indexed(scanned[-1])
+    assert sum(not catalog.plots(name) for name in scanned) > 10, "changes waited for the full scan"
 
 
 def test_after_lost_events_other_sessions_do_not_wait_until_a_full_scan_of_a_busy_one_ends(

@@ -55,6 +55,7 @@ class Listening:
         self.scheduler.add(waiting)
         while self.scheduler:
             self.scheduler.step()
+            self.scheduler.widen()
 
     def take(self, timeout: float) -> set[str]:
         taken = set(collapse(self.watcher.take(timeout).scopes.paths()))

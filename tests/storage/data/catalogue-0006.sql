@@ -11,7 +11,7 @@ CREATE TABLE catalogue (
 	suffixes TEXT NOT NULL, 
 	clock BIGINT NOT NULL, 
 	born BIGINT NOT NULL, 
-	trimmed BIGINT NOT NULL, ignore TEXT, 
+	trimmed BIGINT NOT NULL, "ignore" TEXT, 
 	CONSTRAINT pk_catalogue PRIMARY KEY (root)
 );
 INSERT INTO "catalogue" VALUES('/srv/plots','ext4:2','project_*','.gif .jpeg .jpg .png .svg .webp',1795437933500722,1795437933500720,1795437933500720,'.[!.]* __MACOSX @eaDir lost+found');
