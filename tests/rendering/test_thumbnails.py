@@ -1,9 +1,9 @@
-"""`?width=`: size and version of thumbnails, their cache, and their effect on other requests."""
+"""`?width=`: size and version of pictures, their cache, and their effect on other requests."""
 
 import io
 import json
 import os
-import signal
+import re
 import stat
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError
 from plotindex.rendering.cache import FileCache
-from plotindex.rendering.protocol import SVG_JOB, Outcome
+from plotindex.rendering.protocol import Outcome
 from plotindex.rendering.thumbnails import WIDTHS, Thumbnails
 from plotindex.system import closing_fd
 from plotindex.tree.plots import OpenPlot, Plot, PlotKey
@@ -34,7 +34,7 @@ from plotindex.tree.tree import Tree
 from plotindex.web import PlotIndex, create_app
 from tests.support.images import BLUE, GREEN, RED, UNDECODABLE, UNUSUAL_IMAGES, encoded, halves
 from tests.support.processes import SVG as SMALL_SVG
-from tests.support.processes import draw, run_plotindex, wait_until
+from tests.support.processes import draw, run_plotindex, suspended, wait_until
 from tests.support.site import ServedSite, Site, served
 
 THREADS = 4
@@ -55,8 +55,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
     draw(folder, "plots/s/project_b/two.png", encoded(halves(RED, RED)), mtime_ns=2 * 10**18)
     draw(folder, "plots/s/project_a/two.png", encoded(halves(GREEN, GREEN)), mtime_ns=10**18)
     draw(folder, "plots/s/project_a/drawn.svg", SMALL_SVG)
-    draw(folder, "plots/s/project_a/huge.svg", SMALL_SVG + b"<!--" + b" " * 1_000_000 + b"-->")
-    with served(folder) as shared:
+    draw(folder, "plots/s/project_a/broken.svg", b"<svg")
+    # One renderer: drawing ahead has another one.
+    with served(folder, PLOTINDEX_PRERENDER="off") as shared:
         yield shared
 
 
@@ -73,16 +74,6 @@ def renderer_process(pid: int) -> psutil.Process:
         if process.cmdline()[-1:] == ["plotindex.rendering.renderer_process"] and process.ppid() != os.getpid()
     ]
     return found
-
-
-@contextmanager
-def suspended(process: psutil.Process) -> Iterator[None]:
-    """Suspend the renderer."""
-    process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGCONT)
 
 
 def thumbnail(answer: requests.Response) -> Image.Image:
@@ -128,7 +119,7 @@ def test_an_unsupported_width_is_a_bad_request(site: Site, shared: ServedSite, w
     for name in ("rgb.png", "unknown.png", "drawn.svg"):
         answer = site.get(f"/s/{name}?width={width}")
         assert answer.status_code == 400
-        assert answer.json() == {"error": "A thumbnail's width is 160, 320, 640 or 1280"}
+        assert answer.json() == {"error": "A picture's width is 160, 320, 640, 1280 or 2560"}
     assert "fwd" not in answer.headers.get("Cache-Status", "")
 
 
@@ -168,23 +159,23 @@ def test_a_plot_without_a_thumbnail_is_served_itself(site: Site, name: str) -> N
 
 
 def test_thumbnails_and_failures_are_cached(site: Site, shared: ServedSite) -> None:
-    for name in ("rgb.png", "eps.png", "bomb.png", "drawn.svg"):
+    for name in ("rgb.png", "eps.png", "bomb.png", "broken.svg"):
         settle(site.root / "s/project_a" / name)
         # More than once: a renderer that is busy makes none, and nothing is cached then.
         for _ in range(3):
             site.get(f"/s/{name}?width=640")
-    with suspended(renderer_process(shared.service.pid)):
+    with suspended(renderer_process(shared.service.pid).pid):
         thumbnail(site.get("/s/rgb.png?width=640"))
         for name in ("eps.png", "bomb.png"):
             answer = site.get(f"/s/{name}?width=640")
             assert answer.headers["ETag"] == site.get(f"/s/{name}").headers["ETag"]
-        assert site.get("/s/drawn.svg?width=640", "HEAD").headers["Plotindex-Drawing"] == "quick"
+        assert site.get("/s/broken.svg?width=640").status_code == 422
         # It is still suspended: no request waited for it and killed it.
         assert renderer_process(shared.service.pid).status() == psutil.STATUS_STOPPED
     (folder,) = (shared.folder / "state").glob("*/thumbnails")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
-    assert all(len(file.name) == 40 for file in folder.iterdir())
+    assert all(re.fullmatch("[0-9a-f]{40}-[0-9]+", file.name) for file in folder.iterdir())
 
 
 def test_conditions_and_head_work_but_not_ranges(site: Site) -> None:
@@ -217,22 +208,20 @@ def test_a_signed_url_opens_no_other_width(site: Site) -> None:
     assert requests.get(f"{site.url}{listed}&width=160", timeout=10).status_code == 401
 
 
-def test_an_svg_is_its_own_thumbnail_with_its_cost_in_a_header(site: Site) -> None:
-    for name, word in (("drawn.svg", "quick"), ("huge.svg", "slow")):
-        original, answer = site.get(f"/s/{name}"), site.get(f"/s/{name}?width=320")
-        assert answer.content == original.content
-        assert undated(answer) == {**undated(original), "plotindex-drawing": word}
-        assert "sandbox" in answer.headers["Content-Security-Policy"]
-        head = site.get(f"/s/{name}?width=320", "HEAD")
-        assert undated(head) == undated(answer)
-        again = site.get(f"/s/{name}?width=320", If_None_Match=original.headers["ETag"])
-        assert (again.status_code, again.headers["Plotindex-Drawing"]) == (304, word)
+def test_an_svg_has_a_picture_or_an_error_with_the_reason(site: Site) -> None:
+    picture = thumbnail(site.get("/s/drawn.svg?width=320"))
+    assert picture.width == 320
+    for method in ("GET", "HEAD"):
+        answer = site.get("/s/broken.svg?width=320", method)
+        assert (answer.status_code, answer.headers["Cache-Status"]) == (422, "plotindex; hit; detail=unwatched")
+    error = site.get("/s/broken.svg?width=320").json()
+    assert error == {"error": "No picture: the file is damaged or of another format"}
 
 
 def test_lookups_are_answered_while_the_renderer_hangs(site: Site, shared: ServedSite) -> None:
     thumbnail(site.get("/s/rgb.png?width=160"))
     with ThreadPoolExecutor(8) as pool:
-        with suspended(renderer_process(shared.service.pid)):
+        with suspended(renderer_process(shared.service.pid).pid):
             waiting = [pool.submit(site.get, f"/s/many/{number}.png?width=320") for number in range(8)]
             wait_until(lambda: sum(one.done() for one in waiting) == len(waiting) - MAY_WAIT)
             for one in waiting:
@@ -291,7 +280,7 @@ def test_a_thumbnail_is_never_of_another_version(site: Site) -> None:
             written[version_of(file)] = colour
             number += 1
             # Leaves time to render some versions.
-            over.wait(0.02)
+            over.wait(0.06)
 
     with ThreadPoolExecutor(3) as pool:
         writer = pool.submit(write)
@@ -345,7 +334,7 @@ def test_concurrent_requests_share_one_job(
         wait_until(lambda: sum(one.done() for one in asked) == 1)
         gate.set()
         made = [one.result() for one in asked]
-    assert jobs == ["160"]
+    assert jobs == [".png 160"]
     assert sorted(one.outcome for one in made) == [Outcome.BUSY, *[Outcome.RENDERED] * 5]
     assert thumbnails.cached(opened, "160") in made
     thumbnails.renderer.close()
@@ -414,7 +403,7 @@ def test_a_thumbnail_of_a_young_plot_is_not_cached(
     settle(file)
     assert thumbnails.render(young, "160").is_final
     assert thumbnails.render(young, "160").is_final
-    assert jobs == ["160", "160"]
+    assert jobs == [".png 160", ".png 160"]
     thumbnails.renderer.close()
     os.close(young.fd)
 
@@ -427,8 +416,8 @@ def test_without_a_writable_cache_each_request_renders_and_the_log_says_so_once(
     thumbnails = Thumbnails(settings, 1)
     jobs = counted(thumbnails, monkeypatch)
     assert [thumbnails.render(opened, "160").outcome for _ in range(2)] == [Outcome.RENDERED] * 2
-    assert jobs == ["160", "160"]
-    assert caplog.text.count("Cannot cache thumbnails") == 1
+    assert jobs == [".png 160", ".png 160"]
+    assert caplog.text.count("Cannot cache pictures") == 1
     none = Thumbnails(load_settings({"root": str(root), "thumbnails_mb": "0"}, {"PLOTINDEX_STATE_DIR": "/nowhere"}), 1)
     assert none.render(opened, "160").outcome is Outcome.RENDERED
     assert none.cached(opened, "160") is None
@@ -452,6 +441,18 @@ def test_the_cache_is_bounded_and_deletes_the_oldest_files(tmp_path: Path) -> No
     assert cache.get("000") is None
 
 
+def test_the_cache_deletes_pictures_of_cards_last(tmp_path: Path) -> None:
+    folder = tmp_path / "thumbnails"
+    cache = FileCache(folder, 100 * 4096, lambda: None)
+    for number in range(250):
+        name = f"{number:03}-{(320, 1280)[number % 2]}"
+        cache.put(name, bytes(3000))
+        os.utime(folder / name, ns=(number * 10**9,) * 2)
+    names = {file.name for file in folder.iterdir()}
+    assert {name for name in names if name.endswith("-1280")} <= {f"{number:03}-1280" for number in range(230, 250)}
+    assert {f"{number:03}-320" for number in range(100, 250, 2)} <= names
+
+
 def test_a_host_application_signs_the_width(root: Path, tmp_path: Path) -> None:
     draw(root, "s/project_a/x.png", encoded(halves()))
     app = Flask("host")
@@ -460,7 +461,7 @@ def test_a_host_application_signs_the_width(root: Path, tmp_path: Path) -> None:
     client = app.test_client()
     with app.app_context():
         address = plots.url_for("s", "x.png", width=320)
-        with pytest.raises(PlotIndexError, match="A thumbnail's width is 160, 320, 640 or 1280, not 7"):
+        with pytest.raises(PlotIndexError, match="A picture's width is 160, 320, 640, 1280 or 2560, not 7"):
             plots.url_for("s", "x.png", width=7)
     answer = client.get(address)
     assert (answer.status_code, answer.content_type) == (200, "image/webp")
@@ -511,22 +512,6 @@ def test_a_forked_worker_has_its_own_renderer(root: Path, tmp_path: Path, before
     assert not psutil.pid_exists(again[1])
 
 
-def test_the_cost_of_an_svg_is_cached(
-    settings: Settings, root: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settle(draw(root, "s/project_a/x.svg", SMALL_SVG))
-    svg = tree.open(PlotKey("s", "x.svg"), "project_a")
-    assert svg is not None
-    for _ in range(2):
-        thumbnails = Thumbnails(settings, 1)
-        jobs = counted(thumbnails, monkeypatch)
-        made = thumbnails.cached(svg, SVG_JOB) or thumbnails.render(svg, SVG_JOB)
-        assert made.outcome is Outcome.CHEAP
-        thumbnails.renderer.close()
-    assert jobs == []
-    os.close(svg.fd)
-
-
 def test_thumbnails_are_not_sent_by_nginx(root: Path, environment: dict[str, str]) -> None:
     for name, content in (("x.png", encoded(halves())), ("bad.png", b"bad"), ("x.svg", SMALL_SVG)):
         draw(root, f"s/project_a/{name}", content)
@@ -536,7 +521,7 @@ def test_thumbnails_are_not_sent_by_nginx(root: Path, environment: dict[str, str
     for name, is_left, kind in (
         ("x.png", False, "image/webp"),
         ("bad.png", True, "image/png"),
-        ("x.svg", False, "image/svg+xml"),
+        ("x.svg", False, "image/webp"),
     ):
         path = f"/api/smartstat/plots/s/{name}?width=160"
         with closing(client.get(path, headers={"Authorization": f"Bearer {secret}"})) as answer:
