@@ -9,6 +9,8 @@ import requests
 
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
+from plotindex.index import open_catalog
+from plotindex.ops.health import grammar_trouble
 from plotindex.storage.catalog import Catalog
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
@@ -103,6 +105,21 @@ def test_an_indexer_adopts_the_default_for_a_catalogue_of_an_older_version(
     with indexer():
         status = plotindex("status")
         assert (status.returncode, "indexed    4 plots in 1 sessions" in status.stdout) == (0, True), status
+        assert plotindex("verify").returncode == 0
+
+
+def test_an_indexer_adopts_formats_that_an_older_version_did_not_have(
+    root: Path, settings: Settings, indexer: StartService, plotindex: RunPlotindex
+) -> None:
+    for name in ("x.png", "x.pdf", "x.AVIF", "x.tif", "x.tiff"):
+        draw(root, f"s/project_a/{name}")
+    older = {"PLOTINDEX_SUFFIXES": ".png .jpg .jpeg .svg .gif .webp"}
+    assert "1 plots" in plotindex("rebuild", env=older).stdout
+    trouble = grammar_trouble(open_catalog(settings).header(), settings.layout)
+    assert trouble == "The catalogue is of a version without AVIF, PDF and TIFF: restart the indexer."
+    with indexer():
+        status = plotindex("status")
+        assert (status.returncode, "indexed    5 plots in 1 sessions" in status.stdout) == (0, True), status
         assert plotindex("verify").returncode == 0
 
 

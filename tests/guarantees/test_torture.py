@@ -30,7 +30,7 @@ def test_after_a_storm_of_changes_catalogue_watches_and_answers_equal_the_tree(t
 
 
 def test_after_a_storm_in_which_the_indexer_is_killed_again_and_again_all_equal_the_tree(tmp_path: Path) -> None:
-    figures = torture(tmp_path, 4, 3, kill_every=1, round_seconds=2)
+    figures = torture(tmp_path, 4, 3, kill_every=1, kills=2, round_seconds=2)
     assert_equal(figures)
     assert figures.kills >= 2
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,19 @@ def test_a_server_that_stops_removes_its_record(settings: Settings) -> None:
     assert address_in(settings) == (settings.host, settings.port)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"started": "x"}', '{"started": 1, "node": "", "host": ""}'])
+VALID = {"started": 1.0, "node": socket.gethostname(), "host": "127.0.0.3", "port": 8602}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", '{"started": "x"}', '{"started": 1, "node": "", "host": ""}', "[" * 1024),
+        *(json.dumps({**VALID, "host": host}) for host in ("", "x", "\x1b[31m", "::1%\u202e", "::1%\n")),
+        *(json.dumps({**VALID, "port": port}) for port in (0, -5, 65_536, 10**300, float("inf"), "8")),
+        *(json.dumps({**VALID, "started": started}) for started in (10**400, None)),
+    ],
+    ids=lambda content: content[:80],
+)
 def test_damaged_records_are_ignored(settings: Settings, content: str) -> None:
     with recorded(settings, "127.0.0.2", 8601):
         (file,) = settings.servers_folder.iterdir()

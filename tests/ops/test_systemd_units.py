@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_systemd_accepts_the_units(settings: Settings, tmp_path: Path, read_only
             assert "StartLimitIntervalSec=0" in unit.read_text()
     assert 'RequiresMountsFor="/srv/pl ots $HOME 100%%i é" ' in units[0].read_text()
     assert ("ReadWritePaths=" in units[2].read_text()) is not read_only
+
+
+def test_the_indexer_may_write_the_folder_of_the_history(settings: Settings) -> None:
+    given = replace(settings, history_dir=Path("/mnt/kept plots"))
+    texts = {file.path.name: file.content for file in unit_files(given, "plotindex", STATE, read_only=True)}
+    assert f'ReadWritePaths={STATE} "/mnt/kept plots"\n' in texts["plotindex-watch.service"]
+    assert "ReadWritePaths" not in texts["plotindex-serve.service"]
+    assert f'RequiresMountsFor={STATE} "/mnt/kept plots"\n' in texts["plotindex-serve.service"]
+    assert 'history_dir = "/mnt/kept plots"\n' in texts["plotindex.toml"]
 
 
 def test_shared_database_needs_network_and_a_private_password(

@@ -11,10 +11,11 @@ from tests.support.processes import RunPlotindex
 
 COMMAND = re.compile(r"(?:^|[$(|;&] *|-m +|^\S+/)(?:[A-Z_]+=\S+ +)*plotindex ([a-z][^|;>&)#]*)")
 """What follows `plotindex` where a shell takes it for a command."""
-GROUPS = {name for name, command in main.commands.items() if isinstance(command, click.Group)}
+WHOLE = main.loaded()
+GROUPS = {name for name, command in WHOLE.commands.items() if isinstance(command, click.Group)}
 
 
-def commands(group: click.Group = main, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+def commands(group: click.Group = WHOLE, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix}{name} ")

@@ -52,6 +52,31 @@ ELSEWHERE = {
         "tests/ops/test_systemd_units.py asks systemd about the units",
     ),
     **dict.fromkeys(POSTGRESQL, "tests/storage/test_postgres.py has a server to run them on"),
+    **dict.fromkeys(
+        (
+            "plotindex inspect abc123 residuals.png --root /srv/plots",
+            'plotindex find --text "residuals model" --root /srv/plots',
+            "plotindex find --like slide.png --root /srv/plots",
+            "plotindex find --flag blank --session abc123 --root /srv/plots",
+            "plotindex wait abc123 residuals.png --not-blank --root /srv/plots",
+            "plotindex history list abc123 residuals.png --root /srv/plots",
+            "plotindex history get abc123 residuals.png 4f1317f612bf63d6 -o before.png --root /srv/plots",
+            "plotindex history forget abc123 residuals.png --yes --root /srv/plots",
+            "plotindex backup --history plotindex.tar --root /srv/plots",
+            "plotindex restore plotindex.tar --root /srv/plots",
+        ),
+        "tests/cli/test_history.py and tests/inspection have such plots",
+    ),
+    **dict.fromkeys(
+        (
+            "plotindex diff abc123 def456 --root /srv/plots",
+            "plotindex diff abc123/project_a abc123/project_b --root /srv/plots",
+            "plotindex diff abc123@2h abc123 --root /srv/plots",
+            "plotindex diff main branch --html changes.html --root /srv/plots",
+        ),
+        "tests/cli/test_diff.py has such sessions",
+    ),
+    "pip install 'plotindex[mcp]'": "tests/mcp has it installed",
     "sudo find /var/lib/plotindex -name 'catalog.db*' -delete": "tests/storage/test_upgrades.py goes back",
 }
 SET_UP = ("plotindex service install --root /srv/plots", "plotindex run --root /srv/plots")
@@ -217,20 +242,21 @@ def test_no_line_for_a_shell_is_left_out() -> None:
 def test_lists_and_changes_are_asked_for_and_answered_as_the_document_says(shell: Shell) -> None:
     document = PAGES["docs/http.md"]
     asked = re.findall(r"^    GET (\S+)", document, re.M)
-    assert len(asked) == 4
+    assert len(asked) == 8
     shell.take("plotindex run --root /srv/plots")
     _, secret = shell.take("plotindex token create --root /srv/plots --name a")
     answered = []
     for path in asked:
-        url = f"http://127.0.0.1:{shell.port}{path}?since=1"
+        url = f"http://127.0.0.1:{shell.port}{path}{'?since=1' if path.endswith('changes') else ''}"
         url = url.replace("<session>", "abc123").replace("<filename>", "hist.png")
         answer = requests.get(url, headers={"Authorization": f"Bearer {secret.strip()}"}, timeout=10)
         assert answer.ok, (path, answer.text)
         answered.append(answer)
     shown_json = re.findall(r"```json\n(.*?)```", document, re.S)
-    of_list, of_changes = (set(re.findall(r'"(\w+)":', text)) for text in shown_json)
+    of_list, of_changes, of_history = (set(re.findall(r'"(\w+)":', text)) for text in shown_json)
     assert of_list == set(re.findall(r'"(\w+)":', answered[1].text))
     assert of_changes == {*answered[3].json(), "session", "filename"}
+    assert of_history == set(re.findall(r'"(\w+)":', answered[4].text))
 
 
 def test_the_settings_for_prometheus_can_be_read() -> None:

@@ -12,6 +12,7 @@ from tests import CHECKOUT
 PACKAGE = CHECKOUT / "plotindex"
 RANKS: dict[str, int] = {
     "errors": 0,
+    "faces": 0,
     "system": 1,
     "tree": 2,
     "storage": 3,
@@ -19,35 +20,47 @@ RANKS: dict[str, int] = {
     "auth": 4,
     "index": 4,
     "rendering": 4,
-    "watch": 5,
-    "ops": 5,
-    "web": 6,
-    "cli": 7,
-    "pytest_plugin": 7,
-    "__main__": 8,
+    "history": 5,
+    "inspection": 6,
+    "comparison": 7,
+    "watch": 8,
+    "ops": 8,
+    "web": 9,
+    "cli": 10,
+    "pytest_plugin": 10,
+    "__main__": 11,
 }
 """A package imports from itself and from those of a lower rank; two of the same rank do not know each other."""
 STORAGE = (
-    {"tables", "schema", "statements", "pool", "urls", "heartbeat", "stats", "database"},
+    {"tables", "schema", "statements", "pool", "urls", "heartbeat", "stats", "commit_notifications", "database"},
     {"sqlite", "postgres"},
     {"factory", "integrity"},
-    {"catalog_header", "rows"},
-    {"truncated_sessions", "visibility"},
+    {"catalog_header", "rows", "siblings"},
+    {"sibling_queries", "session_selection"},
+    {"latest", "truncated_sessions", "visibility"},
     {"writer"},
     {"catalog"},
+    {"follower"},
+    {"history", "facts"},
     {"listing", "name_filter"},
     {"search"},
     {"find", "overview"},
 )
 """The order inside storage: each of its modules imports from its own level and those before it."""
-FACELESS = {"rendering", "ops", "web", "cli"}
+FACELESS = {"rendering", "comparison", "history", "inspection", "ops", "web", "cli"}
 """Packages whose modules others import by full path, so that a program loads no more of them than it needs."""
 LIBRARIES = {
     "watchdog": {"watch/inotify.py"},
-    "PIL": {"rendering/renderer_process.py"},
+    "PIL": {"rendering/comparing", "rendering/drawing", "rendering/reading"},
+    "resvg": {"rendering/drawing/svg.py"},
+    "pypdfium2": {"rendering/drawing/pdf.py"},
     "flask": {"web"},
     "granian": {"web/server"},
     "click": {"cli"},
+    "mcp": {"cli/mcp/protocol.py"},
+    "mcp_types": {"cli/mcp/protocol.py"},
+    "pydantic": {"cli/mcp/protocol.py"},
+    "anyio": {"cli/mcp/protocol.py"},
     "platformdirs": {"config/loader.py"},
     "prometheus_client": {"ops/metrics.py"},
     "itsdangerous": {"auth/signing.py"},

@@ -14,7 +14,7 @@ DOCS = CHECKOUT / "docs"
 
 
 def test_no_command_is_cut_short_where_all_are_listed() -> None:
-    groups = [main, *(command for command in main.commands.values() if isinstance(command, click.Group))]
+    groups = [main, *(command for command in main.loaded().commands.values() if isinstance(command, click.Group))]
     cut = [
         line for group in groups for line in CliRunner().invoke(group, ["--help"]).output.splitlines() if "..." in line
     ]

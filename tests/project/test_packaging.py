@@ -17,10 +17,20 @@ import pytest
 from plotindex import __version__
 from tests import CHECKOUT
 from tests.project.test_documented_commands import commands
-from tests.support.processes import RunPlotindex, Service, StartService, answers, draw, free_port, run_plotindex
+from tests.support.processes import (
+    RunPlotindex,
+    Service,
+    StartService,
+    answers,
+    draw,
+    free_port,
+    run_plotindex,
+    wait_until,
+)
 
 SERVICES = ("run", "watch", "serve")
-LAST = ("token revoke",)
+LAST = ("token revoke", "history forget")
+WITHOUT_MCP = "(No module named 'anyio'): pip install 'plotindex[mcp]'.\n"
 
 
 class Built(NamedTuple):
@@ -64,12 +74,13 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def example_of(name: str, root: Path) -> list[str]:
+def example_of(name: str, root: Path, version: str = "") -> list[str]:
     """The words of a command's example, on this root, and on a port that is free."""
     line = dict(commands())[name].epilog or ""
     assert line.startswith(f"\b\nExample: plotindex {name}"), name
     words = shlex.split(line.partition("plotindex ")[2])
-    return [{"/srv/plots": str(root), "8600": str(free_port())}.get(word, word) for word in words]
+    places = {"/srv/plots": str(root), "8600": str(free_port()), "0123456789abcdef": version}
+    return [places.get(word, word) for word in words]
 
 
 def work_through_examples(root: Path, run: RunPlotindex, start: StartService) -> None:
@@ -82,10 +93,16 @@ def work_through_examples(root: Path, run: RunPlotindex, start: StartService) ->
         url = f"http://127.0.0.1:{serve.process.args[-1]}"
         serve.wait_for(lambda: answers(url))
         assert run("sync").returncode == 0
+        listed = example_of("history list", root)
+        wait_until(lambda: run(*listed).returncode == 0, 60)
+        wait_until(lambda: run(*example_of("inspect", root)).returncode == 0, 60)
+        version = run(*listed).stdout.split()[0]
         for name in sorted(names, key=LAST.__contains__):
-            done = run(*example_of(name, root))
+            done = run(*example_of(name, root, version))
             # What the doctor says depends on the machine.
-            assert done.returncode == 0 or name == "doctor", (name, done.stdout, done.stderr)
+            is_well = done.returncode == 0 or name == "doctor"
+            lacks_extra = name == "mcp" and done.returncode == 2 and WITHOUT_MCP in done.stderr
+            assert is_well or lacks_extra, (name, done.stdout, done.stderr)
     both = ["--port", str(free_port())]
     with start(*example_of("run", root), *both) as running:
         running.wait_for(lambda: "curl" in running.stdout)
@@ -114,7 +131,7 @@ def test_the_wheel_holds_the_product_with_its_migrations_and_nothing_else(built:
     assert "plotindex/py.typed" in package
     pages = {file.relative_to(CHECKOUT) for file in (CHECKOUT / "plotindex/web").rglob("*.*") if file.suffix != ".pyc"}
     assert package >= {str(file) for file in pages}
-    allowed = (".py", "/py.typed", "/script.py.mako", ".html", ".css", ".js", ".svg")
+    allowed = (".py", "/py.typed", "/script.py.mako", "/schema.sql", "/history.sql", ".html", ".css", ".js", ".svg")
     units = {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "plotindex/ops/systemd/templates").iterdir()}
     assert {name for name in package if not name.endswith(allowed)} == units
     assert f"{metadata}licenses/LICENSE" in held

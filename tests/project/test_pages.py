@@ -47,7 +47,8 @@ def prose(text: str) -> Iterator[str]:
 
 def test_the_readme_and_the_pages_are_short() -> None:
     assert words("README.md") <= 700
-    assert {page: words(page) for page in WRITTEN if words(page) > 2000} == {}
+    # A changelog grows with each release.
+    assert {page: words(page) for page in WRITTEN if words(page) > 2000 and page != "CHANGELOG.md"} == {}
     assert {page: words(page) for page in DECISIONS if words(page) > 400} == {}
 
 

@@ -57,6 +57,20 @@ def test_lists_and_hits(drawn_plots, client):
     drawn_plots.index()
     assert client.get(ADDRESS).headers["Cache-Status"] == "plotindex; hit"
     assert len(client.get("/api/smartstat/plots").get_json()["sessions"]) == 1
+
+
+def test_kept_versions(drawn_plots, client):
+    for content in (b"one", b"two"):
+        drawn_plots.draw("abc123/project_a/hist.png", content)
+        drawn_plots.keep()
+    versions = client.get("/api/smartstat/history/abc123/hist.png").get_json()["versions"]
+    assert [client.get(version["url"]).data for version in versions] == [b"two", b"one"]
+
+
+def test_facts(drawn_plots, client):
+    drawn_plots.draw("abc123/project_a/hist.png")
+    drawn_plots.inspect()
+    assert client.get("/api/smartstat/facts/abc123/hist.png").get_json()["flags"] == ["blank", "tiny"]
 """
 
 
@@ -78,6 +92,6 @@ def test_the_fixture_gives_each_test_of_a_host_a_root_of_its_own(tmp_path: Path)
         place,
         "test_host.py",
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stdout
-    assert "5 passed" in done.stdout
+    assert "7 passed" in done.stdout

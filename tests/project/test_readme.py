@@ -33,7 +33,7 @@ def test_every_python_example_is_executed() -> None:
     }
     text = "\n".join(PAGES.values())
     executed = re.findall(r"<!-- executed by tests/[\w/]+\.py -->\n```python", text)
-    assert len(executed) == len(re.findall(r"```python", text)) == 4
+    assert len(executed) == len(re.findall(r"```python", text)) == 5
 
 
 def test_every_picture_in_the_documents_is_there_in_both_themes() -> None:

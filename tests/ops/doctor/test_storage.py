@@ -14,7 +14,8 @@ from plotindex.ops.doctor import context
 from plotindex.ops.doctor.findings import Finding
 from plotindex.ops.doctor.storage import Room, database_mount_finding, log_finding, room_findings, search_finding
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.sqlite.engine import PAGE_BYTES
+from plotindex.storage.postgres.database import PostgresDatabase
+from plotindex.storage.sqlite.transactions import PAGE_BYTES
 from plotindex.storage.sqlite.wal import KEPT_WAL_BYTES, MAX_WAL_BYTES
 from plotindex.system.mounts import Mount
 from plotindex.tree.grammar import Layout
@@ -120,6 +121,7 @@ def test_checks_on_an_older_schema_have_remedies(settings: Settings, database: P
 def test_missing_trigram_index_is_reported(new_database: NewDatabase, engine: str, settings: Settings) -> None:
     with new_database(engine) as database:
         Catalog(database).initialise(str(settings.root), Layout())
+        assert isinstance(database, PostgresDatabase)
         url = database.url.render_as_string(hide_password=False)
         (opens, search) = findings_of(replace(settings, database=url), "database")
         has_trigrams = bool(query_value(url, "SELECT count(*) FROM pg_indexes WHERE indexname = 'name_trigram'"))
