@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support.images import encoded
 from tests.support.live_gallery import (
     BLUE,
     MULTIPLICATION_SIGN,
@@ -24,6 +26,8 @@ PLACED = """sheet => {
   return [a, e / a / image.clientWidth, f / a / image.clientHeight].map((number) => Number(number.toFixed(2)));
 }"""
 """Zoom of an image, and its offset as a fraction of its size."""
+COVERED = "images => images.map(({ style, offsetWidth }) => 1 - parseFloat(style.paddingRight) / offsetWidth)"
+"""The share of the frame's width that each image covers."""
 
 
 @pytest.fixture(scope="module")
@@ -105,21 +109,51 @@ def test_slider_and_difference_of_two_images(site: LiveGallery) -> None:
         wait_until(lambda: zoom_of(page, "#pair") > 4)
 
 
-def test_overlay_is_disabled_for_different_sizes_and_svg(site: LiveGallery) -> None:
-    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
-    site.draw("unlike/project_a/x.png", png(40, 30))
-    site.draw("unlike/project_b/x.png", png(60, 30))
-    for project in ("project_a", "project_b"):
-        site.draw(f"unlike/{project}/x.svg", svg)
+def test_images_of_different_sizes_are_aligned_or_scaled(site: LiveGallery) -> None:
+    site.draw("unlike/project_a/x.png", png(400, 300), age=1)
+    site.draw("unlike/project_b/x.png", png(404, 300, dots={(10, 10): BLUE, (402, 10): BLUE}), age=2)
     site.sync()
     with site.page() as page:
-        page.goto(site.compare("unlike", "x.png"))
-        expect(page.locator("#reason")).to_contain_text(f"60 {MULTIPLICATION_SIGN} 30")
-        expect(page.get_by_role("button", name="Slider")).to_be_disabled()
-        page.goto(site.compare("unlike", "x.svg", view="difference"))
-        expect(page.locator("#reason")).to_contain_text("SVG has no pixels")
-        expect(page.get_by_role("button", name="Difference")).to_be_disabled()
-        are_shown(page, 2)
+        page.goto(site.compare("unlike", "x.png", view="difference"))
+        expect(page.locator("#sizes p")).to_have_text(
+            f"Left 400 {MULTIPLICATION_SIGN} 300, right 404 {MULTIPLICATION_SIGN} 300 pixels, aligned at the top left."
+        )
+        expect(page.locator("#result")).to_contain_text("(2 of 121,200)")
+        parts = page.locator("#pair img").evaluate_all(COVERED)
+        assert parts == [pytest.approx(400 / 404, abs=0.001), 1]
+        button(page, "Scale to one size")
+        expect(page.locator("#sizes p")).to_contain_text("scaled to one size")
+        wait_until(lambda: page.locator("#pair img").evaluate_all(COVERED) == [1, 1])
+        page.wait_for_url("**sizes=scaled**")
+        page.reload()
+        expect(page.locator("#sizes p")).to_contain_text("scaled to one size")
+        button(page, "Slider")
+        expect(page.get_by_role("button", name="Scale to one size")).to_have_attribute("aria-pressed", "true")
+
+
+def test_difference_between_any_two_formats(site: LiveGallery) -> None:
+    square = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="40%s" height="30%s"><path d="M0 0H40V30H0Z" fill="#fff"/></svg>'
+    )
+    site.draw("any/project_a/x.png", png(400, 300))
+    site.draw("any/project_a/x.svg", (square % ("", "")).encode())
+    site.draw("any/project_a/x.tif", encoded(Image.new("RGB", (400, 300), "white"), "TIFF"))
+    site.draw("any/project_a/x.pdf", encoded(Image.new("RGB", (400, 300), "white"), "PDF"))
+    site.draw("any/project_a/y.svg", (square % ("0", "0")).encode())
+    site.sync()
+    with site.page() as page:
+        for one, other in (("png", "svg"), ("svg", "pdf"), ("pdf", "tif"), ("tif", "png")):
+            paths = [("plot", f"any/project_a/x.{suffix}") for suffix in (one, other)]
+            page.goto(f"{site.url}/compare?{urlencode([*paths, ('view', 'difference')])}")
+            expect(page.locator("#result"), f"{one} {other}").to_have_text("The images are identical, pixel by pixel.")
+            expect(page.locator("#pair img")).to_have_count(2)
+        paths = [("plot", f"any/project_a/{name}.svg") for name in "xy"]
+        page.goto(f"{site.url}/compare?{urlencode([*paths, ('view', 'slider')])}")
+        expect(page.locator("#sizes p")).to_contain_text(
+            f"Left 256 {MULTIPLICATION_SIGN} 192, right 2560 {MULTIPLICATION_SIGN} 1920 pixels"
+        )
+        button(page, "One at a time")
+        expect(page.locator("#one img")).to_have_count(1)
 
 
 def test_time_player_by_keys_keeps_the_zoom(site: LiveGallery) -> None:

@@ -20,6 +20,10 @@ from tests.support.live_gallery import (
 )
 from tests.support.processes import wait_until
 
+LOADED = """() => Object.fromEntries(performance.getEntriesByType("resource")
+    .map(({ name, transferSize }) => [new URL(name).pathname, transferSize])
+    .filter(([path]) => path.startsWith("/static/")))"""
+"""The bytes received for each script, style and icon; 0 from the browser's cache."""
 MEASURE = "image => [image.naturalWidth, Math.round(image.getBoundingClientRect().width)]"
 
 
@@ -77,7 +81,7 @@ def test_navigation_follows_the_order_of_the_session_page(site: LiveGallery) -> 
         page.goto(site.plot("order", "b.png"))
         page.keyboard.press("ArrowRight")
         expect(page).to_have_url(re.compile(r"/c\.png$"))
-        kept = {"session": "order", "filenames": ["d.png", "c.png", "a.png"]}
+        kept = {"session": "order", "plots": [["d.png", None], ["c.png", None], ["a.png", None]]}
         page.evaluate("kept => sessionStorage.setItem('plotindex / order', kept)", json.dumps(kept))
         page.reload()
         expect(page.locator("#place")).to_have_text("2 of 3 plots")
@@ -120,6 +124,45 @@ def test_new_version_replaces_the_image_and_keeps_the_zoom(site: LiveGallery) ->
         wait_until(lambda: zoom_of(page) == 1)
 
 
+def test_links_stay_in_place_while_the_plot_is_drawn(site: LiveGallery) -> None:
+    for project, age in (("a", 1), ("b", 2)):
+        site.draw(f"clicks/project_{project}/x.png", age=age)
+    site.draw("clicks/project_a/y.png")
+    site.sync()
+    with site.page() as page:
+        page.goto(site.plot("clicks", "x.png"))
+        is_shown(page)
+        link = page.get_by_role("link", name="Next →")
+        page.evaluate("for (const link of document.querySelectorAll('main a')) link.isKept = true")
+        link.hover()
+        page.mouse.down()
+        site.draw("clicks/project_a/x.png", png(500, 500), age=3)
+        expect(page.locator("#note")).to_have_text("Updated just now by project_a")
+        expect(page.locator(".copies li").first).to_contain_text("project_a")
+        assert page.evaluate("[...document.querySelectorAll('main a')].every(link => link.isKept)")
+        page.mouse.up()
+        page.wait_for_url("**/plot/clicks/y.png*")
+
+
+def test_note_of_an_update_leaves_while_updates_go_on(site: LiveGallery) -> None:
+    site.draw("often/project_a/x.png", png(100, 100))
+    site.sync()
+    with site.page() as page:
+        page.goto(site.plot("often", "x.png"))
+        is_shown(page)
+        widths = iter(range(101, 1000))
+
+        def note_after_update() -> str | None:
+            width = next(widths)
+            site.draw("often/project_a/x.png", png(width, 100))
+            expect(page.locator("#pixels")).to_have_text(f"{width} {MULTIPLICATION_SIGN} 100")
+            return page.locator("#note").text_content()
+
+        wait_until(lambda: note_after_update() == "Updated just now")
+        # Each of these is far within the time that a note stays.
+        wait_until(lambda: note_after_update() == "", seconds=15)
+
+
 def test_page_follows_the_current_copy_or_the_given_project(site: LiveGallery) -> None:
     site.draw("copies/project_a/x.png", age=1)
     site.draw("copies/project_b/x.png", age=2)
@@ -153,16 +196,11 @@ def test_removed_plot_stays_visible_with_a_note(site: LiveGallery) -> None:
         expect(page.locator("#pixels")).to_have_text(f"123 {MULTIPLICATION_SIGN} 45")
 
 
-def test_large_svg_waits_for_a_click(site: LiveGallery) -> None:
-    head = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><!--'
-    site.draw("svg/project_a/x.svg", head + b"x" * 1_100_000 + b"--></svg>")
+def test_svg_fills_the_stage(site: LiveGallery) -> None:
+    site.draw("svg/project_a/x.svg", b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>')
     site.sync()
     with site.page() as page:
         page.goto(site.plot("svg", "x.svg"))
-        button = page.get_by_role("button", name="Show (1.1 MB)")
-        expect(button).to_be_visible()
-        expect(page.locator("#stage img")).to_have_count(0)
-        button.click()
         expect(page.locator("#pixels")).to_have_text(f"40 {MULTIPLICATION_SIGN} 30 (vector)")
         assert page.locator("#stage img").evaluate(MEASURE)[1] > 500
 
@@ -231,3 +269,19 @@ def test_plot_page_is_accessible_and_fits_a_phone(site: LiveGallery) -> None:
         is_shown(page)
         assert (violations(page), violations_in_dark_theme(page)) == ([], [])
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_scripts_and_styles_are_named_in_the_page_and_requested_once(site: LiveGallery) -> None:
+    for name in ("a.png", "b.png"):
+        site.draw(f"assets/project_a/{name}")
+    site.sync()
+    with site.page() as page:
+        page.goto(site.plot("assets", "a.png"))
+        is_shown(page)
+        first = page.evaluate(LOADED)
+        assert len([name for name in first if name.endswith(".js")]) > 5
+        named = page.evaluate("fetch(location.href).then((response) => response.text())")
+        assert [name for name in first if f'"{name}"' not in named] == []
+        page.goto(site.plot("assets", "b.png"))
+        is_shown(page)
+        assert page.evaluate(LOADED) == dict.fromkeys(first, 0)

@@ -39,6 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     draw(root, "s/project_a/empty.gif", b"")
     for name in ("halves.png", "caf\xe9/halves.png"):
         draw(root, f"s/project_a/{name}", encoded(halves()))
+    draw(root, "s/project_a/damaged.png", b"damaged")
     draw(root, "other/project_a/x.png")
     last = draw(root, "s/project_a/drawn.svg", SVG)
     given = {"root": str(root)}
@@ -117,6 +118,11 @@ def test_preconditions_and_ranges_get_the_same_answer_both_ways(
         (b"?project=elsewhere&project=project_a", False),
         (b"?width=", False),
         (b"?width=161", False),
+        (b"?format=png", True),
+        (b"?format=png&project=project_b&v=VERSION", True),
+        (b"?format=PNG", False),
+        (b"?format=pdf", False),
+        (b"?format=", False),
         (b"?download=1", False),
         (b"?download=0", False),
         (b"?unknown=1", False),
@@ -196,7 +202,7 @@ def test_each_signature_gets_the_same_answer_both_ways(site: TwoWays, agree: Cal
 def test_thumbnails_get_the_same_answer_both_ways_once_they_are_cached(
     site: TwoWays, agree: Callable[..., Response]
 ) -> None:
-    for name in ("halves.png", "caf\xe9/halves.png"):
+    for name in ("halves.png", "caf\xe9/halves.png", "sub/x.svg"):
         target = plot_path("s", name) + b"?width=160"
         assert agree(target, "GET", site.bearer(), direct=False).status == 200
         answer = agree(target, "GET", site.bearer(), direct=True)
@@ -215,8 +221,11 @@ def test_thumbnails_get_the_same_answer_both_ways_once_they_are_cached(
                 [("Range", "bytes=999999-")],
             ):
                 agree(target, method, [*site.bearer(), *given], direct=True)
-    for target in (plot_path("s", "sub/x.svg") + b"?width=160", plot_path("s", "x.png") + b"?width=0"):
-        agree(target, "GET", site.bearer(), direct=False)
+    # It has no picture, and is sent itself.
+    damaged = plot_path("s", "damaged.png") + b"?width=160"
+    agree(damaged, "GET", site.bearer(), direct=False)
+    assert dict(agree(damaged, "GET", site.bearer(), direct=True).headers)["Content-Type"] == "image/png"
+    agree(plot_path("s", "x.png") + b"?width=0", "GET", site.bearer(), direct=False)
 
 
 def test_unusual_but_legal_names_get_the_same_answer_both_ways(site: TwoWays, agree: Callable[..., Response]) -> None:

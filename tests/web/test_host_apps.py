@@ -168,6 +168,12 @@ def test_host_is_not_modified(root: Path, tmp_path: Path) -> None:
         "/api/smartstat/plots/<session_id>",
         "/api/smartstat/plots",
         "/api/smartstat/changes",
+        "/api/smartstat/history/<session_id>",
+        "/api/smartstat/history/<session_id>/<plotindex_filename:filename>",
+        "/api/smartstat/facts/<session_id>/<plotindex_filename:filename>",
+        "/api/smartstat/diff",
+        "/api/smartstat/like",
+        "/api/smartstat/export/<session_id>.zip",
     }
     client = app.test_client()
     answer = client.get(ADDRESS, headers={"X-User": "abc", "Origin": "https://front.example"})

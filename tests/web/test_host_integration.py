@@ -17,6 +17,7 @@ from plotindex.index import prepare_catalog
 from plotindex.web import PlotIndex
 from tests import CHECKOUT
 from tests.support.processes import PNG, draw
+from tests.support.threads import without_event_loop
 
 PATH = "/api/smartstat/plots/abc/x.png"
 RULE = "/api/smartstat/plots/<session_id>/<path:filename>"
@@ -100,6 +101,7 @@ def test_a_route_that_shadow_does_not_reach_is_named(app: Flask, caplog: pytest.
     assert message.startswith(f"Nothing is compared: get_plot answers {RULE}, and its view is not the old view.")
 
 
+@without_event_loop
 def test_an_async_decorator_guards_every_route(app: Flask) -> None:
     def require_auth(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
@@ -130,6 +132,7 @@ async def allows_abc(session_id: str) -> bool:
     return session_id == "abc"
 
 
+@without_event_loop
 @pytest.mark.parametrize("may_see", [allows_abc, Allowed(), functools.partial(allows_abc)])
 def test_an_async_may_see_decides(app: Flask, root: Path, may_see: Any) -> None:
     draw(root, "other/project_a/x.png")

@@ -160,7 +160,8 @@ def test_no_descriptor_leaks(site: Site, settings: Settings) -> None:
         workers = [int(pid) for pid in Path(f"/proc/{site.pid}/task/{site.pid}/children").read_text().split()]
         links = (link for pid in workers for link in Path(f"/proc/{pid}/fd").iterdir())
         # Each thread has its own connection to the catalogue; under load another thread starts.
-        return sum(not link.resolve().name.startswith("catalog.db") for link in links)
+        # Each thread has its own connection to the catalogue; under load another thread starts. One draws ahead.
+        return sum(not link.resolve().name.startswith(("catalog.db", "prerender.lock")) for link in links)
 
     kinds: list[dict[str, Any]] = [
         {},

@@ -1,6 +1,10 @@
 """A caller's responses depend only on the sessions that the caller may see."""
 
+import io
+import re
 import shutil
+import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +20,19 @@ from hypothesis import strategies as st
 from plotindex.auth.logins import Logins
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
+from plotindex.history.keeper import Limits
+from plotindex.history.store import HistoryStore
 from plotindex.index.reconcile import reconcile
+from plotindex.rendering.renderer_client import RendererClient
 from plotindex.storage.catalog import Catalog
+from plotindex.storage.listing import Listing
+from plotindex.storage.tables import trim
 from plotindex.tree.globs import glob_matcher
+from plotindex.tree.session_filter import ALL_SESSIONS, SessionFilter
 from plotindex.tree.tree import Tree
 from plotindex.web import PlotIndex, create_app
+from tests.support.history import HistorySite
+from tests.support.inspection import InspectionSite
 from tests.support.postgres import on_both_engines
 from tests.support.processes import Index, StartService, draw
 from tests.web.test_lists import Reader
@@ -64,16 +76,30 @@ class Caller(NamedTuple):
     def responses(self, *clocks: str) -> dict[str, tuple[object, ...]]:
         """The response of every route, for all sessions and since some clocks."""
         api = [*["/plots", "/plots?limit=1", "/plots?q=m", "/plots?q=th*", "/plots?after=mine", "/plots?limit=0"]]
+        api += ["/plots?q=M+in"]
         api += [f"/changes?since={since}" for since in ("0", "1795400000000123", "x", *clocks)]
         api += ["/openapi.json"]
         pages = ["/", "/?page=2", "/?q=x", "/?q=m*", "/nowhere", "/compare?session=mine&name=x.png"]
+        pages += ["/?q=x+PROJECT_1", "/?q=x&since=hour&from=0", "/?since=hour&from=999999999", "/?since=visit&from=9"]
         pages += [f"/compare?plot={one}/project_1/x.png&plot=mine/project_1/x.png" for one in ("theirs", "mine2")]
         for name in (*SESSIONS, "nowhere"):
             api += [f"/plots/{name}", f"/plots/{name}?limit=1&q=x", f"/plots/{name}/nowhere.png"]
             api += [f"/plots/{name}/x.png", f"/plots/{name}/x.png?project=project_2", f"/plots/{name}/x.png?v=1"]
             api += [f"/changes?session={name}&since={since}" for since in ("0", *clocks)]
+            api += [f"/history/{name}", f"/history/{name}?gone=1&limit=1", f"/history/{name}/x.png"]
+            api += [f"/plots/{name}/x.png?version={'0' * 16}"]
+            api += [f"/facts/{name}/x.png", f"/facts/{name}/x.png?project=project_2", f"/export/{name}.zip"]
+            api += [f"/plots/{name}?flag={flag}" for flag in ("duplicate", "stale")] + [f"/plots/{name}?text=x"]
+            pages += [
+                f"/session/{name}/facts",
+                f"/session/{name}/facts?text=x",
+                f"/plot/{name}/x.png?project=project_2",
+            ]
             pages += [f"/session/{name}", f"/plot/{name}/x.png"]
         found = {path: _content(self.api.get(API + path, headers=self.headers)) for path in api}
+        for size in range(1, 4):
+            sent = self.api.post(f"{API}/like", headers=self.headers, data=b"x" * size)
+            found[f"like {size}"] = _content(sent)
         prefix = self.gallery_prefix
         return found | {f"page {path}": _content(self.gallery.get(prefix + path)) for path in pages}
 
@@ -81,7 +107,12 @@ class Caller(NamedTuple):
 def _content(answer: Any) -> tuple[object, ...]:
     headers = sorted((name, value) for name, value in answer.headers if name not in VARYING_HEADERS)
     with answer:
-        return answer.status_code, headers, answer.data
+        content = answer.data
+    if answer.mimetype == "application/zip":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            content = b"".join(name.encode() + archive.read(name) for name in archive.namelist())
+    # The times at which a page was served and an archive was made: dates are exempt.
+    return answer.status_code, headers, re.sub(rb'data-time="[^"]*"|"created": "[^"]*"', b"", content)
 
 
 @pytest.fixture
@@ -126,6 +157,28 @@ def callers(settings: Settings, tokens: Tokens, index: Index) -> list[Caller]:
     return [*(with_token(settings, tokens, glob) for glob in GLOBS), with_host(settings, "mine*")]
 
 
+@pytest.fixture
+def history(settings: Settings, catalog: Catalog, index: Index) -> Iterator[HistorySite | None]:
+    """The history, where it is on."""
+    store = HistoryStore.from_settings(settings)
+    if store is None:
+        yield None
+        return
+    index()
+    limits = Limits.from_settings(settings)
+    yield HistorySite(settings.root, catalog, store.database, settings.history_folder, limits)
+    store.database.close()
+
+
+@pytest.fixture
+def inspection(settings: Settings, catalog: Catalog, index: Index) -> Iterator[InspectionSite]:
+    """What inspects the plots."""
+    index()
+    renderer = RendererClient()
+    yield InspectionSite(settings.root, catalog, renderer)
+    renderer.close()
+
+
 def change(tree: Tree, catalog: Catalog, callers: list[Caller], step: str, path: str) -> None:
     place = tree.root / path
     if step == "draw":
@@ -156,13 +209,25 @@ def change(tree: Tree, catalog: Catalog, callers: list[Caller], step: str, path:
 )
 @given(story=st.lists(steps, min_size=1, max_size=8))
 def test_changes_in_other_sessions_leave_every_response_byte_identical(
-    root: Path, tree: Tree, catalog: Catalog, callers: list[Caller], story: list[tuple[str, str]]
+    root: Path,
+    tree: Tree,
+    catalog: Catalog,
+    callers: list[Caller],
+    history: HistorySite | None,
+    inspection: InspectionSite,
+    story: list[tuple[str, str]],
 ) -> None:
+    def keep() -> None:
+        if history is not None:
+            history.keep_without_indexing()
+        inspection.inspect()
+
     for caller in callers:
         # A change of the caller's own, to follow from both sides.
         since = caller.get("/plots")["clock"]
         own = f"{next(name for name in ('mine', 'theirs2') if caller.sees(name))}/project_1/x.png"
         change(tree, catalog, callers, "draw", own)
+        keep()
         now = caller.get("/plots")["clock"]
         assert now != since
         assert [entry["filename"] for entry in caller.get("/changes", since=since)["changed"]] == ["x.png"]
@@ -170,8 +235,12 @@ def test_changes_in_other_sessions_leave_every_response_byte_identical(
         for step, path in story:
             if step == "trim" or not caller.sees(path):
                 change(tree, catalog, callers, step, path)
+                keep()
         after = caller.responses(since, now)
         assert list(after) == list(before)
+        facts = caller.api.get(f"{API}/facts/{own.replace('/project_1', '')}", headers=caller.headers).json
+        assert facts is not None
+        assert facts["inspected"]
         for path, response in before.items():
             assert after[path] == response, (caller.glob, path)
     for step, path in story:
@@ -195,6 +264,30 @@ def test_a_clock_is_opaque_text_for_one_caller(root: Path, settings: Settings, t
 
 
 @on_both_engines
+def test_a_clock_within_a_commit_continues_there_for_one_caller(
+    root: Path, settings: Settings, tokens: Tokens, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotindex.storage.listing.MAX_COPIES", 1)
+    mine, other = (with_token(settings, tokens, glob) for glob in ("mine", "mine*"))
+    draw(root, "mine/project_1/0.png")
+    index()
+    since = mine.get("/plots")["clock"]
+    for name in ("x", "y", "z"):
+        draw(root, f"mine/project_1/{name}.png")
+        draw(root, f"theirs/project_1/{name}.png")
+    index()
+    pages = [mine.get("/changes", since=since)]
+    while pages[-1]["more"]:
+        pages.append(mine.get("/changes", since=pages[-1]["clock"]))
+    assert [len(page["changed"]) for page in pages] == [1, 1, 1]
+    assert {page["changed"][0]["filename"] for page in pages} == {"x.png", "y.png", "z.png"}
+    clocks = [page["clock"] for page in pages]
+    assert clocks[-1] == mine.get("/plots")["clock"] not in clocks[:-1]
+    assert other.get("/changes", since=clocks[0])["fresh"]
+    assert mine.get("/changes", since=clocks[0][:-1] + ("A" if clocks[0][-1] != "A" else "B"))["fresh"]
+
+
+@on_both_engines
 def test_only_removals_trimmed_in_own_sessions_make_a_clock_fresh(
     root: Path, settings: Settings, tokens: Tokens, tree: Tree, catalog: Catalog, index: Index
 ) -> None:
@@ -209,6 +302,32 @@ def test_only_removals_trimmed_in_own_sessions_make_a_clock_fresh(
     pages = [caller.get("/changes", since=clock) for caller, clock in zip((mine, theirs), clocks, strict=True)]
     assert [page["fresh"] for page in pages] == [False, True]
     assert not theirs.get("/changes", since=pages[1]["clock"])["fresh"]
+
+
+@on_both_engines
+def test_removed_sessions_leave_few_rows_and_an_older_clock_is_fresh(
+    root: Path, tree: Tree, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plotindex.storage.writer.KEPT_TRIMS", 2)
+    listing, first, last = Listing(catalog.database), SessionFilter.only("s0"), SessionFilter.only("s5")
+    for number in range(6):
+        draw(root, f"s{number}/project_a/x.png")
+    reconcile(tree, catalog, [""])
+    before = listing.clock()
+    for number in range(6):
+        change(tree, catalog, [], "drop", f"s{number}")
+        change(tree, catalog, [], "trim", "")
+    after = listing.clock()
+    with catalog.database.reading() as connection:
+        assert len(connection.execute(trim.select()).all()) == 3
+    # The name is in use again.
+    draw(root, "s0/project_a/x.png")
+    reconcile(tree, catalog, [""])
+    assert listing.changes(before, first).fresh
+    assert listing.changes(before, last).fresh
+    page = listing.changes(after, ALL_SESSIONS)
+    assert (page.fresh, [entry.key.session for entry in page.changed]) == (False, ["s0"])
+    assert listing.sessions(SessionFilter.only("s1"), 10).clock < before
 
 
 @on_both_engines

@@ -1,17 +1,19 @@
 """The list routes: content, pagination, access."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 import pytest
 import requests
 
 from plotindex.auth.tokens import Tokens
 from plotindex.config.settings import Settings
+from plotindex.web.views.lists import CHECK_SECONDS
 from tests.support.postgres import on_both_engines
 from tests.support.processes import PNG, Index, Service, StartService, draw, wait_until
 
@@ -22,6 +24,7 @@ ODD = [
     "a;b.png",
     "a b.png",
     "a\nb.png",
+    'a"b\\c.png',
     "e\u0301.png",
     "\u00e9.png",
     "sub/+&=?.png",
@@ -84,7 +87,7 @@ def test_entry_lists_its_copies_newest_first(reader: Reader) -> None:
     assert (listed["session"], listed["next"], type(listed["clock"])) == ("s", None, str)
     entry = next(entry for entry in listed["plots"] if entry["filename"] == "p3.png")
     assert [copy["project"] for copy in entry["copies"]] == ["project_b", "project_a"]
-    assert set(entry) == {"session", "filename", "url", "project", "size", "mtime", "version", "copies"}
+    assert set(entry) == {"session", "filename", "url", "project", "size", "mtime", "version", "copies", "siblings"}
     assert all(set(copy) == {"project", "size", "mtime", "version", "url"} for copy in entry["copies"])
     current = entry["copies"][0]
     assert {name: entry[name] for name in ("project", "size", "mtime", "version")} == {
@@ -117,6 +120,30 @@ def test_pagination_is_complete(reader: Reader) -> None:
         assert sessions == ["odd \u00e9#", "other", "s"]
 
 
+def test_a_header_names_the_next_page(reader: Reader, served: Service) -> None:
+    for path, query in (("/plots/s", {"limit": "2", "q": "P"}), ("/plots/odd%20%C3%A9%23", {"limit": "3"})):
+        answer = reader.ask(path, **query)
+        while following := answer.json()["next"]:
+            address = urljoin(answer.url, answer.links["next"]["url"])
+            assert dict(parse_qsl(urlsplit(address).query)) == {**query, "after": following}
+            expected = reader.read(path, **query, after=following)
+            answer = requests.get(address, headers={"Authorization": f"Bearer {reader.token}"}, timeout=20)
+            assert answer.json() == expected
+        assert answer.links == {}
+
+
+def test_a_long_name_of_the_next_page_is_in_no_header(
+    root: Path, server: StartService, index: Index, tokens: Tokens
+) -> None:
+    folders = "/".join(["\u00e9" * 100] * 4)
+    for number in range(2):
+        draw(root, f"s/project_a/{folders}{number}.png")
+    index()
+    with server() as running:
+        answer = Reader(running.url, tokens.create("all")).ask("/plots/s", limit=1)
+        assert (answer.json()["next"][-5:], answer.links) == ("0.png", {})
+
+
 def test_search_by_part_or_glob(reader: Reader) -> None:
     def names(query: str) -> list[str]:
         return [entry["filename"] for page in reader.pages("/plots/s", "plots", q=query, limit=1) for entry in page]
@@ -124,8 +151,28 @@ def test_search_by_part_or_glob(reader: Reader) -> None:
     assert names("P3") == ["p3.png", "sub/P3.svg"]
     assert names("p[12].png") == ["p1.png", "p2.png"]
     assert names("*.svg") == ["sub/P3.svg"]
-    assert names("%") == names("_") == names("nowhere") == []
+    assert names("%") == names("p_1") == names("nowhere") == []
+    assert names("PNG a p3") == names("*_A p3 png") == ["p3.png"]
     assert [row["session"] for row in reader.read("/plots", q="OTH")["sessions"]] == ["other"]
+
+
+@on_both_engines
+def test_list_of_a_project_is_as_if_the_session_had_no_other(reader: Reader) -> None:
+    def listed(project: str, **query: object) -> list[tuple[str, str, int]]:
+        entries = [entry for page in reader.pages("/plots/s", "plots", project=project, **query) for entry in page]
+        return [(entry["filename"], entry["project"], len(entry["copies"])) for entry in entries]
+
+    for limit in (1, 2, 1000):
+        of_a = [(f"p{number}.png", "project_a", 1) for number in range(7)]
+        assert listed("project_a", limit=limit) == of_a
+        assert listed("project_b", limit=limit) == [("p3.png", "project_b", 1), ("sub/P3.svg", "project_b", 1)]
+    assert listed("project_b", q="png") == [("p3.png", "project_b", 1)]
+    assert listed("project_a", q="project_b") == []
+    for project in ("project_none", "", ".", "nowhere", "project_a\0", "PROJECT_A"):
+        assert listed(project) == []
+    [entry] = reader.read("/plots/s", project="project_a", q="p3")["plots"]
+    answer = requests.get(reader.url + entry["url"], timeout=10)
+    assert (answer.headers["ETag"], len(answer.content)) == (f'"{entry["version"]}"', entry["size"])
 
 
 def test_lists_respect_the_token(served: Service, tokens: Tokens) -> None:
@@ -162,6 +209,7 @@ BAD: list[tuple[str, dict[str, str]]] = [
     ("/plots/s", {"limit": ""}),
     ("/plots", {"limit": "9" * 5000}),
     ("/plots", {"q": "x" * 501}),
+    ("/plots/s", {"project": "x" * 501}),
     ("/changes", {"since": "-1"}),
     ("/changes", {"since": "x"}),
     ("/changes", {"since": "1.5"}),
@@ -196,6 +244,8 @@ def test_list_by_scan_without_a_catalogue(root: Path, server: StartService, toke
         assert answer.headers["Cache-Status"] == "plotindex; fwd=miss"
         listed = answer.json()
         assert [(entry["filename"], len(entry["copies"])) for entry in listed["plots"]] == [("x.png", 2)]
+        [entry] = reader.read("/plots/s", project="project_a")["plots"]
+        assert (entry["project"], len(entry["copies"])) == ("project_a", 1)
         for path in ("/plots", "/changes"):
             refused = reader.ask(path, since=listed["clock"])
             assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
@@ -214,6 +264,26 @@ def test_waiting_for_changes_uses_a_quarter_of_the_threads(
         told = [one.result(20) for one in held]
     assert [one["changed"] for one in at_once] == [[]] * 3
     assert [[entry["filename"] for entry in one["changed"]] for one in told] == [["new.png"]] * 2
+
+
+def test_waits_in_several_workers_end_with_the_commit(
+    root: Path, server: StartService, index: Index, tokens: Tokens
+) -> None:
+    draw(root, "s/project_a/x.png")
+    index()
+    with server("--workers", "2", "--threads", "32") as running, ThreadPoolExecutor(4) as pool:
+        reader = Reader(running.url, tokens.create("all"))
+        for number in range(3):
+            clock = reader.read("/changes")["clock"]
+            held = [pool.submit(reader.read, "/changes", since=clock, wait=20) for _ in range(4)]
+            # Waiters that came later have returned.
+            assert reader.read("/changes", since=clock, wait=0.2)["changed"] == []
+            draw(root, f"s/project_a/{number}.png")
+            index()
+            committed = time.monotonic()
+            told = [one.result(20)["changed"] for one in held]
+            assert [[entry["filename"] for entry in changed] for changed in told] == [[f"{number}.png"]] * 4
+            assert time.monotonic() - committed < CHECK_SECONDS / 2
 
 
 def test_removal_of_a_session_is_reported(served: Service, root: Path, reader: Reader, index: Index) -> None:

@@ -45,5 +45,5 @@ def test_responses_match_the_description(
             timeout=100,
         )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "Tested: 4" in done.stdout
+    assert "Tested: 11" in done.stdout
     assert "Traceback" not in running.stderr

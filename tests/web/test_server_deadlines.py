@@ -2,10 +2,12 @@
 
 import os
 import resource
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -23,12 +25,17 @@ EACH = 20
 """Connections that do the same."""
 GONE = 60
 """Clients that send a request and go away."""
+COSTLY, LISTED = 100, 400
+"""Requests of one caller, each for so many names of ten copies."""
 MANY = 5000
 """Connections of one client."""
 LARGE = 50_000_000
 PART = 8_000_000
+BODIES, BODY = 40, 20 << 20
+"""Requests of one caller at once, with so large bodies."""
 HUGE = 1 << 36
 HIT = PREFIX + "/s/x.png"
+API = PREFIX.removesuffix("/plots")
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +94,12 @@ def response(connection: socket.socket) -> RawResponse:
 
 def client_ports(pid: int) -> set[int]:
     """The ports of the clients that the workers are connected to."""
-    workers = psutil.Process(pid).children(recursive=True)
-    return {one.raddr.port for worker in workers for one in worker.net_connections("tcp") if one.raddr}
+    ports = set()
+    for process in psutil.Process(pid).children(recursive=True):
+        # A renderer, or a scan, may end meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            ports |= {one.raddr.port for one in process.net_connections("tcp") if one.raddr}
+    return ports
 
 
 def send(site: Site, *lines: str, path: str = HIT) -> RawResponse:
@@ -214,7 +225,7 @@ def test_thousands_of_connections_keep_no_other_client_waiting(
 
 
 def test_a_connection_that_does_nothing_is_gone_in_time_and_holds_nobody_up(
-    site: Site, connect: Callable[[bytes], socket.socket]
+    running: ServedSite, site: Site, connect: Callable[[bytes], socket.socket]
 ) -> None:
     kinds = {
         "silent": b"",
@@ -223,23 +234,59 @@ def test_a_connection_that_does_nothing_is_gone_in_time_and_holds_nobody_up(
         "no body": b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         b"Content-Length: 20\r\n\r\ncode=",
         "stopped reading": request(site, f"{PREFIX}/s/large.png", "Host: 127.0.0.1"),
+        "reads slowly": request(site, f"{PREFIX}/s/large.png", "Host: 127.0.0.1"),
     }
     began = time.monotonic()
     connections = {kind: [connect(sent) for _ in range(EACH)] for kind, sent in kinds.items()}
     ports = {kind: {one.getsockname()[1] for one in some} for kind, some in connections.items()}
     wait_until(lambda: client_ports(site.pid) >= ports["stopped reading"], PROBE_SECONDS)
-    slowest = 0.0
+    slowest, read_at = 0.0, began
     while any(ports.values()) and time.monotonic() - began < GONE_SECONDS:
         for path in ("/healthz", HIT):
             asked = time.monotonic()
             with connect(request(site, path, "Host: 127.0.0.1", "Connection: close")) as probe:
                 assert response(probe).status == 200
             slowest = max(slowest, time.monotonic() - asked)
+        if time.monotonic() >= read_at:
+            read_at += 1
+            for one in connections["reads slowly"]:
+                one.recv(1000)
         open_ports = client_ports(site.pid)
         ports = {kind: some & open_ports for kind, some in ports.items()}
     assert {kind: len(some) for kind, some in ports.items()} == dict.fromkeys(kinds, 0)
     assert slowest < PROBE_SECONDS
     assert {response(one).status for one in connections["no body"]} == {408}
+    assert "Traceback" not in running.service.stderr + running.service.stdout
+
+
+def test_the_large_bodies_of_one_caller_take_bounded_memory_and_leave_places_to_others(running: ServedSite) -> None:
+    site = running.site
+    [worker] = psutil.Process(site.pid).children()
+    before, most = worker.memory_info().rss, 0
+    create = ["token", "create", "--session", "s", "--name", "bodies"]
+    limited = run_plotindex(create, running.environment, running.folder).stdout.strip()
+    address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
+
+    def post(token: str, content: bytes, length: int) -> bytes:
+        with socket.create_connection(address, 2 * GONE_SECONDS) as connection, suppress(OSError):
+            connection.sendall(
+                f"POST {API}/like HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+                f"Connection: close\r\nContent-Length: {length}\r\n\r\n".encode()
+            )
+            connection.sendall(content)
+            return response(connection).head[:12]
+        return b"closed"
+
+    with ThreadPoolExecutor(BODIES + 1) as pool:
+        held = [pool.submit(post, limited, bytes(BODY - 1), BODY) for _ in range(BODIES)]
+        wait_until(lambda: worker.memory_info().rss > before + BODY)
+        # It is not a picture: it was received and looked at.
+        assert pool.submit(post, site.token, b"x" * 100_000, 100_000).result(PROBE_SECONDS) == b"HTTP/1.1 422"
+        while not all(one.done() for one in held):
+            most = max(most, worker.memory_info().rss)
+            time.sleep(0.05)
+    assert most - before < 10 * BODY
+    assert {one.result() for one in held} <= {b"HTTP/1.1 408", b"HTTP/1.1 503", b"closed"}
 
 
 def test_requests_of_clients_that_have_gone_are_not_begun(tmp_path: Path) -> None:
@@ -257,3 +304,22 @@ def test_requests_of_clients_that_have_gone_are_not_begun(tmp_path: Path) -> Non
         assert site.get("/none").status_code == 404
         service.wait_for(lambda: f"{PREFIX}/none 404" in service.stderr + service.stdout)
         assert (service.stderr + service.stdout).count(f"{PREFIX}/evil 200") < GONE // 2
+
+
+def test_costly_requests_of_one_caller_keep_no_other_waiting(tmp_path: Path) -> None:
+    for number in range(LISTED):
+        for project in range(10):
+            draw(tmp_path, f"plots/evil/project_{project}/{'é' * 100}{number}.png", b"")
+    draw(tmp_path, "plots/s/project_a/x.png")
+    with served(tmp_path, PLOTINDEX_WORKERS="1") as (site, _, folder, environment), ExitStack() as stack:
+        created = run_plotindex(["token", "create", "--name", "s", "--session", "s"], environment, folder)
+        address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
+        for _ in range(COSTLY):
+            connection = stack.enter_context(socket.create_connection(address))
+            connection.sendall(request(site, f"{PREFIX}/evil?limit=1000", "Host: 127.0.0.1"))
+        for _ in range(3):
+            began = time.monotonic()
+            assert site.get("/s", token=created.stdout.strip()).status_code == 200
+            assert time.monotonic() - began < PROBE_SECONDS
+        # They have not all been answered meanwhile.
+        assert not select.select([connection], [], [], 0)[0]
