@@ -94,13 +94,14 @@ def latency(folder: Path) -> None:
 
 def _sample(meanwhile: str, watcher: WatchedRoot) -> Sample:
     if meanwhile == ALONE:
-        return Sample(*_measure(watcher), None, well=True)
+        return Sample(*measure(watcher), None, well=True)
     with watcher.drawing(KINDS[meanwhile], watcher.site.folder if meanwhile in OUTSIDE else watcher.root) as drawn:
-        measured = _measure(watcher)
+        measured = measure(watcher)
     return Sample(*measured, drawn[0].rate, watcher.settle().well)
 
 
-def _measure(watcher: WatchedRoot) -> tuple[list[float], list[float]]:
+def measure(watcher: WatchedRoot) -> tuple[list[float], list[float]]:
+    """The latencies, and the gaps between polls, in milliseconds."""
     chance = random.Random()
     latencies, gaps = [], []
     waiting: dict[str, tuple[float, os.stat_result]] = {}

@@ -11,28 +11,31 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import Run, in_turn, median_ratio, print_table, run_measured
 from benchmarks.processes import BenchmarkSite, python
 
-SESSIONS = 100
+SESSIONS = (20, 100)
+"""Of a small tree, where the start of the processes counts, and of a large one."""
 PROJECTS = 10
 FILES = 100
-PLOTS = SESSIONS * PROJECTS * FILES
 ROUNDS = 5
 FIND = "find, size and time of each"
 
 
 def rebuild() -> None:
-    with TemporaryDirectory() as folder:
-        site = BenchmarkSite(Path(folder))
-        _draw(site.root)
-        measures = {
-            "rebuild, new database": partial(rebuild_new_database, site, PLOTS),
-            "rebuild, nothing changed": partial(rebuild_again, site, PLOTS, added=0),
-            FIND: partial(find, site),
-        }
-        _print(in_turn(ROUNDS, measures))
+    for sessions in SESSIONS:
+        with TemporaryDirectory() as folder:
+            site = BenchmarkSite(Path(folder))
+            draw_tree(site.root, sessions)
+            plots = sessions * PROJECTS * FILES
+            measures = {
+                "rebuild, new database": partial(rebuild_new_database, site, plots),
+                "rebuild, nothing changed": partial(rebuild_again, site, plots, added=0),
+                FIND: partial(find, site),
+            }
+            _print(plots, sessions, in_turn(ROUNDS, measures))
 
 
-def _draw(root: Path) -> None:
-    for session in range(SESSIONS):
+def draw_tree(root: Path, sessions: int) -> None:
+    """Draw small plots, and wait until they are on the disk."""
+    for session in range(sessions):
         for project in range(PROJECTS):
             folder = root / f"session_{session:03}" / f"project_{project:02}"
             folder.mkdir(parents=True)
@@ -67,9 +70,9 @@ def find(site: BenchmarkSite) -> Run:
     return run_measured(command, site.folder, site.environment, discard=True)
 
 
-def _print(runs: dict[str, list[Run]]) -> None:
+def _print(plots: int, sessions: int, runs: dict[str, list[Run]]) -> None:
     print_table(
-        f"Reading {PLOTS:,} plots ({SESSIONS * PROJECTS:,} projects in {SESSIONS} sessions, in the page cache): "
+        f"Reading {plots:,} plots ({sessions * PROJECTS:,} projects in {sessions} sessions, in the page cache): "
         f"`plotindex rebuild` and `find -printf`, as whole processes.\n"
         f"  {ROUNDS} rounds in turn; medians, ratios within each round.",
         ["command", "seconds", "CPU s", "peak MB", "seconds / find", "CPU / find"],

@@ -48,7 +48,7 @@ def search() -> None:
         for size in SIZES:
             path = Path(folder) / f"{size}.db"
             with closing(SqliteDatabase(path)) as database:
-                catalog = _fill(database, size)
+                catalog = fill_catalog(database, size)
                 taken_in.append(_take_in(catalog, size))
                 for what, seek in SEARCHES.items():
                     times, found, complete = _measure(catalog, seek)
@@ -143,7 +143,7 @@ SEARCHES: dict[str, Search] = {
 
 
 def _take_in(catalog: Catalog, size: int) -> list[str]:
-    before = _bytes(catalog.database)
+    before = database_bytes(catalog.database)
     intake = IndexUpdater(catalog)
     began = at = time.perf_counter()
     longest = 0.0
@@ -151,7 +151,7 @@ def _take_in(catalog: Catalog, size: int) -> list[str]:
         now = time.perf_counter()
         longest, at = max(longest, now - at), now
     seconds = time.perf_counter() - began
-    grown = _bytes(catalog.database) - before
+    grown = database_bytes(catalog.database) - before
     return [
         f"{size:,}",
         f"{seconds / size * 1e6:.1f}",
@@ -161,14 +161,14 @@ def _take_in(catalog: Catalog, size: int) -> list[str]:
     ]
 
 
-def _bytes(database: Database) -> int:
+def database_bytes(database: Database) -> int:
     database.pinned_wal_bytes()
     with closing(sqlite3.connect(database.path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return database.path.stat().st_size
 
 
-def _fill(database: SqliteDatabase, size: int) -> Catalog:
+def fill_catalog(database: SqliteDatabase, size: int) -> Catalog:
     """A catalogue of plots that do not exist, as a rebuild would leave it: 1,000 rows per commit."""
     database.migrate()
     catalog = Catalog(database)
