@@ -119,6 +119,12 @@ def test_other_texts_of_an_svg_are_read(inspect: Inspect) -> None:
     assert facts.title == "A & B"
 
 
+def test_comments_that_matplotlib_has_escaped_are_read_as_they_are_drawn(inspect: Inspect) -> None:
+    comments = "<!-- S&amp;P 500, p &lt; 0.05 -&gt; 0.01 --><!-- &amp;lt; - - &copy; -->"
+    facts = inspect(SVG % f'<g id="figure_1"><g id="text_1">{comments}</g></g>', ".svg")
+    assert facts.title == "S&P 500, p < 0.05 -> 0.01 &lt; -- &copy;"
+
+
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
     b' xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/">'

@@ -4,6 +4,7 @@ import io
 import re
 from dataclasses import dataclass, field
 from enum import IntEnum
+from xml.sax.saxutils import unescape
 
 from plotindex.rendering.facts import MAX_TEXT_BYTES, clean
 from plotindex.rendering.reading.metadata import is_default
@@ -167,8 +168,8 @@ class SvgTexts:
 
     def comment(self, text: str) -> None:
         if self._current is not None:
-            # matplotlib separates hyphens, two of which would end a comment.
-            self._current.add(self._current.comments, text.replace("- -", "--"))
+            # matplotlib escapes comments as if they were text, and separates hyphens, two of which would end one.
+            self._current.add(self._current.comments, unescape(text.replace("- -", "--")))
 
     def title_and_texts(self) -> tuple[str, list[str]]:
         """The title, empty if it cannot be told, and all texts, the most telling first."""
