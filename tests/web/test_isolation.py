@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ from plotindex.index.reconcile import reconcile
 from plotindex.rendering.renderer_client import RendererClient
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.listing import Listing
+from plotindex.storage.name_filter import NameFilter
 from plotindex.storage.tables import trim
 from plotindex.tree.globs import glob_matcher
 from plotindex.tree.session_filter import ALL_SESSIONS, SessionFilter
@@ -34,7 +36,7 @@ from plotindex.web import PlotIndex, create_app
 from tests.support.history import HistorySite
 from tests.support.inspection import InspectionSite
 from tests.support.postgres import on_both_engines
-from tests.support.processes import Index, StartService, draw
+from tests.support.processes import Index, StartService, draw, wait_until
 from tests.web.test_lists import Reader
 
 API = "/api/smartstat"
@@ -100,8 +102,15 @@ class Caller(NamedTuple):
         for size in range(1, 4):
             sent = self.api.post(f"{API}/like", headers=self.headers, data=b"x" * size)
             found[f"like {size}"] = _content(sent)
+        for sides in ("from=mine&to=mine2", "from=mine/project_1&to=theirs", "from=theirs&to=mine2@2h"):
+            found[f"diff {sides}"] = wait_until(partial(self._compared, sides), 30)
         prefix = self.gallery_prefix
         return found | {f"page {path}": _content(self.gallery.get(prefix + path)) for path in pages}
+
+    def _compared(self, sides: str) -> tuple[object, ...] | None:
+        """The response of the changes between two sides, once nothing is pending."""
+        answer = self.api.get(f"{API}/diff?{sides}", headers=self.headers)
+        return None if answer.status_code == 200 and answer.json["pending"] else _content(answer)
 
 
 def _content(answer: Any) -> tuple[object, ...]:
@@ -152,8 +161,11 @@ def with_host(settings: Settings, glob: str) -> Caller:
 
 
 @pytest.fixture
-def callers(settings: Settings, tokens: Tokens, index: Index) -> list[Caller]:
+def callers(settings: Settings, tokens: Tokens, index: Index, monkeypatch: pytest.MonkeyPatch) -> list[Caller]:
     index()
+    # Where a page ends under a time budget is exempt.
+    monkeypatch.setattr(NameFilter, "is_late", False)
+    monkeypatch.setattr("plotindex.storage.search.text_search.LATEST_SECONDS", 60)
     return [*(with_token(settings, tokens, glob) for glob in GLOBS), with_host(settings, "mine*")]
 
 
