@@ -21,8 +21,10 @@ run: $(VENV)/product ## Index and serve the plots below ROOT (./plots); draw the
 check: lint ## Format, lint, types, and the tests that need no browser, server or long run: under a minute
 	$(BIN)/pytest --numprocesses=2 --dist=worksteal -m "not slow" $(TESTS)
 
-test: $(VENV)/ready ## Run every test: under six minutes on two cores
+test: $(VENV)/ready ## Run every test
 	@sh tests/tools/install.sh
+	@# The tests start thousands of processes, none of which would keep what it compiles where PYTHONDONTWRITEBYTECODE is set.
+	@$(BIN)/python -m compileall -q plotindex migrations
 	$(BIN)/pytest --numprocesses=4 --dist=worksteal $(TESTS)
 
 acceptance: torture soak pictures ## Run what takes long and is not part of CI: torture and soak, SECONDS (600) each; pictures
