@@ -105,7 +105,7 @@ class History:
         with self._folders(session, is_limited=is_limited) as folders:
             for reader, folder in folders:
                 found += reader.versions(folder, filename, project, upto, more)
-            new = [copy for copy in present if not any(reader.keeps(folder, copy) for reader, folder in folders)]
+            new = [copy for copy in present if not any(reader.digest_of(folder, copy) for reader, folder in folders)]
         behind = (version for version in found if place is None or _place(version) < place)
         page = sorted(behind, key=_place, reverse=True)
         following = None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from plotindex.history.kept_content import KeptContent
 from plotindex.index import require_same_root
 from plotindex.inspection.examine import Examined, Later, examine
 from plotindex.rendering.renderer_client import RendererClient
@@ -29,7 +30,7 @@ BATCH = 64
 PAGE = 200
 """Plots of the backlog that are read at once."""
 SECOND_NS = 1_000_000_000
-RETRY_SECONDS = {Later.YOUNG: 2, Later.CHANGED: 10, Later.BUSY: 60, Later.UNREADABLE: 600}
+RETRY_SECONDS = {Later.YOUNG: 2, Later.AWAITED: 2, Later.CHANGED: 10, Later.BUSY: 60, Later.UNREADABLE: 600}
 """How long a plot waits that could not be inspected."""
 FOLLOW_SECONDS = 0.5
 """How long it takes changes at a time: what is not known to have changed has no turn."""
@@ -68,7 +69,17 @@ class Claim(NamedTuple):
 class Inspector:
     """Inspects the plots of one root, one at a time. Of all processes, one does."""
 
-    def __init__(self, catalog: Catalog, tree: Tree, renderer: RendererClient, *, has_backlog: bool = True) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        tree: Tree,
+        renderer: RendererClient,
+        kept: KeptContent | None = None,
+        *,
+        has_backlog: bool = True,
+    ) -> None:
+        """`kept` is what the history reads; without it, each plot is read."""
+        self._kept = kept or KeptContent(None)
         self._catalog = catalog
         self._tree = tree
         self._renderer = renderer
@@ -129,7 +140,7 @@ class Inspector:
         for plot in plots:
             if is_stopped() or busy == MAX_BUSY or (examined and time.monotonic() >= deadline):
                 break
-            examined.append(examine(self._tree, self._renderer, plot, self._find_facts))
+            examined.append(examine(self._tree, self._renderer, self._kept, plot, self._find_facts))
             busy = busy + 1 if examined[-1].result is Later.BUSY else 0
         return examined, busy == MAX_BUSY
 

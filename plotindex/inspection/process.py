@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from plotindex.config import Settings
 from plotindex.errors import LockTimeoutError, PlotIndexError
+from plotindex.history.kept_content import KeptContent
+from plotindex.history.store import HistoryStore
 from plotindex.index import make_tree, start_background
 from plotindex.inspection.inspector import Inspector
 from plotindex.inspection.report import Reporter
@@ -44,7 +46,9 @@ class InspectionLoop:
         self._database = open_database(settings.catalog_location)
         self._renderer = RendererClient()
         catalog, tree = Catalog(self._database), make_tree(settings)
-        self._inspector = Inspector(catalog, tree, self._renderer, has_backlog=not _is_on_network(settings))
+        self._history = HistoryStore.from_settings(settings)
+        kept = KeptContent(self._history)
+        self._inspector = Inspector(catalog, tree, self._renderer, kept, has_backlog=not _is_on_network(settings))
         self._reporter = Reporter(catalog)
         self._problem = ""
 
@@ -61,6 +65,8 @@ class InspectionLoop:
             self._stop.wait(pause)
         self._renderer.close()
         self._database.close()
+        if self._history is not None:
+            self._history.database.close()
 
     def _step(self) -> float:
         """Inspect some plots; return how long to pause."""

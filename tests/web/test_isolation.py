@@ -49,6 +49,9 @@ VARYING_HEADERS = {"Date", "X-Request-ID", "Request-Id"}
 paths = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(["project_1", "project_2"]), st.sampled_from("xyz")).map(
     lambda parts: "/".join(parts) + ".png"
 )
+Response = tuple[object, ...] | None
+"""Status, headers and body."""
+
 steps = st.one_of(
     st.tuples(st.just("draw"), paths),
     st.tuples(st.just("remove"), paths),
@@ -75,7 +78,7 @@ class Caller(NamedTuple):
         assert answer.status_code == 200, answer.text
         return answer.json
 
-    def responses(self, *clocks: str) -> dict[str, tuple[object, ...]]:
+    def responses(self, *clocks: str) -> dict[str, Response]:
         """The response of every route, for all sessions and since some clocks."""
         api = [*["/plots", "/plots?limit=1", "/plots?q=m", "/plots?q=th*", "/plots?after=mine", "/plots?limit=0"]]
         api += ["/plots?q=M+in"]
@@ -98,7 +101,7 @@ class Caller(NamedTuple):
                 f"/plot/{name}/x.png?project=project_2",
             ]
             pages += [f"/session/{name}", f"/plot/{name}/x.png"]
-        found = {path: _content(self.api.get(API + path, headers=self.headers)) for path in api}
+        found: dict[str, Response] = {path: _content(self.api.get(API + path, headers=self.headers)) for path in api}
         for size in range(1, 4):
             sent = self.api.post(f"{API}/like", headers=self.headers, data=b"x" * size)
             found[f"like {size}"] = _content(sent)
@@ -107,13 +110,14 @@ class Caller(NamedTuple):
         prefix = self.gallery_prefix
         return found | {f"page {path}": _content(self.gallery.get(prefix + path)) for path in pages}
 
-    def _compared(self, sides: str) -> tuple[object, ...] | None:
+    def _compared(self, sides: str) -> Response:
         """The response of the changes between two sides, once nothing is pending."""
         answer = self.api.get(f"{API}/diff?{sides}", headers=self.headers)
-        return None if answer.status_code == 200 and answer.json["pending"] else _content(answer)
+        found: Any = answer.json
+        return None if answer.status_code == 200 and found["pending"] else _content(answer)
 
 
-def _content(answer: Any) -> tuple[object, ...]:
+def _content(answer: Any) -> Response:
     headers = sorted((name, value) for name, value in answer.headers if name not in VARYING_HEADERS)
     with answer:
         content = answer.data

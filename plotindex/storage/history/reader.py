@@ -81,10 +81,16 @@ class HistoryReader:
         rows = query(self._connection, {**values, "upto": upto, "most": limit})
         return [_version(session, filename, row) for row in rows]
 
-    def keeps(self, session: KeptSession, plot: Plot) -> bool:
-        """Whether this version of a copy is kept."""
+    def digest_of(self, session: KeptSession, plot: Plot) -> str | None:
+        """The content of this version of a copy; None if it is not kept."""
         values = {"of_session_id": session.id, "of_filename": plot.filename, "of_project": plot.project}
-        return bool(_KEEPS(self._connection, {**values, **numbers_values(plot[3:])}))
+        rows = _DIGEST(self._connection, {**values, **numbers_values(plot[3:])})
+        return bytes(rows[0][0]).hex() if rows else None
+
+    def is_pending(self, session: KeptSession, plot: Plot) -> bool:
+        """Whether a version of this copy waits to be kept."""
+        values = {"of_session_id": session.id, "of_filename": plot.filename, "of_project": plot.project}
+        return bool(_IS_PENDING(self._connection, values))
 
     def at(self, session: KeptSession, moment: int) -> list[KeptVersion]:
         """The version that each copy of a folder had at a moment, as far as it is kept."""
@@ -195,7 +201,11 @@ _SELECT_VERSIONS = (
 _NEWEST_FIRST = "ORDER BY v.seen DESC LIMIT :most"
 _VERSIONS = Prepared(f"{_SELECT_VERSIONS} {_NEWEST_FIRST}")
 _VERSIONS_OF_PROJECT = Prepared(f"{_SELECT_VERSIONS} AND c.project = :of_project {_NEWEST_FIRST}")
-_KEEPS = Prepared(f"SELECT 1 {_JOINED} WHERE {_OF_KEY} AND c.project = :of_project AND {OF_NUMBERS}")
+_DIGEST = Prepared(f"SELECT v.digest {_JOINED} WHERE {_OF_KEY} AND c.project = :of_project AND {OF_NUMBERS}")
+_IS_PENDING = Prepared(
+    "SELECT 1 FROM history_copy AS c JOIN history_pending AS p ON p.copy_id = c.id "
+    f"WHERE {_OF_KEY} AND c.project = :of_project"
+)
 _LOST = Prepared(f"SELECT c.lost FROM history_copy AS c WHERE {_OF_KEY} AND c.project = :of_project")
 _REDRAWN = Prepared(
     "SELECT project, filename, drawn - 1 FROM history_copy "
