@@ -8,19 +8,19 @@ import logging
 import os
 import struct
 import time
-from functools import lru_cache
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, EventEmitter, EventQueue, ObservedWatch
 from watchdog.observers.inotify_c import (
-    CallbackId,
     InotifyConstants,
     InotifyEvent,
     InotifyFD,
     Mask,
     WatchCallback,
     WatchDescriptor,
+    inotify_add_watch,
+    inotify_rm_watch,
 )
 
 from plotindex.system import is_encodable
@@ -79,11 +79,17 @@ class ChangesReceiver(FileSystemEventHandler):
 
 
 class InotifyReader(InotifyFD):
-    """watchdog's reader thread of one inotify descriptor, which records the error that ended it."""
+    """watchdog's reader thread of one inotify descriptor, which records the error that ended it.
 
-    error: BaseException | None = None
-    last_read = 0.0
-    """When events were last read, by `time.monotonic()`."""
+    All events have one receiver: watchdog's own record of each watch and its callbacks takes half a kilobyte.
+    """
+
+    def __init__(self, receiver: WatchCallback) -> None:
+        super().__init__()
+        self._receiver = receiver
+        self.error: BaseException | None = None
+        self.last_read = 0.0
+        """When events were last read, by `time.monotonic()`."""
 
     @property
     def descriptor(self) -> int:
@@ -94,6 +100,28 @@ class InotifyReader(InotifyFD):
             super().run()
         except BaseException as error:  # noqa: BLE001 - the emitter reports it within a second
             self.error = error
+
+    def watch(self, path: bytes, mask: Mask) -> int:
+        """Watch a folder; return its watch descriptor, -1 on EACCES. Raises OSError."""
+        with self._lock:
+            descriptor = inotify_add_watch(self._inotify_fd, path, mask)
+            if descriptor == -1:
+                self._raise_error()
+            return descriptor
+
+    def unwatch(self, descriptor: WatchDescriptor) -> None:
+        """End a watch, unless it has ended. Raises OSError."""
+        with self._lock:
+            if inotify_rm_watch(self._inotify_fd, descriptor) == -1:
+                self._raise_error(ignore_invalid_argument=True)
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        if event.is_queue_overflow:
+            self._receiver.on_queue_overflow()
+        elif event.is_ignored:
+            self._receiver.on_watch_deleted(event.wd)
+        else:
+            self._receiver.on_event(event)
 
     def read_events(self, *, event_buffer_size: int = READ_BYTES) -> list[InotifyEvent]:
         """Read events, one for each entry: creating, writing and closing a file are merged."""
@@ -144,11 +172,9 @@ class TreeEmitter(EventEmitter, WatchCallback):
     def on_thread_start(self) -> None:
         for folder, name in ((self._tree.root, "root"), (self._barrier_folder, "barrier folder")):
             self._folders.append((folder, _identity(folder), name))
-        self.reader = InotifyReader()
+        self.reader = InotifyReader(self)
         self.reader.start()
-        path = os.fsencode(self._barrier_folder)
-        # Watches counts its callbacks from 1.
-        self._barrier_wd = self.reader.add_callback(path, BARRIER_MASK, self, CallbackId(0))
+        self._barrier_wd = self.reader.watch(os.fsencode(self._barrier_folder), BARRIER_MASK)
         if self._barrier_wd == -1:
             raise PermissionError(f"Cannot watch {self._barrier_folder}")
         self._watches.attach(self._add_watch, self._remove_watch, self.reader.descriptor)
@@ -228,14 +254,14 @@ class TreeEmitter(EventEmitter, WatchCallback):
         in_session = len(parts) > 1 and layout.has_session_project
         return (in_project or in_session) and layout.has_suffix(name)
 
-    def _add_watch(self, fd: int, number: int) -> int:
+    def _add_watch(self, fd: int) -> int:
         assert self.reader is not None
         # By descriptor: this is the folder that is listed next, even if its path now leads elsewhere.
-        return self.reader.add_callback(_path_of(fd), MASK, self, CallbackId(number))
+        return self.reader.watch(b"/proc/self/fd/%d/." % fd, MASK)
 
-    def _remove_watch(self, descriptor: int, number: int) -> None:
+    def _remove_watch(self, descriptor: int) -> None:
         assert self.reader is not None
-        self.reader.remove_callbacks([(WatchDescriptor(descriptor), CallbackId(number))])
+        self.reader.unwatch(WatchDescriptor(descriptor))
 
 
 class TreeObserver(BaseObserver):
@@ -262,9 +288,3 @@ class TreeObserver(BaseObserver):
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
-
-
-@lru_cache(64)
-def _path_of(fd: int) -> bytes:
-    """A path of an open folder; cached, since the reader keeps one object for each watch."""
-    return b"/proc/self/fd/%d/." % fd

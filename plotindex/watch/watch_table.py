@@ -1,22 +1,10 @@
 """Map paths to inotify watches and back. No I/O."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
-
-
-class Watch(NamedTuple):
-    """A watch descriptor of the kernel, and the id of its callback."""
-
-    descriptor: int
-    callback: int
-
-
-CALLBACK_BITS = 40
-"""Watches are stored as one integer, the callback in its low bits: a third of the memory of a tuple."""
 
 
 class WatchMap:
-    """One watch for each path, and usually one path for each watch; finds the paths below a path without a search.
+    """The watch descriptor of each path, and usually one path of each; finds the paths below one without a search.
 
     The kernel identifies a folder by its inode. A renamed folder keeps its watch, under both names until the old one
     is removed. A folder mounted at two places always has two names.
@@ -36,9 +24,9 @@ class WatchMap:
         found = self._paths.get(descriptor, ())
         return (found,) if isinstance(found, str) else found
 
-    def get(self, path: str) -> Watch | None:
+    def get(self, path: str) -> int | None:
         """The watch of a path."""
-        return _unpack(self._watches.get(path))
+        return self._watches.get(path)
 
     def count_in(self, session: str) -> int:
         """Number of watched folders in a session."""
@@ -52,32 +40,30 @@ class WatchMap:
     def session_count(self) -> int:
         return len(self._counts) - ("" in self._counts)
 
-    def put(self, path: str, watch: Watch) -> Watch | None:
-        """Set the watch of a path; return the former one, which the caller removes."""
-        replaced = self.get(path)
-        if replaced is not None:
-            self._detach(replaced, path)
-        others = self.paths(watch.descriptor)
-        self._paths[watch.descriptor] = (*others, path) if others else path
-        self._watches[path] = watch.descriptor << CALLBACK_BITS | watch.callback
+    def put(self, path: str, descriptor: int) -> int | None:
+        """Set the watch of a path; return the former one if it has no path left."""
+        replaced = self._watches.get(path)
+        unused = None if replaced is None else self._detach(replaced, path)
+        others = self.paths(descriptor)
+        self._paths[descriptor] = (*others, path) if others else path
+        self._watches[path] = descriptor
         if replaced is None:
             session = path.partition("/")[0]
             self._counts[session] = self._counts.get(session, 0) + 1
             self._link(path)
-        return replaced
+        return None if unused == descriptor else unused
 
-    def remove(self, path: str) -> Watch | None:
-        """Remove a path; return its watch, if it had one."""
-        watch = _unpack(self._watches.pop(path, None))
-        if watch is None:
+    def remove(self, path: str) -> int | None:
+        """Remove a path; return its watch if that has no path left."""
+        descriptor = self._watches.pop(path, None)
+        if descriptor is None:
             return None
-        self._detach(watch, path)
         session = path.partition("/")[0]
         self._counts[session] -= 1
         if not self._counts[session]:
             del self._counts[session]
         self._unlink(path)
-        return watch
+        return self._detach(descriptor, path)
 
     def at_and_below(self, top: str) -> Iterator[str]:
         """The watched paths at and below `top`."""
@@ -88,12 +74,14 @@ class WatchMap:
             if path in self._watches:
                 yield path
 
-    def _detach(self, watch: Watch, path: str) -> None:
-        others = tuple(other for other in self.paths(watch.descriptor) if other != path)
+    def _detach(self, descriptor: int, path: str) -> int | None:
+        """Take a path from a watch; return the watch if that was its last one."""
+        others = tuple(other for other in self.paths(descriptor) if other != path)
         if others:
-            self._paths[watch.descriptor] = others
-        else:
-            del self._paths[watch.descriptor]
+            self._paths[descriptor] = others
+            return None
+        del self._paths[descriptor]
+        return descriptor
 
     def _link(self, path: str) -> None:
         while path:
@@ -111,7 +99,3 @@ class WatchMap:
             if not self._children[parent]:
                 del self._children[parent]
             path = parent
-
-
-def _unpack(number: int | None) -> Watch | None:
-    return None if number is None else Watch(number >> CALLBACK_BITS, number & (1 << CALLBACK_BITS) - 1)

@@ -4,11 +4,10 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from itertools import count
 from pathlib import Path
 
 from plotindex.watch.folder_snapshots import FolderSnapshots, fingerprint_of_open
-from plotindex.watch.watch_table import Watch, WatchMap
+from plotindex.watch.watch_table import WatchMap
 
 FDINFO = Path("/proc/self/fdinfo")
 
@@ -20,9 +19,10 @@ SESSION_FRACTION = 8
 QUIET_SECONDS = 60.0
 """A session without changes for this long may lose its watches to another one."""
 
-Add = Callable[[int, int], int]
-"""(descriptor of a folder, callback id) -> the watch descriptor, or -1 on EACCES."""
-Remove = Callable[[int, int], None]
+Add = Callable[[int], int]
+"""Descriptor of a folder -> the watch descriptor, or -1 on EACCES."""
+Remove = Callable[[int], None]
+"""Ends a watch, which the kernel may have ended already."""
 
 
 class Watches:
@@ -40,7 +40,6 @@ class Watches:
         self._remove: Remove | None = None
         self._info = FDINFO
         self._lock = threading.Lock()
-        self._callbacks = count(1)
         self._map = WatchMap()
         self._audited: set[int] | None = None
         self._missed: list[str] = []
@@ -99,10 +98,10 @@ class Watches:
             self.snapshots.commit("", ("",), ())
 
     def _watch(self, path: str, fd: int, add: Add) -> bool:
-        descriptor, callback = -1, next(self._callbacks)
+        descriptor = -1
         if self._has_room(path):
             try:
-                descriptor = add(fd, callback)
+                descriptor = add(fd)
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     self._ceiling = len(self._map)
@@ -111,14 +110,14 @@ class Watches:
             return False
         with self._lock:
             was_known = path in self._map.paths(descriptor)
-            replaced = self._map.put(path, Watch(descriptor, callback))
+            unused = self._map.put(path, descriptor)
         session, slash, _ = path.partition("/")
         if slash:
             self._changed.setdefault(session, time.monotonic())
         # A session known to have unwatched folders has missed nothing.
         if self._audited is not None and not (was_known and descriptor in self._audited):
             self._missed += [] if session in self.snapshots else [path]
-        self._end([replaced])
+        self._end([unused])
         return True
 
     def prune(self, scopes: Collection[str], keep: Collection[str], unreadable: Collection[str]) -> None:
@@ -207,10 +206,10 @@ class Watches:
 
     def _unwatch(self, paths: Iterable[str]) -> None:
         with self._lock:
-            removed = [self._map.remove(path) for path in list(paths)]
-        self._end(removed)
+            unused = [self._map.remove(path) for path in list(paths)]
+        self._end(unused)
 
-    def _end(self, watches: Iterable[Watch | None]) -> None:
-        for watch in watches:
-            if watch is not None and self._remove is not None:
-                self._remove(watch.descriptor, watch.callback)
+    def _end(self, descriptors: Iterable[int | None]) -> None:
+        for descriptor in descriptors:
+            if descriptor is not None and self._remove is not None:
+                self._remove(descriptor)

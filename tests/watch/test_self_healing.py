@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, WatchDescriptor
+from watchdog.observers.inotify_c import InotifyEvent, WatchDescriptor
 
 from plotindex.config.settings import Settings
 from plotindex.index.lookup import Lookup
@@ -85,7 +85,7 @@ def kill_reader(indexer: Indexer, monkeypatch: pytest.MonkeyPatch) -> None:
             raise RuntimeError("provoked")
         original(reader, event)
 
-    original = InotifyFD.handle_event
+    original = InotifyReader.handle_event
     monkeypatch.setattr(InotifyReader, "handle_event", handle)
 
 
@@ -99,11 +99,13 @@ def kill_dispatcher(indexer: Indexer, _monkeypatch: pytest.MonkeyPatch) -> None:
     observer.event_queue.put(None)
 
 
-def deafen(indexer: Indexer, _monkeypatch: pytest.MonkeyPatch) -> None:
+def deafen(indexer: Indexer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away every watch behind the indexer's back: all its threads live, and nothing comes."""
-    reader = reader_of(indexer)
-    for wd, watch in list(reader._watch_for_wd.items()):
-        reader.remove_callbacks([(wd, number) for number in list(watch.callbacks)])
+    emitter, watches = emitter_of(indexer), indexer._watcher.watches
+    monkeypatch.setattr(emitter, "on_watch_deleted", lambda _: None)
+    for descriptor in {emitter._barrier_wd, *(watches._map.get(path) for path in watches._map.at_and_below(""))}:
+        assert descriptor is not None
+        reader_of(indexer).unwatch(WatchDescriptor(descriptor))
 
 
 @pytest.mark.parametrize("harm", [kill_reader, kill_emitter, kill_dispatcher, deafen])
@@ -129,15 +131,20 @@ def test_a_part_that_dies_is_detected_and_replaced_with_a_full_scan(
 
 
 def test_the_audit_finds_a_folder_that_is_not_watched_though_the_books_say_so(
-    root: Path, catalog: Catalog, run_indexer: RunIndexer
+    root: Path, catalog: Catalog, run_indexer: RunIndexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(root, "s/project_a/sub/x.png")
     draw(root, "s/project_b/x.png")
     indexer = run_indexer(rescan_seconds=2)
     watches = indexer._watcher.watches
-    watch = watches._map.get("s/project_a/sub")
-    assert watch is not None
-    reader_of(indexer).remove_callbacks([(WatchDescriptor(watch.descriptor), CallbackId(watch.callback))])
+    descriptor = watches._map.get("s/project_a/sub")
+    assert descriptor is not None
+    told = threading.Event()
+    # As if the kernel had said nothing.
+    monkeypatch.setattr(emitter_of(indexer), "on_watch_deleted", lambda _: told.set())
+    reader_of(indexer).unwatch(WatchDescriptor(descriptor))
+    assert told.wait(20)
+    monkeypatch.undo()
     draw(root, "s/project_a/sub/y.png")
     wait_until(lambda: (beat_of(catalog).missed, beat_of(catalog).missed_folders) == (1, 1))
     assert all_plots(catalog) == plots_by_hand(root)

@@ -1,24 +1,20 @@
 """Which folders are watched when scans of several places overlap."""
 
-from collections import defaultdict
-
 from plotindex.watch.watched_folders import Watches
 
 
 class Kernel:
-    """As much of inotify(7) as there is behind the seam: one watch for each folder, with the numbers it is kept for."""
+    """As much of inotify(7) as there is behind the seam: one watch for each folder."""
 
     def __init__(self) -> None:
-        self.numbers: dict[int, set[int]] = defaultdict(set)
+        self.watched: set[int] = set()
 
-    def add(self, folder: int, number: int) -> int:
-        self.numbers[folder].add(number)
+    def add(self, folder: int) -> int:
+        self.watched.add(folder)
         return folder
 
-    def remove(self, folder: int, number: int) -> None:
-        self.numbers[folder].remove(number)
-        if not self.numbers[folder]:
-            del self.numbers[folder]
+    def remove(self, folder: int) -> None:
+        self.watched.remove(folder)
 
 
 def test_a_scan_overtaken_by_one_at_the_folders_new_place_removes_no_watch() -> None:
@@ -35,7 +31,7 @@ def test_a_scan_overtaken_by_one_at_the_folders_new_place_removes_no_watch() -> 
     watches.prune(["s"], set(), {})
     assert watches.paths(2) == ("t/project_b/sub",)
     assert watches.paths(1) == ("t/project_b",)
-    assert {folder: len(numbers) for folder, numbers in kernel.numbers.items()} == {1: 1, 2: 1}
+    assert kernel.watched == {1, 2}
 
 
 def test_one_session_cannot_use_up_the_watches_of_the_others() -> None:
