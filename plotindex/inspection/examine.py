@@ -18,7 +18,7 @@ from plotindex.storage import StoredFacts
 from plotindex.system import closing_fd
 from plotindex.tree import SETTLE_NS, Plot, PlotKey, Tree, plot_from_stat
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = 256 << 20
 """A larger plot is not read, whatever its file claims: it would delay all others."""
 AWAIT_NS = 60 * 10**9
 """For so long after its change, a version that the history is about to read is left to it."""
