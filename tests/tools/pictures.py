@@ -1,4 +1,7 @@
-"""Draw real and mutated files in the confined renderer: `python -m tests.tools.pictures FILES MUTATED SEED`."""
+"""Draw and inspect real files in the confined renderer, and draw mutated ones.
+
+`python -m tests.tools.pictures FILES MUTATED SEED`
+"""
 
 import os
 import random
@@ -101,8 +104,25 @@ def draw_all(sources: Iterable[Source], width: int = 320) -> Counter[tuple[str, 
     return sum((trial.outcomes for trial in trials), Counter())
 
 
+def flags_of(sources: Iterable[Source]) -> Iterator[tuple[str, str]]:
+    """The flags of each file that has any, with its name: all are to be looked at."""
+    client = RendererClient()
+    for source in sources:
+        plot = os.memfd_create("plot")
+        with closing_fd(plot):
+            os.write(plot, source.content)
+            facts = client.inspect(plot, source.suffix)
+        if isinstance(facts, Outcome):
+            raise AssertionError(f"{source.name}: {facts}")
+        if facts.flags:
+            yield ", ".join(sorted(facts.flags)), source.name
+    client.close()
+
+
 def main(files: int, mutated: int, seed: int) -> None:
-    show("real files", draw_all(real_files(files, seed)))
+    sources = real_files(files, seed)
+    show("real files", draw_all(sources))
+    print(*(f"  {flags}: {name}" for flags, name in sorted(flags_of(sources))), sep="\n")  # noqa: T201
     for kind in KINDS:
         show("mutated files", draw_all(mutated_files(kind, mutated, seed), 160))
 

@@ -18,6 +18,16 @@ def few_inodes(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder in which the services still create files."""
+
+    def is_removed() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    wait_until(is_removed)
+
+
 def rename(folder: Path) -> None:
     folder.rename(folder.parent.with_name("renamed"))
 
@@ -27,7 +37,7 @@ def replace_lock(folder: Path) -> None:
     (folder / "indexer.lock").touch()
 
 
-@pytest.mark.parametrize("harm", [shutil.rmtree, rename, replace_lock])
+@pytest.mark.parametrize("harm", [remove, rename, replace_lock])
 def test_indexer_exits_and_names_the_fix_when_its_state_is_lost(
     root: Path,
     settings: Settings,

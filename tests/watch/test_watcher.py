@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from watchdog.observers import inotify_c
 
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.integrity import IntegrityCheck
@@ -22,6 +21,7 @@ from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import ScopeSet, collapse, is_within
 from plotindex.tree.tree import Tree
 from plotindex.watch.full_scan import FullScan
+from plotindex.watch.inotify import InotifyReader
 from plotindex.watch.scheduler import FairScheduler
 from plotindex.watch.watcher import Watcher
 from tests.support.processes import draw, wait_until
@@ -229,7 +229,7 @@ def test_a_reader_that_dies_is_noticed(listening: Listening, root: Path, monkeyp
     def fail(_self: object) -> bool:
         raise RuntimeError("provoked")
 
-    monkeypatch.setattr(inotify_c.InotifyFD, "handle_event", lambda _self, _event: fail(_self))
+    monkeypatch.setattr(InotifyReader, "handle_event", lambda _self, _event: fail(_self))
     draw(root, "s/project_a/x.png")
     assert "provoked" in str(wait_until(listening.watcher.failure))
 
