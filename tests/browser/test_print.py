@@ -145,3 +145,14 @@ def ratio(page: Page) -> float:
         "({ naturalWidth: w, naturalHeight: h }) => w / h"
     )
     return shape
+
+
+def test_what_changed_is_printed_whole_on_one_page(site: LiveGallery) -> None:
+    with site.page() as page:
+        page.goto(f"{site.url}/diff?from=few/project_a&to=few/project_b")
+        expect(page.locator("#cells .boxes i").first).to_be_visible(timeout=20_000)
+        assert images_on_paper(page) == [2]
+        page.emulate_media(media="print")
+        for figure in page.locator("#cells figure").all():
+            picture, frames = (figure.locator(name).bounding_box() for name in ("img", ".boxes"))
+            assert picture == frames
