@@ -10,9 +10,9 @@ from statistics import median
 
 import requests
 
+from benchmarks.beside import Follower, print_beside
 from benchmarks.drawing import STEADY_SESSIONS
-from benchmarks.history_beside import print_beside
-from benchmarks.history_site import CATCH_UP_SECONDS, keeper_of, kept_and_lost, wait_for, wait_until_kept
+from benchmarks.history_site import CATCH_UP_SECONDS, follower_of, kept_and_lost, wait_for, wait_until_kept
 from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles, tree_cpu_seconds
 from benchmarks.processes import BenchmarkSite
 from benchmarks.serving import started_server
@@ -32,6 +32,9 @@ RATES = (300, 1_000)
 SECONDS = 30
 PLOT_BYTES = 30_000
 COLD = 200
+KEEPING = Follower(
+    "the history", "plotindex.history.process", "PLOTINDEX_HISTORY_MB", on="1024", off="0", is_awaited=True
+)
 
 
 def history() -> None:
@@ -39,7 +42,7 @@ def history() -> None:
         _print_kept(Path(place) / "kept")
         _print_keeping(Path(place) / "keeping")
         _print_page_cache(Path(place) / "cold")
-        print_beside(Path(place) / "beside")
+        print_beside(Path(place) / "beside", KEEPING)
 
 
 def _print_kept(folder: Path) -> None:
@@ -141,7 +144,7 @@ def _print_keeping(folder: Path) -> None:
         site = BenchmarkSite(folder / str(rate))
         with site.started("plotindex", "watch", log="watch.log") as process:
             site.wait_until_watching()
-            keeper = keeper_of(process)
+            keeper = follower_of(process, KEEPING.module)
             before = tree_cpu_seconds(keeper)
             drawn, seconds = _draw(site.root, rate)
             status = site.run("plotindex", "status", check=False).stdout

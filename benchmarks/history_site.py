@@ -16,11 +16,11 @@ CATCH_UP_SECONDS = 240
 START_SECONDS = 30
 
 
-def keeper_of(indexer: psutil.Process) -> psutil.Process:
-    """The process that keeps the history for an indexer, once it runs."""
+def follower_of(indexer: psutil.Process, module: str) -> psutil.Process:
+    """The process that an indexer has started for what it does behind the clock, once it runs."""
 
     def find() -> psutil.Process | None:
-        return next((each for each in indexer.children() if "plotindex.history.process" in each.cmdline()), None)
+        return next((each for each in indexer.children() if module in each.cmdline()), None)
 
     return wait_for(find, START_SECONDS)
 

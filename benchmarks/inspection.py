@@ -1,4 +1,6 @@
-"""Inspection: plots per second and core, each in a child of the renderer, and how well the hash finds a picture."""
+"""Inspection: plots per second and core, each in a child of the renderer; how well the hash finds a picture; what a
+backlog costs others.
+"""
 
 import io
 import os
@@ -13,7 +15,9 @@ import psutil
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
+from benchmarks.beside import Follower, print_beside
 from benchmarks.measure import print_table
+from benchmarks.processes import BenchmarkSite
 from plotindex.rendering.drawing.rasters import in_webp_mode
 from plotindex.rendering.facts import Facts, hash_distance
 from plotindex.rendering.reading.picture_hash import look_at
@@ -24,13 +28,36 @@ ROUNDS = 5
 JOBS = 100
 SWEEP = 1_250
 """Plots of each sweep: one parameter grows from plot to plot."""
+BACKLOG = 100_000
 QUERIES = 100
 LISTED = 20
+
+
+def _draw_backlog(site: BenchmarkSite) -> None:
+    """Plots that are in the catalogue before the indexer starts, in sessions of 1,000; no two are the same."""
+    [drawn] = [file for file in _draw_kinds(site.folder) if file.name == "small.png"]
+    content = drawn.read_bytes()
+    for number in range(BACKLOG):
+        plot = site.root / f"backlog_{number // 1000}/project_{number // 100 % 10}/{number}.png"
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        plot.write_bytes(content + b"%d" % number)
+    site.run("plotindex", "rebuild")
+
+
+INSPECTING = Follower(
+    f"inspection, which has a backlog of {BACKLOG:,} plots",
+    "plotindex.inspection.process",
+    "PLOTINDEX_INSPECT",
+    on="on",
+    off="off",
+    prepare=_draw_backlog,
+)
 
 
 def inspection() -> None:
     with TemporaryDirectory() as folder:
         _print_speed(list(_draw_kinds(Path(folder))))
+        print_beside(Path(folder) / "beside", INSPECTING)
     _print_hash()
 
 

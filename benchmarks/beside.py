@@ -1,4 +1,4 @@
-"""What the history costs others: the indexer and the server with and without it, in turn."""
+"""What a process behind the clock costs others: the indexer and the server with and without it, in turn."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmarks.history_site import keeper_of, wait_until_kept
+from benchmarks.history_site import follower_of, wait_until_kept
 from benchmarks.latency import PROJECT, measure
 from benchmarks.load import Job
 from benchmarks.measure import in_turn, median_ratio, print_table, ratio_quartiles
@@ -24,8 +24,22 @@ from benchmarks.watchers import PLOTINDEX, WatchedRoot, watched
 ROUNDS = 7
 FLOOD = 5_000
 IDLE_SECONDS = 10
-WITH, WITHOUT = "with history", "without"
+WITH, WITHOUT = "with it", "without"
 HIT_PLOT = "hit/project_a/plot.png"
+
+
+class Follower(NamedTuple):
+    """A process that follows the catalogue."""
+
+    name: str
+    module: str
+    setting: str
+    on: str
+    off: str
+    prepare: Callable[[BenchmarkSite], None] = lambda _: None
+    """Draws what is there before."""
+    is_awaited: bool = False
+    """Whether each measurement waits until it has done its work of the one before."""
 
 
 class Site(NamedTuple):
@@ -33,12 +47,16 @@ class Site(NamedTuple):
 
     watched: WatchedRoot
     server: Server
-    keeper: psutil.Process | None
+    follower: psutil.Process | None
+    is_awaited: bool
 
 
-def print_beside(folder: Path) -> None:
+def print_beside(folder: Path, follower: Follower) -> None:
     with ExitStack() as stack:
-        sites = {name: _start(stack, folder / name.replace(" ", "-"), name == WITH) for name in (WITH, WITHOUT)}
+        sites = {
+            name: _start(stack, folder / name.replace(" ", "-"), follower, is_on=name == WITH)
+            for name in (WITH, WITHOUT)
+        }
         measures: dict[tuple[str, str], Callable[[], float]] = {}
         for what, take in {
             "close to row, p50 ms": _latency,
@@ -47,7 +65,7 @@ def print_beside(folder: Path) -> None:
             "CPU ms of the indexer in it": _flood_cpu,
             "a hit, CPU us": _hit,
             "idle for a minute, CPU ms of the indexer": _idle,
-            "the same, with the process that keeps": _idle_together,
+            "the same, with the process itself": _idle_together,
         }.items():
             measures |= {(what, name): partial(_take, take, site) for name, site in sites.items()}
         samples = in_turn(ROUNDS, measures, shuffle=Random(1))
@@ -58,28 +76,30 @@ def print_beside(folder: Path) -> None:
         ratio = f"{median_ratio(mine, other):.2f}"
         rows.append([what, f"{median(mine):,.2f}", f"{median(other):,.2f}", ratio, f"{low:.2f} to {high:.2f}"])
     print_table(
-        f"The indexer and the server with and without the history; {ROUNDS} rounds, each in an order of its own.",
+        f"The indexer and the server with and without {follower.name}; {ROUNDS} rounds, each in an order of its own.",
         ["", WITH, WITHOUT, "ratio", "quartiles"],
         rows,
     )
 
 
-def _start(stack: ExitStack, folder: Path, has_history: bool) -> Site:
+def _start(stack: ExitStack, folder: Path, follower: Follower, *, is_on: bool) -> Site:
     site = BenchmarkSite(folder)
-    site.environment["PLOTINDEX_HISTORY_MB"] = "1024" if has_history else "0"
+    site.environment[follower.setting] = follower.on if is_on else follower.off
     (site.root / PROJECT).mkdir(parents=True)
     (site.root / HIT_PLOT).parent.mkdir(parents=True)
     (site.root / HIT_PLOT).write_bytes(os.urandom(30_000))
+    follower.prepare(site)
     root = stack.enter_context(watched(PLOTINDEX, site))
     token = site.run("plotindex", "token", "create", "--name", "benchmark").stdout.strip()
     server = stack.enter_context(started_server(site, PLOTINDEX, token))
-    return Site(root, server, keeper_of(root.process) if has_history else None)
+    process = follower_of(root.process, follower.module) if is_on else None
+    return Site(root, server, process, follower.is_awaited)
 
 
 def _take(measure_one: Callable[[Site], float], site: Site) -> float:
     """One measurement; the next one is not disturbed by what is kept of this one."""
     measured = measure_one(site)
-    if site.keeper:
+    if site.follower and site.is_awaited:
         wait_until_kept(site.watched.site)
     return measured
 
@@ -131,9 +151,9 @@ def _idle(site: Site) -> float:
 
 
 def _idle_together(site: Site) -> float:
-    before = _cpu_ms(site.keeper) if site.keeper else 0
+    before = _cpu_ms(site.follower) if site.follower else 0
     measured = _idle(site)
-    return measured + ((_cpu_ms(site.keeper) - before) * 60 / IDLE_SECONDS if site.keeper else 0)
+    return measured + ((_cpu_ms(site.follower) - before) * 60 / IDLE_SECONDS if site.follower else 0)
 
 
 def _cpu_ms(process: psutil.Process) -> float:
