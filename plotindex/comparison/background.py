@@ -1,13 +1,14 @@
 """Compare pairs while nobody waits for the answer, and remember the results."""
 
 import threading
-from collections import OrderedDict, deque
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
-from itertools import islice
 from typing import Self
 
 from plotindex.comparison.compare import NotComparedError, PairComparer
 from plotindex.comparison.difference import GONE, NEW, SAME, Pair, PlotDifference
+from plotindex.comparison.pair_queue import PairQueue, QueuedPair
 from plotindex.config import Settings
 from plotindex.errors import PlotIndexError
 from plotindex.history.access import History
@@ -18,10 +19,6 @@ from plotindex.system import call_after_fork
 
 MAX_REMEMBERED = 5_000
 """Results in memory: 1 to 10 KB each."""
-MAX_REQUESTS = 8
-"""Comparisons of two sides that take turns; of more, one waits for its next request."""
-MAX_PAIRS = 2_000
-"""Pairs of each of these; more are queued by the next request."""
 
 
 class BackgroundComparer:
@@ -59,24 +56,22 @@ class BackgroundComparer:
             self._remember(pair, found)
         return found
 
-    def queue(self, request: Hashable, pairs: Iterable[Pair]) -> None:
-        """Compare these pairs in this order, in place of those queued before under this name."""
+    def queue(self, caller: str, request: Hashable, pairs: Iterable[Pair]) -> None:
+        """Compare these pairs in this order, in place of those that this caller queued before under this name."""
         with self._lock:
-            self._queued.pop(request, None)
-            waiting = deque(islice(pairs, MAX_PAIRS))
-            if not waiting or self._is_stopping():
-                return
-            self._queued[request] = waiting
-            while len(self._queued) > MAX_REQUESTS:
-                self._queued.popitem(last=False)
-            if not self._is_running:
+            if not self._is_stopping():
+                self._queued.put(caller, request, pairs)
+            if self._queued and not self._is_running:
                 self._is_running = True
                 threading.Thread(target=self._run, name="compare", daemon=True).start()
 
     def _run(self) -> None:
         try:
-            while (pair := self._next()) is not None:
-                self._compare(pair)
+            while (queued := self._next()) is not None:
+                started = time.monotonic_ns()
+                self._compare(queued.pair)
+                with self._lock:
+                    self._queued.charge(queued.caller, time.monotonic_ns() - started)
         except BaseException:
             self._is_running = False
             raise
@@ -91,21 +86,18 @@ class BackgroundComparer:
         except (PlotIndexError, OSError):
             pass
 
-    def _next(self) -> Pair | None:
-        """The next pair that is not known; requests take turns."""
-        while True:
-            with self._lock:
-                if not self._queued or self._is_stopping():
-                    self._is_running = False
-                    # Its memory is not needed until the next request.
-                    self._renderer.close()
-                    return None
-                request, waiting = self._queued.popitem(last=False)
-                pair = waiting.popleft()
-                if waiting:
-                    self._queued[request] = waiting
-                if pair not in self._remembered:
-                    return pair
+    def _next(self) -> QueuedPair | None:
+        """The next pair that is not known."""
+        with self._lock:
+            while self._queued and not self._is_stopping():
+                queued = self._queued.take()
+                if queued.pair not in self._remembered:
+                    return queued
+            self._is_running = False
+            self._queued.forget_times()
+            # Its memory is not needed until the next request.
+            self._renderer.close()
+            return None
 
     def _remember(self, pair: Pair, difference: PlotDifference) -> None:
         with self._lock:
@@ -116,5 +108,5 @@ class BackgroundComparer:
     def _reset(self) -> None:
         """Start without a thread: in a forked child, that of the parent does not run."""
         self._lock = threading.Lock()
-        self._queued: OrderedDict[Hashable, deque[Pair]] = OrderedDict()
+        self._queued = PairQueue()
         self._is_running = False

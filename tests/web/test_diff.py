@@ -1,7 +1,10 @@
 """The route /diff: what changed between two sides, compared in the background."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, permutations
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,6 +17,8 @@ from tests.support.processes import draw, run_plotindex, wait_until
 from tests.support.site import ServedSite, served
 
 ONE, GROWN, MORE = (encoded(plot(50, height)) for height in (80, 84, 120))
+PROJECTS, FLOOD, OWN = 15, 20, 20
+"""Projects that a caller compares with each other, plots of each, and those that another caller compares."""
 MOVED = ((0, 0), (2, 4.05), (4, 1))
 
 
@@ -44,7 +49,7 @@ def ask(site: ServedSite, query: str, token: str | None = None) -> requests.Resp
     return requests.get(f"{site.site.url}/api/smartstat/diff?{query}", headers=headers, timeout=20)
 
 
-def compared(site: ServedSite, query: str) -> Any:
+def compared(site: ServedSite, query: str, seconds: float = 60) -> Any:
     """The answer once nothing is pending."""
 
     def done() -> Any:
@@ -53,7 +58,7 @@ def compared(site: ServedSite, query: str) -> Any:
         found = answer.json()
         return found if found["pending"] == 0 else None
 
-    return wait_until(done, 60)
+    return wait_until(done, seconds)
 
 
 def test_the_most_changed_comes_first_with_words_and_regions(diff_site: ServedSite) -> None:
@@ -152,6 +157,36 @@ def test_both_sides_must_be_sessions_that_the_caller_may_see(diff_site: ServedSi
         assert (foreign.status_code, foreign.json()) == (404, {"error": "Session not found"})
         assert foreign.content == missing.content
     assert requests.get(f"{diff_site.site.url}/api/smartstat/diff?from=a&to=b", timeout=20).status_code == 401
+
+
+def test_a_caller_who_compares_without_end_keeps_no_other_waiting(tmp_path: Path) -> None:
+    projects = [f"project_{number}" for number in range(PROJECTS)]
+    for number, project in enumerate(projects):
+        for name in range(FLOOD):
+            draw(tmp_path / "plots", f"flood/{project}/{name}.png", encoded(plot(20 + number, 30 + 2 * name)))
+    for name in range(OWN):
+        for number in range(2):
+            draw(tmp_path / "plots", f"own/project_{number}/{name}.png", encoded(plot(100 + number, 30 + 2 * name)))
+    flooding_began, ended = Event(), Event()
+    with served(tmp_path, PLOTINDEX_WORKERS="1") as site, ThreadPoolExecutor(1) as pool:
+        create = ["token", "create", "--name", "flood", "--session", "flood"]
+        token = run_plotindex(create, site.environment, tmp_path).stdout.strip()
+
+        def flood() -> None:
+            for number, (one, other) in enumerate(cycle(permutations(projects, 2))):
+                if ended.is_set():
+                    return
+                assert ask(site, f"from=flood/{one}&to=flood/{other}&limit=1", token).status_code == 200
+                if number == PROJECTS:
+                    flooding_began.set()
+
+        flooding = pool.submit(flood)
+        try:
+            assert flooding_began.wait(20)
+            compared(site, "from=own/project_0&to=own/project_1", 25)
+        finally:
+            ended.set()
+        flooding.result()
 
 
 def test_unknown_sides_are_named(diff_site: ServedSite) -> None:

@@ -16,6 +16,7 @@ from plotindex.history.contents import HistoryError
 from plotindex.index import Lookup
 from plotindex.system import rfc3339
 from plotindex.tree import SESSION_PROJECT, Plot, is_name
+from plotindex.web.caller_turns import caller_of
 from plotindex.web.entries import PlotUrl, copy_url, version_url
 from plotindex.web.errors import (
     respond_catalog_unavailable,
@@ -87,7 +88,7 @@ class DiffViews:
                 is_known = self._exists(side.session, None)
                 return respond_not_found(message=str(error).rstrip(".") if is_known else NO_SESSION)
         page = list_pairs(make_pairs(*plots), self._comparer.known, kinds, limit, after, first=first)
-        self._comparer.queue((viewer.name, *texts), page.pending)
+        self._comparer.queue(caller_of(viewer, request), tuple(texts), page.pending)
         return respond_list(
             self._lookup.hit_status,
             **dict(zip(("from", "to"), texts, strict=True)),
