@@ -1,13 +1,15 @@
 """A server that is not what it should be: it redirects, does not answer, or answers too much."""
 
+import select
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from plotindex.cli.mcp import remote
+from plotindex.cli.mcp import remote, source
+from plotindex.cli.mcp.list_tools import ListTools
 from plotindex.cli.mcp.remote import RemoteSource
 from plotindex.cli.mcp.source import Reader, SourceError
 from plotindex.errors import SettingsError
@@ -59,13 +61,13 @@ def sent(status: int, body: bytes = b"", **headers: str) -> Respond:
 
 
 def sessions_of(url: str) -> str:
-    source = RemoteSource(url, "secret-token", "/api/smartstat")
+    server = RemoteSource(url, "secret-token", "/api/smartstat")
     try:
-        Reader(source).json("plots")
+        Reader(server).json("plots")
     except SourceError as error:
         return str(error)
     finally:
-        source.close()
+        server.close()
     return ""
 
 
@@ -78,7 +80,21 @@ def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else() -> None:
     assert "check the address after --url" in message
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{", b"\xff"])
+NOT_AN_ANSWER = [
+    b"<html>",
+    b"[]",
+    b"{",
+    b"\xff",
+    b"[" * 200_000,
+    b'{"sessions": 7, "next": null}',
+    b'{"sessions": [], "next": 1}',
+    b'{"sessions": [{"session": "s", "plots": "OBEY", "mtime": "2020-01-01T00:00:00Z"}], "next": null}',
+    b'{"sessions": [{"session": "s", "plots": 1, "mtime": "OBEY"}], "next": null}',
+    b'{"sessions": [{"session": "%s", "plots": 1, "mtime": "2020-01-01T00:00:00Z"}], "next": null}' % (b"x" * 5_000),
+]
+
+
+@pytest.mark.parametrize("body", NOT_AN_ANSWER, ids=range(len(NOT_AN_ANSWER)))
 def test_an_answer_that_is_not_one_of_plotindex_says_so(body: bytes) -> None:
     with answering(sent(200, body)) as (url, _):
         assert "check the address after --url" in sessions_of(url)
@@ -120,6 +136,40 @@ def test_a_server_that_drips_is_left_in_the_end(monkeypatch: pytest.MonkeyPatch)
         ended.set()
 
 
+@pytest.mark.parametrize("kept_on", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 2"])
+def test_a_head_that_does_not_end_is_left_in_the_end(kept_on: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "REPLY_SECONDS", 0.2)
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        with suppress(OSError):
+            while True:
+                request.wfile.write(kept_on if kept_on.endswith(b"\n") else kept_on[:1])
+                # The client has hung up.
+                if select.select([request.connection], [], [], 0.02)[0]:
+                    break
+        request.close_connection = True
+
+    with answering(drip) as (url, _):
+        assert "takes longer than" in sessions_of(url)
+
+
+def test_a_list_without_an_end_is_left_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "PAGES_SECONDS", 0.2)
+    with answering(sent(200, b'{"sessions":[],"next":"1"}')) as (url, _):
+        lists = ListTools(Reader(RemoteSource(url, "token", "/api/smartstat")))
+        with pytest.raises(SourceError, match="The list does not end"):
+            lists.sessions()
+        with pytest.raises(SourceError, match="The list does not end"):
+            lists.search("x")
+
+
+def test_a_version_that_is_none_reaches_no_agent() -> None:
+    with answering(sent(200, b"", ETag='"OBEY"')) as (url, _):
+        reader = Reader(RemoteSource(url, "token", "/api/smartstat"))
+        with pytest.raises(SourceError, match="check the address after --url"):
+            reader.image("s", "x.png")
+
+
 @pytest.mark.parametrize(
     "url",
     ["ftp://x", "plots.example.org", "http://", "http://user:pw@x", "http://x?q=1", "http://x:99999", "http://x/é", ""],
@@ -142,10 +192,10 @@ def test_a_token_is_needed_and_a_wrong_one_is_named(agent_site: ServedSite) -> N
 
 def test_a_connection_that_the_server_has_closed_is_opened_again(agent_site: ServedSite) -> None:
     with answering(sent(200, b'{"sessions":[],"next":null}')) as (url, asked):
-        source = RemoteSource(url, "token", "/api/smartstat")
+        server = RemoteSource(url, "token", "/api/smartstat")
         for _ in range(3):
-            assert source.ask("GET", "/plots").status == 200
-        source.close()
+            assert server.ask("GET", "/plots").status == 200
+        server.close()
     assert len(asked) == 3
 
 

@@ -72,7 +72,7 @@ class ListTools:
         name, query = self._reader.session_of(session), {"limit": MAX_PAGE, "after": parse_name(after) or None}
         if not filename:
             page = self._reader.json("history", name, **query)
-            keys = page_of_entries({**key, **_times(key), "filename": shown(key["filename"])} for key in page["keys"])
+            keys = page_of_entries(map(_key_entry, page["keys"]))
             following = page["next"] if len(keys) == len(page["keys"]) else parse_name(keys[-1]["filename"])
             return {"note": NOTE, "session": shown(name), "keys": keys, "next": following and shown(following)}
         plot = parse_name(filename)
@@ -183,5 +183,6 @@ def _session_entry(row: Object) -> Object:
     return {"session": shown(row["session"]), "plots": row["plots"], "mtime": seconds_of(row["mtime"])}
 
 
-def _times(key: Object) -> Object:
-    return {name: seconds_of(key[name]) for name in ("seen", "gone")}
+def _key_entry(key: Object) -> Object:
+    times = {name: seconds_of(key[name]) for name in ("seen", "gone")}
+    return {"filename": shown(key["filename"]), "versions": key["versions"], **times}

@@ -1,7 +1,10 @@
 """A server of plotindex, by HTTP with a token. Redirects are not followed: the token goes nowhere else."""
 
 import http.client
-import time
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from urllib.parse import SplitResult, urlsplit
 
 from plotindex.cli.mcp.source import MAX_BODY_BYTES, Reply, SourceError, TooLargeError
@@ -65,15 +68,21 @@ class RemoteSource:
     def _ask(self, connection: http.client.HTTPConnection, method: str, target: str) -> Reply:
         is_reusable = False
         try:
-            connection.request(method, f"{self._prefix}{target}", headers=self._headers)
-            response = connection.getresponse()
-            body = _read(response)
+            with _bounded(connection):
+                response, body = self._exchange(connection, method, target)
             is_reusable = not response.will_close
         finally:
             if not is_reusable:
                 connection.close()
         self._idle.append(connection)
         return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, method: str, target: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        connection.request(method, f"{self._prefix}{target}", headers=self._headers)
+        response = connection.getresponse()
+        return response, _read(response)
 
     def _connect(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._is_secure else http.client.HTTPConnection
@@ -93,16 +102,46 @@ def _parse(url: str) -> SplitResult:
     return place
 
 
+@contextmanager
+def _bounded(connection: http.client.HTTPConnection) -> Iterator[None]:
+    """Hang up after REPLY_SECONDS, whichever part of a reply it is that does not end. Raises SourceError."""
+    hung_up = threading.Event()
+
+    def hang_up() -> None:
+        hung_up.set()
+        # The connection forgets its socket when a response is the last one.
+        for each in (connection.sock, known):
+            if each is not None:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+    known: socket.socket | None = None
+    timer = threading.Timer(REPLY_SECONDS, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        if connection.sock is None:
+            connection.connect()
+        known = connection.sock
+        yield
+    except (OSError, http.client.HTTPException, ValueError):
+        # ValueError: TLS reads from a socket that was shut down meanwhile.
+        if not hung_up.is_set():
+            raise
+    finally:
+        timer.cancel()
+    # What was read until then may look whole.
+    if hung_up.is_set():
+        raise SourceError(f"The server takes longer than {REPLY_SECONDS:.0f} s to answer: try again later.")
+
+
 def _read(response: http.client.HTTPResponse) -> bytes:
-    """The body, in bounded time. Raises SourceError."""
-    deadline = time.monotonic() + REPLY_SECONDS
+    """The body. Raises SourceError."""
     body = bytearray()
     while chunk := response.read1(CHUNK):
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             raise TooLargeError
-        if time.monotonic() > deadline:
-            raise SourceError(f"The server takes longer than {REPLY_SECONDS:.0f} s to answer: try again later.")
     if response.length:
         raise http.client.IncompleteRead(b"", response.length)
     # Only then can the connection be used again.

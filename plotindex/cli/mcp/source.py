@@ -1,16 +1,26 @@
 """Read the HTTP interface of a source of plots, within one session if it is narrowed to that."""
 
-import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
+from plotindex.cli.mcp.answer_shapes import ERROR, FACTS, KEYS, PLOTS, SESSIONS, VERSION, VERSIONS, Shape, parse_answer
 from plotindex.cli.mcp.untrusted_text import parse_name, shorten_text, shown
 from plotindex.errors import PlotIndexError
 
 MAX_BODY_BYTES = 64 << 20
 MAX_ERROR_CHARS = 300
 LIST_PAGE = 1_000
+PAGES_SECONDS = 30.0
+"""How long the pages of one list may take."""
+SHAPES: Mapping[tuple[str, int], Shape] = {
+    ("plots", 0): SESSIONS,
+    ("plots", 1): PLOTS,
+    ("history", 1): KEYS,
+    ("history", 2): VERSIONS,
+}
+"""By the kind of an object, and the number of names behind it."""
 UNAUTHORIZED = "Set PLOTINDEX_TOKEN to one that `plotindex token create` prints there, and start this server again."
 NOT_PLOTINDEX = "The answer is not one of plotindex: check the address after --url."
 
@@ -97,19 +107,25 @@ class Reader:
         Raises:
             SourceError: there is none.
         """
-        return _parse(self._ask("GET", kind, parts, query))
+        return _parse(self._ask("GET", kind, parts, query), SHAPES[kind, len(parts)])
 
     def pages(self, kind: str, *parts: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
-        """All pages of a list."""
+        """All pages of a list. Raises as `json`."""
         after: str | None = ""
+        deadline = time.monotonic() + PAGES_SECONDS
         while after is not None:
+            if time.monotonic() > deadline:
+                raise SourceError(f"The list does not end within {PAGES_SECONDS:.0f} s: narrow it by `q` or `session`.")
             page = self.json(kind, *parts, **query, limit=LIST_PAGE, after=after or None)
             yield page
             after = page["next"]
 
     def image(self, session: str, filename: str, **query: str | int | None) -> Reply:
         """The bytes of a plot or, with `width`, its picture. Raises as `json`."""
-        return self._ask("GET", "plots", (session, filename), query)
+        reply = self._ask("GET", "plots", (session, filename), query)
+        if VERSION.fullmatch(reply.version) is None:
+            raise SourceError(NOT_PLOTINDEX)
+        return reply
 
     def head(self, session: str, filename: str, **query: str | int | None) -> Reply:
         """The headers of `image`. Raises as `json`."""
@@ -118,7 +134,7 @@ class Reader:
     def facts(self, session: str, filename: str, project: str | None) -> tuple[dict[str, Any], Reply]:
         """The facts of a copy, and the response that they were in. Raises as `json`."""
         reply = self._ask("GET", "facts", (session, filename), {"project": project})
-        found = _parse(reply)
+        found = _parse(reply, FACTS)
         if self.only is not None:
             found["same"] = [copy for copy in found["same"] if copy["session"] == self.only]
             if not found["same"]:
@@ -168,10 +184,8 @@ def _message(reply: Reply) -> str | None:
     if not reply.body and reply.headers.get("cache-status", "").startswith("plotindex"):
         # An answer to HEAD.
         return ""
-    try:
-        return shorten_text(str(json.loads(reply.body)["error"]), MAX_ERROR_CHARS)
-    except (ValueError, TypeError, KeyError):
-        return None
+    found = parse_answer(reply.body, ERROR)
+    return shorten_text(found["error"], MAX_ERROR_CHARS) if found else None
 
 
 def _redirection(reply: Reply) -> str:
@@ -179,11 +193,8 @@ def _redirection(reply: Reply) -> str:
     return f", and redirects to {shorten_text(place, MAX_ERROR_CHARS)}, where no token is sent" if place else ""
 
 
-def _parse(reply: Reply) -> dict[str, Any]:
-    try:
-        found = json.loads(reply.body)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+def _parse(reply: Reply, shape: Shape) -> dict[str, Any]:
+    found = parse_answer(reply.body, shape)
+    if found is None:
         raise SourceError(NOT_PLOTINDEX)
     return found
