@@ -52,6 +52,8 @@ class KeeperLoop:
                 is_more = self._is_due() and self._step()
             except (PlotIndexError, OSError) as error:
                 self._stamps = None
+                # What was removed is created again, or named.
+                self._is_prepared = self._is_prepared and self._store.is_whole()
                 self._report(str(error) if isinstance(error, PlotIndexError) else _describe(error))
                 self._stop.wait(RETRY_SECONDS)
             else:
@@ -84,7 +86,7 @@ class KeeperLoop:
         self._keeper.prepare()
         self._is_prepared = True
         # Only now: what is overwritten before that is lost.
-        os.nice(LOW_PRIORITY)
+        os.nice(max(0, LOW_PRIORITY - os.nice(0)))
         with self._store.reading() as reader:
             state = reader.state()
         if state:

@@ -46,6 +46,7 @@ class HistoryStore:
         Raises:
             HistoryError: one of them is missing, damaged, or belongs to another one.
         """
+        self._is_begun()
         self.migrate()
         with self.reading() as reader:
             is_new = reader.state() is None
@@ -90,14 +91,38 @@ class HistoryStore:
 
     def exists(self) -> bool:
         """Whether the history was begun. Raises HistoryError."""
-        if not self.database.exists() or (self.database.file is None and not self.folder.path.is_dir()):
+        if not self._is_begun():
             return False
         with self._explained():
             # The process that keeps it may have made the file, and no table yet.
             if self._checked < 0 and self.database.known_revision() is None and self.folder.is_new():
                 return False
         with self.reading() as reader:
-            return reader.state() is not None or not self.folder.is_new()
+            has_state = reader.state() is not None
+        if not has_state and not self.folder.is_new():
+            self.check_folder()
+        return has_state
+
+    def is_whole(self) -> bool:
+        """Whether its database and its folder are there, and belong to each other."""
+        try:
+            self.check_folder()
+        except (CatalogError, OSError):
+            return False
+        return True
+
+    def _is_begun(self) -> bool:
+        """Whether there are both a database and a folder. Raises HistoryError: of the two only the folder is left."""
+        if self.database.file is None:
+            return self.database.exists() and self.folder.path.is_dir()
+        if self.database.exists():
+            return True
+        if not self.folder.is_new():
+            raise HistoryError(
+                f"The history's database {self.database.shown} is missing: restore it from a backup, or move "
+                f"{printable(str(self.folder.path))} away to begin another history."
+            )
+        return False
 
     def _check_database(self) -> None:
         """Reconnect to a database that has replaced the open one; check the schema of each once."""

@@ -42,6 +42,7 @@ class HistoryStatus:
         try:
             if not store.exists():
                 return cls(totals, state, bound, 0, "")
+            store.check_folder()
             with store.reading() as reader:
                 state, totals = reader.state() or state, reader.totals()
             return cls(totals, state, bound, count_behind(catalog, store), state.problem)

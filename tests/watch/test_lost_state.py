@@ -1,7 +1,7 @@
 """The state folder of a running indexer is deleted, or its disk has no inode left."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -86,3 +86,43 @@ def test_no_inode_left_is_named_and_status_is_unwell_until_self_tests_run_again(
         shutil.rmtree(filling)
         wait_until(lambda: unprivileged("status").returncode == 0)
         assert unprivileged("sync").returncode == 0
+
+
+def kept_versions(plotindex: RunPlotindex) -> int:
+    return len(plotindex("history", "list", "s", "x.png").stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("lost", "problem"),
+    [
+        (["history.db*"], "The history's database"),
+        (["history"], "The history's folder"),
+        (["history", "history.db*"], ""),
+    ],
+)
+def test_a_history_that_is_removed_is_named_and_kept_again_once_it_is_back_or_all_of_it_is_gone(
+    root: Path,
+    settings: Settings,
+    indexer: StartService,
+    plotindex: RunPlotindex,
+    tmp_path: Path,
+    lost: Sequence[str],
+    problem: str,
+) -> None:
+    draw(root, "s/project_a/x.png")
+    with indexer():
+        wait_until(lambda: kept_versions(plotindex) == 1)
+        away = tmp_path / "away"
+        away.mkdir()
+        for path in [path for pattern in lost for path in settings.state_folder.glob(pattern)]:
+            path.rename(away / path.name)
+        draw(root, "s/project_a/x.png", b"another")
+        if problem:
+            wait_until(lambda: plotindex("status").returncode == 1)
+            status = plotindex("status").stdout
+            assert f"{problem} {settings.state_folder}/" in status
+            assert " is missing" in status
+            for path in away.iterdir():
+                path.rename(settings.state_folder / path.name)
+        wait_until(lambda: kept_versions(plotindex) == (2 if problem else 1), 30)
+        wait_until(lambda: plotindex("status").returncode == 0)
