@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from plotindex.config import Settings
@@ -17,7 +18,7 @@ from plotindex.errors import LockTimeoutError, PlotIndexError
 from plotindex.history.kept_content import KeptContent
 from plotindex.history.store import HistoryStore
 from plotindex.index import make_tree, start_background
-from plotindex.inspection.inspector import Inspector
+from plotindex.inspection.inspector import Inspector, Step
 from plotindex.inspection.report import Reporter
 from plotindex.inspection.turn import inspection_turn
 from plotindex.rendering.renderer_client import RendererClient
@@ -61,6 +62,9 @@ class InspectionLoop:
                 pause = IDLE_SECONDS
             except (PlotIndexError, OSError) as error:
                 self._report(str(error))
+                # Often it is the catalogue itself that cannot be used.
+                with suppress(PlotIndexError, OSError):
+                    self._reporter.count(Step(0, is_more=False, problem=str(error)))
                 pause = RETRY_SECONDS
             self._stop.wait(pause)
         self._renderer.close()

@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+from plotindex.config.settings import Settings
 from tests.support.images import encoded, halves
 from tests.support.processes import RunPlotindex, StartService, children_running, draw
 
@@ -34,6 +35,22 @@ def test_a_killed_process_is_started_again(root: Path, indexer: StartService, pl
         running.wait_for(lambda: "The inspection process ended with -9; restarting it in" in running.stderr)
         draw(root, "s/project_a/x.png", PNG)
         running.wait_for(lambda: plotindex("inspect", "s", "x.png").returncode == 0)
+
+
+def test_status_says_why_nothing_is_inspected_until_it_is_again(
+    root: Path, settings: Settings, indexer: StartService, plotindex: RunPlotindex
+) -> None:
+    def problem() -> str:
+        return str(json.loads(plotindex("status", "--json").stdout)["inspection"]["problem"])
+
+    settings.make_state_folder()
+    os.mkfifo(settings.inspection_lock)
+    draw(root, "s/project_a/x.png", PNG)
+    with indexer("--inspect-share", "100") as running:
+        running.wait_for(lambda: f"{settings.inspection_lock} is not a regular file" in problem())
+        settings.inspection_lock.unlink()
+        running.wait_for(lambda: plotindex("inspect", "s", "x.png").returncode == 0)
+        running.wait_for(lambda: not problem(), 30)
 
 
 def test_inspection_can_be_turned_off(root: Path, indexer: StartService, plotindex: RunPlotindex) -> None:
