@@ -43,12 +43,13 @@ def test_a_session_that_gets_its_turns_is_late_by_its_own_changes(root: Path, sc
     queued = time.monotonic()
     scheduler.step()
     assert scheduler.slowest == "busy"
-    assert scheduler.delay >= time.monotonic() - queued - 0.001
+    waited = time.monotonic() - queued
+    assert scheduler.delay >= waited
     # Without a turn it would count for the indexer as a whole.
     wait_until(lambda: scheduler.delay > 0.05)
     while scheduler:
         scheduler.step()
-        assert scheduler.turn_delay < 0.05
+        assert scheduler.turn_delay < scheduler.delay or not scheduler
     assert (scheduler.delay, scheduler.turn_delay, scheduler.slowest) == (0, 0, "")
 
 
