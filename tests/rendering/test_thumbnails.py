@@ -1,5 +1,6 @@
 """`?width=`: size and version of pictures, their cache, and their effect on other requests."""
 
+import functools
 import io
 import json
 import os
@@ -25,11 +26,11 @@ from plotindex.auth.tokens import Tokens
 from plotindex.config import load_settings
 from plotindex.config.settings import Settings
 from plotindex.errors import PlotIndexError
-from plotindex.rendering.cache import FileCache
+from plotindex.rendering.cache import FileCache, cache_key
 from plotindex.rendering.protocol import Outcome
 from plotindex.rendering.thumbnails import WIDTHS, Thumbnails
 from plotindex.system import closing_fd
-from plotindex.tree.plots import OpenPlot, Plot, PlotKey
+from plotindex.tree.plots import OpenPlot, Plot, PlotKey, plot_from_stat
 from plotindex.tree.tree import Tree
 from plotindex.web import PlotIndex, create_app
 from tests.support.images import BLUE, GREEN, RED, UNDECODABLE, UNUSUAL_IMAGES, encoded, halves
@@ -159,11 +160,18 @@ def test_a_plot_without_a_thumbnail_is_served_itself(site: Site, name: str) -> N
 
 
 def test_thumbnails_and_failures_are_cached(site: Site, shared: ServedSite) -> None:
+    folder = load_settings({}, shared.environment).thumbnails_folder
+
+    def is_cached_when_asked(plot: Plot) -> bool:
+        site.get(f"/s/{plot.filename}?width=640")
+        return (folder / cache_key(plot, "640")).exists()
+
     for name in ("rgb.png", "eps.png", "bomb.png", "broken.svg"):
-        settle(site.root / "s/project_a" / name)
+        file = site.root / "s/project_a" / name
+        settle(file)
+        plot = plot_from_stat("s", "project_a", name, file.stat())
         # More than once: a renderer that is busy makes none, and nothing is cached then.
-        for _ in range(3):
-            site.get(f"/s/{name}?width=640")
+        wait_until(functools.partial(is_cached_when_asked, plot))
     with suspended(renderer_process(shared.service.pid).pid):
         thumbnail(site.get("/s/rgb.png?width=640"))
         for name in ("eps.png", "bomb.png"):
@@ -172,7 +180,6 @@ def test_thumbnails_and_failures_are_cached(site: Site, shared: ServedSite) -> N
         assert site.get("/s/broken.svg?width=640").status_code == 422
         # It is still suspended: no request waited for it and killed it.
         assert renderer_process(shared.service.pid).status() == psutil.STATUS_STOPPED
-    (folder,) = (shared.folder / "state").glob("*/thumbnails")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     assert all(re.fullmatch("[0-9a-f]{40}-[0-9]+", file.name) for file in folder.iterdir())
