@@ -1,6 +1,7 @@
 """Supervise the processes that keep the history and inspect plots."""
 
 import logging
+import math
 import mmap
 import os
 import subprocess
@@ -15,8 +16,10 @@ FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 60.0
 """Before it is started again; doubled each time."""
 STABLE_SECONDS = 60.0
 STOP_SECONDS = 0.5
-START_SECONDS = 2.0
-"""How long after the indexer a program starts that is not urgent; no new plot is inspected earlier."""
+INSPECTION_START_SECONDS = 2.0
+"""How long after the indexer the inspection starts; no new plot is inspected earlier."""
+BEGIN_SECONDS = 60.0
+"""How long at most the first scan delays the begin of a history."""
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +32,18 @@ class BackgroundProgram(NamedTuple):
     is_on: Callable[[Settings], bool]
     settings: tuple[str, ...]
     """It is restarted when one of these changes."""
-    is_urgent: bool
-    """Whether it starts at once: what it does not read in time is lost. Others wait until no row is to be written."""
+    start_seconds: float
+    """How long after the indexer it starts at the earliest."""
+    max_wait: Callable[[Settings], float]
+    """For how many seconds more it waits, at most, until no row is to be written."""
+
+
+def _max_wait_of_history(settings: Settings) -> float:
+    """None once the history has begun: what is not read in time is lost."""
+    location = settings.history_location
+    has_begun = isinstance(location, str) or location.exists()
+    # Its begin reads all rows, which would take the processor from the first scan.
+    return 0.0 if has_begun else BEGIN_SECONDS
 
 
 PROGRAMS = (
@@ -39,14 +52,16 @@ PROGRAMS = (
         "plotindex.history.process",
         lambda settings: settings.has_history,
         ("history_mb", "history_versions", "history_days", "history_dir"),
-        is_urgent=True,
+        start_seconds=0.0,
+        max_wait=_max_wait_of_history,
     ),
     BackgroundProgram(
         "inspection",
         "plotindex.inspection.process",
         lambda settings: settings.inspect,
         ("inspect", "inspect_share"),
-        is_urgent=False,
+        start_seconds=INSPECTION_START_SECONDS,
+        max_wait=lambda _: math.inf,
     ),
 )
 
@@ -61,7 +76,7 @@ class BackgroundProcess:
         self._settings = settings
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
-        self._start_at = 0.0 if program.is_urgent else time.monotonic() + START_SECONDS
+        self._start_at = time.monotonic() + program.start_seconds
         self._started_at = 0.0
         self._pause = FIRST_PAUSE_SECONDS
         self._shared = os.memfd_create("plotindex")
@@ -77,10 +92,11 @@ class BackgroundProcess:
     def check(self, *, is_leader: bool, is_busy: bool) -> None:
         """Start, stop or restart the process, as is due; let it know whether this one is busy."""
         self._memory[0] = is_busy
+        now = time.monotonic()
         if not (is_leader and self._program.is_on(self._settings)):
             self.stop()
+            self._start_at = max(self._start_at, now)
             return
-        now = time.monotonic()
         if self._process is not None and (code := self._process.poll()) is not None:
             self._process = None
             self._pause = FIRST_PAUSE_SECONDS if now - self._started_at > STABLE_SECONDS else self._pause * 2
@@ -91,7 +107,8 @@ class BackgroundProcess:
                 log.error(
                     "The %s process ended with %d; restarting it in %.0f s.", self._program.name, code, self._pause
                 )
-        if self._process is None and now >= self._start_at and (self._program.is_urgent or not is_busy):
+        may_wait = self._program.max_wait(self._settings) if self._process is None and is_busy else 0.0
+        if self._process is None and now >= self._start_at + may_wait:
             own = {**self._settings.as_environment(), "PYTHONPATH": python_path()}
             environment = {**without_settings(os.environ), **own}
             command = python_command("-m", self._program.module, str(os.getpid()))
