@@ -15,20 +15,24 @@ class CallerTurns:
         """At most so many callers have one at a time."""
         self._most = most
         self._callers: set[str] = set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
-    def take(self, caller: str) -> bool:
-        """Begin a turn; False if the caller has one, or too many others have."""
-        with self._lock:
-            if caller in self._callers or len(self._callers) == self._most:
+    def take(self, caller: str, wait_seconds: float = 0.0) -> bool:
+        """Begin a turn; False if the caller has one still after this time, or too many others have."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._may_begin(caller), wait_seconds):
                 return False
             self._callers.add(caller)
             return True
 
     def release(self, caller: str) -> None:
         """End a turn that `take` has begun."""
-        with self._lock:
+        with self._changed:
             self._callers.discard(caller)
+            self._changed.notify_all()
+
+    def _may_begin(self, caller: str) -> bool:
+        return caller not in self._callers and len(self._callers) != self._most
 
 
 def caller_of(viewer: Viewer, request: Request) -> str:

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from plotindex.comparison.sides import read_side
 from plotindex.config.settings import Settings
 from plotindex.history.keeper import Limits
 from plotindex.history.store import HistoryStore
@@ -92,3 +95,35 @@ def test_a_moment_of_the_history_is_a_side(site: HistorySite, settings: Settings
     limited = compared(client_of(settings, session="a"), f"from=a@{then}&to=a")
     assert [each["kind"] for each in limited["plots"]] == [each["kind"] for each in found["plots"]]
     assert client.get("/api/smartstat/diff?from=a@2000-01-01T00:00:00Z&to=a").status_code == 404
+
+
+@pytest.mark.usefixtures("pair")
+def test_one_caller_reads_the_sides_of_one_comparison_at_a_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Flask("host")
+    PlotIndex(app, root=settings.root, state_dir=str(settings.state_dir), may_see=lambda _: True)
+    reading, go_on = Event(), Event()
+
+    def read_slowly(*args: Any, **options: Any) -> Any:
+        reading.set()
+        assert go_on.wait(20)
+        return read_side(*args, **options)
+
+    def ask(address: str) -> int:
+        answer = app.test_client().get("/api/smartstat/diff?from=a&to=b", environ_base={"REMOTE_ADDR": address})
+        return answer.status_code
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(2) as pool:
+        patched.setattr("plotindex.web.views.diff.TURN_SECONDS", 0.0)
+        patched.setattr("plotindex.web.views.diff.read_side", read_slowly)
+        first = pool.submit(ask, "192.0.2.1")
+        assert reading.wait(20)
+        assert ask("192.0.2.1") == 503
+        reading.clear()
+        other = pool.submit(ask, "192.0.2.2")
+        assert reading.wait(20)
+        patched.setattr("plotindex.web.views.diff.TURN_SECONDS", 20.0)
+        go_on.set()
+        assert ask("192.0.2.1") == 200
+        assert (first.result(), other.result()) == (200, 200)

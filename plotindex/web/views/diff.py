@@ -16,7 +16,7 @@ from plotindex.history.contents import HistoryError
 from plotindex.index import Lookup
 from plotindex.system import rfc3339
 from plotindex.tree import SESSION_PROJECT, Plot, is_name
-from plotindex.web.caller_turns import caller_of
+from plotindex.web.caller_turns import CallerTurns, caller_of
 from plotindex.web.entries import PlotUrl, copy_url, version_url
 from plotindex.web.errors import (
     respond_catalog_unavailable,
@@ -28,6 +28,8 @@ from plotindex.web.errors import (
 from plotindex.web.views.list_parameters import BadParameterError, page_parameters
 from plotindex.web.views.lists import NO_SESSION, Route, Viewer, require_catalog, respond_list
 
+TURN_SECONDS = 2.0
+"""How long a request waits for an earlier one of the same caller: each reads both sides whole."""
 UNKNOWN: dict[str, Any] = {"kind": None, "score": None, "regions": [], "words": []}
 """The fields of a plot that is not compared yet."""
 
@@ -47,6 +49,7 @@ class DiffViews:
         self._history = history
         self._comparer = comparer
         self._get_viewer = get_viewer
+        self._turns = CallerTurns()
 
     def routes(self, url_prefix: str) -> list[Route]:
         """The routes to mount."""
@@ -57,8 +60,17 @@ class DiffViews:
         viewer = self._get_viewer()
         if isinstance(viewer, Response):
             return viewer
+        caller = caller_of(viewer, request)
+        if not self._turns.take(caller, TURN_SECONDS):
+            return respond_with_error(503, "One comparison at a time; retry later", Retry_After="1")
         try:
-            return self._diff(viewer)
+            return self._answer(viewer, caller)
+        finally:
+            self._turns.release(caller)
+
+    def _answer(self, viewer: Viewer, caller: str) -> Response:
+        try:
+            return self._diff(viewer, caller)
         except (BadParameterError, BadPositionError) as error:
             return respond_with_error(400, str(error))
         except (RootLostError, OSError) as error:
@@ -68,7 +80,7 @@ class DiffViews:
         except CatalogError:
             return respond_catalog_unavailable()
 
-    def _diff(self, viewer: Viewer) -> Response:
+    def _diff(self, viewer: Viewer, caller: str) -> Response:
         limit, after = page_parameters(request)
         kinds, first = _kinds_parameter(), frozenset(request.args.getlist("first"))
         texts = [_side_parameter(name) for name in ("from", "to")]
@@ -88,7 +100,7 @@ class DiffViews:
                 is_known = self._exists(side.session, None)
                 return respond_not_found(message=str(error).rstrip(".") if is_known else NO_SESSION)
         page = list_pairs(make_pairs(*plots), self._comparer.known, kinds, limit, after, first=first)
-        self._comparer.queue(caller_of(viewer, request), tuple(texts), page.pending)
+        self._comparer.queue(caller, tuple(texts), page.pending)
         return respond_list(
             self._lookup.hit_status,
             **dict(zip(("from", "to"), texts, strict=True)),
