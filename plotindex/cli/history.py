@@ -117,8 +117,11 @@ def forget(config: Path | None, session: str, filename: str | None, *, yes: bool
     done = None
     if store and store.exists():
         done = forget_versions(store, make_tree(settings), settings.thumbnails_folder, session, filename)
-    if done is None or not done.versions:
+    if done is None:
         print_error(f"No version of {shown} is kept.")
+        sys.exit(1)
+    if not done.versions:
+        print_error(f"No version of {shown} is kept. What is there now is kept only when it changes.")
         sys.exit(1)
     click.echo(
         f"Forgot {done.versions} versions of {shown}: {done.contents} files and {done.pictures} pictures deleted. "
