@@ -58,7 +58,7 @@ def reconcile(
     outermost = collapse(scopes)
     targets = list(_expand(outermost, tree, catalog, report))
     completed = 0
-    integrity_check = IntegrityCheck(catalog.database) if "" in outermost else None
+    integrity_check = IntegrityCheck(catalog.database, is_awaited=True) if "" in outermost else None
     with tree.open_reader() as reader, ExitStack() as stack:
         if walker := start_walk_process(tree, len(targets)):
             stack.enter_context(closing(walker))

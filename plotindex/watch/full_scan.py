@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import zip_longest
 
 from plotindex.index import Report, list_sessions, record_full_scan
@@ -13,8 +13,6 @@ from plotindex.watch.scheduler import FairScheduler
 from plotindex.watch.session_job import Ticket
 
 MAX_QUEUED_SESSIONS = 64
-INTEGRITY_SECONDS = 0.05
-"""How long a step waits for the integrity check once all sessions are reconciled."""
 GRACE_SECONDS = 1.0
 """How long after a full scan an event may still arrive that explains a difference."""
 
@@ -25,10 +23,8 @@ log = logging.getLogger(__name__)
 class FullScan:
     """One full scan: reconciles the root session by session."""
 
-    def __init__(self, scheduler: FairScheduler, check: Callable[[], IntegrityCheck], *, is_first: bool) -> None:
+    def __init__(self, scheduler: FairScheduler, *, is_first: bool) -> None:
         """List the sessions; the first full scan walks them in a second process.
-
-        `check` starts the integrity check of the database.
 
         Raises:
             RootLostError: the root is missing.
@@ -45,7 +41,6 @@ class FullScan:
         self._reported = ScopeSet([*scheduler.scopes(), *watches.snapshots.sessions()])
         watches.begin_audit()
         names = list_sessions(scheduler.tree, catalog, self.report, watches.add)
-        self._integrity = check()
         latest = {row.session: number for number, row in enumerate(catalog.latest_sessions())}
         found = {*names, *watches.sessions()}
         # Taken from the end: the latest ones, and between these the new ones. The first ones get the watches.
@@ -72,16 +67,11 @@ class FullScan:
         self._reported.update(paths)
 
     def step(self) -> bool:
-        """Queue more sessions; return whether the full scan is complete.
-
-        Raises:
-            DamagedDatabaseError: the database is damaged.
-        """
-        self._integrity.wait()
+        """Queue more sessions; return whether the full scan is complete."""
         self._tickets = [ticket for ticket in self._tickets if not ticket.is_done]
         while self._names and len(self._tickets) < MAX_QUEUED_SESSIONS:
             self._tickets.append(self._scheduler.scan_session(self._names.pop(), self.report))
-        if self._tickets or not self._integrity.wait(INTEGRITY_SECONDS):
+        if self._tickets:
             return False
         watches = self._scheduler.watcher.watches
         self._missed_folders = watches.end_audit()
@@ -109,7 +99,10 @@ class FullScan:
 
 
 class FullScanSchedule:
-    """Starts full scans: periodically on the leader, and after events were lost."""
+    """Starts full scans: periodically on the leader, and after events were lost.
+
+    The integrity of the database is checked beside each, which does not wait for that.
+    """
 
     def __init__(self, scheduler: FairScheduler, leadership: Leadership, seconds: float) -> None:
         """`seconds` is the interval of periodic full scans."""
@@ -142,7 +135,8 @@ class FullScanSchedule:
 
     @property
     def seconds_to_next(self) -> float:
-        return max(0.0, self._due - time.monotonic()) if self._current is None else GRACE_SECONDS / 10
+        has_more = self._current is not None or self._integrity is not None
+        return GRACE_SECONDS / 10 if has_more else max(0.0, self._due - time.monotonic())
 
     def set_interval(self, seconds: float) -> None:
         """Change the interval, also of the full scan that is due next."""
@@ -181,7 +175,9 @@ class FullScanSchedule:
         if not self._leadership.is_leader and self.required <= self._started:
             return False
         self._started += 1
-        self._current = FullScan(self._scheduler, self._check, is_first=not self.completed)
+        self._current = FullScan(self._scheduler, is_first=not self.completed)
+        if self._integrity is None:
+            self._integrity = IntegrityCheck(self._scheduler.catalog.database, is_awaited=False)
         self._current.required_at, self.required_at = self.required_at, None
         return self._started == self.required
 
@@ -198,7 +194,14 @@ class FullScanSchedule:
         return running or self.required_at
 
     def step(self) -> FullScan | None:
-        """Continue the current full scan; return it when it has just completed."""
+        """Continue the current full scan; return it when it has just completed.
+
+        Raises:
+            DamagedDatabaseError: the database is damaged.
+        """
+        check, self._integrity = self._integrity, None
+        if check is not None and not check.wait():
+            self._integrity = check
         scan = self._current
         if scan is None:
             return None
@@ -220,9 +223,3 @@ class FullScanSchedule:
             # Differences are expected after lost events: do not count them as missed.
             self._current = None
         return scan
-
-    def _check(self) -> IntegrityCheck:
-        """An integrity check: the running one of an aborted full scan, or a new one."""
-        if self._integrity is None or self._integrity.is_done:
-            self._integrity = IntegrityCheck(self._scheduler.catalog.database)
-        return self._integrity

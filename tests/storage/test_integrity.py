@@ -94,25 +94,30 @@ def damage_index(catalog: Catalog, name: str) -> None:
         file.write(b"damage! " * (size // 8))
 
 
-def test_restarted_scan_reuses_the_running_integrity_check(
+def test_a_full_scan_does_not_wait_for_the_check_of_which_one_runs_at_a_time(
     tree: Tree, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released, begun = threading.Event(), []
 
     def check() -> None:
         begun.append(released.wait(20))
+        raise DamagedDatabaseError("damaged")
 
     monkeypatch.setattr(catalog.database, "check_integrity", check)
     watcher = Watcher(tree, tmp_path / "barriers", Watches)
     full_scans = FullScanSchedule(FairScheduler(tree, catalog, watcher), Leadership(catalog.database), 3600)
     for _ in range(5):
         full_scans.start_if_due()
-        assert full_scans.step() is None, "the check has not ended"
+        assert full_scans.step() is not None
         full_scans.restart()
-    full_scans.start_if_due()
+    assert full_scans.seconds_to_next < 1
     released.set()
-    wait_until(full_scans.step)
+    with pytest.raises(DamagedDatabaseError):
+        wait_until(full_scans.step)
     assert begun == [True]
+    monkeypatch.undo()
+    full_scans.start_if_due()
+    wait_until(full_scans.step)
 
 
 def test_writers_wait_for_the_integrity_check_once_the_log_is_large(
@@ -120,7 +125,7 @@ def test_writers_wait_for_the_integrity_check_once_the_log_is_large(
 ) -> None:
     released = threading.Event()
     monkeypatch.setattr(catalog.database, "check_integrity", released.wait)
-    check = IntegrityCheck(catalog.database)
+    check = IntegrityCheck(catalog.database, is_awaited=True)
     assert not check.wait()
     with catalog.writing() as writer:
         writer.expire_cursors(0)

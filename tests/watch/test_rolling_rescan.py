@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 from plotindex.config.settings import Polling, Settings
 from plotindex.index.reconcile import reconcile
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.integrity import IntegrityCheck
 from plotindex.tree.plots import SETTLE_NS
 from plotindex.tree.tree import Tree
 from plotindex.watch import folder_snapshots as snapshots_module
@@ -58,8 +56,7 @@ class Rescanner:
         self.rescan()
 
     def rescan(self) -> None:
-        check = partial(IntegrityCheck, self.catalog.database)
-        scan = FullScan(self.scheduler, check, is_first=False)
+        scan = FullScan(self.scheduler, is_first=False)
         while scan.ended is None:
             self.scheduler.step()
             scan.step()

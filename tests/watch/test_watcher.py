@@ -9,13 +9,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from plotindex.storage.catalog import Catalog
-from plotindex.storage.integrity import IntegrityCheck
 from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.scopes import ScopeSet, collapse, is_within
@@ -47,8 +45,7 @@ class Listening:
     def reconcile(self, paths: Iterable[str]) -> None:
         waiting = ScopeSet(paths).by_session()
         if waiting.pop("", None):
-            check = partial(IntegrityCheck, self.catalog.database)
-            scan = FullScan(self.scheduler, check, is_first=True)
+            scan = FullScan(self.scheduler, is_first=True)
             while scan.ended is None:
                 self.scheduler.step()
                 scan.step()
