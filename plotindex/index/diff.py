@@ -143,9 +143,11 @@ class ScopeDiff:
         Returns whether all is compared, and the number of rows compared.
         """
         self._apply_limits(writer, batch)
-        stored = writer.rows(self.scope, self._position, self._page_rows)
+        in_session = writer.rows(self.scope, self._position, self._page_rows)
         start = bisect_right(self._found, self._position, key=ROW_SORT_KEY) if self._position else 0
         found = self._found[start : start + self._page_rows]
+        is_equal = len(in_session) == len(found) and in_session == [row[1:] for row in found]
+        stored = found if is_equal else [(self.session, *row) for row in in_session]
         full_pages = [page for page in (stored, found) if len(page) == self._page_rows]
         end = min((ROW_SORT_KEY(page[-1]) for page in full_pages), default=None)
         if found and not stored:
@@ -155,7 +157,7 @@ class ScopeDiff:
                 self._position = ROW_SORT_KEY(new[-1])
             if len(new) < len(found):
                 return False, len(new)
-        elif (self._rewrite or stored != found) and not self._add_mismatches(stored, found, end, batch):
+        elif (self._rewrite or not is_equal) and not self._add_mismatches(stored, found, end, batch):
             # The next transaction reads the rest of this page again.
             self._page_rows = max(MIN_PAGE_ROWS, self._page_rows // 2)
             return False, len(stored)

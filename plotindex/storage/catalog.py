@@ -111,7 +111,7 @@ class Catalog:
     def plots(self, name: str) -> list[Plot]:
         """Every plot of a session, by filename and project."""
         with self.database.reading() as connection:
-            return list(map(Plot._make, read_rows(connection, Scope(name))))
+            return [Plot(name, *row) for row in read_rows(connection, Scope(name))]
 
     def session_row(self, name: str) -> SessionRow | None:
         """The row of a session; None if it has no plots."""

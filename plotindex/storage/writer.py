@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from plotindex.storage.catalog_header import Header, grammar_of, read_header
-from plotindex.storage.rows import OF_COPY, insert_rows, read_rows
+from plotindex.storage.rows import OF_COPY, ScopeRow, insert_rows, read_rows
 from plotindex.storage.statements import SQLITE, Connection, Prepared
 from plotindex.storage.truncated_sessions import Truncations, read_names_bytes
 from plotindex.tree import Layout, Plot, Row, Scope
@@ -45,8 +45,8 @@ class Writer:
     def sessions(self) -> list[str]:
         return _SESSIONS.column(self.connection)
 
-    def rows(self, scope: Scope, after: tuple[str, str] | None, limit: int) -> Sequence[Row]:
-        """The plots within a scope, by filename and project, from behind the position `after`."""
+    def rows(self, scope: Scope, after: tuple[str, str] | None, limit: int) -> Sequence[ScopeRow]:
+        """The plots within a scope, without its session, by filename and project, from behind the position `after`."""
         return read_rows(self.connection, scope, after, limit)
 
     def names_bytes(self, name: str) -> int:

@@ -11,8 +11,8 @@ from plotindex.index.batch_writer import write_batch
 from plotindex.index.diff import ScopeDiff
 from plotindex.index.report import Report
 from plotindex.storage.catalog import Catalog
+from plotindex.storage.rows import ScopeRow
 from plotindex.storage.writer import Writer
-from plotindex.tree.plots import Row
 from plotindex.tree.scopes import Scope
 from plotindex.tree.tree import Tree, TreeReader
 from tests.guarantees.test_convergence import plots_by_hand
@@ -42,7 +42,7 @@ def test_rows_are_not_read_again_and_again_when_few_changes_fit_into_a_transacti
     read = 0
     original = Writer.rows
 
-    def rows(writer: Writer, scope: Scope, after: tuple[str, str] | None, most: int) -> Sequence[Row]:
+    def rows(writer: Writer, scope: Scope, after: tuple[str, str] | None, most: int) -> Sequence[ScopeRow]:
         nonlocal read
         found = original(writer, scope, after, most)
         read += len(found)
