@@ -94,8 +94,9 @@ class WalkProcess:
     def collect(self, session: str, walk: Walk) -> bool:
         """Fill `walk` with the result for a session; return whether there was one."""
         if session not in self._results:
-            # Do not wait while another session's result is ready.
-            self._receive(0.0 if self._results else POLL_SECONDS)
+            # Only for the next result; not while another session's is ready.
+            is_next = not self._results and self._pending and self._pending[0] == session
+            self._receive(POLL_SECONDS if is_next else 0.0)
         result = self._results.pop(session, None)
         if result is not None:
             unpack(result, walk)
