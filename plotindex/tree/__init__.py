@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from plotindex.faces import lazy_names
 
 if TYPE_CHECKING:
+    from plotindex.tree.folder_stamps import FolderStamp
     from plotindex.tree.globs import fold_case, glob_matcher, is_glob, literal_prefix, literal_runs
     from plotindex.tree.grammar import MEDIA_TYPES, Layout, is_name
     from plotindex.tree.misplaced import describe_misplaced
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from plotindex.tree.scopes import MAX_SCOPES_PER_SESSION, ROOT_SCOPE, Scope, ScopeSet, collapse, is_within
     from plotindex.tree.session_filter import ALL_SESSIONS, NO_SESSIONS, Allows, SessionFilter
     from plotindex.tree.tree import IGNORED, Tree, TreeReader
-    from plotindex.tree.walk import FolderCallback, FolderStamp, Walk
+    from plotindex.tree.walk import FolderCallback, Walk
 
 __all__ = [
     "ALL_SESSIONS",
@@ -93,6 +94,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "folder_stamps": "FolderStamp",
         "globs": "fold_case glob_matcher is_glob literal_prefix literal_runs",
         "grammar": "MEDIA_TYPES Layout is_name",
         "misplaced": "describe_misplaced",
@@ -106,6 +108,6 @@ __getattr__ = lazy_names(
         "scopes": "MAX_SCOPES_PER_SESSION ROOT_SCOPE Scope ScopeSet collapse is_within",
         "session_filter": "ALL_SESSIONS NO_SESSIONS Allows SessionFilter",
         "tree": "IGNORED Tree TreeReader",
-        "walk": "FolderCallback FolderStamp Walk",
+        "walk": "FolderCallback Walk",
     },
 )

@@ -28,6 +28,8 @@ MEDIA_TYPES = {
 """Every supported suffix and the content type of its plots."""
 
 CACHED_NAMES = 4096
+NAME_MAX = 255
+"""Bytes of one name, at most (limits.h)."""
 
 
 def is_name(name: str) -> bool:
@@ -118,6 +120,10 @@ class Layout:
     def is_beyond_limits(self, path: str) -> bool:
         """Whether a path below its project exceeds `max_depth` or `max_filename_bytes`; a folder ends with a slash."""
         return path.count("/") > self.max_depth or self._is_too_long(path)
+
+    def may_exceed_limits(self, folder: str) -> bool:
+        """Whether a name in this folder, which ends with a slash, may be beyond the limits."""
+        return self.is_beyond_limits(folder + "x" * NAME_MAX)
 
     def is_within_names(self, plots: int) -> bool:
         """Whether so many plots of a session are within `max_names_bytes`, whatever their filenames."""

@@ -1,9 +1,11 @@
 """Value types: a plot, its key, its row, its path, and the order of copies. No I/O."""
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterable
 from hashlib import blake2b
-from operator import itemgetter
+from itertools import accumulate
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -29,6 +31,8 @@ _AGE = itemgetter(4, 1)
 """(mtime_ns, project) of a row."""
 ROW_SORT_KEY = itemgetter(2, 1)
 """(filename, project) of a row: the order of a session's rows, in the catalogue too."""
+stat_fields = attrgetter("st_mode", "st_nlink", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
+"""Of an `os.stat_result`."""
 
 
 class Plot(NamedTuple):
@@ -83,6 +87,13 @@ class HardLinkedPlot(NamedTuple):
 def sum_names_bytes(rows: Iterable[Row]) -> int:
     """Sum of the bytes of the rows' filenames."""
     return len("".join(map(filename_of, rows)).encode())
+
+
+def first_beyond(rows: list[Row], max_plots: int, max_names_bytes: int) -> str:
+    """Sort rows by filename; return the first filename that is beyond these bounds, of which one is exceeded."""
+    rows.sort(key=filename_of)
+    sums = accumulate(len(row[2].encode()) for row in rows[:max_plots])
+    return rows[bisect_right(list(sums), max_names_bytes)][2]
 
 
 def join_path(session: str, project: str, filename: str) -> str:

@@ -23,10 +23,11 @@ from plotindex.system import (
     open_folder_beneath,
     stat_beneath,
 )
+from plotindex.tree.folder_stamps import FolderStamp, read_stamp
 from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import SESSION_PROJECT, OpenPlot, Plot, PlotKey, newest_first, plot_from_stat
 from plotindex.tree.scopes import Scope
-from plotindex.tree.walk import NOT_UTF8, FolderCallback, FolderStamp, Walk, read_stamp
+from plotindex.tree.walk import NOT_UTF8, FolderCallback, Walk
 
 IGNORED = "its name is ignored"
 FS_TYPE_SECONDS = 1.0

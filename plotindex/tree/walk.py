@@ -2,14 +2,13 @@
 
 import os
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
-from itertools import accumulate, islice
-from operator import attrgetter
+from itertools import islice
 from stat import S_ISDIR, S_ISREG
 
 from plotindex.system import ABSENT_ERRNOS, FOLDER_FLAGS, is_encodable, open_folder_beneath
+from plotindex.tree.folder_stamps import LEAF_FOLDER_LINKS, FolderStamp, stamp_of
 from plotindex.tree.grammar import Layout
 from plotindex.tree.plots import (
     INT64_MAX,
@@ -19,9 +18,10 @@ from plotindex.tree.plots import (
     HardLinkedPlot,
     Plot,
     Row,
-    filename_of,
+    first_beyond,
     join_path,
     plot_from_stat,
+    stat_fields,
     sum_names_bytes,
 )
 from plotindex.tree.scopes import Scope
@@ -31,7 +31,8 @@ TIME_OUT_OF_RANGE = "its time is beyond 64 bits and is indexed as the nearest va
 STEP_ENTRIES = 500
 """Entries of one folder read in one step."""
 
-FolderOpener = Callable[[Sequence[str], int], AbstractContextManager[int]]
+OpenFolder = AbstractContextManager[int]
+FolderOpener = Callable[[Sequence[str], int], OpenFolder]
 StatFunction = Callable[[str, str, str], os.stat_result]
 """(session, project, filename) -> status."""
 FolderCallback = Callable[[str, int], None]
@@ -40,13 +41,8 @@ FolderCallback = Callable[[str, int], None]
 WalkSteps = Generator[bool, None, None]
 """Yields after each step: `WAITING` if only another process can make progress."""
 WAITING = True
-FolderStamp = tuple[int, int, int, int]
-"""Device, inode, mtime and ctime of a folder; unchanged stamp, unchanged entries."""
 
-NAME_MAX = 255
-"""Bytes of one name, at most (limits.h)."""
-LEAF_FOLDER_LINKS = 2
-"""st_nlink of a folder without subfolders, on file systems that count their ".."."""
+MAX_KNOWN_NAMES = 1_000
 
 
 class Walk:
@@ -97,6 +93,8 @@ class Walk:
         self._truncate_at = 0
         """Number of rows at which to truncate next."""
         self._folders_only = False
+        self._known_names: set[str] = set()
+        """Valid names of plots: most are in several projects."""
         self._reliable_device = reliable_device
         self._steps = self._walk(scope.session, scope)
 
@@ -121,46 +119,51 @@ class Walk:
             if self._layout.is_ignored(session):  # of a catalogue with another `ignore`
                 return
             if scope.project is None:
-                projects = [SESSION_PROJECT] if self._layout.has_session_project else []
-                yield from self._list_projects(session, projects)
-                for project in projects:
-                    yield from self._walk_project(session, project, "")
+                yield from self._walk_session(session)
             elif scope.path is None:
-                yield from self._walk_project(session, scope.project, "")
+                opened = self._opener((session, scope.project), FOLDER_FLAGS)
+                yield from self._walk_project(session, scope.project, opened)
             else:
                 yield from self._walk_entry(session, scope.project, scope.path)
         except OSError as error:
-            self._record_folder_error(str(scope), error)
+            self._record_error(str(scope), error, is_folder=True)
         self._truncate(final=True)
 
-    def _list_projects(self, session: str, names: list[str]) -> WalkSteps:
+    def _walk_session(self, session: str) -> WalkSteps:
         with self._opener((session,), FOLDER_FLAGS) as fd:
-            self._call_on_folder(session, fd)
-            with os.scandir(fd) as entries:
-                for number, entry in enumerate(entries, 1):
-                    if number % STEP_ENTRIES == 0:
-                        yield not WAITING
-                    if self._layout.is_project(entry.name) and entry.is_dir(follow_symlinks=False):
-                        names.append(entry.name)
-                    elif self._layout.is_ignored(entry.name):
-                        self.ignored += entry.is_dir(follow_symlinks=False)
-                    elif not is_encodable(entry.name) and entry.is_dir(follow_symlinks=False):
-                        self.unsupported[f"{session}/{entry.name}"] = NOT_UTF8
+            if self._on_folder is not None:
+                self._on_folder(session, fd)
+            projects = [SESSION_PROJECT] if self._layout.has_session_project else []
+            yield from self._list_projects(session, fd, projects)
+            for project in projects:
+                yield from self._walk_project(session, project, open_folder_beneath((project,), fd))
+
+    def _list_projects(self, session: str, fd: int, names: list[str]) -> WalkSteps:
+        with os.scandir(fd) as entries:
+            for number, entry in enumerate(entries, 1):
+                if number % STEP_ENTRIES == 0:
+                    yield not WAITING
+                if self._layout.is_project(entry.name) and entry.is_dir(follow_symlinks=False):
+                    names.append(entry.name)
+                elif self._layout.is_ignored(entry.name):
+                    self.ignored += entry.is_dir(follow_symlinks=False)
+                elif not is_encodable(entry.name) and entry.is_dir(follow_symlinks=False):
+                    self.unsupported[f"{session}/{entry.name}"] = NOT_UTF8
 
     def _walk_entry(self, session: str, project: str, path: str) -> WalkSteps:
         status = self._stat(session, project, path)
         if S_ISDIR(status.st_mode) and self._layout.can_hold(project, path + "/"):
-            yield from self._walk_project(session, project, path + "/")
+            yield from self._walk_project(session, project, self._opener((session, project), FOLDER_FLAGS), path + "/")
         elif S_ISREG(status.st_mode) and self._layout.has_suffix(path.rpartition("/")[2]):
             if self._layout.is_beyond_limits(path):
                 self.excluded += 1
             else:
                 self._add(session, project, [(path, status)])
 
-    def _walk_project(self, session: str, project: str, folder: str) -> WalkSteps:
-        """Walk `folder`: "", or a path below the project with a trailing slash."""
+    def _walk_project(self, session: str, project: str, opened: OpenFolder, folder: str = "") -> WalkSteps:
+        """Walk `folder`, a path below the project with a trailing slash, or all of it."""
         try:
-            with self._opener((session, project), FOLDER_FLAGS) as project_fd:
+            with opened as project_fd:
                 pending = [folder]
                 while pending:
                     below = pending.pop()
@@ -171,19 +174,19 @@ class Walk:
                     try:
                         yield from self._list_folder(session, project, below, project_fd, pending)
                     except OSError as error:
-                        self._record_folder_error(path, error)
+                        self._record_error(path, error, is_folder=True)
         except OSError as error:
-            self._record_folder_error(join_path(session, project, "").rstrip("/"), error)
+            self._record_error(join_path(session, project, "").rstrip("/"), error, is_folder=True)
 
     def _list_folder(self, session: str, project: str, folder: str, project_fd: int, folders: list[str]) -> WalkSteps:
         """Add the plots directly in `folder`; append its subfolders to `folders`."""
         path = join_path(session, project, folder)
-        has_suffix, is_ignored, folders_only = self._layout.has_suffix, self._layout.is_ignored, self._folders_only
+        known, folders_only = self._known_names, self._folders_only
         has_others, is_project = project == SESSION_PROJECT and not folder, self._layout.is_project
-        may_exceed = self._layout.is_beyond_limits(folder + "x" * NAME_MAX)
+        may_exceed = self._layout.may_exceed_limits(folder)
         with open_folder_beneath(folder.split("/")[:-1], project_fd) as fd:
-            if not (has_others and self.scope.project is None):
-                self._call_on_folder(path.rstrip("/"), fd)
+            if self._on_folder is not None and not (has_others and self.scope.project is None):
+                self._on_folder(path.rstrip("/"), fd)
             links = self._stamp(f"{project}/{folder}"[:-1] if folder else project, fd)
             if folders_only and links == LEAF_FOLDER_LINKS:
                 return
@@ -192,35 +195,53 @@ class Walk:
                     statuses: list[tuple[str, os.stat_result]] = []
                     for entry in step:
                         name = entry.name
-                        is_folder = entry.is_dir(follow_symlinks=False)
-                        if has_others and is_project(name) if is_folder else folders_only or not has_suffix(name):
-                            continue
-                        if is_ignored(name):
+                        if entry.is_dir(follow_symlinks=False):
+                            if has_others and is_project(name):
+                                continue
                             # Folders of a session are counted where its projects are listed.
-                            self.ignored += not (is_folder and has_others)
-                        elif not (name.isascii() or is_encodable(name)):
-                            self.unsupported[path + name] = NOT_UTF8
-                        elif is_folder:
-                            folders.append(f"{folder}{name}/")
-                        elif may_exceed and self._layout.is_beyond_limits(folder + name):
+                            if self._is_valid(path, name, is_counted=not has_others):
+                                folders.append(f"{folder}{name}/")
+                            continue
+                        if folders_only or (name not in known and not self._is_plot(path, name)):
+                            continue
+                        if may_exceed and self._layout.is_beyond_limits(folder + name):
                             self.excluded += 1
-                        else:
-                            try:
-                                statuses.append((folder + name, entry.stat(follow_symlinks=False)))
-                            except OSError as error:
-                                self._record_error(path + name, error)
+                            continue
+                        try:
+                            statuses.append((folder + name, entry.stat(follow_symlinks=False)))
+                        except OSError as error:
+                            self._record_error(path + name, error)
                     self._add(session, project, statuses)
                     self._truncate()
                     yield not WAITING
 
+    def _is_plot(self, path: str, name: str) -> bool:
+        """Whether a file in the folder at `path` is a plot, by its name."""
+        if not (self._layout.has_suffix(name) and self._is_valid(path, name)):
+            return False
+        if len(self._known_names) < MAX_KNOWN_NAMES:
+            self._known_names.add(name)
+        return True
+
+    def _is_valid(self, path: str, name: str, *, is_counted: bool = True) -> bool:
+        """Whether an entry of the folder at `path` may be indexed, by its name."""
+        if self._layout.is_ignored(name):
+            self.ignored += is_counted
+            return False
+        if not (name.isascii() or is_encodable(name)):
+            self.unsupported[path + name] = NOT_UTF8
+            return False
+        return True
+
     def _add(self, session: str, project: str, statuses: Iterable[tuple[str, os.stat_result]]) -> None:
-        add = self.rows.append
+        # Local names, since this is run for every plot.
+        add, least, most = self.rows.append, INT64_MIN, INT64_MAX
         for filename, status in statuses:
-            mode, links, size, mtime_ns, ctime_ns, inode = _fields_of(status)
+            mode, links, size, mtime_ns, ctime_ns, inode = stat_fields(status)
             if not S_ISREG(mode):
                 continue
             row: Row = (session, project, filename, size, mtime_ns, ctime_ns, inode)
-            if not (INT64_MIN <= mtime_ns <= INT64_MAX and INT64_MIN <= ctime_ns <= INT64_MAX and inode <= INT64_MAX):
+            if not (least <= mtime_ns <= most and least <= ctime_ns <= most and inode <= most):
                 row = plot_from_stat(session, project, filename, status)
                 if row[4] != mtime_ns:
                     self.unsupported[join_path(session, project, filename)] = TIME_OUT_OF_RANGE
@@ -243,12 +264,8 @@ class Walk:
 
     def _cut(self, names_bytes: int) -> None:
         """Drop the rows from the first filename on that is beyond the bounds of a session."""
-        rows, layout = self.rows, self._layout
-        if len(rows) > layout.max_plots or names_bytes > layout.max_names_bytes:
-            rows.sort(key=filename_of)
-            sums = accumulate(len(row[2].encode()) for row in rows[: layout.max_plots])
-            within = bisect_right(list(sums), layout.max_names_bytes)
-            cutoff = rows[within][2]
+        if len(self.rows) > self._layout.max_plots or names_bytes > self._layout.max_names_bytes:
+            cutoff = first_beyond(self.rows, self._layout.max_plots, self._layout.max_names_bytes)
             self.cutoff = cutoff if self.cutoff is None else min(cutoff, self.cutoff)
         if self.cutoff is not None:
             kept = [row for row in self.rows if row[2] < self.cutoff]
@@ -270,31 +287,13 @@ class Walk:
         is_reliable = status.st_dev == self._reliable_device
         # A recent change may be followed by another within the same clock tick.
         if is_reliable and time.time_ns() - status.st_ctime_ns > SETTLE_NS:
-            self.stamps[folder] = _stamp_of(status)
+            self.stamps[folder] = stamp_of(status)
         else:
             self.unstamped.append(folder)
         return status.st_nlink if is_reliable else None
 
-    def _call_on_folder(self, path: str, fd: int) -> None:
-        if self._on_folder is not None:
-            self._on_folder(path, fd)
-
-    def _record_folder_error(self, path: str, error: OSError) -> None:
-        if error.errno not in ABSENT_ERRNOS:
-            self.unreadable[path] = self.unreadable_folders[path] = error
-
-    def _record_error(self, path: str, error: OSError) -> None:
+    def _record_error(self, path: str, error: OSError, *, is_folder: bool = False) -> None:
         if error.errno not in ABSENT_ERRNOS:
             self.unreadable[path] = error
-
-
-_fields_of = attrgetter("st_mode", "st_nlink", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
-
-
-def read_stamp(fd: int) -> FolderStamp:
-    """The stamp of an open folder."""
-    return _stamp_of(os.fstat(fd))
-
-
-def _stamp_of(status: os.stat_result) -> FolderStamp:
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+            if is_folder:
+                self.unreadable_folders[path] = error
