@@ -214,7 +214,8 @@ class History:
     def keeps(self, plot: Plot) -> bool:
         """Whether a version is kept, as far as that can be read."""
         try:
-            return self._find(plot.session, plot.filename, plot.version, plot.project, is_limited=False) is not None
+            with self._folders(plot.session, is_limited=False) as folders:
+                return any(reader.digest_of(folder, plot) for reader, folder in folders)
         except (CatalogError, OSError):
             return False
 
