@@ -272,7 +272,7 @@ def test_a_failed_start_is_logged_once(
     monkeypatch.setattr("plotindex.system.processes.python_interpreter", lambda: "/bin/false")
     began = time.monotonic()
     assert [renderer.run(".png 160", plot)[0] for _ in range(3)] == [Outcome.BUSY] * 3
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert caplog.text.count("No pictures, full-size plots") == 1
     assert "Landlock" in caplog.text
     monkeypatch.setattr("plotindex.system.processes.python_interpreter", lambda: sys.executable)

@@ -20,7 +20,7 @@ from tests.support.site import PREFIX, RawResponse, ServedSite, Site, served, se
 pytestmark = pytest.mark.slow
 
 GONE_SECONDS = 30.0
-PROBE_SECONDS = 2.0
+PROBE_SECONDS = 6.0
 EACH = 20
 """Connections that do the same."""
 GONE = 60
