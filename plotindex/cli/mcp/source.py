@@ -1,11 +1,12 @@
 """Read the HTTP interface of a source of plots, within one session if it is narrowed to that."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
-from plotindex.cli.mcp.answer_shapes import ERROR, FACTS, KEYS, PLOTS, SESSIONS, VERSION, VERSIONS, Shape, parse_answer
+from plotindex.cli.mcp.answers import VERSION, Error, Facts, Keys, Plots, Sessions, Versions, parse_answer
 from plotindex.cli.mcp.untrusted_text import parse_name, shorten_text, shown
 from plotindex.errors import PlotIndexError
 
@@ -14,11 +15,11 @@ MAX_ERROR_CHARS = 300
 LIST_PAGE = 1_000
 PAGES_SECONDS = 30.0
 """How long the pages of one list may take."""
-SHAPES: Mapping[tuple[str, int], Shape] = {
-    ("plots", 0): SESSIONS,
-    ("plots", 1): PLOTS,
-    ("history", 1): KEYS,
-    ("history", 2): VERSIONS,
+ANSWERS: Mapping[tuple[str, int], type] = {
+    ("plots", 0): Sessions,
+    ("plots", 1): Plots,
+    ("history", 1): Keys,
+    ("history", 2): Versions,
 }
 """By the kind of an object, and the number of names behind it."""
 UNAUTHORIZED = "Set PLOTINDEX_TOKEN to one that `plotindex token create` prints there, and start this server again."
@@ -107,7 +108,7 @@ class Reader:
         Raises:
             SourceError: there is none.
         """
-        return _parse(self._ask("GET", kind, parts, query), SHAPES[kind, len(parts)])
+        return _parse(self._ask("GET", kind, parts, query), ANSWERS[kind, len(parts)])
 
     def pages(self, kind: str, *parts: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
         """All pages of a list. Raises as `json`."""
@@ -123,7 +124,7 @@ class Reader:
     def image(self, session: str, filename: str, **query: str | int | None) -> Reply:
         """The bytes of a plot or, with `width`, its picture. Raises as `json`."""
         reply = self._ask("GET", "plots", (session, filename), query)
-        if VERSION.fullmatch(reply.version) is None:
+        if re.fullmatch(VERSION, reply.version) is None:
             raise SourceError(NOT_PLOTINDEX)
         return reply
 
@@ -134,7 +135,7 @@ class Reader:
     def facts(self, session: str, filename: str, project: str | None) -> tuple[dict[str, Any], Reply]:
         """The facts of a copy, and the response that they were in. Raises as `json`."""
         reply = self._ask("GET", "facts", (session, filename), {"project": project})
-        found = _parse(reply, FACTS)
+        found = _parse(reply, Facts)
         if self.only is not None:
             found["same"] = [copy for copy in found["same"] if copy["session"] == self.only]
             if not found["same"]:
@@ -184,7 +185,7 @@ def _message(reply: Reply) -> str | None:
     if not reply.body and reply.headers.get("cache-status", "").startswith("plotindex"):
         # An answer to HEAD.
         return ""
-    found = parse_answer(reply.body, ERROR)
+    found = parse_answer(reply.body, Error)
     return shorten_text(found["error"], MAX_ERROR_CHARS) if found else None
 
 
@@ -193,8 +194,8 @@ def _redirection(reply: Reply) -> str:
     return f", and redirects to {shorten_text(place, MAX_ERROR_CHARS)}, where no token is sent" if place else ""
 
 
-def _parse(reply: Reply, shape: Shape) -> dict[str, Any]:
-    found = parse_answer(reply.body, shape)
+def _parse(reply: Reply, kind: type) -> dict[str, Any]:
+    found = parse_answer(reply.body, kind)
     if found is None:
         raise SourceError(NOT_PLOTINDEX)
     return found
