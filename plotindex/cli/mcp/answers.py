@@ -17,14 +17,14 @@ Place = Annotated[str, Field(pattern="^[0-9a-f-]{1,40}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
-class Key(TypedDict):
+class KeyAnswer(TypedDict):
     """What a plot is asked for by."""
 
     session: Name
     filename: Name
 
 
-class Copy(TypedDict):
+class CopyAnswer(TypedDict):
     """One version of a copy."""
 
     project: Name
@@ -33,20 +33,20 @@ class Copy(TypedDict):
     mtime: Time
 
 
-class KeptVersion(Copy):
+class VersionAnswer(CopyAnswer):
     """A version of a plot's history."""
 
     current: bool
 
 
-class Plot(Key, Copy):
+class PlotAnswer(KeyAnswer, CopyAnswer):
     """A plot of a list."""
 
     copies: list[dict[str, Any]]
     siblings: list[Word]
 
 
-class Session(TypedDict):
+class SessionAnswer(TypedDict):
     """A session of a list."""
 
     session: Name
@@ -54,7 +54,7 @@ class Session(TypedDict):
     mtime: Time
 
 
-class KeptKey(TypedDict):
+class KeptKeyAnswer(TypedDict):
     """A plot of a session's history."""
 
     filename: Name
@@ -63,35 +63,35 @@ class KeptKey(TypedDict):
     gone: Time | None
 
 
-class Sessions(TypedDict):
+class SessionsAnswer(TypedDict):
     """A page of sessions."""
 
-    sessions: list[Session]
+    sessions: list[SessionAnswer]
     next: str | None
 
 
-class Plots(TypedDict):
+class PlotsAnswer(TypedDict):
     """A page of a session's plots."""
 
-    plots: list[Plot]
+    plots: list[PlotAnswer]
     next: str | None
 
 
-class Versions(TypedDict):
+class VersionsAnswer(TypedDict):
     """A page of a plot's versions."""
 
-    versions: list[KeptVersion]
+    versions: list[VersionAnswer]
     next: Place | None
 
 
-class Keys(TypedDict):
+class KeysAnswer(TypedDict):
     """A page of a session's history."""
 
-    keys: list[KeptKey]
+    keys: list[KeptKeyAnswer]
     next: Name | None
 
 
-class Facts(Key):
+class FactsAnswer(KeyAnswer):
     """What a version of a plot shows."""
 
     project: Name
@@ -104,10 +104,10 @@ class Facts(Key):
     title: str | None
     text: list[str]
     flags: list[Word]
-    same: list[Key]
+    same: list[KeyAnswer]
 
 
-class Error(TypedDict):
+class ErrorAnswer(TypedDict):
     """Why there is no other answer."""
 
     error: str

@@ -15,7 +15,7 @@ from plotindex.config import TOKEN_VARIABLE, default_text
 from plotindex.errors import SettingsError
 from plotindex.system import configure_logs
 
-SDK = ("mcp", "mcp_types", "pydantic", "anyio")
+SDK = ("mcp", "mcp_types", "pydantic", "typing_extensions", "anyio")
 
 
 @click.command(epilog=example("mcp --root /srv/plots --session abc123"))
@@ -35,17 +35,16 @@ def mcp(config: Path | None, session: str | None, url: str | None, **options: st
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    from plotindex.cli.mcp.list_tools import ListTools
-    from plotindex.cli.mcp.picture_tools import PictureTools
-    from plotindex.cli.mcp.source import PlotSource, Reader
-    from plotindex.rendering.renderer_client import RendererClient
-
     try:
         from plotindex.cli.mcp.protocol import AgentTools, make_server
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in SDK:
             raise
         raise SettingsError(f"`plotindex mcp` needs the MCP SDK ({error}): pip install 'plotindex[mcp]'.") from None
+    from plotindex.cli.mcp.list_tools import ListTools
+    from plotindex.cli.mcp.picture_tools import PictureTools
+    from plotindex.cli.mcp.source import PlotSource, Reader
+    from plotindex.rendering.renderer_client import RendererClient
 
     source: PlotSource
     if url is not None:

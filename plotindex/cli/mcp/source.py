@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
-from plotindex.cli.mcp.answers import VERSION, Error, Facts, Keys, Plots, Sessions, Versions, parse_answer
+from plotindex.cli.mcp.answers import (
+    VERSION,
+    ErrorAnswer,
+    FactsAnswer,
+    KeysAnswer,
+    PlotsAnswer,
+    SessionsAnswer,
+    VersionsAnswer,
+    parse_answer,
+)
 from plotindex.cli.mcp.untrusted_text import parse_name, shorten_text, shown
 from plotindex.errors import PlotIndexError
 
@@ -16,10 +25,10 @@ LIST_PAGE = 1_000
 PAGES_SECONDS = 30.0
 """How long the pages of one list may take."""
 ANSWERS: Mapping[tuple[str, int], type] = {
-    ("plots", 0): Sessions,
-    ("plots", 1): Plots,
-    ("history", 1): Keys,
-    ("history", 2): Versions,
+    ("plots", 0): SessionsAnswer,
+    ("plots", 1): PlotsAnswer,
+    ("history", 1): KeysAnswer,
+    ("history", 2): VersionsAnswer,
 }
 """By the kind of an object, and the number of names behind it."""
 UNAUTHORIZED = "Set PLOTINDEX_TOKEN to one that `plotindex token create` prints there, and start this server again."
@@ -135,7 +144,7 @@ class Reader:
     def facts(self, session: str, filename: str, project: str | None) -> tuple[dict[str, Any], Reply]:
         """The facts of a copy, and the response that they were in. Raises as `json`."""
         reply = self._ask("GET", "facts", (session, filename), {"project": project})
-        found = _parse(reply, Facts)
+        found = _parse(reply, FactsAnswer)
         if self.only is not None:
             found["same"] = [copy for copy in found["same"] if copy["session"] == self.only]
             if not found["same"]:
@@ -185,7 +194,7 @@ def _message(reply: Reply) -> str | None:
     if not reply.body and reply.headers.get("cache-status", "").startswith("plotindex"):
         # An answer to HEAD.
         return ""
-    found = parse_answer(reply.body, Error)
+    found = parse_answer(reply.body, ErrorAnswer)
     return shorten_text(found["error"], MAX_ERROR_CHARS) if found else None
 
 
