@@ -69,28 +69,27 @@ class BackgroundComparer:
         try:
             while (queued := self._next()) is not None:
                 started = time.monotonic_ns()
-                self._compare(queued.pair)
+                self._compare(*queued)
                 with self._lock:
                     self._queued.charge(queued.caller, time.monotonic_ns() - started)
         except BaseException:
             self._is_running = False
             raise
 
-    def _compare(self, pair: Pair) -> None:
+    def _compare(self, caller: str, pair: Pair) -> None:
         # What cannot be compared now is queued again by the next request.
         try:
             self._remember(pair, self._comparer.compare(pair, self._renderer))
         except NotComparedError:
             with self._lock:
-                self._queued.clear()
+                self._queued.drop(caller)
         except (PlotIndexError, OSError):
             pass
 
     def _next(self) -> QueuedPair | None:
         """The next pair that is not known."""
         with self._lock:
-            while self._queued and not self._is_stopping():
-                queued = self._queued.take()
+            while not self._is_stopping() and (queued := self._queued.take()):
                 if queued.pair not in self._remembered:
                     return queued
             self._is_running = False

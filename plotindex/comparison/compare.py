@@ -1,6 +1,7 @@
 """Compare the two versions of a plot: by their bytes, their pictures, their texts and what they draw."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple, TypeVar
@@ -29,7 +30,8 @@ TEXTS = (".svg", ".pdf")
 """Suffixes of plots whose texts are those that are drawn, the best first."""
 UNREADABLE = "it has changed meanwhile, or cannot be read"
 MAX_BUSY = 3
-"""How often the renderer is asked while it is busy."""
+"""How often the renderer is asked while it is busy, but not again once RETRY_SECONDS have passed."""
+RETRY_SECONDS = 5.0
 T = TypeVar("T")
 
 
@@ -224,10 +226,13 @@ def _read_texts(file: OpenFormat, renderer: RendererClient) -> Texts:
 
 def _ask(look: Callable[[], T | Outcome]) -> T | Outcome:
     """What the renderer answers; what is told without its answer would be remembered. Raises NotComparedError."""
+    until = time.monotonic() + RETRY_SECONDS
     for _ in range(MAX_BUSY):
         found = look()
         if found is not Outcome.BUSY:
             return found
+        if time.monotonic() > until:
+            break
     raise NotComparedError("Plots cannot be compared: the renderer cannot be started, or is busy. Try again later.")
 
 
