@@ -106,7 +106,7 @@ def create_app(settings: Settings | None = None, is_stopping: Callable[[], bool]
         HistoryViews(lookup, history, viewer),
         FactsViews(lookup, viewer),
         ExportViews(lookup, viewer, settings.export_mb, check_form),
-        LikeViews(lookup, history, thumbnails.renderer, viewer, check_form),
+        LikeViews(lookup, history, viewer, check_form),
         DiffViews(lookup, history, BackgroundComparer.from_settings(settings, lookup, history, is_stopping), viewer),
     ):
         for rule, name, view, method in views.routes(prefix):

@@ -25,11 +25,12 @@ class CallerTurns:
             self._callers.add(caller)
             return True
 
-    def release(self, caller: str) -> None:
-        """End a turn that `take` has begun."""
+    def release(self, caller: str) -> bool:
+        """End a turn that `take` has begun; return whether nobody has one now."""
         with self._changed:
             self._callers.discard(caller)
             self._changed.notify_all()
+            return not self._callers
 
     def _may_begin(self, caller: str) -> bool:
         return caller not in self._callers and len(self._callers) != self._most

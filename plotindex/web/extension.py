@@ -211,7 +211,7 @@ class PlotIndex(PlotFiles):
                 HistoryViews(lookup, state.history, self._viewer),
                 FactsViews(lookup, self._viewer),
                 ExportViews(lookup, self._viewer, settings.export_mb, self._check_form),
-                LikeViews(lookup, state.history, state.thumbnails.renderer, self._viewer, self._check_form),
+                LikeViews(lookup, state.history, self._viewer, self._check_form),
                 DiffViews(lookup, state.history, comparer, self._viewer),
             ):
                 self._add_list_routes(pages, views.routes(prefix))

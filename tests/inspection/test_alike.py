@@ -3,16 +3,23 @@
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
+from threading import Event
 from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 from PIL import Image, ImageDraw
 
+from plotindex.config.settings import Settings
+from plotindex.rendering.protocol import INSPECT, Outcome
+from plotindex.rendering.renderer_client import RendererClient
+from plotindex.web.extension import PlotIndex
 from tests.support.images import encoded
-from tests.support.processes import draw, run_plotindex
+from tests.support.processes import Index, draw, run_plotindex
 from tests.support.site import ServedSite, served
 
 
@@ -107,3 +114,31 @@ def test_the_command_prints_one_path_a_line(alike_site: ServedSite, tmp_path: Pa
     picture.write_bytes(b"no picture")
     refused = find()
     assert (refused.returncode, "is not a picture" in refused.stderr) == (2, True)
+
+
+def test_looking_for_a_picture_keeps_no_other_picture_waiting(
+    settings: Settings, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(settings.root, "s/project_a/x.png", PLOTS[0])
+    index()
+    app = Flask("host")
+    PlotIndex(app, root=settings.root, state_dir=str(settings.state_dir), may_see=lambda _: True)
+    looking, go_on = Event(), Event()
+    send = RendererClient._send
+
+    def send_slowly(renderer: RendererClient, *job: Any) -> Outcome:
+        if INSPECT in job[1]:
+            looking.set()
+            assert go_on.wait(30)
+        return send(renderer, *job)
+
+    monkeypatch.setattr(RendererClient, "_send", send_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(app.test_client().post, "/api/smartstat/like", data=SCALED)
+        assert looking.wait(30)
+        try:
+            answer = app.test_client().get("/api/smartstat/plots/s/x.png?width=160")
+        finally:
+            go_on.set()
+        assert (answer.status_code, answer.content_type) == (200, "image/webp")
+        assert found.result().status_code == 200

@@ -39,9 +39,9 @@ MIN_BYTES_PER_SECOND, GRACE_SECONDS = 100_000, 60.0
 class ExportBody:
     """The pieces of an archive, until the client is too slow. Calls `release` once, at the end or when it is closed."""
 
-    def __init__(self, pieces: Generator[bytes, None, None], release: Callable[[], None]) -> None:
+    def __init__(self, pieces: Generator[bytes, None, None], release: Callable[[], object]) -> None:
         self._pieces = pieces
-        self._release: Callable[[], None] | None = release
+        self._release: Callable[[], object] | None = release
         self._started = time.monotonic()
         self._sent = 0
 

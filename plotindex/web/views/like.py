@@ -18,6 +18,8 @@ from plotindex.web.views.lists import Route, Viewer, require_catalog
 
 PATH = "/like"
 """Below the URL prefix."""
+MAX_CALLERS = 4
+"""Who wait for the renderer at a time: each may take it for some seconds."""
 
 
 class LikeViews:
@@ -27,7 +29,6 @@ class LikeViews:
         self,
         lookup: Lookup,
         history: History,
-        renderer: RendererClient,
         get_viewer: Callable[[], Viewer | Response],
         check_form: Callable[[], Response | None],
     ) -> None:
@@ -37,10 +38,11 @@ class LikeViews:
         """
         self._lookup = lookup
         self._history = history
-        self._renderer = renderer
+        # Not that of the pictures, which would wait for it.
+        self._renderer = RendererClient()
         self._get_viewer = get_viewer
         self._check_form = check_form
-        self._turns = CallerTurns()
+        self._turns = CallerTurns(MAX_CALLERS)
 
     def routes(self, url_prefix: str) -> list[Route]:
         """The routes to mount."""
@@ -60,7 +62,8 @@ class LikeViews:
         try:
             return self._answer(viewer)
         finally:
-            self._turns.release(caller)
+            if self._turns.release(caller):
+                self._renderer.close()
 
     def _answer(self, viewer: Viewer) -> Response:
         try:
