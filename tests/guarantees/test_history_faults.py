@@ -49,6 +49,7 @@ def short_files(_disk: Path, pages: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("fault", [full_disk, short_files])
 def test_wherever_writing_fails_rows_and_bytes_agree_and_the_next_try_keeps(
     tmp_path: Path, root: Path, new_database: NewDatabase, fault: Callable[[Path, int], AbstractContextManager[None]]

@@ -134,8 +134,8 @@ def test_a_hundred_thousand_plots_are_counted_and_not_listed(hostile: Agent) -> 
     told = hostile.told("plots", session="flood")
     assert time.monotonic() - began < 30
     assert len(told["plots"]) == 50
-    assert told["plots"][0]["filename"] == f"plot-{MANY - 1:06}.png"
-    assert told["count"] + (MANY if "hint" in told else 0) >= MANY
+    if "hint" not in told:  # A slow machine reads a part of them in that time.
+        assert (told["plots"][0]["filename"], told["count"]) == (f"plot-{MANY - 1:06}.png", MANY)
     assert told["more"] == told["count"] - 50
     found = hostile.told("search", q="plot-0000", session="flood")
     assert (len(found["plots"]), found["count"]) == (50, 100)

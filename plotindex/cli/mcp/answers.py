@@ -14,6 +14,9 @@ Time = Annotated[str, Field(pattern="^[0-9TZ:.+-]{1,40}$")]
 Word = Annotated[str, Field(pattern="^[a-z0-9]{0,16}$")]
 """A suffix, a format or a flag."""
 Place = Annotated[str, Field(pattern="^[0-9a-f-]{1,40}$")]
+MAX_ENTRIES = 10_000
+"""Of one list: ten times as many as are asked for, or as a plot may have copies."""
+AtMost = Field(max_length=MAX_ENTRIES)
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
@@ -42,8 +45,8 @@ class VersionAnswer(CopyAnswer):
 class PlotAnswer(KeyAnswer, CopyAnswer):
     """A plot of a list."""
 
-    copies: list[dict[str, Any]]
-    siblings: list[Word]
+    copies: Annotated[list[dict[str, Any]], AtMost]
+    siblings: Annotated[list[Word], AtMost]
 
 
 class SessionAnswer(TypedDict):
@@ -66,28 +69,28 @@ class KeptKeyAnswer(TypedDict):
 class SessionsAnswer(TypedDict):
     """A page of sessions."""
 
-    sessions: list[SessionAnswer]
+    sessions: Annotated[list[SessionAnswer], AtMost]
     next: str | None
 
 
 class PlotsAnswer(TypedDict):
     """A page of a session's plots."""
 
-    plots: list[PlotAnswer]
+    plots: Annotated[list[PlotAnswer], AtMost]
     next: str | None
 
 
 class VersionsAnswer(TypedDict):
     """A page of a plot's versions."""
 
-    versions: list[VersionAnswer]
+    versions: Annotated[list[VersionAnswer], AtMost]
     next: Place | None
 
 
 class KeysAnswer(TypedDict):
     """A page of a session's history."""
 
-    keys: list[KeptKeyAnswer]
+    keys: Annotated[list[KeptKeyAnswer], AtMost]
     next: Name | None
 
 
@@ -102,9 +105,9 @@ class FactsAnswer(KeyAnswer):
     height: Count | None
     frames: Count | None
     title: str | None
-    text: list[str]
-    flags: list[Word]
-    same: list[KeyAnswer]
+    text: Annotated[list[str], AtMost]
+    flags: Annotated[list[Word], AtMost]
+    same: Annotated[list[KeyAnswer], AtMost]
 
 
 class ErrorAnswer(TypedDict):
