@@ -1,7 +1,9 @@
 """Keep versions: read what the catalogue's changes name, store it, and thin what is stored."""
 
 import errno
+import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -18,7 +20,7 @@ from plotindex.history.store import HistoryStore
 from plotindex.history.version_reader import ReadResult, read_version
 from plotindex.index import require_same_root
 from plotindex.storage import Catalog, Follower, HistoryConsumer, HistoryWriter, PendingVersion, disk_bytes
-from plotindex.tree import SETTLE_NS, Tree
+from plotindex.tree import SETTLE_NS, PlotKey, Tree
 
 BATCH = 64
 """Versions that are kept at once: they share a wait for the disk and a transaction."""
@@ -37,6 +39,10 @@ RETRY_NS = 86_400 * 10**9
 """For so long after its change, a version that cannot be read is tried again, each time after twice as long."""
 COPIES_AT_ONCE = 1_000
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _NoRoomError(Exception):
+    """Nothing may be evicted for a version."""
 
 
 class Limits(NamedTuple):
@@ -151,12 +157,10 @@ class Keeper:
         return int(self._limits.bytes * MAX_SHARE)
 
     def _keep(self, batch: Sequence[PendingVersion], contents: OpenContents) -> None:
-        results: list[ReadResult] = []
-        size = sum(map(self._size, batch))
         # Before any content is found to be stored already: it might be removed here.
-        self._make_room(contents, size)
+        fitting, results = self._make_room(batch, contents)
         try:
-            for pending in batch:
+            for pending in fitting:
                 results.append(read_version(self._tree, pending, contents, self._max_bytes))
             if not all(each.staged for each in results):
                 require_same_root(self._tree, self._catalog)
@@ -170,7 +174,8 @@ class Keeper:
         except BaseException as error:
             self._withdraw(contents, [each.staged for each in results if each.staged])
             if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
-                self._evict(contents, size)
+                # A quota, which `free_bytes` does not tell.
+                self._evict(contents, [], sum(map(self._size, fitting)))
             raise
         contents.delete_all(freed)
 
@@ -186,16 +191,49 @@ class Keeper:
         """Apply the bound."""
         return shrink(writer, lambda total: total <= self._limits.bytes)
 
-    def _make_room(self, contents: OpenContents, size: int) -> None:
-        """Remove as much as is to be written, if that would use the disk's reserve."""
-        if contents.free_bytes() < size:
-            self._evict(contents, size)
+    def _make_room(
+        self, batch: Sequence[PendingVersion], contents: OpenContents
+    ) -> tuple[list[PendingVersion], list[ReadResult]]:
+        """The versions that fit on the disk above its reserve, and what becomes of the others.
 
-    def _evict(self, contents: OpenContents, size: int) -> None:
-        with self._store.writing() as writer:
-            upto = writer.total_bytes() - size
-            freed = shrink(writer, lambda total: total <= upto)
-        contents.delete_all(freed)
+        Where they do not fit, what is kept is evicted for those that can be opened: a size alone is a claim.
+        """
+        if contents.free_bytes() >= sum(map(self._size, batch)):
+            return list(batch), []
+        fitting: list[PendingVersion] = []
+        free = contents.free_bytes()
+        for each in sorted(filter(self._can_be_opened, batch), key=self._size):
+            if self._size(each) > free:
+                if not self._evict(contents, [each], self._size(each) - free):
+                    continue
+                free = contents.free_bytes() - sum(map(self._size, fitting))
+            fitting.append(each)
+            free -= self._size(each)
+        # As if unreadable: tried again later.
+        return fitting, [ReadResult(each, each.plot, None, is_lost=False) for each in batch if each not in fitting]
+
+    def _can_be_opened(self, pending: PendingVersion) -> bool:
+        plot = pending.plot
+        with suppress(OSError):
+            if opened := self._tree.open(PlotKey(plot.session, plot.filename), plot.project):
+                os.close(opened.fd)
+            return True
+        return False
+
+    def _evict(self, contents: OpenContents, asking: Sequence[PendingVersion], size: int) -> bool:
+        """Remove so many bytes for versions that ask for room, or nothing; return whether that was possible."""
+        asked: Counter[int] = Counter()
+        for each in asking:
+            asked[each.session_id] += self._size(each)
+        with suppress(_NoRoomError):
+            with self._store.writing() as writer:
+                upto = writer.total_bytes() - size
+                freed = shrink(writer, lambda total: total <= upto, asked)
+                if writer.total_bytes() > upto:
+                    raise _NoRoomError
+            contents.delete_all(freed)
+            return True
+        return False
 
     def _thin_copies(self, writer: HistoryWriter, copy_ids: Sequence[int]) -> set[str]:
         """Apply the rule to some copies."""

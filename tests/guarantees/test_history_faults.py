@@ -17,6 +17,7 @@ from plotindex.storage.schema import HISTORY
 from plotindex.storage.sqlite.database import SqliteDatabase
 from tests.support.history import RULE, HistorySite
 from tests.support.namespaces import small_disk_at
+from tests.support.other_users import without_privileges
 from tests.support.postgres import NewDatabase
 
 PAGE = 4096
@@ -81,4 +82,31 @@ def test_wherever_writing_fails_rows_and_bytes_agree_and_the_next_try_keeps(
                 break
         # The contents, and the pages of the log.
         assert pages > PLOT_BYTES // PAGE + 5
+        history.close()
+
+
+@pytest.mark.parametrize("is_readable", [False, True])
+def test_a_file_that_claims_to_need_room_costs_no_other_session_its_versions(
+    tmp_path: Path, root: Path, new_database: NewDatabase, *, is_readable: bool
+) -> None:
+    with small_disk_at(tmp_path / "disk", "size=32m") as disk, new_database("sqlite") as database:
+        history = open_database(disk / "history.db", schema=HISTORY)
+        site = HistorySite(root, Catalog(database), history, disk / "history", Limits(1 << 30, RULE))
+        site.catalog.record_root(str(root), site.tree.layout, 1)
+        theirs = {f"{number}.png": os.urandom(2 << 20) for number in range(4)}
+        for name, content in theirs.items():
+            site.draw(f"theirs/project_a/{name}", content)
+        site.keep()
+        bomb = site.draw("mine/project_a/bomb.png", b"bomb")
+        os.truncate(bomb, 24 << 20)
+        site.draw("mine/project_a/small.png", b"small")
+        site.index()
+        with without_privileges():
+            bomb.chmod(0o644 if is_readable else 0)
+            for seconds in (3, 60, 3600):
+                site.keep_without_indexing(seconds)
+        assert {name: site.versions("theirs", name) for name in theirs} == {n: [c] for n, c in theirs.items()}
+        assert site.versions("mine", "small.png") == [b"small"]
+        assert site.versions("mine", "bomb.png") == []
+        site.check()
         history.close()
