@@ -1,9 +1,11 @@
 """Inspect the plots of one root: those that changed first, then the backlog, both from the newest to the oldest.
 
-Sessions take turns: one that draws without pause delays no other.
+Sessions take turns, those first whose plots have taken the least time: one that draws without pause, or what takes
+long, delays no other.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -31,7 +33,10 @@ PAGE = 200
 """Plots of the backlog that are read at once."""
 SECOND_NS = 1_000_000_000
 RETRY_SECONDS = {Later.YOUNG: 2, Later.AWAITED: 2, Later.CHANGED: 10, Later.BUSY: 60, Later.UNREADABLE: 600}
-"""How long a plot waits that could not be inspected."""
+"""How long a plot waits that could not be inspected; each time the renderer was busy, twice as long as before."""
+MAX_RETRY_SECONDS = 86_400
+MAX_BUSY_PLACES = 10_000
+"""Plots of which this is remembered."""
 FOLLOW_SECONDS = 0.5
 """How long it takes changes at a time: what is not known to have changed has no turn."""
 BACKLOG_STEPS = 8
@@ -88,6 +93,10 @@ class Inspector:
         self._clean_at = 0.0
         self._steps = 0
         self._last_turn = ""
+        self._used: dict[str, float] = {}
+        """Seconds by turn, of those that wait."""
+        self._busy: Counter[Place] = Counter()
+        """How often the renderer was busy with a plot."""
 
     def step(self, seconds: float, is_stopped: Callable[[], bool] = lambda: False) -> Step:
         """Take the changes; inspect plots for some seconds, and write their facts.
@@ -101,7 +110,7 @@ class Inspector:
         require_same_root(self._tree, self._catalog)
         is_more = not self._follower.run(FOLLOW_SECONDS)
         claim = self._claim()
-        examined, is_unavailable = self._examine(claim.plots, time.monotonic() + seconds, is_stopped)
+        examined, is_unavailable = self._examine(claim, time.monotonic() + seconds, is_stopped)
         if examined or claim.gone or claim.page:
             self._write(claim, examined)
         elif time.monotonic() >= self._clean_at:
@@ -128,19 +137,25 @@ class Inspector:
             if page or not due:
                 return Claim(page.plots[:BATCH] if page else (), page=page)
             found = {place: reader.plot(place) for place, _ in due}
+            turns = dict(due)
+            # The time in which a session had nothing to inspect is not made up for.
+            least = min((self._used[turn] for turn in set(turns.values()) & self._used.keys()), default=0.0)
+            self._used = {turn: self._used.get(turn, least) for turn in turns.values()}
             plots = [plot for plot in found.values() if plot]
-            return Claim(plots, [place for place, plot in found.items() if not plot], turns=dict(due))
+            plots.sort(key=lambda plot: self._used[turns[place_of(plot)]])
+            return Claim(plots, [place for place, plot in found.items() if not plot], turns=turns)
 
-    def _examine(
-        self, plots: Sequence[Plot], deadline: float, is_stopped: Callable[[], bool]
-    ) -> tuple[list[Examined], bool]:
+    def _examine(self, claim: Claim, deadline: float, is_stopped: Callable[[], bool]) -> tuple[list[Examined], bool]:
         """Examine plots until the deadline; also return whether the renderer is unavailable."""
         examined: list[Examined] = []
         busy = 0
-        for plot in plots:
-            if is_stopped() or busy == MAX_BUSY or (examined and time.monotonic() >= deadline):
+        for plot in claim.plots:
+            began = time.monotonic()
+            if is_stopped() or busy == MAX_BUSY or (examined and began >= deadline):
                 break
             examined.append(examine(self._tree, self._renderer, self._kept, plot, self._find_facts))
+            if claim.turns:
+                self._used[claim.turns[place_of(plot)]] += time.monotonic() - began
             busy = busy + 1 if examined[-1].result is Later.BUSY else 0
         return examined, busy == MAX_BUSY
 
@@ -153,13 +168,21 @@ class Inspector:
         with self._catalog.writing() as catalog_writer:
             writer = FactsWriter(catalog_writer.connection)
             writer.store([(each.plot, each.result) for each in examined if isinstance(each.result, StoredFacts)])
-            for each in examined:
-                if isinstance(each.result, Later):
-                    writer.pend(place_of(each.plot), now + RETRY_SECONDS[each.result] * SECOND_NS)
+            for plot, result in examined:
+                if isinstance(result, Later):
+                    writer.pend(place_of(plot), now + self._retry_seconds(place_of(plot), result) * SECOND_NS)
             for place in claim.gone:
                 writer.drop_pending(place)
             if claim.page and len(examined) == len(claim.page.plots):
                 writer.move_backlog(claim.page.start, claim.page.next)
+
+    def _retry_seconds(self, place: Place, reason: Later) -> int:
+        if reason is not Later.BUSY:
+            return RETRY_SECONDS[reason]
+        if len(self._busy) >= MAX_BUSY_PLACES:
+            self._busy.clear()
+        self._busy[place] += 1
+        return min(RETRY_SECONDS[reason] << (self._busy[place] - 1), MAX_RETRY_SECONDS)
 
     def _clean(self) -> None:
         """Delete facts of copies removed long ago."""
@@ -169,5 +192,5 @@ class Inspector:
                 writer = FactsWriter(catalog_writer.connection)
                 is_more = writer.delete_gone(now - KEPT_NS, ROWS_AT_ONCE)
                 # The clock may have been set back.
-                writer.cap_due(now + max(RETRY_SECONDS.values()) * SECOND_NS)
+                writer.cap_due(now + MAX_RETRY_SECONDS * SECOND_NS)
         self._clean_at = time.monotonic() + CLEAN_SECONDS

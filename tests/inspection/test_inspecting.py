@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,6 +21,13 @@ from tests.support.postgres import on_both_engines
 
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' width='90' height='60'><title>%s</title><text>Counts</text></svg>"
 PNG = encoded(halves())
+SLOW_SVG = (
+    "<svg xmlns='http://www.w3.org/2000/svg' width='2000' height='2000'><filter id='f'>"
+    "<feTurbulence baseFrequency='0.5' numOctaves='9'/></filter><text>slow</text>"
+    + "<rect width='2000' height='2000' filter='url(#f)'/>" * 200
+    + "</svg>"
+).encode()
+"""Takes all the time that the renderer gives to one plot."""
 
 
 @on_both_engines
@@ -96,6 +104,24 @@ def test_a_session_that_draws_without_pause_delays_no_other(site: InspectionSite
     order = [path for path in order_of(site, 8) if path not in known]
     assert {"calm/project_a/x.png", "slow/project_a/x.png"} <= set(order[:4]), order
     assert sum(path.startswith("new") for path in order[:4]) == 1, order
+
+
+def test_plots_that_take_long_delay_no_other_session(site: InspectionSite) -> None:
+    for session in ("slow", "calm"):
+        site.draw(f"{session}/project_a/known.png", PNG)
+    site.index()
+    site.inspect()
+    for number in range(4):
+        site.draw(f"slow/project_a/{number}.svg", SLOW_SVG + b" " * number)
+    for number in range(20):
+        site.draw(f"calm/project_a/{number}.png", encoded(halves(), "PNG", dpi=(100 + number, 100)))
+    site.index()
+    site.inspect(3, most=1, is_stopped=lambda: True)
+    calm = [plot.path for plot in site.plots() if plot.session == "calm"]
+    slow = [plot.path for plot in site.plots() if plot.session == "slow" and plot.path.endswith(".svg")]
+    while not all(map(site.facts, calm)):
+        assert sum(site.facts(path) is not None for path in slow) < 2
+        site.inspect(0, most=1, is_stopped=partial(next, iter((False, True))))
 
 
 def test_a_change_behind_thousands_of_others_has_its_turn_at_once(site: InspectionSite) -> None:
