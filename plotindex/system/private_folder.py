@@ -181,6 +181,9 @@ class PrivateFolder:
         os.mkdir(name, 0o700 | self._bits, dir_fd=self.fd)
         fd = os.open(name, FOLDER_FLAGS, dir_fd=self.fd)
         try:
+            # The owner may have put one of root's there, to be given that.
+            if os.listdir(fd):
+                raise self._unsafe(name, "is not the folder that was just created: try again")
             # Undo the umask. Only where needed: RestrictSUIDSGID= forbids the call, and the kernel inherits setgid.
             if self._bits & ~os.fstat(fd).st_mode:
                 os.fchmod(fd, 0o2700 | self._bits)

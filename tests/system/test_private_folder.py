@@ -113,6 +113,26 @@ def test_root_enters_no_folder_that_another_user_replaced_by_a_link(owned: Setti
         Tokens.from_settings(owned).create("web")
 
 
+def test_root_gives_away_no_folder_that_was_put_in_the_place_of_a_new_one(
+    owned: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = owned.state_folder / "secret"
+    secret.mkdir(0o700)
+    (secret / "key").write_text("of root")
+    mkdir = os.mkdir
+
+    def swap(name: str, mode: int, *, dir_fd: int) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        os.rmdir(name, dir_fd=dir_fd)
+        os.rename(secret, name, dst_dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", swap)
+    with pytest.raises(UnsafePathError, match="is not the folder that was just created: try again"):
+        make_private_folder(owned.state_folder / "sub")
+    [given] = [folder for folder in owned.state_folder.iterdir() if (folder / "key").exists()]
+    assert given.stat().st_uid == os.geteuid()
+
+
 def test_links_of_root_and_of_the_folders_owner_are_followed(owned: Settings) -> None:
     for number, owner in enumerate((0, OWNER)):
         link = owned.state_dir / f"link{number}"
