@@ -45,6 +45,8 @@ MAX_BUSY = 3
 """After so many plots in a row for which the renderer was busy, it counts as unavailable."""
 KEPT_NS = 86_400 * SECOND_NS
 """How long the facts of a removed copy stay, so that it need not be read again where it was moved to."""
+KEPT_GONE = 5_000
+"""Of so many removed copies, the latest ones: a fact takes up to 14 KB of the catalogue."""
 CLEAN_SECONDS = 600.0
 ROWS_AT_ONCE = 500
 
@@ -113,7 +115,7 @@ class Inspector:
         examined, is_unavailable = self._examine(claim, time.monotonic() + seconds, is_stopped)
         if examined or claim.gone or claim.page:
             self._write(claim, examined)
-        elif time.monotonic() >= self._clean_at:
+        if time.monotonic() >= self._clean_at:
             self._clean()
         if examined and claim.turns:
             self._last_turn = claim.turns[place_of(examined[-1].plot)]
@@ -185,12 +187,12 @@ class Inspector:
         return min(RETRY_SECONDS[reason] << (self._busy[place] - 1), MAX_RETRY_SECONDS)
 
     def _clean(self) -> None:
-        """Delete facts of copies removed long ago."""
+        """Delete facts of copies removed long ago, or of too many."""
         now, is_more = time.time_ns(), True
         while is_more:
             with self._catalog.writing() as catalog_writer:
                 writer = FactsWriter(catalog_writer.connection)
-                is_more = writer.delete_gone(now - KEPT_NS, ROWS_AT_ONCE)
+                is_more = writer.delete_gone(now - KEPT_NS, KEPT_GONE, ROWS_AT_ONCE)
                 # The clock may have been set back.
                 writer.cap_due(now + MAX_RETRY_SECONDS * SECOND_NS)
         self._clean_at = time.monotonic() + CLEAN_SECONDS

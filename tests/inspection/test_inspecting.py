@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from plotindex.errors import RootLostError
+from plotindex.inspection import inspector
 from plotindex.inspection.access import read_facts
 from plotindex.inspection.examine import MAX_BYTES
 from plotindex.tree.plots import OpenPlot, PlotKey
@@ -192,6 +193,22 @@ def test_facts_of_a_removed_plot_are_deleted_a_day_later(site: InspectionSite) -
     site.start()
     site.inspect(90_000)
     assert count(site, "facts") == 0
+
+
+@on_both_engines
+def test_facts_of_many_removed_plots_are_deleted_before(site: InspectionSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspector, "KEPT_GONE", 2)
+    for number in range(5):
+        plot = site.draw(f"s/project_a/{number}.svg", SVG % b"%d" % number)
+        site.index()
+        site.inspect()
+        plot.unlink()
+        site.index()
+    site.draw("s/project_a/here.svg", SVG % b"here")
+    site.index()
+    site.start()
+    site.inspect()
+    assert count(site, "facts") == 3
 
 
 def test_nothing_is_read_while_the_root_is_lost(site: InspectionSite, tmp_path: Path) -> None:

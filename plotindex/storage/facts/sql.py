@@ -24,6 +24,9 @@ DELETE = Prepared("DELETE FROM facts WHERE id = :of_id")
 KEEP = Prepared(f"UPDATE facts SET gone = NULL WHERE {OF_COPY} AND gone IS NOT NULL")
 MARK_GONE = Prepared(f"UPDATE facts SET gone = :now WHERE {OF_COPY}")
 GONE = Prepared("SELECT id, title, text FROM facts WHERE gone < :before ORDER BY gone LIMIT :most")
+GONE_BEYOND = Prepared(
+    "SELECT id, title, text FROM facts WHERE gone IS NOT NULL ORDER BY gone DESC LIMIT :most OFFSET :kept"
+)
 LAST_ID = Prepared("SELECT max(id) FROM facts")
 WITHOUT_PLOT = Prepared(
     f"SELECT id, title, text, (SELECT 1 FROM plot WHERE {SAME_COPY}) FROM facts "

@@ -69,9 +69,10 @@ class FactsWriter:
         """Record that a copy is there."""
         sql.KEEP.count(self.connection, place_values(place))
 
-    def delete_gone(self, before_ns: int, limit: int) -> bool:
-        """Delete facts of copies removed before then; return whether there are more."""
+    def delete_gone(self, before_ns: int, kept: int, limit: int) -> bool:
+        """Delete facts of copies removed before then, or beyond the latest `kept`; return whether there are more."""
         rows = sql.GONE(self.connection, {"before": before_ns, "most": limit})
+        rows = rows or sql.GONE_BEYOND(self.connection, {"kept": kept, "most": limit})
         self._delete(rows)
         return len(rows) == limit
 
