@@ -14,6 +14,7 @@ from plotindex.config import Settings
 from plotindex.errors import CatalogError
 from plotindex.history.bounds import shrink
 from plotindex.history.contents import HistoryError, OpenContents, StagedContent
+from plotindex.history.problem_log import ProblemLog
 from plotindex.history.retention import KeptVersions, superfluous
 from plotindex.history.session_folder import identify
 from plotindex.history.store import HistoryStore
@@ -70,6 +71,7 @@ class Keeper:
         """Whether versions are to be kept, now or when they are old enough."""
         self._last_session = self._thinned_upto = 0
         self._thin_at = 0.0
+        self._problems = ProblemLog()
 
     def prepare(self) -> None:
         """Create what is missing; delete what a killed process left, rows whose bytes were deleted, and what is beyond
@@ -178,6 +180,7 @@ class Keeper:
                 self._evict(contents, [], sum(map(self._size, fitting)))
             raise
         contents.delete_all(freed)
+        self._problems.add(results)
 
     def _withdraw(self, contents: OpenContents, staged: Sequence[StagedContent]) -> None:
         """Delete what was stored for rows that were not written, where that can be read."""
@@ -266,7 +269,7 @@ class Keeper:
 
 def _record(writer: HistoryWriter, result: ReadResult) -> None:
     """Write the row of a version, or that it is to be kept later."""
-    pending, plot, staged, is_lost = result
+    pending, plot, staged, is_lost, _ = result
     copy_id, session_id, expected = pending
     now = time.time_ns()
     waited = now - expected.ctime_ns

@@ -1,15 +1,11 @@
 """Read one version of a plot, once."""
 
-import logging
 import os
 from typing import NamedTuple
 
 from plotindex.history.contents import OpenContents, StagedContent, UnreadableError
 from plotindex.storage import PendingVersion, is_same_content
-from plotindex.system import printable
 from plotindex.tree import Plot, PlotKey, Tree, plot_from_stat
-
-log = logging.getLogger(__name__)
 
 
 class ReadResult(NamedTuple):
@@ -22,6 +18,8 @@ class ReadResult(NamedTuple):
     """Its bytes; None if it is another version than expected, whose turn comes when it is due, or unreadable now."""
     is_lost: bool
     """Whether the version that was to be kept was overwritten or removed before it was read."""
+    problem: str | None = None
+    """Why it could not be read."""
 
 
 def read_version(tree: Tree, pending: PendingVersion, contents: OpenContents, max_bytes: int) -> ReadResult:
@@ -59,6 +57,4 @@ def read_version(tree: Tree, pending: PendingVersion, contents: OpenContents, ma
 
 
 def _unreadable(pending: PendingVersion, reason: str | None) -> ReadResult:
-    plot = pending.plot
-    log.warning("History: cannot read %s (%s).", printable(plot.path), reason)
-    return ReadResult(pending, plot, None, is_lost=False)
+    return ReadResult(pending, pending.plot, None, is_lost=False, problem=reason)

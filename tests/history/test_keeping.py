@@ -521,3 +521,14 @@ def test_a_history_whose_database_has_no_tables_yet_has_not_begun(catalog: Catal
     with pytest.raises(HistoryError, match="has no tables yet"):
         store.exists()
     store.database.close()
+
+
+def test_what_cannot_be_read_is_logged_once_a_minute(site: HistorySite, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(200):
+        site.draw(f"s/project_a/{number}.png", "closed").chmod(0)
+    site.index()
+    with without_privileges():
+        for _ in range(3):
+            site.keep_without_indexing()
+    assert caplog.text.count("cannot read") == 1
+    assert "History: cannot read 64 versions, the last one of s/project_a/" in caplog.text
