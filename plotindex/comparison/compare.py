@@ -12,6 +12,7 @@ from plotindex.comparison.words import NO_TEXTS, Texts, words_of_places, words_o
 from plotindex.errors import PlotIndexError
 from plotindex.history.access import DamagedVersionError, History
 from plotindex.history.contents import digest_of
+from plotindex.inspection.examine import MAX_BYTES
 from plotindex.rendering.cache import FileCache, pair_key
 from plotindex.rendering.comparison import (
     UNKNOWN_DRAWING,
@@ -29,6 +30,7 @@ DRAWING = ".svg"
 TEXTS = (".svg", ".pdf")
 """Suffixes of plots whose texts are those that are drawn, the best first."""
 UNREADABLE = "it has changed meanwhile, or cannot be read"
+TOO_LARGE = f"it has more than {MAX_BYTES >> 20} MB"
 MAX_BUSY = 3
 """How often the renderer is asked while it is busy, but not again once RETRY_SECONDS have passed."""
 RETRY_SECONDS = 5.0
@@ -85,10 +87,12 @@ class PairComparer:
         assert pair.before is not None
         assert pair.after is not None
         sides = pair.before, pair.after
+        if any(file.plot.size > MAX_BYTES for side in sides for file in side.files):
+            return unreadable(TOO_LARGE)
         with ExitStack() as stack:
             try:
                 fds = [self._open(side, stack) for side in sides]
-                digests = [{suffix: digest_of(fd) for suffix, fd in opened.items()} for opened in fds]
+                digests = [_read_digests(*each) for each in zip(sides, fds, strict=True)]
             except (OSError, DamagedVersionError):
                 return unreadable(UNREADABLE)
             known = self._known(*sides, digests)
@@ -152,7 +156,7 @@ def compare_files(before: OpenFormat, after: OpenFormat, renderer: RendererClien
     Raises:
         NotComparedError: the renderer cannot be used.
     """
-    digests = [{file.suffix: digest_of(file.fd)} for file in (before, after)]
+    digests = [{file.suffix: digest_of(file.fd, os.fstat(file.fd).st_size)} for file in (before, after)]
     if digests[0] == digests[1]:
         return SAME
     try:
@@ -234,6 +238,11 @@ def _ask(look: Callable[[], T | Outcome]) -> T | Outcome:
         if time.monotonic() > until:
             break
     raise NotComparedError("Plots cannot be compared: the renderer cannot be started, or is busy. Try again later.")
+
+
+def _read_digests(side: SidePlot, fds: dict[str, int]) -> Digests:
+    """The digests of the open formats of a plot. Raises OSError."""
+    return {file.plot.suffix: digest_of(fds[file.plot.suffix], file.plot.size) for file in side.files}
 
 
 def _known_digests(side: SidePlot | None) -> Digests:

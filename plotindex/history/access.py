@@ -245,7 +245,7 @@ class History:
         signature = found.digest, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
         if signature in self._verified:
             return
-        if digest_of(fd) != found.digest:
+        if digest_of(fd, os.fstat(fd).st_size) != found.digest:
             raise self._damaged(found)
         with self._lock:
             self._verified[signature] = None

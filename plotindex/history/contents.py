@@ -213,10 +213,10 @@ class OpenContents:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def digest_of(fd: int) -> str:
-    """The digest of an open file. Raises OSError."""
+def digest_of(fd: int, size: int) -> str:
+    """The digest of so many bytes of an open file, which may grow without end meanwhile. Raises OSError."""
     digest, done = blake2b(digest_size=DIGEST_BYTES), 0
-    while chunk := os.pread(fd, CHUNK, done):
+    while done < size and (chunk := os.pread(fd, min(CHUNK, size - done), done)):
         digest.update(chunk)
         done += len(chunk)
     return digest.hexdigest()

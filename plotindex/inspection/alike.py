@@ -1,5 +1,6 @@
 """Find where a picture is from: by its bytes, then by how it looks."""
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import chain, islice
@@ -38,7 +39,7 @@ def find_sources(
         CatalogError: the catalogue cannot be read.
         OSError: the file cannot be read.
     """
-    digest, found = digest_of(fd), renderer.inspect(fd, "")
+    digest, found = digest_of(fd, os.fstat(fd).st_size), renderer.inspect(fd, "")
     if isinstance(found, Outcome):
         raise RendererBusyError("The renderer is busy; try again.")
     # All blank pictures look alike.

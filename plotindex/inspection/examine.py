@@ -19,7 +19,7 @@ from plotindex.system import closing_fd
 from plotindex.tree import SETTLE_NS, Plot, PlotKey, Tree, plot_from_stat
 
 MAX_BYTES = 256 << 20
-"""A larger plot is not read, whatever its file claims: it would delay all others."""
+"""A larger plot is neither inspected nor compared, whatever its file claims: it would delay all others."""
 AWAIT_NS = 60 * 10**9
 """For so long after its change, a version that the history is about to read is left to it."""
 
@@ -71,7 +71,7 @@ def _examine_content(
     if known is not None:
         return known
     try:
-        if digest_of(content.fd) != content.digest:
+        if digest_of(content.fd, plot.size) != content.digest:
             return None
         return _ask_renderer(renderer, content.fd, content.digest, plot)
     except OSError:
@@ -101,7 +101,7 @@ def _read_facts(renderer: RendererClient, fd: int, plot: Plot, find_facts: FindF
     """The facts of an open plot. Raises OSError."""
     if plot.size > MAX_BYTES:
         return StoredFacts("", *UNKNOWN)
-    digest = digest_of(fd)
+    digest = digest_of(fd, plot.size)
     known = find_facts(digest, plot.suffix)
     return known if known is not None else _ask_renderer(renderer, fd, digest, plot)
 

@@ -1,5 +1,6 @@
 """How plots differ between two sides: one session's projects, with real files and a real renderer."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -224,3 +225,11 @@ def test_the_most_changed_comes_first_and_what_is_equal_only_if_asked_for(compar
     assert [one.pair.filename for one in select(compared, None)] == ["b.png", "a.png", "d.png", "e.png"]
     assert [one.pair.filename for one in select(compared, [Kind.SAME])] == ["c.png"]
     assert [one.pair.filename for one in compared if within_tolerance(one, 0.5)] == ["a.png"]
+
+
+def test_huge_plots_are_not_read(comparing: Comparing) -> None:
+    comparing.draw("huge.png", ONE, GROWN)
+    for project in ("project_a", "project_b"):
+        os.truncate(comparing.site.root / f"s/{project}/huge.png", 1 << 40)
+    difference = comparing.compared()["huge.png"]
+    assert (difference.kind, difference.words) == (Kind.CHANGED, ("cannot be compared: it has more than 256 MB",))

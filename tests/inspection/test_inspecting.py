@@ -60,6 +60,22 @@ def test_a_huge_plot_is_not_read_and_equals_no_other(site: InspectionSite) -> No
     assert (facts["inspected"], facts["digest"], facts["flags"], facts["same"]) == (True, None, [], [])
 
 
+def test_a_plot_that_grows_without_end_while_it_is_read_is_given_up(
+    site: InspectionSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plot = site.draw("s/project_a/x.png", PNG)
+    site.index()
+    pread = os.pread
+
+    def grow(fd: int, *place: int) -> bytes:
+        os.truncate(plot, 1 << 40)
+        return pread(fd, *place)
+
+    monkeypatch.setattr(os, "pread", grow)
+    assert site.inspect() == 0
+    assert site.facts("s/project_a/x.png") is None
+
+
 def test_changes_come_before_the_backlog_each_the_newest_first(site: InspectionSite) -> None:
     for number in range(4):
         site.draw(f"s/project_a/{number}.png", PNG)
