@@ -35,6 +35,20 @@ def shrink(writer: HistoryWriter, is_enough: Callable[[int], bool], asked: Mappi
     return freed
 
 
+def shrink_files(writer: HistoryWriter, count: int) -> set[str]:
+    """Remove versions until so many contents are needed no more, and return these.
+
+    The session with the most contents loses its oldest versions first.
+    """
+    freed: set[str] = set()
+    while len(freed) < count and (session_id := writer.session_with_most_contents()) is not None:
+        oldest = writer.oldest_versions(session_id, count - len(freed))
+        if not oldest:
+            break
+        freed |= writer.remove(number for number, _ in oldest)
+    return freed
+
+
 def _largest_sessions(writer: HistoryWriter, asked: Mapping[int, int] | None) -> list[tuple[int, int]]:
     """The two that hold most, with what they have asked for."""
     if not asked:

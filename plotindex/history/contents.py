@@ -1,5 +1,6 @@
 """The folder of kept bytes: one file for each content, named by its digest (BLAKE2b-128)."""
 
+import math
 import os
 import re
 import secrets
@@ -206,6 +207,11 @@ class OpenContents:
         disk = os.statvfs(self._folder.fd)
         own = int((disk.f_bavail - disk.f_blocks * RESERVE_SHARE) * disk.f_frsize)
         return min(own, room_for_others(self._folder.path))
+
+    def free_files(self) -> float:
+        """How many files may be created until the reserve of the disk is reached; infinite where none are counted."""
+        disk = os.statvfs(self._folder.fd)
+        return disk.f_favail - disk.f_files * RESERVE_SHARE if disk.f_files else math.inf
 
     def _sync(self, name: str) -> None:
         with closing_fd(self._folder.open(name)) as fd:

@@ -1,6 +1,7 @@
 """Keep versions: read what the catalogue's changes name, store it, and thin what is stored."""
 
 import errno
+import math
 import os
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import NamedTuple, Self
 
 from plotindex.config import Settings
 from plotindex.errors import CatalogError
-from plotindex.history.bounds import shrink
+from plotindex.history.bounds import shrink, shrink_files
 from plotindex.history.contents import HistoryError, OpenContents, StagedContent
 from plotindex.history.problem_log import ProblemLog
 from plotindex.history.retention import KeptVersions, superfluous
@@ -175,7 +176,7 @@ class Keeper:
                 writer.update_state(kept=sum(each.staged is not None for each in results))
         except BaseException as error:
             self._withdraw(contents, [each.staged for each in results if each.staged])
-            if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
+            if isinstance(error, OSError) and error.errno in FULL_ERRNOS and contents.free_files() > 0:
                 # A quota, which `free_bytes` does not tell.
                 self._evict(contents, [], sum(map(self._size, fitting)))
             raise
@@ -201,6 +202,10 @@ class Keeper:
 
         Where they do not fit, what is kept is evicted for those that can be opened: a size alone is a claim.
         """
+        if (missing := len(batch) - contents.free_files()) > 0:
+            with self._store.writing() as writer:
+                freed = shrink_files(writer, math.ceil(missing))
+            contents.delete_all(freed)
         if contents.free_bytes() >= sum(map(self._size, batch)):
             return list(batch), []
         fitting: list[PendingVersion] = []

@@ -110,3 +110,24 @@ def test_a_file_that_claims_to_need_room_costs_no_other_session_its_versions(
         assert site.versions("mine", "bomb.png") == []
         site.check()
         history.close()
+
+
+def test_many_little_plots_take_no_other_session_its_versions_on_a_disk_with_few_inodes(
+    tmp_path: Path, root: Path, new_database: NewDatabase
+) -> None:
+    with small_disk_at(tmp_path / "disk", "size=32m,nr_inodes=300") as disk, new_database("sqlite") as database:
+        history = open_database(disk / "history.db", schema=HISTORY)
+        site = HistorySite(root, Catalog(database), history, disk / "history", Limits(1 << 30, RULE))
+        site.catalog.record_root(str(root), site.tree.layout, 1)
+        theirs = {f"{number}.png": os.urandom(1 << 20) for number in range(4)}
+        for name, content in theirs.items():
+            site.draw(f"theirs/project_a/{name}", content)
+        site.keep()
+        for number in range(600):
+            site.draw(f"mine/project_a/{number}.png", str(number))
+        site.keep()
+        assert {name: site.versions("theirs", name) for name in theirs} == {n: [c] for n, c in theirs.items()}
+        assert len(site.rows("SELECT 1 FROM history_version")) > 200
+        assert os.statvfs(disk).f_favail >= 300 // 20
+        site.check()
+        history.close()

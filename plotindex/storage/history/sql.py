@@ -88,4 +88,7 @@ REMOVE_KEY = (
     Prepared(f"DELETE FROM history_copy WHERE {_OF_SESSION} AND filename = :of_filename"),
 )
 TOTAL_BYTES = Prepared("SELECT coalesce(sum(bytes), 0) FROM history_session")
+MOST_CONTENTS = Prepared(
+    "SELECT session_id FROM history_content GROUP BY session_id ORDER BY count(*) DESC, session_id LIMIT 1"
+)
 LARGEST = Prepared("SELECT id, bytes FROM history_session WHERE bytes > 0 ORDER BY bytes DESC LIMIT :most")

@@ -208,6 +208,11 @@ class HistoryWriter:
         """Id and bytes of the sessions whose versions need the most space."""
         return [(number, total) for number, total in sql.LARGEST(self.connection, {"most": limit})]
 
+    def session_with_most_contents(self) -> int | None:
+        """Its id."""
+        found = sql.MOST_CONTENTS.value(self.connection)
+        return None if found is None else int(found)
+
     def oldest_versions(self, session_id: int, most: int) -> Sequence[tuple[int, int]]:
         """Id and size of the oldest versions of a session."""
         values = {"of_session_id": session_id, "most": most}
