@@ -36,6 +36,11 @@ class PrivateFolder:
         self._bits = shared_mode_bits(self._status)
 
     @property
+    def is_of_other_user(self) -> bool:
+        """Whether root works in another user's folder."""
+        return os.geteuid() == 0 and self._status.st_uid != 0
+
+    @property
     def is_group_writable(self) -> bool:
         """Whether a group shares it and can write it."""
         return bool(self._bits & stat.S_IWGRP)
@@ -193,7 +198,7 @@ class PrivateFolder:
 
     def _give_to_owner(self, fd: int) -> None:
         """As root, give a new entry to the folder's owner: an operator's `sudo` must not lock the services out."""
-        if os.geteuid() == 0 and self._status.st_uid != 0:
+        if self.is_of_other_user:
             os.fchown(fd, self._status.st_uid, -1)
 
     def _publish(self, temporary: str, name: str) -> bool:

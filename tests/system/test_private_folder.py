@@ -2,6 +2,7 @@
 
 import os
 import stat
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,7 +15,7 @@ from plotindex.auth.keys import KeyFile
 from plotindex.auth.logins import Logins
 from plotindex.auth.tokens import Token, Tokens
 from plotindex.config.settings import Settings
-from plotindex.errors import PlotIndexError, UnsafePathError
+from plotindex.errors import PlotIndexError, UnsafePathError, UnusableDatabaseError
 from plotindex.index.indexer_lock import hold_indexer_lock, read_indexer_lock
 from plotindex.ops.backup import make_backup, restore
 from plotindex.ops.request_counts import RequestCounter, read_counts
@@ -111,6 +112,32 @@ def test_root_enters_no_folder_that_another_user_replaced_by_a_link(owned: Setti
     use_all(owned)
     with pytest.raises(PlotIndexError, match=rf"leads through {owned.state_folder.name}, a symlink of user {OWNER}"):
         Tokens.from_settings(owned).create("web")
+
+
+def plant_journal(database: Path, named: Path) -> None:
+    """A journal of a commit of several databases (sqlite.org/fileformat2.html#the_rollback_journal).
+
+    SQLite rolls it back, and deletes the file that it names.
+    """
+    magic, content = bytes.fromhex("d9d505f920a163d7"), database.read_bytes()
+    page_bytes, name = int.from_bytes(content[16:18], "big"), str(named).encode()
+    head = magic + struct.pack(">IIIII", 0, 0, len(content) // page_bytes, 512, page_bytes)
+    tail = struct.pack(">I", 0x40000000 // page_bytes + 1) + name + struct.pack(">II", len(name), sum(name)) + magic
+    journal = database.with_name(f"{database.name}-journal")
+    journal.write_bytes(head.ljust(512, b"\0") + tail)
+    os.chown(journal, OWNER, OWNER)
+
+
+def test_root_plays_back_no_journal_of_another_user(owned: Settings, treasure: Path) -> None:
+    database = SqliteDatabase(owned.state_folder / "catalog.db")
+    database.migrate()
+    database.close()
+    plant_journal(database.path, treasure / "file")
+    with pytest.raises(UnusableDatabaseError, match="is a rollback journal of another user"), database.reading():
+        pass
+    with pytest.raises(UnusableDatabaseError, match="is a rollback journal of another user"):
+        database.migrate()
+    database.close()
 
 
 def test_root_gives_away_no_folder_that_was_put_in_the_place_of_a_new_one(

@@ -10,9 +10,10 @@ from plotindex.errors import CatalogError, UnsafePathError, UnusableDatabaseErro
 from plotindex.storage.sqlite.errors import missing
 from plotindex.storage.sqlite.file import COMPANIONS, open_database_folder
 from plotindex.storage.sqlite.read_only import READ_WRITE, ReadConnection
-from plotindex.system import PrivateFolder, permission_denied_error
+from plotindex.system import PrivateFolder, permission_denied_error, printable
 
-FILES = (*COMPANIONS, "-journal")
+JOURNAL = "-journal"
+FILES = (*COMPANIONS, JOURNAL)
 
 
 def connect(path: Path, mode: str, **parameters: Any) -> ReadConnection:  # noqa: ANN401 - of sqlite3.connect
@@ -56,6 +57,11 @@ def _check(folder: PrivateFolder, name: str) -> dict[str, os.stat_result]:
         with suppress(FileNotFoundError):
             # A pipe as journal would block SQLite, which opens it for reading.
             found[suffix] = folder.check(name + suffix)
+    journal = found.get(JOURNAL)
+    if journal and journal.st_size and folder.is_of_other_user:
+        # SQLite would delete the file that it names; only a database that was being created has one.
+        shown = printable(str(folder.path / f"{name}{JOURNAL}"))
+        raise UnsafePathError(f"{shown} is a rollback journal of another user, which root does not follow: delete it.")
     return found
 
 
