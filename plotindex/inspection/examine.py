@@ -23,8 +23,8 @@ MAX_BYTES = 256 << 20
 AWAIT_NS = 60 * 10**9
 """For so long after its change, a version that the history is about to read is left to it."""
 
-FindFacts = Callable[[str, str], StoredFacts | None]
-"""The facts of other bytes with this digest and this suffix."""
+FindFacts = Callable[[str, Plot], StoredFacts | None]
+"""The facts of another copy in the session of this plot, with this digest."""
 
 
 class Later(Enum):
@@ -67,7 +67,7 @@ def _examine_content(
     renderer: RendererClient, content: OpenContent, plot: Plot, find_facts: FindFacts
 ) -> StoredFacts | Later | None:
     """The facts of the kept bytes of a plot; None if these are damaged."""
-    known = find_facts(content.digest, plot.suffix)
+    known = find_facts(content.digest, plot)
     if known is not None:
         return known
     try:
@@ -102,7 +102,7 @@ def _read_facts(renderer: RendererClient, fd: int, plot: Plot, find_facts: FindF
     if plot.size > MAX_BYTES:
         return StoredFacts("", *UNKNOWN)
     digest = digest_of(fd, plot.size)
-    known = find_facts(digest, plot.suffix)
+    known = find_facts(digest, plot)
     return known if known is not None else _ask_renderer(renderer, fd, digest, plot)
 
 

@@ -161,9 +161,9 @@ class Inspector:
             busy = busy + 1 if examined[-1].result is Later.BUSY else 0
         return examined, busy == MAX_BUSY
 
-    def _find_facts(self, digest: str, suffix: str) -> StoredFacts | None:
+    def _find_facts(self, digest: str, plot: Plot) -> StoredFacts | None:
         with self._catalog.database.reading() as connection:
-            return FactsReader(connection).reusable(digest, suffix)
+            return FactsReader(connection).reusable(digest, plot)
 
     def _write(self, claim: Claim, examined: Sequence[Examined]) -> None:
         now = time.time_ns()

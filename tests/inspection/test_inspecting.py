@@ -185,6 +185,18 @@ def test_equal_bytes_are_drawn_once_wherever_they_are_moved(site: InspectionSite
     assert site.facts("s/project_b/x.png") == site.found_anew(site.plots()[0])
 
 
+@on_both_engines
+def test_equal_bytes_of_another_session_save_no_time(site: InspectionSite) -> None:
+    site.draw("theirs/project_a/x.png", PNG)
+    site.index()
+    site.inspect()
+    site.draw("mine/project_a/guess.png", PNG)
+    site.index()
+    with patch.object(site.renderer, "inspect", wraps=site.renderer.inspect) as looked:
+        assert site.inspect() == 1
+    assert looked.call_count == 1
+
+
 def test_equal_bytes_with_another_suffix_are_looked_at_again(site: InspectionSite) -> None:
     site.draw("s/project_a/x.png", PNG)
     site.draw("s/project_a/x.jpg", PNG)

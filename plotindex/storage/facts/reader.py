@@ -56,11 +56,14 @@ class FactsReader:
             (project, name, bytes(version)): bytes(digest).hex() for project, name, version, digest in rows if digest
         }
 
-    def reusable(self, digest: str, suffix: str) -> StoredFacts | None:
-        """The facts of another copy with the same bytes and the same suffix."""
-        values = {"of_digest": bytes.fromhex(digest), "most": MAX_REUSED}
+    def reusable(self, digest: str, plot: Plot) -> StoredFacts | None:
+        """The facts of another copy of its session with these bytes and the same suffix.
+
+        Those of other sessions would tell by the time that they save.
+        """
+        values = {"of_digest": bytes.fromhex(digest), "of_session": plot.session, "most": MAX_REUSED}
         for filename, *row in sql.REUSABLE(self._connection, values):
-            if filename.lower().endswith(suffix):
+            if filename.lower().endswith(plot.suffix):
                 return StoredFacts.from_row(row)
         return None
 

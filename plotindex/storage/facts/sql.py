@@ -18,7 +18,10 @@ WITH_DIGEST = by_selection(
     "WHERE facts.digest = :of_digest AND {0} ORDER BY facts.session, facts.filename, facts.project",
     "facts.session",
 )
-REUSABLE = Prepared(f"SELECT filename, {FACTS} FROM facts WHERE digest = :of_digest AND format <> '' LIMIT :most")
+REUSABLE = Prepared(
+    f"SELECT filename, {FACTS} FROM facts "
+    "WHERE digest = :of_digest AND session = :of_session AND format <> '' LIMIT :most"
+)
 INSERT = Prepared(f"INSERT INTO facts ({_COLUMNS}) VALUES ({_VALUES}) RETURNING id")
 DELETE = Prepared("DELETE FROM facts WHERE id = :of_id")
 KEEP = Prepared(f"UPDATE facts SET gone = NULL WHERE {OF_COPY} AND gone IS NOT NULL")
