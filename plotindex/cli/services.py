@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import click
@@ -28,7 +27,7 @@ from plotindex.cli.startup import (
 )
 from plotindex.config import INDEXER_SETTINGS, SERVER_SETTINGS
 from plotindex.errors import CatalogError
-from plotindex.system import SystemdNotifier
+from plotindex.system import StopRequest, SystemdNotifier
 
 SWITCH_INTERVAL_SECONDS = 0.0005
 SERVER_OPTIONS = (
@@ -157,9 +156,9 @@ def serve(config: Path | None, **options: str | None) -> None:
     serve_http(reloader, notifier)
 
 
-def _stop_on_signals(grace: float | None = None) -> threading.Event:
-    """An event that SIGTERM and SIGINT set. After `grace` seconds more, KeyboardInterrupt is raised."""
-    stop = threading.Event()
+def _stop_on_signals(grace: float | None = None) -> StopRequest:
+    """What SIGTERM and SIGINT set. After `grace` seconds more, KeyboardInterrupt is raised."""
+    stop = StopRequest()
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt

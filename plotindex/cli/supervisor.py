@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -16,7 +15,7 @@ from plotindex.config import PARSERS, Settings, unknown_variables
 from plotindex.errors import CatalogError
 from plotindex.ops.probe import is_serving
 from plotindex.storage import Catalog
-from plotindex.system import die_with_parent, has_terminal, printable, python_command, python_path
+from plotindex.system import StopRequest, die_with_parent, has_terminal, printable, python_command, python_path
 from plotindex.tree import Plot
 
 STOP_SECONDS = 5.0
@@ -38,9 +37,7 @@ class ChildExitedError(Exception):
         self.code = code
 
 
-def run_both(
-    settings: Settings, catalog: Catalog, stop: threading.Event, arguments: Mapping[str, Sequence[str]]
-) -> None:
+def run_both(settings: Settings, catalog: Catalog, stop: StopRequest, arguments: Mapping[str, Sequence[str]]) -> None:
     """Index and serve until `stop` is set. Print a login URL and, once there is a plot, a command that downloads it.
 
     `arguments` are those of `watch` and `serve`. SIGHUP is forwarded to both.

@@ -5,7 +5,6 @@ A process of its own, so that reading, hashing and waiting for the disk delay no
 
 import logging
 import os
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from plotindex.history.keeper import Keeper, Limits
 from plotindex.history.store import HistoryStore
 from plotindex.index import make_tree, start_background
 from plotindex.storage import Catalog, open_database
-from plotindex.system import file_signature, format_size
+from plotindex.system import StopRequest, file_signature, format_size
 
 POLL_SECONDS = 0.5
 IDLE_SECONDS = 30.0
@@ -32,7 +31,7 @@ log = logging.getLogger("plotindex.history.process")
 class KeeperLoop:
     """Keeps versions until it is told to stop; logs and records each problem once, and tries again."""
 
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, stop: StopRequest) -> None:
         store = HistoryStore.from_settings(settings)
         assert store is not None
         self._settings = settings

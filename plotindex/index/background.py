@@ -2,15 +2,14 @@
 
 import signal
 import sys
-import threading
 
 from plotindex.config import Settings, load_settings
-from plotindex.system import configure_logs, die_with_parent
+from plotindex.system import StopRequest, configure_logs, die_with_parent
 
 
-def start_background() -> tuple[Settings, threading.Event]:
-    """The settings, and an event that is set once the process is to end: by SIGTERM, or with the indexer."""
-    stop = threading.Event()
+def start_background() -> tuple[Settings, StopRequest]:
+    """The settings, and what is set once the process is to end: by SIGTERM, or with the indexer."""
+    stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     # Ctrl-C also reaches the indexer, which ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -7,7 +7,6 @@ import logging
 import mmap
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +22,7 @@ from plotindex.inspection.report import Reporter
 from plotindex.inspection.turn import inspection_turn
 from plotindex.rendering.renderer_client import RendererClient
 from plotindex.storage import Catalog, open_database
-from plotindex.system import NETWORK_FS_TYPES, find_mount
+from plotindex.system import NETWORK_FS_TYPES, StopRequest, find_mount
 
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 5.0
@@ -39,7 +38,7 @@ log = logging.getLogger("plotindex.inspection.process")
 class InspectionLoop:
     """Inspects within a share of one core until it is told to stop; logs and records each problem once."""
 
-    def __init__(self, settings: Settings, stop: threading.Event, is_busy: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, stop: StopRequest, is_busy: Callable[[], bool]) -> None:
         """`is_busy`: rows wait to be written, which comes first."""
         self._settings = settings
         self._stop = stop

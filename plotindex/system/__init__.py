@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         python_path,
     )
     from plotindex.system.sdnotify import SystemdNotifier
+    from plotindex.system.stop_request import StopRequest
     from plotindex.system.text import escape, is_encodable, printable
     from plotindex.system.urls import host_port, is_postgres_url, redact_url
 
@@ -77,6 +78,7 @@ __all__ = [
     "Mount",
     "MountMonitor",
     "PrivateFolder",
+    "StopRequest",
     "SystemdNotifier",
     "acquire_lock",
     "birth_ns",
@@ -146,6 +148,7 @@ __getattr__ = lazy_names(
             "call_after_fork die_with_parent has_terminal is_alive minimal_environment python_command python_path"
         ),
         "sdnotify": "SystemdNotifier",
+        "stop_request": "StopRequest",
         "text": "escape is_encodable printable",
         "urls": "host_port is_postgres_url redact_url",
     },

@@ -1,7 +1,6 @@
 """The indexer service: keeps the catalogue equal to the tree."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -9,7 +8,7 @@ from plotindex.config import Polling, Settings
 from plotindex.errors import CatalogError, RootLostError
 from plotindex.index import IndexerLock
 from plotindex.storage import Catalog, IndexerStats
-from plotindex.system import ABSENT_ERRNOS, SystemdNotifier, make_private_folder, printable
+from plotindex.system import ABSENT_ERRNOS, StopRequest, SystemdNotifier, make_private_folder, printable
 from plotindex.tree import ScopeSet, Tree
 from plotindex.watch.background_process import BackgroundProcess
 from plotindex.watch.barriers import Barriers
@@ -50,7 +49,7 @@ class Indexer:
         tree: Tree,
         catalog: Catalog,
         settings: Settings,
-        stop: threading.Event,
+        stop: StopRequest,
         *,
         notifier: SystemdNotifier | None = None,
         reload: Callable[[], Settings | None] = lambda: None,

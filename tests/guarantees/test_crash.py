@@ -26,6 +26,7 @@ from plotindex.ops import health
 from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.sqlite import database
+from plotindex.system.stop_request import StopRequest
 from plotindex.tree.plots import PlotKey
 from plotindex.tree.tree import Tree
 from plotindex.watch import heartbeat as heartbeats
@@ -208,7 +209,7 @@ def test_a_database_locked_by_another_program_loses_nothing_and_blocks_no_reader
     monkeypatch.setattr(heartbeats, "STORE_SECONDS", 0.1)
     monkeypatch.setattr(heartbeats, "HEARTBEAT_SECONDS", 0.2)
     draw(root, "s/project_a/x.png", b"x")
-    stop = threading.Event()
+    stop = StopRequest()
     thread = threading.Thread(target=Indexer(tree, catalog, settings, stop).run)
     thread.start()
     other = sqlite3.connect(catalog.database.path, isolation_level=None)

@@ -18,6 +18,7 @@ from plotindex.ops.status import read_status
 from plotindex.storage.catalog import Catalog
 from plotindex.storage.heartbeat import Heartbeat
 from plotindex.storage.stats import IndexerStats
+from plotindex.system.stop_request import StopRequest
 from plotindex.tree.tree import Tree
 from plotindex.watch import heartbeat as heartbeats
 from plotindex.watch import indexer as indexer_module
@@ -43,7 +44,7 @@ def run_indexer(
     monkeypatch.setattr(indexer_module, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(rolling, "UNWATCHED_SECONDS", 0.2)
     monkeypatch.setattr(inotify, "CHECK_SECONDS", 0.05)
-    stop = threading.Event()
+    stop = StopRequest()
     threads: list[threading.Thread] = []
 
     def run(rescan_seconds: int = 3600, max_watches: int | None = None) -> Indexer:
